@@ -1,0 +1,115 @@
+/** The published JSON contracts (`--json`). A field is added, never renamed; a breaking change raises the schema number. */
+
+/** `before` counts the original, `after` the written file, reloaded. */
+export interface Change {
+  readonly before: number;
+  readonly after: number;
+}
+
+/** `ratio` is after / before. */
+export interface Ratio extends Change {
+  readonly ratio: number;
+}
+
+export type Scheme = 'spatial' | 'channel' | 'dense';
+
+/** One convolution or dense layer. */
+export interface LayerReport {
+  /** The node's name, or its first output's where it has none. */
+  readonly name: string;
+  readonly op: string;
+  /** [kh, kw]; [1, 1] for dense layers. */
+  readonly kernel: readonly [number, number];
+  readonly group: number;
+  readonly in: number;
+  readonly out: number;
+  readonly action: 'factorized' | 'kept';
+  /** Why it was kept, or how its rank was chosen. */
+  readonly reason: string;
+  readonly scheme: Scheme | null;
+  readonly rank: number | null;
+  /** min(rows, columns) of the matrix of the scheme. */
+  readonly maxRank: number;
+  /** Largest rank at which the pair has fewer parameters and fewer MACs than the layer; 0 where there is none. */
+  readonly breakEvenRank: number;
+  readonly init: string | null;
+  /** The activation that follows, such as "Relu", "SiLU"; "linear" where there is none. */
+  readonly activation: string;
+  /** ‖Ŵ−W‖_F / ‖W‖_F; null where kept. */
+  readonly weightError: number | null;
+  /** sqrt(E‖σ(Ŵx)−σ(Wx)‖² / E‖σ(Wx)‖²), x ~ N(0, I); null where kept. */
+  readonly functionError: number | null;
+  readonly params: Change;
+  readonly macs: Change;
+  /** Seconds of fitting; 0 where kept. */
+  readonly seconds: number;
+}
+
+export interface ModelSummary {
+  readonly path: string;
+  readonly sha256: string;
+  readonly producer: string;
+  readonly irVersion: number;
+  readonly opset: number;
+  /** The shape that MACs are counted for: dynamic axes bound to numbers. */
+  readonly inputShape: readonly number[];
+}
+
+export interface Totals {
+  readonly params: Ratio;
+  readonly macs: Ratio;
+  readonly latencyMs: Ratio | null;
+}
+
+export interface ConvertReport {
+  readonly schema: 'lowrank.convert/1';
+  readonly tool: { readonly name: 'lowrank'; readonly version: string };
+  readonly seed: number;
+  readonly model: ModelSummary;
+  /** Every option with its value, defaults included. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly layers: readonly LayerReport[];
+  readonly totals: Totals;
+  /** null with --no-verify. `maxAbsDiff` over all outputs; `relativeDiff` = maxAbsDiff / largest magnitude of the original's output. */
+  readonly verify: {
+    readonly reloaded: true;
+    readonly maxAbsDiff: number;
+    readonly relativeDiff: number;
+    readonly samples: number;
+  } | null;
+  readonly output: { readonly path: string; readonly bytes: number; readonly sha256: string };
+  readonly warnings: readonly string[];
+  readonly seconds: {
+    readonly read: number;
+    readonly factorize: number;
+    readonly write: number;
+    readonly verify: number;
+    readonly total: number;
+  };
+}
+
+/** Of the matrix of the layer's scheme. */
+export interface Spectrum {
+  /** Leading singular values, largest first (at most 512). */
+  readonly singularValues: readonly number[];
+  /** ‖W‖²_F / σ₁². */
+  readonly stableRank: number;
+  /** Smallest rank that holds 90 % of ‖W‖²_F. */
+  readonly energy90Rank: number;
+  readonly energy99Rank: number;
+}
+
+export interface InspectLayer extends LayerReport {
+  readonly spectrum: Spectrum | null;
+  /** How a pair was recognized; null for a full-rank layer. */
+  readonly pair: { readonly recognizedBy: 'metadata' | 'structure'; readonly nodes: readonly string[] } | null;
+}
+
+export interface InspectReport {
+  readonly schema: 'lowrank.inspect/1';
+  readonly tool: { readonly name: 'lowrank'; readonly version: string };
+  readonly model: ModelSummary;
+  readonly layers: readonly InspectLayer[];
+  readonly totals: { readonly params: number; readonly macs: number; readonly pairs: number };
+  readonly warnings: readonly string[];
+}

@@ -1,0 +1,112 @@
+/** The one interface over both onnxruntime drivers (C API through koffi, and onnxruntime-node's JavaScript API). */
+
+/** Element types that cross the runtime boundary, by their ONNX names in lower case. */
+export type ElementType =
+  | 'float32'
+  | 'float64'
+  | 'float16'
+  | 'bfloat16'
+  | 'int8'
+  | 'uint8'
+  | 'int16'
+  | 'uint16'
+  | 'int32'
+  | 'uint32'
+  | 'int64'
+  | 'uint64'
+  | 'bool';
+
+/** float16 and bfloat16 are their bit patterns in a Uint16Array; bool is one byte each. */
+export type TensorData =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
+
+/** A dense row-major tensor in CPU memory. `data.length` is the product of `dims`. */
+export interface RuntimeTensor {
+  readonly type: ElementType;
+  readonly dims: readonly number[];
+  readonly data: TensorData;
+}
+
+export type Device = 'cpu' | 'cuda' | 'webgpu';
+
+export interface CudaOptions {
+  readonly deviceId?: number;
+  readonly preferNhwc?: boolean;
+  readonly useTf32?: boolean;
+  readonly cudnnConvAlgoSearch?: 'EXHAUSTIVE' | 'HEURISTIC' | 'DEFAULT';
+  readonly enableCudaGraph?: boolean;
+  /** Bytes. */
+  readonly gpuMemLimit?: number;
+}
+
+export interface SessionOptions {
+  readonly device?: Device;
+  readonly cuda?: CudaOptions;
+  /** Threads of one operator. Default: the machine's cores. */
+  readonly threads?: number;
+  /** `enable_mem_pattern`; default false (the training step needs half the memory without it). */
+  readonly memoryPattern?: boolean;
+  readonly graphOptimization?: 'disabled' | 'basic' | 'extended' | 'all';
+  /** Raw `AddSessionConfigEntry` pairs. */
+  readonly config?: Readonly<Record<string, string>>;
+  /** Where the external data of a model given as bytes lies. */
+  readonly externalDataFolder?: string;
+  /** Write a profile with this prefix; `Session.close` returns its path. */
+  readonly profilePrefix?: string;
+}
+
+export interface ValueInfo {
+  readonly name: string;
+  readonly type: ElementType | 'string' | 'other';
+  /** −1 where the model leaves a dimension open. */
+  readonly dims: readonly number[];
+}
+
+export interface RunOptions {
+  /** Ends the run early (`RunOptionsSetTerminate` in the C API; before the run in the JavaScript driver). */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Session {
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  /** Runs without blocking the event loop where the driver can. `outputNames` defaults to all. Throws RUNTIME. */
+  run(
+    feeds: Readonly<Record<string, RuntimeTensor>>,
+    outputNames?: readonly string[],
+    options?: RunOptions,
+  ): Promise<Record<string, RuntimeTensor>>;
+  /** Buffers bound once and used by many runs. */
+  bind(): Binding;
+  /** Frees native memory; the path of the profile if one was asked for. A second call does nothing. */
+  close(): Promise<string | undefined>;
+}
+
+/** Fixed inputs and outputs of a session. Bound CPU tensors are used in place: nothing is copied. */
+export interface Binding {
+  /** Binds the memory of `tensor` as an input; later runs read whatever the array holds then. */
+  bindInput(name: string, tensor: RuntimeTensor): void;
+  /** Binds the memory of `tensor` as an output; runs write into it. */
+  bindOutput(name: string, tensor: RuntimeTensor): void;
+  run(options?: RunOptions): Promise<void>;
+  close(): void;
+}
+
+export interface Driver {
+  readonly name: 'c-api' | 'javascript';
+  /** onnxruntime's version, such as "1.30.0". */
+  readonly version: string;
+  /** Execution providers this build knows, by onnxruntime's names. */
+  readonly providers: readonly string[];
+  /** `model` is a path or the bytes of a model. Throws RUNTIME (bad model) or DEVICE (no such provider). */
+  createSession(model: string | Uint8Array, options?: SessionOptions): Promise<Session>;
+}
