@@ -1,0 +1,48 @@
+import type { Linalg, Matrix } from '../linalg/types.js';
+
+/** A scalar function applied to a layer's output. Parameters are those of the ONNX attributes. */
+export type Activation =
+  | { readonly kind: 'linear' }
+  | { readonly kind: 'Relu' }
+  | { readonly kind: 'LeakyRelu'; readonly alpha: number }
+  | { readonly kind: 'Clip'; readonly min: number; readonly max: number } // ReLU6 is Clip(0, 6)
+  | { readonly kind: 'SiLU' } // x · sigmoid(x), also called swish
+  | { readonly kind: 'HardSwish' } // x · clip(x/6 + 1/2, 0, 1)
+  | { readonly kind: 'HardSigmoid'; readonly alpha: number; readonly beta: number } // clip(αx + β, 0, 1)
+  | { readonly kind: 'Sigmoid' }
+  | { readonly kind: 'Tanh' }
+  | { readonly kind: 'Gelu' }; // the erf form
+
+export type InitName = 'spectral' | 'spectral-scaled' | 'lfai' | 'relu-svd' | 'baseline';
+
+/**
+ * A layer as the matrix of its scheme. Neuron (output channel) i owns the `rowsPerNeuron` consecutive rows from
+ * i · rowsPerNeuron on: kh rows in the spatial scheme (row = out·kh + y, column = in·kw + x), one row in the channel
+ * scheme (column = (in·kh + y)·kw + x) and in dense layers. A neuron computes σ(⟨its rows, x⟩) with x ~ N(0, I) of
+ * rowsPerNeuron · cols entries: each row sees its own part of x.
+ */
+export interface InitProblem {
+  readonly weight: Matrix;
+  readonly rowsPerNeuron: number;
+  readonly rank: number;
+  readonly activation: Activation;
+  readonly seed: number;
+  readonly linalg: Linalg;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** weight ≈ left · right. */
+export interface FactorPair {
+  /** rows × rank */
+  readonly left: Matrix;
+  /** rank × cols */
+  readonly right: Matrix;
+}
+
+/** An initialization: one file in inits/ and one line in its index. */
+export interface Init {
+  readonly name: InitName;
+  /** One line for `--help`. */
+  readonly summary: string;
+  fit(problem: InitProblem): Promise<FactorPair>;
+}

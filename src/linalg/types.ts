@@ -1,0 +1,41 @@
+/** Dense, row-major, float32. `data.length` = rows · cols. */
+export interface Matrix {
+  readonly rows: number;
+  readonly cols: number;
+  readonly data: Float32Array;
+}
+
+export interface GemmOptions {
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+}
+
+export interface SvdOptions {
+  /** Seed of the random start. */
+  readonly seed?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A ≈ left · diag(singularValues) · right, the best approximation of its rank in the Frobenius norm. */
+export interface TruncatedSvd {
+  /** rows × rank, orthonormal columns. */
+  readonly left: Matrix;
+  /** Largest first, `rank` of them. */
+  readonly singularValues: Float64Array;
+  /** rank × cols, orthonormal rows. */
+  readonly right: Matrix;
+}
+
+/** Heavy linear algebra: GEMMs in onnxruntime, small dense problems in float64 in worker threads. */
+export interface Linalg {
+  /** op(A) · op(B). */
+  gemm(a: Matrix, b: Matrix, options?: GemmOptions): Promise<Matrix>;
+  /**
+   * The `rank` leading singular triplets, ‖A − Â‖_F ≤ (1 + 1e-4) × the optimum.
+   * Throws NUMERIC where A holds NaN or infinity, ABORTED where the signal fires.
+   */
+  truncatedSvd(a: Matrix, rank: number, options?: SvdOptions): Promise<TruncatedSvd>;
+  /** All min(rows, cols) singular values in float64 accuracy, largest first. */
+  singularValues(a: Matrix, options?: SvdOptions): Promise<Float64Array>;
+  close(): Promise<void>;
+}
