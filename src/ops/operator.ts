@@ -1,0 +1,39 @@
+import type { Node } from '../graph/node.js';
+
+/** A tensor's element type (TensorProto.DataType) and concrete shape. */
+export interface TensorType {
+  readonly dataType: number;
+  readonly dims: readonly number[];
+}
+
+/**
+ * What is known of a value while shapes are inferred. `constant` holds the elements, row-major, of small tensors that do
+ * not depend on the model's inputs: shapes, axes, paddings. Never more than `largestConstant` elements.
+ */
+export interface Known extends TensorType {
+  readonly constant?: readonly number[];
+}
+
+export const largestConstant = 4096;
+
+export interface InferenceContext {
+  readonly node: Node;
+  /** Version of the node's domain that the model imports. */
+  readonly opset: number;
+  /** One per input of the node; undefined where an optional input is left out. */
+  readonly inputs: readonly (Known | undefined)[];
+}
+
+/** An ONNX operator: one file, and one line in the index. */
+export interface Operator {
+  readonly opType: string;
+  /** "" for ai.onnx. */
+  readonly domain: string;
+  /**
+   * Types of the outputs. Throws SHAPE where the inputs contradict each other or the attributes; returns undefined where
+   * the shape depends on data that is not known.
+   */
+  infer(context: InferenceContext): readonly (Known | undefined)[] | undefined;
+  /** Multiply-accumulates of one run; operators without it count as 0, as is custom for element-wise work. */
+  macs?(node: Node, inputs: readonly (TensorType | undefined)[], outputs: readonly (TensorType | undefined)[]): number;
+}

@@ -1,0 +1,26 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { join, relative } from 'node:path';
+
+/** Real models and images that are not part of the project; tests that need them skip where they are missing. */
+export const sharedFolder = fileURLToPath(new URL('../../../shared', import.meta.url));
+export const hasShared = existsSync(join(sharedFolder, 'data', 'models'));
+
+export const modelsFolder = join(sharedFolder, 'data', 'models');
+
+/** Paths of all real models but those under refuse/, relative to the models folder. */
+export function sharedModels(): string[] {
+  if (!hasShared) return [];
+  return readdirSync(modelsFolder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.onnx') && !path.startsWith('refuse'))
+    .sort();
+}
+
+export function modelPath(name: string): string {
+  return join(modelsFolder, name);
+}
+
+/** A path for messages. */
+export function shortPath(path: string): string {
+  return relative(sharedFolder, path);
+}
