@@ -46,11 +46,31 @@ export function modelBytes(model: Model): Uint8Array {
   );
 }
 
+/** A model that lies complete beside its place. */
+export interface StagedModel {
+  /** Where it can be loaded from until `commit`: verify it there, so that a bad model never takes its name. */
+  readonly temporaryPath: string;
+  /** Puts the model in its place. */
+  commit(): WrittenFile;
+  /** Removes what was staged, the data file included. After `commit` it does nothing. */
+  discard(): void;
+}
+
 /**
  * Writes a model to `path`, and its external data, where there is any, to `path`.data. Both appear whole or not at all;
  * an interrupted run leaves what was there before. Throws OUTPUT.
  */
 export function writeModel(model: Model, path: string, options: WriteOptions = {}): WrittenFile {
+  const staged = stageModel(model, path, options);
+  try {
+    return staged.commit();
+  } finally {
+    staged.discard();
+  }
+}
+
+/** The first half of `writeModel`: everything but the final rename. Throws OUTPUT, leaving nothing behind. */
+export function stageModel(model: Model, path: string, options: WriteOptions = {}): StagedModel {
   const force = options.force ?? false;
   checkWritable(path, force);
   const isExternal = chooseExternal(model, options.dataLocation ?? 'keep');
@@ -63,6 +83,14 @@ export function writeModel(model: Model, path: string, options: WriteOptions = {
   const layout = layOut(model, isExternal);
   let data: StagedFile | undefined;
   let main: StagedFile | undefined;
+  let isCommitted = false;
+  const discard = (): void => {
+    if (isCommitted) return;
+    main?.discard();
+    data?.discard();
+    // The data file has a name that was free, so it is ours to remove.
+    if (data !== undefined) rmSync(data.path, { force: true });
+  };
   try {
     if (layout.chunks.length > 0) data = stageFile(join(folder, dataName), layout.chunks);
     const chunks = encodeModel(model, (tensor) => {
@@ -76,24 +104,27 @@ export function writeModel(model: Model, path: string, options: WriteOptions = {
       });
     }
     main = stageFile(path, chunks);
-    const replaced = force && existsSync(path) ? dataFilesOf(path) : [];
     data?.commit();
-    main.commit();
-    for (const old of replaced) {
-      const isOurs = basename(old).startsWith(`${basename(path)}.`) && basename(old).endsWith('.data');
-      const isInput = [...inputFiles(model)].some((input) => resolve(input) === resolve(old));
-      if (isOurs && !isInput && basename(old) !== dataName) rmSync(old, { force: true });
-    }
-    return {
-      path,
-      bytes: main.bytes,
-      dataPath: data === undefined ? undefined : data.path,
-      dataBytes: data?.bytes ?? 0,
-    };
-  } finally {
-    main?.discard();
-    data?.discard();
+  } catch (error) {
+    discard();
+    throw error;
   }
+  const staged = main;
+  return {
+    temporaryPath: staged.temporaryPath,
+    discard,
+    commit: () => {
+      const replaced = force && existsSync(path) ? dataFilesOf(path) : [];
+      staged.commit();
+      isCommitted = true;
+      for (const old of replaced) {
+        const isOurs = basename(old).startsWith(`${basename(path)}.`) && basename(old).endsWith('.data');
+        const isInput = [...inputFiles(model)].some((input) => resolve(input) === resolve(old));
+        if (isOurs && !isInput && basename(old) !== dataName) rmSync(old, { force: true });
+      }
+      return { path, bytes: staged.bytes, dataPath: data?.path, dataBytes: data?.bytes ?? 0 };
+    },
+  };
 }
 
 const inline = (tensor: Tensor): readonly Chunk[] => {

@@ -9,6 +9,8 @@ const copySize = 1 << 22;
 /** A file that has been written completely beside its place, and is not yet there. */
 export interface StagedFile {
   readonly path: string;
+  /** Where it lies until then, in the same folder. */
+  readonly temporaryPath: string;
   readonly bytes: number;
   /** Moves it to its place, replacing what is there. */
   commit(): void;
@@ -70,6 +72,7 @@ export function stageFile(path: string, chunks: Iterable<Chunk>): StagedFile {
   let isStaged = true;
   return {
     path,
+    temporaryPath: temporary,
     bytes,
     commit: () => {
       try {
