@@ -1,0 +1,128 @@
+import { LowrankError } from '../errors.js';
+import type { Model } from '../graph/model.js';
+import type { Value } from '../graph/value.js';
+import { findActivation } from './find-activation.js';
+import { matchesGlob } from './glob.js';
+import type { FactorizableLayer, Layer } from './layers.js';
+import { readPairs } from './pairs.js';
+import type { ConvertSettings } from './settings.js';
+import type { Activation } from './types.js';
+
+/** Layers that use one weight: they are factorized together or not at all. */
+export interface Candidate {
+  /** The first in graph order; it carries the weight's parameters in counts. */
+  readonly layer: FactorizableLayer;
+  /** All of them, `layer` included. */
+  readonly layers: readonly FactorizableLayer[];
+  readonly activation: Activation;
+}
+
+export interface Selection {
+  readonly candidates: readonly Candidate[];
+  /** Reasons of all layers that are kept from the start, by layer. */
+  readonly kept: ReadonlyMap<Layer, string>;
+  readonly warnings: readonly string[];
+}
+
+/** Sorts layers into those to factorize and those to keep, with a reason for each. Throws USAGE for globs and names that match nothing. */
+export function selectCandidates(model: Model, layers: readonly Layer[], settings: ConvertSettings): Selection {
+  const kept = new Map<Layer, string>();
+  const warnings: string[] = [];
+  const matches = (layer: Layer, globs: readonly string[]): boolean =>
+    globs.some(
+      (glob) =>
+        matchesGlob(layer.name, glob) || (layer.kind === 'factorizable' && matchesGlob(layer.weight.tensor.name, glob)),
+    );
+  for (const [flag, globs] of [
+    ['--include', settings.include],
+    ['--exclude', settings.exclude],
+  ] as const) {
+    const useless = globs.find((glob) => !layers.some((layer) => matches(layer, [glob])));
+    if (useless !== undefined) {
+      throw new LowrankError('USAGE', `${flag} '${useless}' matches no layer`, {
+        remedy: 'see `lowrank-inspect` for the names',
+      });
+    }
+  }
+  const inPairs = new Set(readPairs(model).flatMap((pair) => pair.nodes));
+  const first = layers[0];
+  const last = layers.at(-1);
+  for (const layer of layers) {
+    const reason = reasonToKeep(layer, {
+      isPair: inPairs.has(layer.node.name),
+      isFirst: settings.keepFirst && layer === first,
+      isLast: settings.keepLast && layer === last && layer !== first,
+      isExcluded: matches(layer, settings.exclude),
+      isLeftOut: settings.include.length > 0 && !matches(layer, settings.include),
+    });
+    if (reason !== undefined) kept.set(layer, reason);
+  }
+  const groups = new Map<string, FactorizableLayer[]>();
+  for (const layer of layers) {
+    if (layer.kind !== 'factorizable') continue;
+    const key = weightKey(layer);
+    groups.set(key, [...(groups.get(key) ?? []), layer]);
+  }
+  const candidates: Candidate[] = [];
+  for (const group of groups.values()) {
+    const free = group.filter((layer) => !kept.has(layer));
+    const layer = free[0];
+    if (layer === undefined) continue;
+    const obstacle = sharedObstacle(group, kept);
+    if (obstacle !== undefined) {
+      for (const member of free) kept.set(member, obstacle);
+      continue;
+    }
+    const { activation, unknown } = findActivation(model.graph, layer.node.outputs[0]!);
+    if (unknown !== undefined) {
+      warnings.push(`layer '${layer.name}': no rule for its activation ${unknown}, fitted as a linear layer`);
+    }
+    candidates.push({ layer, layers: group, activation });
+  }
+  return { candidates, kept, warnings };
+}
+
+interface Facts {
+  readonly isPair: boolean;
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+  readonly isExcluded: boolean;
+  readonly isLeftOut: boolean;
+}
+
+function reasonToKeep(layer: Layer, facts: Facts): string | undefined {
+  if (layer.kind === 'fixed') return layer.reason;
+  if (facts.isPair) return 'already a factor of a low-rank pair';
+  if (facts.isExcluded) return 'excluded by --exclude';
+  if (facts.isLeftOut) return 'not named by --include';
+  if (facts.isFirst) return 'first layer (--no-keep-first factorizes it)';
+  if (facts.isLast) return 'last layer (--no-keep-last factorizes it)';
+  return undefined;
+}
+
+/** Layers with equal keys read the same numbers in the same layout. */
+function weightKey(layer: FactorizableLayer): string {
+  const { source, chain } = layer.weight;
+  const steps = chain.map((node) => [
+    node.opType,
+    [...node.attributes].map(([name, { value }]) => [name, value]),
+    node.inputs.slice(1).map((input) => input?.name),
+  ]);
+  const layout = layer.form === 'gemm' ? layer.node.int('transB', 0) : 0;
+  return JSON.stringify([source.name, layer.form, layout, steps]);
+}
+
+/** Why a shared weight cannot be replaced for all of its readers. */
+function sharedObstacle(group: readonly FactorizableLayer[], kept: ReadonlyMap<Layer, string>): string | undefined {
+  const fixed = group.find((layer) => kept.has(layer));
+  if (fixed !== undefined) return `shares its weight with '${fixed.name}', which is kept`;
+  const source = group[0]!.weight.source;
+  const own = new Set(group.flatMap((layer) => [layer.node, ...layer.weight.chain]));
+  const stranger = otherReader(source, own);
+  return stranger === undefined ? undefined : `its weight is also read by '${stranger}'`;
+}
+
+function otherReader(source: Value, own: ReadonlySet<unknown>): string | undefined {
+  if (source.isOutput) return 'the outputs of the model';
+  return source.uses.find(({ node, index }) => index < 0 || !own.has(node))?.node.id;
+}

@@ -1,0 +1,377 @@
+import { LowrankError, throwIfAborted } from '../errors.js';
+import { checkModel } from '../graph/check.js';
+import type { Model } from '../graph/model.js';
+import { modelBytes, stageModel, type StagedModel, type WrittenFile } from '../graph/write.js';
+import { createLinalg } from '../linalg/linalg.js';
+import type { Linalg } from '../linalg/types.js';
+import { sha256 } from '../onnx/hash.js';
+import { fileSource } from '../onnx/source.js';
+import { checkWritable } from '../onnx/write-file.js';
+import type { ShapeTable } from '../ops/infer.js';
+import type { ConvertReport, LayerReport, Ratio } from '../report/contract.js';
+import { loadDriver } from '../runtime/driver.js';
+import type { Driver, RuntimeTensor, SessionOptions } from '../runtime/types.js';
+import { tool } from '../version.js';
+import { type Candidate, type Selection, selectCandidates } from './candidates.js';
+import { countMacs, countParameters } from './count.js';
+import { addPairWeights, emitPair } from './emit.js';
+import { type Fit, fitPlans } from './fit.js';
+import { latencySignature, measureVariants } from './layer-latency.js';
+import { activationName, factorizedReport, keptReport, layerCounts } from './layer-report.js';
+import { findLayers, type Layer } from './layers.js';
+import { toKernels } from './layout.js';
+import { type PairRecord, readPairs, writePairs } from './pairs.js';
+import { type LatencySource, planRanks, type Plan } from './plan.js';
+import { prepareModel, summarize } from './prepare.js';
+import { reinitialize } from './reinit.js';
+import { sampleFeeds } from './samples.js';
+import { type ConvertOptions, type ConvertSettings, resolveSettings } from './settings.js';
+import { compareLatency, runReference, type Verification, verifyAgainst } from './verify.js';
+
+export type ConvertPhase = 'read' | 'plan' | 'factorize' | 'write' | 'verify';
+
+export interface Progress {
+  readonly phase: ConvertPhase;
+  readonly done: number;
+  readonly total: number;
+  readonly detail: string;
+}
+
+export interface ConvertCall extends ConvertOptions {
+  /** Default: the input's name with `.lowrank.onnx`. */
+  readonly output?: string;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/**
+ * Replaces the convolutions and dense layers of the model at `input` by low-rank pairs and writes the result. The written
+ * file is reloaded, checked and run against the original before it takes its name; counts in the report are of that file.
+ *
+ * Throws USAGE (contradictory or impossible options), INPUT, FORMAT, EXTERNAL_DATA, GRAPH (the input), UNSUPPORTED (nothing
+ * that could be factorized, quantized models), NUMERIC (weights that are not finite), OUTPUT, VERIFY, DEVICE, RUNTIME,
+ * ABORTED. Nothing is written then.
+ */
+export async function convert(input: string, call: ConvertCall = {}): Promise<ConvertReport> {
+  const started = performance.now();
+  const settings = resolveSettings(call);
+  const { signal } = call;
+  const output = call.output ?? defaultOutput(input);
+  const lap = stopwatch();
+
+  report(call, 'read', 0, 1, input);
+  let driver: Driver | undefined;
+  const getDriver = async (): Promise<Driver> => (driver ??= await loadDriver());
+  const { model, shapes, warnings } = await prepareModel(input, {
+    inputShapes: settings.inputShapes,
+    driver: getDriver,
+  });
+  let linalg: Linalg | undefined;
+  let staged: StagedModel | undefined;
+  try {
+    checkWritable(output, settings.force);
+    const summary = summarize(model, shapes, input);
+    let layers = findLayers(model.graph, shapes);
+    refuseHopeless(model, layers);
+    if (settings.reinit) {
+      reinitialize(model, layers, settings.seed);
+      layers = findLayers(model.graph, shapes);
+    }
+    const selection = selectCandidates(model, layers, settings);
+    warnings.push(...selection.warnings);
+    const before = { params: countParameters(model.graph), macs: countMacs(model.graph, shapes) };
+    // Only a re-initialized original differs from its file.
+    const original = settings.reinit ? modelBytes(model) : input;
+    const seconds = { read: lap(), factorize: 0, write: 0, verify: 0, total: 0 };
+
+    const sessionOptions = sessionOptionsOf(settings);
+    const samples = settings.verify ? [1, 2].map((n) => sampleFeeds(model, shapes, settings.seed + n)) : [];
+    const reference =
+      samples.length === 0 ? [] : await runReference(await getDriver(), original, samples, sessionOptions, signal);
+    seconds.verify += lap();
+
+    const algebra = await createLinalg({
+      driver: await getDriver(),
+      ...(settings.threads > 0 ? { threads: settings.threads } : {}),
+    });
+    linalg = algebra;
+    const latency =
+      settings.rankMode.kind === 'budget' && settings.rankMode.of === 'latency'
+        ? await latencySource(await getDriver(), model, shapes, original, settings, signal)
+        : undefined;
+    const plans = await planRanks(selection.candidates, {
+      settings,
+      linalg: algebra,
+      totals: before,
+      ...(latency === undefined ? {} : { latency }),
+      onProgress: (done, total, detail) => report(call, 'plan', done, total, detail),
+      signal,
+    });
+    const fits = await fitPlans(plans, {
+      linalg: algebra,
+      init: settings.init,
+      seed: settings.seed,
+      onProgress: (done, total, detail) => report(call, 'factorize', done, total, detail),
+      signal,
+    });
+    await algebra.close();
+    const records = emitFits(model, fits, settings);
+    checkModel(model);
+    seconds.factorize = lap();
+
+    throwIfAborted(signal);
+    report(call, 'write', 0, 1, output);
+    staged = stageModel(model, output, { force: settings.force });
+    seconds.write = lap();
+
+    report(call, 'verify', 0, 1, output);
+    const written = await recount(staged.temporaryPath, settings, getDriver, records);
+    let verification: Verification | null = null;
+    if (settings.verify) {
+      verification = await verifyAgainst(
+        await getDriver(),
+        staged.temporaryPath,
+        samples,
+        reference,
+        sessionOptions,
+        signal,
+      );
+    }
+    let latencyMs: Ratio | null = null;
+    if (settings.measureLatency || latency !== undefined) {
+      const feeds = samples[0] ?? sampleFeeds(model, shapes, settings.seed + 1);
+      const models = [original, staged.temporaryPath] as const;
+      latencyMs = ratio(...(await compareLatency(await getDriver(), models, feeds, sessionOptions, signal)));
+      warnings.push(...latencyWarnings(settings, latencyMs));
+    }
+    throwIfAborted(signal);
+    seconds.verify += lap();
+    const file = staged.commit();
+    const outputFacts = describeOutput(file);
+    seconds.write += lap();
+
+    const layerReports = layers.map((layer) => reportLayer(layer, selection, plans, fits, settings, written));
+    if (fits.length === 0) warnings.push('no layer was factorized: the output computes what the input does');
+    seconds.total = (performance.now() - started) / 1000;
+    return {
+      schema: 'lowrank.convert/1',
+      tool,
+      seed: settings.seed,
+      model: summary,
+      settings: describeSettings(settings, output),
+      layers: layerReports,
+      totals: {
+        params: ratio(before.params, written.params),
+        macs: ratio(before.macs, written.macs),
+        latencyMs,
+      },
+      verify: verification === null ? null : { reloaded: true, ...verification },
+      output: outputFacts,
+      warnings,
+      seconds,
+    };
+  } finally {
+    staged?.discard();
+    await linalg?.close();
+    model.file?.close();
+  }
+}
+
+function report(call: ConvertCall, phase: ConvertPhase, done: number, total: number, detail: string): void {
+  throwIfAborted(call.signal);
+  call.onProgress?.({ phase, done, total, detail });
+}
+
+/** Seconds since the last call, or since it was made. */
+function stopwatch(): () => number {
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    const seconds = (now - last) / 1000;
+    last = now;
+    return seconds;
+  };
+}
+
+function defaultOutput(input: string): string {
+  return `${input.replace(/\.onnx$/i, '')}.lowrank.onnx`;
+}
+
+function sessionOptionsOf(settings: ConvertSettings): SessionOptions {
+  return { device: settings.device, ...(settings.threads > 0 ? { threads: settings.threads } : {}) };
+}
+
+/** Models in which no layer could ever be factorized. */
+function refuseHopeless(model: Model, layers: readonly Layer[]): void {
+  if (layers.some((layer) => layer.kind === 'factorizable')) return;
+  const place = model.file?.source.label ?? 'model';
+  const quantized = layers.filter((layer) => layer.kind === 'fixed' && layer.reason.startsWith('quantized'));
+  if (quantized.length > 0) {
+    throw new LowrankError(
+      'UNSUPPORTED',
+      `the model is quantized (${quantized.length} of its ${layers.length} layers)`,
+      {
+        place,
+        remedy: 'convert the float32 model first, then quantize the result',
+      },
+    );
+  }
+  const reasons = [...new Set(layers.map((layer) => (layer.kind === 'fixed' ? layer.reason : '')))].join('; ');
+  throw new LowrankError('UNSUPPORTED', 'no convolution or dense layer that could be factorized', {
+    place,
+    remedy: reasons === '' ? 'the graph has none' : `what there is: ${reasons}`,
+  });
+}
+
+/** Puts every fitted pair into the graph and records it. Layers that share a weight share the pair. */
+function emitFits(model: Model, fits: readonly Fit[], settings: ConvertSettings): PairRecord[] {
+  const records: PairRecord[] = [];
+  for (const fit of fits) {
+    const { layer } = fit.candidate;
+    const kernels = toKernels(fit.pair, layer.geometry, fit.scheme, layer.form, layer.node.int('transB', 0));
+    const weights = addPairWeights(model, layer, kernels);
+    for (const member of fit.candidate.layers) {
+      const [first, second] = emitPair(model, member, fit.scheme, weights);
+      records.push({
+        name: member.name,
+        op: member.node.opType as PairRecord['op'],
+        scheme: fit.scheme,
+        rank: fit.rank,
+        kernel: member.geometry.kernel,
+        in: member.geometry.in,
+        out: member.geometry.out,
+        init: settings.init,
+        activation: activationName(fit.candidate.activation),
+        nodes: [first.name, second.name],
+        u: weights.second.name,
+        v: weights.first.name,
+      });
+    }
+  }
+  writePairs(model, [...readPairs(model), ...records]);
+  return records;
+}
+
+interface Written {
+  readonly params: number;
+  readonly macs: number;
+  /** Counts of each new pair by the name of the layer it replaced. */
+  readonly pairs: ReadonlyMap<string, { readonly params: number; readonly macs: number }>;
+}
+
+/** Reads the written file back and counts what is in it. */
+async function recount(
+  path: string,
+  settings: ConvertSettings,
+  driver: () => Promise<Driver>,
+  records: readonly PairRecord[],
+): Promise<Written> {
+  const { model, shapes } = await prepareModel(path, { inputShapes: settings.inputShapes, driver });
+  try {
+    const byNode = new Map(findLayers(model.graph, shapes).map((layer) => [layer.node.name, layer]));
+    const counted = new Set<string>();
+    const pairs = new Map<string, { params: number; macs: number }>();
+    for (const record of records) {
+      const sum = { params: 0, macs: 0 };
+      for (const name of record.nodes) {
+        const layer = byNode.get(name);
+        if (layer === undefined) {
+          throw new LowrankError('VERIFY', `node '${name}' of a new pair is not in the written file`, { place: path });
+        }
+        const counts = layerCounts(layer);
+        sum.macs += counts.macs;
+        // Weights that two layers share are in the file once.
+        if (!counted.has(record.u)) sum.params += counts.params;
+      }
+      counted.add(record.u);
+      pairs.set(record.name, sum);
+    }
+    return { params: countParameters(model.graph), macs: countMacs(model.graph, shapes), pairs };
+  } finally {
+    model.file?.close();
+  }
+}
+
+function reportLayer(
+  layer: Layer,
+  selection: Selection,
+  plans: readonly Plan[],
+  fits: readonly Fit[],
+  settings: ConvertSettings,
+  written: Written,
+): LayerReport {
+  const reason = selection.kept.get(layer);
+  if (reason !== undefined) return keptReport(layer, reason, 'linear');
+  const holds = ({ candidate }: { readonly candidate: Candidate }): boolean =>
+    candidate.layers.some((member) => member === layer);
+  const fit = fits.find(holds);
+  if (fit === undefined) {
+    const plan = plans.find(holds)!;
+    return keptReport(layer, plan.note, activationName(plan.candidate.activation));
+  }
+  const after = written.pairs.get(layer.name)!;
+  const factorized = factorizedReport(layer, fit, settings.init, after);
+  if (fit.candidate.layer === layer) return factorized;
+  // The weight is counted with the first of the layers that share it.
+  const own = layer.kind === 'factorizable' ? layer.biasCount : 0;
+  const shared = `${factorized.reason}; shares its weight with '${fit.candidate.layer.name}', where it is counted`;
+  return { ...factorized, reason: shared, params: { before: own, after: after.params } };
+}
+
+function ratio(before: number, after: number): Ratio {
+  return { before, after, ratio: before === 0 ? 1 : after / before };
+}
+
+function describeOutput(file: WrittenFile): ConvertReport['output'] {
+  const source = fileSource(file.path);
+  try {
+    return { path: file.path, bytes: file.bytes + file.dataBytes, sha256: sha256(source) };
+  } finally {
+    source.close();
+  }
+}
+
+function describeSettings(settings: ConvertSettings, output: string): Record<string, unknown> {
+  const { rankMode, ...others } = settings;
+  const rank = rankMode.kind === 'ranks' ? { ...rankMode, ranks: Object.fromEntries(rankMode.ranks) } : rankMode;
+  return { ...others, output, rankMode: rank };
+}
+
+function latencyWarnings(settings: ConvertSettings, latency: Ratio): string[] {
+  const { rankMode } = settings;
+  const percent = `${(100 * latency.ratio).toFixed(1)} % of the original's time`;
+  if (rankMode.kind === 'budget' && rankMode.of === 'latency' && latency.ratio > rankMode.fraction) {
+    return [`the latency budget of ${rankMode.fraction} was missed: measured whole, the model takes ${percent}`];
+  }
+  return latency.ratio > 1 ? [`the converted model is slower here: ${percent}`] : [];
+}
+
+/** Measures layers alone; layers with equal sizes and attributes are measured once. */
+async function latencySource(
+  driver: Driver,
+  model: Model,
+  shapes: ShapeTable,
+  original: string | Uint8Array,
+  settings: ConvertSettings,
+  signal: AbortSignal | undefined,
+): Promise<LatencySource> {
+  const options = sessionOptionsOf(settings);
+  const feeds: Record<string, RuntimeTensor> = sampleFeeds(model, shapes, settings.seed + 1);
+  const [totalMs] = await compareLatency(driver, [original, original], feeds, options, signal);
+  const known = new Map<string, Promise<number[]>>();
+  return {
+    totalMs,
+    measure: async (candidate, trials) => {
+      const variants = [{ scheme: null, rank: 0 }, ...trials];
+      let sum = variants.map(() => 0);
+      for (const layer of candidate.layers) {
+        const key = `${latencySignature(layer, shapes)} ${JSON.stringify(variants)}`;
+        const times = known.get(key) ?? measureVariants(driver, model, shapes, layer, variants, options, signal);
+        known.set(key, times);
+        const values = await times;
+        sum = sum.map((total, index) => total + values[index]!);
+      }
+      return sum;
+    },
+  };
+}

@@ -1,0 +1,163 @@
+import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
+import type { Linalg, Matrix } from '../linalg/types.js';
+import type { Scheme } from '../report/contract.js';
+import type { Candidate } from './candidates.js';
+import { functionError } from './function-error.js';
+import { matrixShape } from './geometry.js';
+import { inits } from './inits/index.js';
+import { isOutputMajor, toMatrix } from './layout.js';
+import type { Plan } from './plan.js';
+import type { FactorPair, InitName } from './types.js';
+
+/** A pair fitted to a candidate's weight, with its errors. */
+export interface Fit {
+  readonly candidate: Candidate;
+  readonly scheme: Scheme;
+  readonly rank: number;
+  readonly pair: FactorPair;
+  /** ‖Ŵ−W‖_F / ‖W‖_F. */
+  readonly weightError: number;
+  /** sqrt(E‖σ(Ŵx)−σ(Wx)‖² / E‖σ(Wx)‖²), x ~ N(0, I). */
+  readonly functionError: number;
+  readonly seconds: number;
+  readonly note: string;
+}
+
+export interface FitContext {
+  readonly linalg: Linalg;
+  readonly init: InitName;
+  readonly seed: number;
+  /** The weight of a candidate; default: as the model has it. */
+  readonly weightOf?: (candidate: Candidate) => Float32Array;
+  /** Called with work units (rows · cols · rank): proportional to time. */
+  readonly onProgress?: (done: number, total: number, detail: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+type FittedPlan = Extract<Plan, { trials: readonly unknown[] }>;
+
+/** Elements of weights that may be in work at a time. */
+const largestLoad = 32e6;
+const mostAtOnce = 4;
+
+/**
+ * Fits every plan's pair; where a plan has two trials, the one with the smaller function error is taken. Layers are
+ * worked on side by side as far as memory allows: one waits for its small dense problem while another multiplies.
+ * Throws NUMERIC, naming the layer, where a weight is not finite.
+ */
+export async function fitPlans(plans: readonly Plan[], context: FitContext): Promise<Fit[]> {
+  const work = plans.filter((plan): plan is FittedPlan => plan.trials !== null);
+  const costOf = (plan: FittedPlan): number =>
+    plan.trials.reduce((sum, { scheme, rank }) => {
+      const { rows, cols } = matrixShape(plan.candidate.layer.geometry, scheme);
+      return sum + rows * cols * (rank + 16);
+    }, 0);
+  const total = work.reduce((sum, plan) => sum + costOf(plan), 0);
+  let done = 0;
+  const fits = new Map<FittedPlan, Fit>();
+  // Large layers first: the small ones then fill the gaps.
+  const queue = [...work].sort((a, b) => costOf(b) - costOf(a));
+  const running = new Set<Promise<void>>();
+  let load = 0;
+  try {
+    for (const plan of queue) {
+      const size = plan.candidate.layer.weight.tensor.size;
+      while (running.size > 0 && (running.size >= mostAtOnce || load + size > largestLoad)) await Promise.race(running);
+      throwIfAborted(context.signal);
+      load += size;
+      const task = fitPlan(plan, context).then((fit) => {
+        fits.set(plan, fit);
+        load -= size;
+        done += costOf(plan);
+        context.onProgress?.(done, total, plan.candidate.layer.name);
+      });
+      const tracked = task.finally(() => running.delete(tracked));
+      running.add(tracked);
+    }
+    await Promise.all(running);
+  } catch (error) {
+    // Let the others end before the caller closes what they work with.
+    await Promise.allSettled(running);
+    throw error;
+  }
+  return work.map((plan) => fits.get(plan)!);
+}
+
+async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
+  const started = performance.now();
+  const { candidate } = plan;
+  const { layer } = candidate;
+  const data = context.weightOf?.(candidate) ?? layer.weight.data();
+  refuseNonFinite(data, layer.name);
+  const outputMajor = isOutputMajor(layer.form, layer.node.int('transB', 0));
+  let best: Omit<Fit, 'seconds'> | undefined;
+  for (const { scheme, rank } of plan.trials) {
+    throwIfAborted(context.signal);
+    const weight = toMatrix(data, layer.geometry, scheme, outputMajor);
+    const { rowsPerNeuron } = matrixShape(layer.geometry, scheme);
+    const problem = {
+      weight,
+      rowsPerNeuron,
+      rank,
+      activation: candidate.activation,
+      seed: context.seed,
+      linalg: context.linalg,
+      signal: context.signal,
+    };
+    let pair: FactorPair;
+    let error: number;
+    try {
+      pair = await inits[context.init].fit(problem);
+      error = await functionError(problem, pair);
+    } catch (cause) {
+      if (cause instanceof LowrankError && cause.code !== 'NUMERIC' && cause.code !== 'INTERNAL') throw cause;
+      throw new LowrankError('NUMERIC', `fitting failed: ${messageOf(cause)}`, {
+        place: `layer '${layer.name}'`,
+        remedy: `keep it with --exclude '${layer.name}'`,
+        cause,
+      });
+    }
+    if (best === undefined || error < best.functionError) {
+      const weightDifference = await weightError(weight, pair, context.linalg);
+      best = { candidate, scheme, rank, pair, functionError: error, weightError: weightDifference, note: plan.note };
+    }
+  }
+  return { ...best!, seconds: (performance.now() - started) / 1000 };
+}
+
+/** ‖W − U·V‖_F / ‖W‖_F from the difference itself, block by block; 0 for W = 0 and an exact pair. */
+export async function weightError(weight: Matrix, pair: FactorPair, linalg: Linalg): Promise<number> {
+  const blockRows = Math.max(1, Math.floor(8e6 / weight.cols));
+  let difference = 0;
+  let norm = 0;
+  for (let row = 0; row < weight.rows; row += blockRows) {
+    const rows = Math.min(blockRows, weight.rows - row);
+    const left = {
+      rows,
+      cols: pair.left.cols,
+      data: pair.left.data.subarray(row * pair.left.cols, (row + rows) * pair.left.cols),
+    };
+    const product = (await linalg.gemm(left, pair.right)).data;
+    const block = weight.data.subarray(row * weight.cols, (row + rows) * weight.cols);
+    for (let i = 0; i < block.length; i++) {
+      const w = block[i]!;
+      const d = w - product[i]!;
+      difference += d * d;
+      norm += w * w;
+    }
+  }
+  if (norm === 0) return difference === 0 ? 0 : Infinity;
+  return Math.sqrt(difference / norm);
+}
+
+function refuseNonFinite(data: Float32Array, name: string): void {
+  let sum = 0;
+  // A sum of products with zero is NaN exactly where an element is not finite.
+  for (let i = 0; i < data.length; i++) sum += data[i]! * 0;
+  if (!Number.isNaN(sum)) return;
+  const at = data.findIndex((value) => !Number.isFinite(value));
+  throw new LowrankError('NUMERIC', `weight element ${at} is ${data[at]}`, {
+    place: `layer '${name}'`,
+    remedy: `repair the model, or keep the layer with --exclude '${name}'`,
+  });
+}

@@ -1,0 +1,128 @@
+import { throwIfAborted } from '../errors.js';
+import { Graph } from '../graph/graph.js';
+import { type Model, opsetOf } from '../graph/model.js';
+import { modelBytes } from '../graph/write.js';
+import { FLOAT } from '../onnx/data-type.js';
+import { Tensor } from '../onnx/tensor.js';
+import { inferShapes, type ShapeTable } from '../ops/infer.js';
+import type { Scheme } from '../report/contract.js';
+import type { Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
+import { addPairWeights, emitPair } from './emit.js';
+import { matrixShape } from './geometry.js';
+import { findLayers, type FactorizableLayer } from './layers.js';
+import { toKernels } from './layout.js';
+import { createRandom } from './random.js';
+import { median } from './verify.js';
+
+/** A way to run a layer: as it is (null), or as a pair. */
+export interface Variant {
+  readonly scheme: Scheme | null;
+  readonly rank: number;
+}
+
+/**
+ * Measured milliseconds of one layer in each of its variants, alone in onnxruntime at its real sizes. Variants take turns;
+ * the median of each is returned, in order. Weights are random: time does not depend on their values.
+ */
+export async function measureVariants(
+  driver: Driver,
+  model: Model,
+  shapes: ShapeTable,
+  layer: FactorizableLayer,
+  variants: readonly Variant[],
+  options: SessionOptions,
+  signal?: AbortSignal,
+): Promise<number[]> {
+  const sessions: Session[] = [];
+  try {
+    for (const variant of variants) {
+      throwIfAborted(signal);
+      sessions.push(await driver.createSession(oneLayerModel(model, shapes, layer, variant), options));
+    }
+    const input = layerInput(layer);
+    const dims = shapes.typeOf(input)!.dims;
+    const size = dims.reduce((product, dim) => product * dim, 1);
+    const random = createRandom(1);
+    const data = Float32Array.from({ length: size }, () => random.uniform());
+    const feeds: Record<string, RuntimeTensor> = { x: { type: 'float32', dims, data } };
+    for (const session of sessions) await session.run(feeds);
+    const times = sessions.map((): number[] => []);
+    const started = performance.now();
+    for (let turn = 0; turn < 5 || (turn < 25 && performance.now() - started < 300); turn++) {
+      for (const [index, session] of sessions.entries()) {
+        throwIfAborted(signal);
+        const start = performance.now();
+        await session.run(feeds);
+        times[index]!.push(performance.now() - start);
+      }
+    }
+    return times.map(median);
+  } finally {
+    for (const session of sessions) await session.close();
+  }
+}
+
+/** Layers with the same signature take the same time. */
+export function latencySignature(layer: FactorizableLayer, shapes: ShapeTable): string {
+  const attributes = [...layer.node.attributes].map(([name, { type, value }]) => [
+    name,
+    type === 'ints' || type === 'int' ? value : type,
+  ]);
+  const input = shapes.typeOf(layerInput(layer));
+  return JSON.stringify([layer.form, layer.geometry, layer.biasCount, input?.dims, attributes]);
+}
+
+function layerInput(layer: FactorizableLayer) {
+  return layer.node.inputs[layer.form === 'matmul-left' ? 1 : 0]!;
+}
+
+function oneLayerModel(model: Model, shapes: ShapeTable, layer: FactorizableLayer, variant: Variant): Uint8Array {
+  const graph = new Graph('layer');
+  const single: Model = {
+    graph,
+    opsets: new Map([['', opsetOf(model)]]),
+    irVersion: Math.max(model.irVersion, 4),
+    producerName: 'lowrank',
+    producerVersion: '',
+    metadata: new Map(),
+    functions: [],
+    file: undefined,
+  };
+  const dims = shapes.typeOf(layerInput(layer))!.dims;
+  const x = graph.addInput('x', { dataType: FLOAT, dims });
+  const weight = graph.addInitializer(randomTensor('w', layer.weight.dims));
+  const biasType = layer.biasCount > 0 ? shapes.typeOf(layer.node.inputs[2]!) : undefined;
+  const bias = biasType === undefined ? undefined : graph.addInitializer(randomTensor('b', biasType.dims));
+  const y = graph.addValue('y');
+  const inputs = layer.form === 'matmul-left' ? [weight, x] : bias === undefined ? [x, weight] : [x, weight, bias];
+  graph.addNode({
+    opType: layer.node.opType,
+    name: 'layer',
+    inputs,
+    outputs: [y],
+    attributes: Object.fromEntries(layer.node.attributes),
+  });
+  graph.addOutput(y, { dataType: FLOAT, dims: shapes.typeOf(layer.node.outputs[0]!)!.dims });
+  if (variant.scheme !== null) {
+    const copy = findLayers(graph, inferShapes(single, {}))[0];
+    if (copy?.kind === 'factorizable') {
+      const { rows, cols } = matrixShape(layer.geometry, variant.scheme);
+      const pair = {
+        left: { rows, cols: variant.rank, data: randomValues(rows * variant.rank) },
+        right: { rows: variant.rank, cols, data: randomValues(variant.rank * cols) },
+      };
+      const kernels = toKernels(pair, layer.geometry, variant.scheme, layer.form, layer.node.int('transB', 0));
+      emitPair(single, copy, variant.scheme, addPairWeights(single, copy, kernels));
+    }
+  }
+  return modelBytes(single);
+}
+
+function randomTensor(name: string, dims: readonly number[]): Tensor {
+  return Tensor.ofFloats(name, dims, randomValues(dims.reduce((product, dim) => product * dim, 1)));
+}
+
+function randomValues(count: number): Float32Array {
+  const random = createRandom(count);
+  return Float32Array.from({ length: count }, () => random.uniform() - 0.5);
+}

@@ -1,0 +1,101 @@
+import type { LayerReport } from '../report/contract.js';
+import type { Candidate } from './candidates.js';
+import type { Fit } from './fit.js';
+import { breakEvenRank, fullMacs, maxRank, schemesOf, weightCount } from './geometry.js';
+import type { Layer } from './layers.js';
+
+/** Parameters (weight and bias) and MACs of a layer as it stands. */
+export function layerCounts(layer: Layer): { readonly params: number; readonly macs: number } {
+  if (layer.kind === 'fixed') return { params: layer.params, macs: layer.macs };
+  return { params: weightCount(layer.geometry) + layer.biasCount, macs: fullMacs(layer.geometry) };
+}
+
+/** "Relu", "Clip(0, 6)", "linear" … */
+export function activationName(activation: Candidate['activation']): string {
+  switch (activation.kind) {
+    case 'LeakyRelu':
+      return `LeakyRelu(${activation.alpha})`;
+    case 'Clip':
+      return `Clip(${activation.min}, ${activation.max})`;
+    default:
+      return activation.kind;
+  }
+}
+
+type Facts = Omit<
+  LayerReport,
+  | 'action'
+  | 'reason'
+  | 'scheme'
+  | 'rank'
+  | 'init'
+  | 'activation'
+  | 'weightError'
+  | 'functionError'
+  | 'params'
+  | 'macs'
+  | 'seconds'
+>;
+
+/** What a layer's report says whatever was done to it. */
+function facts(layer: Layer): Facts {
+  const { geometry } = layer;
+  const schemes = layer.kind === 'fixed' ? [] : schemesOf(geometry, layer.form !== 'conv');
+  const scheme = schemes[0];
+  return {
+    name: layer.name,
+    op: layer.node.opType,
+    kernel: geometry.kernel,
+    group: layer.group,
+    in: geometry.in,
+    out: geometry.out,
+    maxRank: scheme === undefined ? 0 : maxRank(geometry, scheme),
+    breakEvenRank: scheme === undefined ? 0 : breakEvenRank(geometry, scheme),
+  };
+}
+
+/** Report of a layer that stays as it is. */
+export function keptReport(layer: Layer, reason: string, activation: string): LayerReport {
+  const { params, macs } = layerCounts(layer);
+  return {
+    ...facts(layer),
+    action: 'kept',
+    reason,
+    scheme: null,
+    rank: null,
+    init: null,
+    activation,
+    weightError: null,
+    functionError: null,
+    params: { before: params, after: params },
+    macs: { before: macs, after: macs },
+    seconds: 0,
+  };
+}
+
+/** Report of a layer that became a pair; `after` holds counts of the written file. */
+export function factorizedReport(
+  layer: Layer,
+  fit: Fit,
+  init: string,
+  after: { readonly params: number; readonly macs: number },
+): LayerReport {
+  const { params, macs } = layerCounts(layer);
+  const { geometry } = layer;
+  return {
+    ...facts(layer),
+    maxRank: maxRank(geometry, fit.scheme),
+    breakEvenRank: breakEvenRank(geometry, fit.scheme),
+    action: 'factorized',
+    reason: fit.note,
+    scheme: fit.scheme,
+    rank: fit.rank,
+    init,
+    activation: activationName(fit.candidate.activation),
+    weightError: fit.weightError,
+    functionError: fit.functionError,
+    params: { before: params, after: after.params },
+    macs: { before: macs, after: after.macs },
+    seconds: fit.seconds,
+  };
+}

@@ -1,0 +1,232 @@
+import type { Graph } from '../graph/graph.js';
+import type { Node } from '../graph/node.js';
+import type { Value } from '../graph/value.js';
+import { isFloatType, dataTypeName } from '../onnx/data-type.js';
+import type { ShapeTable } from '../ops/infer.js';
+import { type ResolvedWeight, resolveWeight } from '../ops/resolve-weight.js';
+import type { Geometry } from './geometry.js';
+
+/** How a layer multiplies: y = W ∗ x (Conv), A·B (Gemm), x·W or W·x (MatMul). */
+export type LayerForm = 'conv' | 'gemm' | 'matmul-right' | 'matmul-left';
+
+/** A node with a weight that this tool can replace by a pair. */
+export interface FactorizableLayer {
+  readonly kind: 'factorizable';
+  readonly node: Node;
+  readonly name: string;
+  readonly form: LayerForm;
+  readonly geometry: Geometry;
+  readonly group: 1;
+  /** The node's weight input and what it resolves to. */
+  readonly weightInput: number;
+  readonly weight: ResolvedWeight;
+  /** Elements of the node's own bias. */
+  readonly biasCount: number;
+}
+
+/** A node with a weight that stays as it is, and why. */
+export interface FixedLayer {
+  readonly kind: 'fixed';
+  readonly node: Node;
+  readonly name: string;
+  readonly reason: string;
+  /** What could be found out. */
+  readonly geometry: Geometry;
+  readonly group: number;
+  readonly params: number;
+  readonly macs: number;
+}
+
+export type Layer = FactorizableLayer | FixedLayer;
+
+const convolutions = new Set(['Conv', 'ConvTranspose', 'ConvInteger', 'QLinearConv', 'DeformConv', 'FusedConv']);
+const products = new Set([
+  'Gemm',
+  'MatMul',
+  'MatMulInteger',
+  'QLinearMatMul',
+  'QGemm',
+  'FusedMatMul',
+  'FusedGemm',
+  'MatMulNBits',
+]);
+const quantizedOps = new Set(['ConvInteger', 'QLinearConv', 'MatMulInteger', 'QLinearMatMul', 'QGemm', 'MatMulNBits']);
+/** Input index of the weight, where it is not 1. */
+const weightIndex: Readonly<Record<string, number>> = { QLinearConv: 3, QLinearMatMul: 3, QGemm: 3 };
+
+/**
+ * Every node with a constant weight, in graph order. Products of two activations (attention) are no layers.
+ * `shapes` must cover the nodes' inputs and outputs; a layer whose shapes are unknown is kept.
+ */
+export function findLayers(graph: Graph, shapes: ShapeTable): Layer[] {
+  const layers: Layer[] = [];
+  for (const node of graph.nodes) {
+    if (node.domain !== '' && node.domain !== 'com.microsoft') continue;
+    if (convolutions.has(node.opType)) layers.push(convLayer(graph, node, shapes));
+    else if (products.has(node.opType)) {
+      const layer = productLayer(graph, node, shapes);
+      if (layer !== undefined) layers.push(layer);
+    }
+  }
+  return layers;
+}
+
+function fixed(
+  node: Node,
+  reason: string,
+  details: Partial<Omit<FixedLayer, 'kind' | 'node' | 'name' | 'reason'>>,
+): FixedLayer {
+  const geometry: Geometry = { out: 0, in: 0, kernel: [1, 1], inputSize: [1, 1], outputSize: [1, 1], batch: 1 };
+  return { kind: 'fixed', node, name: node.id, reason, geometry, group: 1, params: 0, macs: 0, ...details };
+}
+
+function convLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer {
+  const at = weightIndex[node.opType] ?? 1;
+  const weightValue = node.inputs[at];
+  const input = typeOf(node.inputs[0], shapes);
+  const output = typeOf(node.outputs[0], shapes);
+  const weightDims = typeOf(weightValue, shapes)?.dims ?? [];
+  const group = node.int('group', 1);
+  const [outputs = 0, inputs = 0] = node.opType === 'ConvTranspose' ? [weightDims[1], weightDims[0]] : weightDims;
+  const [kh, kw] = weightDims.length === 4 ? [weightDims[2]!, weightDims[3]!] : [1, weightDims[2] ?? 1];
+  const known = input?.dims.length === 4 && output?.dims.length === 4;
+  const geometry: Geometry = {
+    out: node.opType === 'ConvTranspose' ? outputs * group : outputs,
+    in: node.opType === 'ConvTranspose' ? inputs : inputs * group,
+    kernel: [kh, kw],
+    inputSize: known ? [input.dims[2]!, input.dims[3]!] : [1, 1],
+    outputSize: known ? [output.dims[2]!, output.dims[3]!] : [1, 1],
+    batch: known ? input.dims[0]! : 1,
+  };
+  const elements = weightDims.reduce((product, dim) => product * dim, weightDims.length > 0 ? 1 : 0);
+  const bias = countOf(node.inputs[at === 3 ? 8 : 2], shapes);
+  const positions = (output?.dims ?? []).reduce((product, dim, axis) => (axis === 1 ? product : product * dim), 1);
+  const details = { geometry, group, params: elements + bias, macs: output === undefined ? 0 : elements * positions };
+  if (quantizedOps.has(node.opType)) return fixed(node, `quantized operator ${node.opType}`, details);
+  if (node.opType !== 'Conv' || node.domain !== '') return fixed(node, `${node.opType} is not factorized`, details);
+  const weight = weightValue === undefined ? undefined : resolveWeight(graph, weightValue);
+  if (weight === undefined) return fixed(node, noConstant(weightValue), { ...details, params: bias });
+  if (weightDims.length !== 4) return fixed(node, `${weightDims.length - 2}-D convolution`, details);
+  if (group !== 1) {
+    return fixed(
+      node,
+      group === geometry.in ? 'depthwise convolution' : `grouped convolution (${group} groups)`,
+      details,
+    );
+  }
+  const refusal = commonRefusal(weight, geometry, known);
+  if (refusal !== undefined) return fixed(node, refusal, details);
+  return {
+    kind: 'factorizable',
+    node,
+    name: node.id,
+    form: 'conv',
+    geometry,
+    group: 1,
+    weightInput: 1,
+    weight,
+    biasCount: bias,
+  };
+}
+
+function productLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer | undefined {
+  const at = weightIndex[node.opType] ?? 1;
+  const [left, right] = [node.inputs[0], node.inputs[at]];
+  const rightWeight = right === undefined ? undefined : resolveWeight(graph, right);
+  const leftWeight = left === undefined ? undefined : resolveWeight(graph, left);
+  const isLeft = rightWeight === undefined && leftWeight !== undefined;
+  const weight = rightWeight ?? leftWeight;
+  const output = typeOf(node.outputs[0], shapes);
+  const bias = node.opType === 'Gemm' ? countOf(node.inputs[2], shapes) : 0;
+  if (weight === undefined) {
+    const quantized = isQuantizedWeight(right) || quantizedOps.has(node.opType);
+    return quantized
+      ? fixed(node, noConstant(right), productDetails(right, output?.dims ?? [], bias, shapes))
+      : undefined;
+  }
+  const details = productDetails(isLeft ? left : right, output?.dims ?? [], bias, shapes);
+  if (quantizedOps.has(node.opType)) return fixed(node, `quantized operator ${node.opType}`, details);
+  if (node.domain !== '') return fixed(node, `${node.opType} is not factorized`, details);
+  if (rightWeight !== undefined && leftWeight !== undefined) return fixed(node, 'both factors are constant', details);
+  if (weight.dims.length !== 2) return fixed(node, `weight of ${weight.dims.length} dimensions`, details);
+  const [first = 0, second = 0] = weight.dims;
+  if (node.opType === 'Gemm' && isLeft) return fixed(node, 'the constant is the left factor of a Gemm', details);
+  const outIsFirst = isLeft || (node.opType === 'Gemm' && node.int('transB', 0) === 1);
+  const [out, inputs] = outIsFirst ? [first, second] : [second, first];
+  const outputCount = (output?.dims ?? []).reduce((product, dim) => product * dim, 1);
+  const positions = out === 0 ? 1 : outputCount / out;
+  const geometry: Geometry = {
+    out,
+    in: inputs,
+    kernel: [1, 1],
+    inputSize: [1, positions],
+    outputSize: [1, positions],
+    batch: 1,
+  };
+  const refusal = commonRefusal(weight, geometry, output !== undefined);
+  if (refusal !== undefined) return fixed(node, refusal, { ...details, geometry });
+  return {
+    kind: 'factorizable',
+    node,
+    name: node.id,
+    form: node.opType === 'Gemm' ? 'gemm' : isLeft ? 'matmul-left' : 'matmul-right',
+    geometry,
+    group: 1,
+    weightInput: isLeft ? 0 : 1,
+    weight,
+    biasCount: bias,
+  };
+}
+
+function productDetails(
+  weight: Value | undefined,
+  outputDims: readonly number[],
+  bias: number,
+  shapes: ShapeTable,
+): Pick<FixedLayer, 'geometry' | 'params' | 'macs'> {
+  const dims = typeOf(weight, shapes)?.dims ?? [];
+  const elements = countOf(weight, shapes);
+  const out = outputDims.at(-1) ?? 0;
+  const inputs = out === 0 ? 0 : Math.round(elements / Math.max(1, out));
+  const positions = outputDims.slice(0, -1).reduce((product, dim) => product * dim, 1);
+  return {
+    geometry: {
+      out,
+      in: dims.length === 2 ? inputs : (dims.at(-2) ?? 0),
+      kernel: [1, 1],
+      inputSize: [1, positions],
+      outputSize: [1, positions],
+      batch: 1,
+    },
+    params: elements + bias,
+    macs: dims.length === 2 ? elements * positions : positions * out * (dims.at(-2) ?? 0),
+  };
+}
+
+function commonRefusal(weight: ResolvedWeight, geometry: Geometry, isKnown: boolean): string | undefined {
+  if (!isFloatType(weight.dataType)) return `weight of type ${dataTypeName(weight.dataType)}`;
+  if (!isKnown) return 'its shapes could not be found out';
+  const isEmpty = geometry.out * geometry.in * geometry.kernel[0] * geometry.kernel[1] === 0;
+  return isEmpty ? 'empty weight' : undefined;
+}
+
+function noConstant(value: Value | undefined): string {
+  return isQuantizedWeight(value)
+    ? 'quantized: its weight comes from DequantizeLinear'
+    : 'its weight is computed at run time';
+}
+
+function isQuantizedWeight(value: Value | undefined): boolean {
+  return (
+    value?.producer?.opType === 'DequantizeLinear' && value.producer.inputs[0]?.producer?.opType !== 'QuantizeLinear'
+  );
+}
+
+function typeOf(value: Value | undefined, shapes: ShapeTable): { readonly dims: readonly number[] } | undefined {
+  return value === undefined ? undefined : shapes.typeOf(value);
+}
+
+function countOf(value: Value | undefined, shapes: ShapeTable): number {
+  const type = typeOf(value, shapes);
+  return type === undefined ? 0 : type.dims.reduce((product, dim) => product * dim, 1);
+}

@@ -1,0 +1,85 @@
+import { LowrankError } from '../errors.js';
+import { checkModel } from '../graph/check.js';
+import { type Model, opsetOf } from '../graph/model.js';
+import { readModel } from '../graph/read.js';
+import { sha256 } from '../onnx/hash.js';
+import { inferShapes, type ShapeTable } from '../ops/infer.js';
+import { completeShapes } from '../passes/resolve-by-running.js';
+import type { ModelSummary } from '../report/contract.js';
+import type { Driver } from '../runtime/types.js';
+
+/** A model, read, checked, with all shapes that can be known. */
+export interface PreparedModel {
+  readonly model: Model;
+  readonly shapes: ShapeTable;
+  readonly warnings: string[];
+}
+
+/** Newest and oldest ai.onnx opset that the operators here are written for. */
+const opsetRange = [7, 25] as const;
+
+export interface PrepareOptions {
+  readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
+  /** Asked for only where shapes must be found out by running the model. */
+  readonly driver?: () => Promise<Driver>;
+}
+
+/** Reads and checks a model and infers its shapes. The caller closes `model.file`. Throws what `readModel` and inference throw. */
+export async function prepareModel(input: string, options: PrepareOptions = {}): Promise<PreparedModel> {
+  const model = readModel(input);
+  try {
+    checkModel(model);
+    return { model, ...(await shapesOf(model, options)) };
+  } catch (error) {
+    model.file?.close();
+    throw withPath(error, input);
+  }
+}
+
+/** Shapes of a model at bound inputs, completed by running it once where inference alone does not do. */
+export async function shapesOf(
+  model: Model,
+  options: PrepareOptions = {},
+): Promise<{ shapes: ShapeTable; warnings: string[] }> {
+  const warnings: string[] = [];
+  const opset = opsetOf(model);
+  if (opset < opsetRange[0] || opset > opsetRange[1]) {
+    warnings.push(`opset ${opset} is outside ${opsetRange[0]} to ${opsetRange[1]}, which is what was tested`);
+  }
+  let shapes = inferShapes(model, { inputShapes: options.inputShapes ?? {} });
+  if (shapes.unknown.length > 0 && options.driver !== undefined) {
+    shapes = await completeShapes(model, shapes, await options.driver());
+  }
+  warnings.push(...shapes.warnings);
+  const bodies = model.graph.nodes.filter((node) =>
+    [...node.attributes.values()].some(({ type }) => type === 'graph' || type === 'graphs'),
+  );
+  if (bodies.length > 0) {
+    const names = bodies.slice(0, 3).map((node) => node.label);
+    const more = bodies.length > 3 ? ` and ${bodies.length - 3} more` : '';
+    warnings.push(`layers inside control flow are left untouched: ${names.join(', ')}${more}`);
+  }
+  return { shapes, warnings };
+}
+
+/** The facts about a model that reports begin with. */
+export function summarize(model: Model, shapes: ShapeTable, path: string): ModelSummary {
+  const input = model.graph.inputs.find((value) => !value.isInitializer);
+  return {
+    path,
+    sha256: model.file === undefined ? '' : sha256(model.file.source),
+    producer: [model.producerName, model.producerVersion].filter((part) => part !== '').join(' '),
+    irVersion: model.irVersion,
+    opset: opsetOf(model),
+    inputShape: input === undefined ? [] : [...(shapes.typeOf(input)?.dims ?? [])],
+  };
+}
+
+function withPath(error: unknown, path: string): unknown {
+  if (!(error instanceof LowrankError) || error.message.includes(path)) return error;
+  return new LowrankError(error.code, error.fact, {
+    place: error.place === undefined ? path : `${path}, ${error.place}`,
+    ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+    cause: error,
+  });
+}

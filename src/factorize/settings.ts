@@ -1,0 +1,130 @@
+import { LowrankError } from '../errors.js';
+import type { Device } from '../runtime/types.js';
+import type { InitName } from './types.js';
+
+/** How the rank of each layer is chosen; one of them. */
+export type RankMode =
+  | { readonly kind: 'scale'; readonly scale: number; readonly base: 'min' | 'out' }
+  | { readonly kind: 'ranks'; readonly ranks: ReadonlyMap<string, number | 'keep'> }
+  | { readonly kind: 'energy'; readonly fraction: number }
+  | { readonly kind: 'budget'; readonly of: 'params' | 'macs' | 'latency'; readonly fraction: number };
+
+/** Options of `convert`. Names and defaults are those of the command line. */
+export interface ConvertOptions {
+  /** rank = max(1, round(rankScale · min(rows, cols))); default 0.25. In (0, 1]. */
+  readonly rankScale?: number;
+  /** `out`: round(rankScale · out · kh), as in Khodak et al.; clamped to min(rows, cols). Default `min`. */
+  readonly rankBase?: 'min' | 'out';
+  /** Rank of each layer by name; "keep" or a layer that is not named stays as it is. */
+  readonly ranks?: Readonly<Record<string, number | 'keep'>>;
+  /** Smallest rank that holds this fraction of ‖W‖²_F. In (0, 1]. */
+  readonly energy?: number;
+  /** Fractions of the original model's parameters, MACs or measured milliseconds. In (0, 1). */
+  readonly paramsBudget?: number;
+  readonly macsBudget?: number;
+  readonly latencyBudget?: number;
+  /** Ranks are rounded to multiples of this; default 1. */
+  readonly rankMultiple?: number;
+  /** Default `auto`: per layer, the scheme with the smaller function error at equal MACs. */
+  readonly scheme?: 'auto' | 'spatial' | 'channel';
+  /** Default `lfai`. */
+  readonly init?: InitName;
+  /** Only layers that match one of these globs. */
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
+  /** Keep the first layer and the last one; both default to true. */
+  readonly keepFirst?: boolean;
+  readonly keepLast?: boolean;
+  readonly seed?: number;
+  /** Draw fresh truncated-normal weights first: low-rank training from scratch. */
+  readonly reinit?: boolean;
+  readonly device?: Device;
+  /** Threads of onnxruntime; default: the machine's cores. */
+  readonly threads?: number;
+  /** Factorize even where it saves nothing. */
+  readonly allowBigger?: boolean;
+  /** Run the written model against the original; default true. */
+  readonly verify?: boolean;
+  /** Measure the latency of both models even without a latency budget. */
+  readonly measureLatency?: boolean;
+  /** Replace an existing output. */
+  readonly force?: boolean;
+  /** Shapes of inputs with dynamic axes, by input name. */
+  readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
+}
+
+const modes = ['rankScale', 'ranks', 'energy', 'paramsBudget', 'macsBudget', 'latencyBudget'] as const;
+
+/** Every option with its value; the rank options as one mode. */
+export type ConvertSettings = Required<Omit<ConvertOptions, (typeof modes)[number] | 'rankBase'>> & {
+  readonly rankMode: RankMode;
+};
+
+/** The one rank mode of the options. Throws USAGE where two contradict each other or a number is out of range. */
+export function rankModeOf(options: ConvertOptions): RankMode {
+  const given = modes.filter((mode) => options[mode] !== undefined);
+  if (given.length > 1) {
+    throw usage(`${given.map(flag).join(' and ')} contradict each other`, 'choose one way to set the ranks');
+  }
+  const [mode = 'rankScale'] = given;
+  if (options.rankBase === 'out' && mode !== 'rankScale') {
+    throw usage(`--rank-base and ${flag(mode)} contradict each other`, '--rank-base belongs to --rank-scale');
+  }
+  const fraction = (value: number, isOpen: boolean): number => {
+    if (Number.isFinite(value) && value > 0 && (isOpen ? value < 1 : value <= 1)) return value;
+    throw usage(`${flag(mode)} ${value} is not in (0, 1${isOpen ? ')' : ']'}`, 'give a fraction such as 0.25');
+  };
+  switch (mode) {
+    case 'rankScale':
+      return { kind: 'scale', scale: fraction(options.rankScale ?? 0.25, false), base: options.rankBase ?? 'min' };
+    case 'ranks':
+      return { kind: 'ranks', ranks: new Map(Object.entries(options.ranks ?? {})) };
+    case 'energy':
+      return { kind: 'energy', fraction: fraction(options.energy!, false) };
+    case 'paramsBudget':
+      return { kind: 'budget', of: 'params', fraction: fraction(options.paramsBudget!, true) };
+    case 'macsBudget':
+      return { kind: 'budget', of: 'macs', fraction: fraction(options.macsBudget!, true) };
+    case 'latencyBudget':
+      return { kind: 'budget', of: 'latency', fraction: fraction(options.latencyBudget!, true) };
+  }
+}
+
+/** Options with their defaults, checked. Throws USAGE. */
+export function resolveSettings(options: ConvertOptions): ConvertSettings {
+  const rankMultiple = options.rankMultiple ?? 1;
+  if (!Number.isInteger(rankMultiple) || rankMultiple < 1) {
+    throw usage(`--rank-multiple ${rankMultiple} is not a positive integer`, 'give one such as 8');
+  }
+  const seed = options.seed ?? 0;
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw usage(`--seed ${seed} is not a whole number from 0 on`, 'give one such as 0');
+  }
+  return {
+    rankMode: rankModeOf(options),
+    rankMultiple,
+    scheme: options.scheme ?? 'auto',
+    init: options.init ?? 'lfai',
+    include: options.include ?? [],
+    exclude: options.exclude ?? [],
+    keepFirst: options.keepFirst ?? true,
+    keepLast: options.keepLast ?? true,
+    seed,
+    reinit: options.reinit ?? false,
+    device: options.device ?? 'cpu',
+    threads: options.threads ?? 0,
+    allowBigger: options.allowBigger ?? false,
+    verify: options.verify ?? true,
+    measureLatency: options.measureLatency ?? false,
+    force: options.force ?? false,
+    inputShapes: options.inputShapes ?? {},
+  };
+}
+
+function flag(mode: string): string {
+  return `--${mode.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+function usage(fact: string, remedy: string): LowrankError {
+  return new LowrankError('USAGE', fact, { remedy });
+}

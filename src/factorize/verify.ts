@@ -1,0 +1,139 @@
+import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
+import type { Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
+import { toNumbers } from './samples.js';
+
+export interface Verification {
+  /** Largest difference of any element of any output. */
+  readonly maxAbsDiff: number;
+  /** maxAbsDiff / largest magnitude in the original's outputs. */
+  readonly relativeDiff: number;
+  readonly samples: number;
+}
+
+type Outputs = Readonly<Record<string, RuntimeTensor>>;
+
+/** Runs the original on every sample, for comparison later; the session does not outlive the call. */
+export async function runReference(
+  driver: Driver,
+  model: string | Uint8Array,
+  samples: readonly Readonly<Record<string, RuntimeTensor>>[],
+  options: SessionOptions,
+  signal?: AbortSignal,
+): Promise<Outputs[]> {
+  return withSession(driver, model, options, async (session) => {
+    const results: Outputs[] = [];
+    for (const feeds of samples) {
+      throwIfAborted(signal);
+      results.push(await session.run(feeds, undefined, { signal }));
+    }
+    return results;
+  });
+}
+
+/**
+ * Compares a model with reference outputs. Throws VERIFY where it does not load, its outputs have other names or shapes,
+ * or it is not finite where the original is.
+ */
+export async function verifyAgainst(
+  driver: Driver,
+  model: string,
+  samples: readonly Readonly<Record<string, RuntimeTensor>>[],
+  reference: readonly Outputs[],
+  options: SessionOptions,
+  signal?: AbortSignal,
+): Promise<Verification> {
+  let results: Outputs[];
+  try {
+    results = await runReference(driver, model, samples, options, signal);
+  } catch (error) {
+    if (error instanceof LowrankError && error.code === 'ABORTED') throw error;
+    throw new LowrankError('VERIFY', `onnxruntime refuses the converted model: ${messageOf(error)}`, {
+      remedy: 'this is a defect of lowrank; nothing was written',
+      cause: error,
+    });
+  }
+  let maxAbsDiff = 0;
+  let largest = 0;
+  reference.forEach((expected, sample) => {
+    for (const [name, before] of Object.entries(expected)) {
+      const after = results[sample]?.[name];
+      if (after === undefined || String(after.dims) !== String(before.dims)) {
+        throw new LowrankError(
+          'VERIFY',
+          `output '${name}' is [${after?.dims.join(', ')}], was [${before.dims.join(', ')}]`,
+          {
+            remedy: 'this is a defect of lowrank; nothing was written',
+          },
+        );
+      }
+      const a = toNumbers(before);
+      const b = toNumbers(after);
+      for (let i = 0; i < a.length; i++) {
+        if (!Number.isFinite(a[i]!)) continue;
+        if (!Number.isFinite(b[i]!)) {
+          throw new LowrankError(
+            'VERIFY',
+            `output '${name}' of the converted model is ${b[i]} where the original is finite`,
+            {
+              remedy:
+                'keep the layers with the largest function error (--exclude) or raise the ranks; nothing was written',
+            },
+          );
+        }
+        maxAbsDiff = Math.max(maxAbsDiff, Math.abs(a[i]! - b[i]!));
+        largest = Math.max(largest, Math.abs(a[i]!));
+      }
+    }
+  });
+  return { maxAbsDiff, relativeDiff: largest === 0 ? maxAbsDiff : maxAbsDiff / largest, samples: samples.length };
+}
+
+/**
+ * Median milliseconds of one run of each model, measured in turns so that a busy machine disturbs both alike.
+ */
+export async function compareLatency(
+  driver: Driver,
+  models: readonly [string | Uint8Array, string | Uint8Array],
+  feeds: Readonly<Record<string, RuntimeTensor>>,
+  options: SessionOptions,
+  signal?: AbortSignal,
+): Promise<[number, number]> {
+  return withSession(driver, models[0], options, (first) =>
+    withSession(driver, models[1], options, async (second) => {
+      const times: [number[], number[]] = [[], []];
+      const sessions = [first, second] as const;
+      for (const session of sessions) await session.run(feeds);
+      const started = performance.now();
+      // At least 5 turns; more while they are cheap.
+      for (let turn = 0; turn < 5 || (turn < 31 && performance.now() - started < 2000); turn++) {
+        for (const which of [0, 1] as const) {
+          throwIfAborted(signal);
+          const start = performance.now();
+          await sessions[which].run(feeds);
+          times[which].push(performance.now() - start);
+        }
+      }
+      return [median(times[0]), median(times[1])];
+    }),
+  );
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+async function withSession<T>(
+  driver: Driver,
+  model: string | Uint8Array,
+  options: SessionOptions,
+  use: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await driver.createSession(model, options);
+  try {
+    return await use(session);
+  } finally {
+    await session.close();
+  }
+}
