@@ -15,7 +15,7 @@ import { tool } from '../version.js';
 import { type Candidate, type Selection, selectCandidates } from './candidates.js';
 import { countMacs, countParameters } from './count.js';
 import { addPairWeights, emitPair } from './emit.js';
-import { type Fit, fitPlans } from './fit.js';
+import { type Fit, fitPlans, type FittedSpectrum } from './fit.js';
 import { latencySignature, measureVariants } from './layer-latency.js';
 import { activationName, factorizedReport, keptReport, layerCounts } from './layer-report.js';
 import { findLayers, type Layer } from './layers.js';
@@ -42,6 +42,8 @@ export interface ConvertCall extends ConvertOptions {
   readonly output?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
+  /** Asks for the leading singular values of each factorized weight; costs a full spectrum per layer. */
+  readonly onSpectrum?: (layer: string, spectrum: FittedSpectrum) => void;
 }
 
 /**
@@ -112,6 +114,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       init: settings.init,
       seed: settings.seed,
       onProgress: (done, total, detail) => report(call, 'factorize', done, total, detail),
+      onSpectrum: call.onSpectrum,
       signal,
     });
     await algebra.close();

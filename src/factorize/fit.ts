@@ -1,5 +1,7 @@
 import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
 import type { Linalg, Matrix } from '../linalg/types.js';
+import { DOUBLE, FLOAT } from '../onnx/data-type.js';
+import { Tensor } from '../onnx/tensor.js';
 import type { Scheme } from '../report/contract.js';
 import type { Candidate } from './candidates.js';
 import { functionError } from './function-error.js';
@@ -31,7 +33,15 @@ export interface FitContext {
   readonly weightOf?: (candidate: Candidate) => Float32Array;
   /** Called with work units (rows · cols · rank): proportional to time. */
   readonly onProgress?: (done: number, total: number, detail: string) => void;
+  /** Asks for the leading singular values of each factorized weight, for charts. */
+  readonly onSpectrum?: ((layer: string, spectrum: FittedSpectrum) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Singular values of the matrix of the chosen scheme, largest first, at most 512 of them. */
+export interface FittedSpectrum {
+  readonly singularValues: readonly number[];
+  readonly rank: number;
 }
 
 type FittedPlan = Extract<Plan, { trials: readonly unknown[] }>;
@@ -107,7 +117,8 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
     let pair: FactorPair;
     let error: number;
     try {
-      pair = await inits[context.init].fit(problem);
+      // Errors are those of what is written: factors in the element type of the weight.
+      pair = roundTo(await inits[context.init].fit(problem), layer.weight.dataType);
       error = await functionError(problem, pair);
     } catch (cause) {
       if (cause instanceof LowrankError && cause.code !== 'NUMERIC' && cause.code !== 'INTERNAL') throw cause;
@@ -122,7 +133,14 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
       best = { candidate, scheme, rank, pair, functionError: error, weightError: weightDifference, note: plan.note };
     }
   }
-  return { ...best!, seconds: (performance.now() - started) / 1000 };
+  const seconds = (performance.now() - started) / 1000;
+  if (context.onSpectrum !== undefined) {
+    const { scheme, rank } = best!;
+    const matrix = toMatrix(data, layer.geometry, scheme, outputMajor);
+    const values = await context.linalg.singularValues(matrix, { signal: context.signal });
+    context.onSpectrum(layer.name, { singularValues: [...values.slice(0, 512)], rank });
+  }
+  return { ...best!, seconds };
 }
 
 /** ‖W − U·V‖_F / ‖W‖_F from the difference itself, block by block; 0 for W = 0 and an exact pair. */
@@ -160,4 +178,14 @@ function refuseNonFinite(data: Float32Array, name: string): void {
     place: `layer '${name}'`,
     remedy: `repair the model, or keep the layer with --exclude '${name}'`,
   });
+}
+
+/** The pair after a trip through another float type. */
+function roundTo(pair: FactorPair, dataType: number): FactorPair {
+  if (dataType === FLOAT || dataType === DOUBLE) return pair;
+  const round = (matrix: Matrix): Matrix => ({
+    ...matrix,
+    data: Tensor.ofFloats('', [matrix.rows, matrix.cols], matrix.data, dataType).toFloat32(),
+  });
+  return { left: round(pair.left), right: round(pair.right) };
 }

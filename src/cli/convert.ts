@@ -1,0 +1,230 @@
+import { readFileSync } from 'node:fs';
+import { LowrankError, messageOf } from '../errors.js';
+import type { FittedSpectrum } from '../factorize/fit.js';
+import { convert, type ConvertCall } from '../factorize/convert.js';
+import { initNames, inits } from '../factorize/inits/index.js';
+import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
+import { convertTable } from '../report/convert-table.js';
+import { convertHtml } from '../report/html/convert-html.js';
+import { defineCommand } from './command.js';
+import { parseInputShapes } from './input-shapes.js';
+
+const phases = {
+  read: 'reading',
+  plan: 'choosing ranks',
+  factorize: 'factorizing',
+  write: 'writing',
+  verify: 'verifying',
+};
+
+export const command = defineCommand({
+  name: 'convert',
+  summary: 'replace convolutions and dense layers by low-rank pairs, verified',
+  arguments: { model: { description: 'ONNX model to convert' } },
+  options: {
+    output: {
+      type: 'string',
+      short: 'o',
+      placeholder: 'path',
+      description: 'where to write (default: <model>.lowrank.onnx)',
+    },
+    force: { type: 'boolean', default: false, description: 'replace existing output files' },
+    report: { type: 'string', placeholder: 'path', description: 'also write an HTML report with charts' },
+    rankScale: {
+      type: 'number',
+      placeholder: 's',
+      group: 'Ranks (one of)',
+      description: 'rank = max(1, round(s · min(rows, cols))) of each layer (default: 0.25)',
+    },
+    ranks: {
+      type: 'string',
+      placeholder: 'path',
+      group: 'Ranks (one of)',
+      description: 'JSON file: {"layer name": rank or "keep"}; others are kept',
+    },
+    energy: {
+      type: 'number',
+      placeholder: 'e',
+      group: 'Ranks (one of)',
+      description: 'smallest rank that holds this fraction of the squared weights',
+    },
+    paramsBudget: {
+      type: 'number',
+      placeholder: 'r',
+      group: 'Ranks (one of)',
+      description: 'fraction of the parameters, shared out over all layers at once',
+    },
+    macsBudget: {
+      type: 'number',
+      placeholder: 'r',
+      group: 'Ranks (one of)',
+      description: 'fraction of the multiply-accumulates, shared out likewise',
+    },
+    latencyBudget: {
+      type: 'number',
+      placeholder: 'r',
+      group: 'Ranks (one of)',
+      description: 'fraction of the time, measured layer by layer on this machine',
+    },
+    rankBase: {
+      type: 'string',
+      choices: ['min', 'out'],
+      group: 'Ranks',
+      description: 'what --rank-scale multiplies: min(rows, cols), or out · kh as in Khodak et al. (default: min)',
+    },
+    rankMultiple: {
+      type: 'integer',
+      default: 1,
+      minimum: 1,
+      placeholder: 'm',
+      group: 'Ranks',
+      description: 'round ranks to multiples of m',
+    },
+    allowBigger: {
+      type: 'boolean',
+      default: false,
+      group: 'Ranks',
+      description: 'factorize even where it saves nothing',
+    },
+    scheme: {
+      type: 'string',
+      choices: ['auto', 'spatial', 'channel'],
+      default: 'auto',
+      group: 'Factorization',
+      description: 'spatial: 1×kw then kh×1; channel: kh×kw then 1×1; auto: the smaller function error at equal MACs',
+    },
+    init: {
+      type: 'string',
+      choices: initNames,
+      default: 'lfai',
+      group: 'Factorization',
+      description: `how the pair is fitted: ${initNames.map((name) => `${name} (${inits[name].summary})`).join('; ')}`,
+    },
+    reinit: {
+      type: 'boolean',
+      default: false,
+      group: 'Factorization',
+      description: 'draw fresh truncated-normal weights first, for low-rank training from scratch',
+    },
+    seed: { type: 'integer', default: 0, minimum: 0, group: 'Factorization', description: 'seed of everything random' },
+    include: {
+      type: 'list',
+      placeholder: 'glob',
+      group: 'Layers',
+      description: 'only layers or weights with matching names',
+    },
+    exclude: {
+      type: 'list',
+      placeholder: 'glob',
+      group: 'Layers',
+      description: 'keep layers or weights with matching names',
+    },
+    keepFirst: { type: 'boolean', default: true, group: 'Layers', description: 'also factorize the first layer' },
+    keepLast: { type: 'boolean', default: true, group: 'Layers', description: 'also factorize the last layer' },
+    inputShape: {
+      type: 'list',
+      placeholder: 'name=1,3,224,224',
+      group: 'Running',
+      description: 'shape of an input with dynamic axes',
+    },
+    device: {
+      type: 'string',
+      choices: ['cpu', 'cuda', 'webgpu'],
+      default: 'cpu',
+      group: 'Running',
+      description: 'where the models run',
+    },
+    threads: {
+      type: 'integer',
+      minimum: 1,
+      placeholder: 'n',
+      group: 'Running',
+      description: 'threads of onnxruntime (default: all cores)',
+    },
+    latency: { type: 'boolean', default: false, group: 'Running', description: 'measure the time of both models' },
+    verify: {
+      type: 'boolean',
+      default: true,
+      group: 'Running',
+      description: 'skip running the written model against the original',
+    },
+  },
+  examples: [
+    {
+      command: 'lowrank convert model.onnx',
+      description: 'a quarter of the rank everywhere it pays; writes model.lowrank.onnx',
+    },
+    {
+      command: 'lowrank convert model.onnx -o small.onnx --params-budget 0.5 --report report.html',
+      description: 'half of the parameters, ranks chosen over all layers at once, with charts',
+    },
+    {
+      command: "lowrank convert model.onnx --latency-budget 0.7 --exclude '*downsample*'",
+      description: '70 % of the measured time, shortcuts untouched',
+    },
+    {
+      command: 'lowrank convert resnet50.onnx --reinit --rank-scale 0.1 --scheme spatial --seed 1',
+      description: 'fresh low-rank weights, the start of training from scratch',
+    },
+  ],
+  async run(context) {
+    const { settings } = context;
+    const { report, ranks, inputShape, latency, threads, output, ...options } = settings;
+    if (report !== undefined) checkWritable(report, settings.force);
+    const spectra: Record<string, FittedSpectrum> = {};
+    const call: ConvertCall = {
+      ...defined(options),
+      ...defined({ output, threads }),
+      ...(ranks === undefined ? {} : { ranks: readRanks(ranks) }),
+      inputShapes: parseInputShapes(inputShape),
+      measureLatency: latency,
+      signal: context.signal,
+      onProgress: ({ phase, done, total, detail }) =>
+        context.progress.update({ phase: phases[phase], done, total, detail }),
+      ...(report === undefined ? {} : { onSpectrum: (layer, spectrum) => (spectra[layer] = spectrum) }),
+    };
+    const document = await convert(context.arguments.model, call);
+    if (report !== undefined) {
+      writeFileWhole(report, convertHtml(document, { spectra, commandLine: context.commandLine }));
+      context.note(`report: ${report}`);
+    }
+    return { document, text: (terminal) => convertTable(document, terminal) };
+  },
+});
+
+type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+/** Without the keys whose value is undefined. */
+function defined<T extends object>(values: T): Partial<Defined<T>> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<Defined<T>>;
+}
+
+/** A rank file. Throws INPUT or FORMAT. */
+function readRanks(path: string): Record<string, number | 'keep'> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new LowrankError('INPUT', `cannot read the rank file: ${messageOf(error)}`, { place: path });
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new LowrankError('FORMAT', `the rank file is not JSON: ${messageOf(error)}`, { place: path });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new LowrankError('FORMAT', 'the rank file is not an object', {
+      place: path,
+      remedy: 'write {"layer name": 16, …}',
+    });
+  }
+  for (const [name, rank] of Object.entries(value)) {
+    if (typeof rank === 'number' || rank === 'keep') continue;
+    throw new LowrankError('FORMAT', `rank of '${name}' is ${JSON.stringify(rank)}`, {
+      place: path,
+      remedy: 'give a whole number or "keep"',
+    });
+  }
+  return value as Record<string, number | 'keep'>;
+}
