@@ -172,6 +172,9 @@ export const command = defineCommand({
     const { report, ranks, inputShape, latency, threads, output, ...options } = settings;
     if (report !== undefined) checkWritable(report, settings.force);
     const spectra: Record<string, FittedSpectrum> = {};
+    const onSpectrum = (layer: string, spectrum: FittedSpectrum): void => {
+      spectra[layer] = spectrum;
+    };
     const call: ConvertCall = {
       ...defined(options),
       ...defined({ output, threads }),
@@ -181,7 +184,7 @@ export const command = defineCommand({
       signal: context.signal,
       onProgress: ({ phase, done, total, detail }) =>
         context.progress.update({ phase: phases[phase], done, total, detail }),
-      ...(report === undefined ? {} : { onSpectrum: (layer, spectrum) => (spectra[layer] = spectrum) }),
+      ...(report === undefined ? {} : { onSpectrum }),
     };
     const document = await convert(context.arguments.model, call);
     if (report !== undefined) {
