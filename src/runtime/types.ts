@@ -51,7 +51,7 @@ export interface CudaOptions {
 export interface SessionOptions {
   readonly device?: Device;
   readonly cuda?: CudaOptions;
-  /** Threads of one operator. Default: the machine's cores. */
+  /** Threads of one operator. Default: the cores this process may use. */
   readonly threads?: number;
   /** `enable_mem_pattern`; default false (the training step needs half the memory without it). */
   readonly memoryPattern?: boolean;
@@ -72,14 +72,21 @@ export interface ValueInfo {
 }
 
 export interface RunOptions {
-  /** Ends the run early (`RunOptionsSetTerminate` in the C API; before the run in the JavaScript driver). */
+  /**
+   * Ends the run early with ABORTED: between two operators in the C API (`RunOptionsSetTerminate`), before the run in the
+   * JavaScript driver.
+   */
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface Session {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
-  /** Runs without blocking the event loop where the driver can. `outputNames` defaults to all. Throws RUNTIME. */
+  /**
+   * Runs without blocking the event loop where the driver can. `outputNames` defaults to all. Outputs are fresh arrays.
+   * Throws RUNTIME (feeds that do not fit, a failed operator, a closed session), UNSUPPORTED (string, sequence, map and
+   * sub-byte values) or ABORTED.
+   */
   run(
     feeds: Readonly<Record<string, RuntimeTensor>>,
     outputNames?: readonly string[],
@@ -87,26 +94,43 @@ export interface Session {
   ): Promise<Record<string, RuntimeTensor>>;
   /** Buffers bound once and used by many runs. */
   bind(): Binding;
-  /** Frees native memory; the path of the profile if one was asked for. A second call does nothing. */
+  /**
+   * Waits for runs in flight, closes the bindings and frees native memory. Resolves to the path of the profile if one
+   * was asked for. A second call does nothing.
+   */
   close(): Promise<string | undefined>;
 }
 
-/** Fixed inputs and outputs of a session. Bound CPU tensors are used in place: nothing is copied. */
+/**
+ * Fixed inputs and outputs of a session. Bound CPU tensors are used in place on the CPU (a session on another device
+ * copies them at each run). One run at a time: a run, bind or close during a run of the same binding throws RUNTIME.
+ */
 export interface Binding {
   /** Binds the memory of `tensor` as an input; later runs read whatever the array holds then. */
   bindInput(name: string, tensor: RuntimeTensor): void;
-  /** Binds the memory of `tensor` as an output; runs write into it. */
+  /** Binds the memory of `tensor` as an output; runs write into it. Outputs that are not bound are not computed. */
   bindOutput(name: string, tensor: RuntimeTensor): void;
+  /** Throws RUNTIME (an input is not bound, shapes that do not fit, a closed session) or ABORTED. */
   run(options?: RunOptions): Promise<void>;
+  /** A second call does nothing. */
   close(): void;
 }
 
+export type DriverName = 'c-api' | 'javascript';
+
 export interface Driver {
-  readonly name: 'c-api' | 'javascript';
+  readonly name: DriverName;
   /** onnxruntime's version, such as "1.30.0". */
   readonly version: string;
+  /** The path of the native library. */
+  readonly library: string;
+  /** Why the JavaScript driver stands in for the C API; callers print it. undefined where the driver was asked for. */
+  readonly fallbackReason?: string | undefined;
   /** Execution providers this build knows, by onnxruntime's names. */
   readonly providers: readonly string[];
-  /** `model` is a path or the bytes of a model. Throws RUNTIME (bad model) or DEVICE (no such provider). */
+  /**
+   * `model` is a path or the bytes of a model. Throws INPUT (no such file), RUNTIME (onnxruntime refuses the model),
+   * UNSUPPORTED (a setting this driver lacks) or DEVICE (no such provider); never falls back to another device.
+   */
   createSession(model: string | Uint8Array, options?: SessionOptions): Promise<Session>;
 }

@@ -1,0 +1,73 @@
+import { checkModel, sessionError } from '../failure.js';
+import { checkSessionOptions } from '../check.js';
+import { checkDevice } from '../device.js';
+import { findLibrary } from '../library-path.js';
+import { logSeverity } from '../log.js';
+import { CheckedSession } from '../session.js';
+import type { Driver, Session, SessionOptions } from '../types.js';
+import { loadApi, type NativeApi } from './api.js';
+import { createSessionOptions } from './session-options.js';
+import { sessionBackend } from './session.js';
+
+const ORT_DEVICE_ALLOCATOR = 0;
+const ORT_MEMORY_TYPE_DEFAULT = 0;
+
+/**
+ * The C-API driver over the libonnxruntime that `library` names (default: the one in onnxruntime-node). The environment
+ * and the CPU memory info live as long as the process. Throws INPUT, DEVICE or RUNTIME where it cannot be loaded.
+ */
+export async function loadNativeDriver(library?: string): Promise<Driver> {
+  const api = await loadApi(findLibrary(library));
+  const environment = api.create('CreateEnv', logSeverity(), 'lowrank');
+  const memoryInfo = api.create('CreateCpuMemoryInfo', ORT_DEVICE_ALLOCATOR, ORT_MEMORY_TYPE_DEFAULT);
+  const providers = availableProviders(api);
+  return {
+    name: 'c-api',
+    version: api.version,
+    library: api.library,
+    providers,
+    createSession: async (model, options = {}) => {
+      checkSessionOptions(options);
+      await checkModel(model);
+      await checkDevice(options.device ?? 'cpu', providers, api.library);
+      return createSession(api, environment, memoryInfo, model, options);
+    },
+  };
+}
+
+async function createSession(
+  api: NativeApi,
+  environment: bigint,
+  memoryInfo: bigint,
+  model: string | Uint8Array,
+  options: SessionOptions,
+): Promise<Session> {
+  const device = options.device ?? 'cpu';
+  const sessionOptions = createSessionOptions(api, options);
+  const slot = new BigUint64Array(1);
+  const loading = { model, slot }; // referenced below, after the native call
+  try {
+    const failure = await (typeof model === 'string'
+      ? api.attemptAsync('CreateSession', environment, model, sessionOptions, slot)
+      : api.attemptAsync('CreateSessionFromArray', environment, model, model.length, sessionOptions, slot));
+    if (failure !== undefined) throw sessionError(loading.model, device, failure.message);
+  } finally {
+    api.release('ReleaseSessionOptions', sessionOptions);
+  }
+  const handle = loading.slot[0] ?? 0n;
+  const isProfiled = options.profilePrefix !== undefined;
+  return new CheckedSession(sessionBackend({ api, handle, memoryInfo, device, isProfiled }));
+}
+
+/** `GetAvailableProviders`: what this build knows, whether the machine has it or not. */
+function availableProviders(api: NativeApi): readonly string[] {
+  const names = new BigUint64Array(1);
+  const count = new Int32Array(1);
+  api.call('GetAvailableProviders', names, count);
+  const list = names[0] ?? 0n;
+  const length = count[0] ?? 0;
+  const pointers = new BigUint64Array(api.copy(list, length * BigUint64Array.BYTES_PER_ELEMENT));
+  const providers = Array.from(pointers, (pointer) => api.text(pointer));
+  api.call('ReleaseAvailableProviders', list, length);
+  return providers;
+}

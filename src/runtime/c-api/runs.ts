@@ -1,0 +1,51 @@
+import { throwIfAborted } from '../../errors.js';
+import { runError } from '../failure.js';
+import { logSeverity } from '../log.js';
+import type { Failure, NativeApi } from './api.js';
+
+/** A run in flight: ends it early, and holds what native code uses. */
+interface Run {
+  readonly terminate: () => void;
+  readonly keep: unknown;
+}
+
+/** Referenced from here, so that the garbage collector leaves alone what native code uses. */
+const inFlight = new Set<Run>();
+
+// Node waits at exit for native calls in flight; onnxruntime would finish the whole graph first.
+const terminateAll = (): void => {
+  for (const run of inFlight) run.terminate();
+};
+
+/**
+ * Starts a run with run options of its own and waits for it. `signal` ends it between two operators. `keep` stays
+ * referenced until native code is done. Throws ABORTED or RUNTIME.
+ */
+export async function execute(
+  api: NativeApi,
+  signal: AbortSignal | undefined,
+  keep: unknown,
+  start: (runOptions: bigint) => Promise<Failure | undefined>,
+): Promise<void> {
+  throwIfAborted(signal);
+  if (!process.listeners('exit').includes(terminateAll)) process.on('exit', terminateAll);
+  const runOptions = api.create('CreateRunOptions');
+  const run: Run = {
+    keep,
+    terminate: () => {
+      api.call('RunOptionsSetTerminate', runOptions);
+    },
+  };
+  inFlight.add(run);
+  signal?.addEventListener('abort', run.terminate, { once: true });
+  try {
+    api.call('RunOptionsSetRunLogSeverityLevel', runOptions, logSeverity());
+    const failure = await start(runOptions);
+    if (failure !== undefined) throw runError(signal, failure.message);
+    throwIfAborted(signal);
+  } finally {
+    signal?.removeEventListener('abort', run.terminate);
+    inFlight.delete(run);
+    api.release('ReleaseRunOptions', runOptions);
+  }
+}

@@ -1,0 +1,39 @@
+import { LowrankError } from '../errors.js';
+import { explainCuda, probeCuda } from './cuda.js';
+import { isLoadable } from './loader.js';
+import type { Device } from './types.js';
+
+/** onnxruntime's names of the execution providers. */
+export const PROVIDER_NAMES: Readonly<Record<Device, string>> = {
+  cpu: 'CPUExecutionProvider',
+  cuda: 'CUDAExecutionProvider',
+  webgpu: 'WebGpuExecutionProvider',
+};
+
+export const VULKAN_LIBRARY = 'libvulkan.so.1';
+export const VULKAN_REMEDY = 'install the Vulkan loader and the driver of the GPU';
+
+/**
+ * Throws DEVICE where `device` certainly cannot be used: the build has no such provider, or a library it needs is
+ * missing, by name. `library` is the path of the libonnxruntime in use.
+ */
+export async function checkDevice(device: Device, providers: readonly string[], library: string): Promise<void> {
+  if (!providers.includes(PROVIDER_NAMES[device])) {
+    throw new LowrankError('DEVICE', `this onnxruntime has no ${device} provider (it has ${providers.join(', ')})`, {
+      place: library,
+      remedy: 'use --device cpu, or another build by LOWRANK_ORT_LIB',
+    });
+  }
+  if (device === 'webgpu') await checkVulkan();
+  if (device !== 'cuda') return;
+  const problem = explainCuda(await probeCuda(library));
+  if (problem !== undefined) {
+    throw new LowrankError('DEVICE', `CUDA cannot be used: ${problem.fact}`, { remedy: problem.remedy });
+  }
+}
+
+/** WebGPU on Linux is Dawn over Vulkan; without its loader Dawn itself would print to stderr. */
+async function checkVulkan(): Promise<void> {
+  if (process.platform !== 'linux' || (await isLoadable(VULKAN_LIBRARY))) return;
+  throw new LowrankError('DEVICE', `WebGPU cannot be used: ${VULKAN_LIBRARY} is missing`, { remedy: VULKAN_REMEDY });
+}
