@@ -2,6 +2,8 @@ import * as ort from 'onnxruntime-node';
 import type { Attribute } from '../../../src/graph/attribute.js';
 import { Graph } from '../../../src/graph/graph.js';
 import type { Model } from '../../../src/graph/model.js';
+import { dataTypeName } from '../../../src/onnx/data-type.js';
+import type { TensorType } from '../../../src/ops/operator.js';
 import type { Value } from '../../../src/graph/value.js';
 import { modelBytes } from '../../../src/graph/write.js';
 
@@ -72,4 +74,26 @@ export async function runModel(
   } finally {
     await session.release();
   }
+}
+
+/** Every value that a node produces becomes an output, so that a run shows its type. */
+export function exposeAll(graph: Graph): Value[] {
+  const produced = graph.nodes.flatMap((node) => node.outputs.filter((value) => value !== undefined));
+  for (const value of produced) if (!value.isOutput) graph.addOutput(value);
+  return produced;
+}
+
+/** A feed of ones, or of zeros where they are indices or flags. */
+export function feedOf({ dataType, dims }: TensorType): ort.Tensor {
+  const size = dims.reduce((product, dim) => product * dim, 1);
+  const name = dataTypeName(dataType);
+  if (name === 'float32') return new ort.Tensor('float32', new Float32Array(size).fill(1), dims);
+  if (name === 'float64') return new ort.Tensor('float64', new Float64Array(size).fill(1), dims);
+  if (name === 'float16') return new ort.Tensor('float16', new Uint16Array(size).fill(0x3c00), dims);
+  if (name === 'int64') return new ort.Tensor('int64', new BigInt64Array(size), dims);
+  if (name === 'int32') return new ort.Tensor('int32', new Int32Array(size), dims);
+  if (name === 'uint8') return new ort.Tensor('uint8', new Uint8Array(size), dims);
+  if (name === 'int8') return new ort.Tensor('int8', new Int8Array(size), dims);
+  if (name === 'bool') return new ort.Tensor('bool', new Uint8Array(size), dims);
+  throw new Error(`no feed of type ${name}`);
 }

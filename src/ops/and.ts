@@ -1,0 +1,4 @@
+import { comparison } from './support/elementwise.js';
+
+/** Whether a ∧ b (ai.onnx 7, broadcast). */
+export const and = comparison('And', (a, b) => a !== 0 && b !== 0);

@@ -1,0 +1,4 @@
+import { unary } from './support/elementwise.js';
+
+/** y = artanh x (ai.onnx 9). */
+export const atanh = unary('Atanh', Math.atanh);

@@ -1,0 +1,4 @@
+import { unary } from './support/elementwise.js';
+
+/** y = ¬x, bit by bit (ai.onnx 18). */
+export const bitwiseNot = unary('BitwiseNot');

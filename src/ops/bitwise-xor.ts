@@ -1,0 +1,4 @@
+import { binary } from './support/elementwise.js';
+
+/** z = a ⊕ b, bit by bit (ai.onnx 18, broadcast). */
+export const bitwiseXor = binary('BitwiseXor');

@@ -1,0 +1,4 @@
+import type { Operator } from './operator.js';
+
+/** Control flow (ai.onnx 1): its two branches may differ, so its types are those declared, or those of a run. */
+export const ifOperator: Operator = { opType: 'If', domain: '', infer: () => undefined };

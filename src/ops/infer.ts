@@ -1,0 +1,169 @@
+import { LowrankError } from '../errors.js';
+import type { Model } from '../graph/model.js';
+import type { Node } from '../graph/node.js';
+import { describeType } from '../graph/read.js';
+import type { Value } from '../graph/value.js';
+import { type BindOptions, bindInputs, type BoundInputs } from './bind-inputs.js';
+import type { Known, TensorType } from './operator.js';
+import { findOperator } from './registry.js';
+import { atNode } from './support/fail.js';
+import { knownOfTensor } from './support/known.js';
+
+export interface InferOptions extends BindOptions {
+  /** Types found otherwise, such as by a run, for values that no rule can give. */
+  readonly found?: ReadonlyMap<Value, TensorType>;
+}
+
+/** A node with outputs of unknown type, and why. */
+export interface UnknownNode {
+  readonly node: Node;
+  readonly reason: string;
+}
+
+/** Concrete types of the values of one graph, as it was when they were inferred. */
+export interface ShapeTable {
+  /** undefined where neither rules nor declarations say it. */
+  typeOf(value: Value): TensorType | undefined;
+  /** Throws SHAPE, with the reason, where the type is not known. */
+  require(value: Value): TensorType;
+  /** The elements of a small value that is the same in every run. */
+  constantOf(value: Value): readonly number[] | undefined;
+  /** Multiply-accumulates of a node in one run; 0 where its operator has no rule for them or types are not known. */
+  macsOf(node: Node): number;
+  readonly unknown: readonly UnknownNode[];
+  /** Declared types (value_info, outputs) that the rules contradict, and the like. Not fatal: exporters write stale ones. */
+  readonly warnings: readonly string[];
+  readonly inputs: BoundInputs;
+  /** What it was inferred with: pass it again after a change of the graph. */
+  readonly options: InferOptions;
+}
+
+/**
+ * Infers the element type and shape of every value for one concrete choice of the open dimensions (`bindInputs` says
+ * which). Small tensors that do not depend on the inputs are computed, so that shapes made by Shape, Gather, Concat and
+ * arithmetic resolve. Outputs of operators without rules take their declared type where it is complete, then
+ * `options.found`; what remains is listed in `unknown` and stops nothing.
+ * Throws SHAPE where the model contradicts itself for these input shapes, USAGE for impossible options.
+ */
+export function inferShapes(model: Model, options: InferOptions = {}): ShapeTable {
+  const { graph } = model;
+  const inputs = bindInputs(graph, options);
+  const types = new Map<Value, Known>(inputs.types);
+  const unknown: UnknownNode[] = [];
+  const warnings: string[] = [];
+
+  const typeOf = (value: Value): Known | undefined => {
+    let type = types.get(value);
+    if (type === undefined && value.tensor !== undefined) {
+      type = knownOfTensor(value.tensor);
+      types.set(value, type);
+    }
+    return type;
+  };
+  const fallback = (value: Value): Known | undefined => boundDeclaration(value, inputs) ?? options.found?.get(value);
+
+  for (const node of graph.sorted()) {
+    const outcome = inferNode(model, node, typeOf, options);
+    node.outputs.forEach((value, index) => {
+      if (value === undefined) return;
+      const inferred = outcome.outputs[index];
+      const type = inferred ?? fallback(value);
+      if (type !== undefined) types.set(value, type);
+      const conflict = inferred === undefined ? undefined : contradiction(value, inferred);
+      if (conflict !== undefined) warnings.push(conflict);
+    });
+    const isIncomplete = node.outputs.some((value) => value !== undefined && !types.has(value));
+    if (isIncomplete) unknown.push({ node, reason: outcome.reason });
+  }
+  return {
+    typeOf,
+    require: (value) => {
+      const type = typeOf(value);
+      if (type !== undefined) return type;
+      const cause = unknown.find(({ node }) => node === value.producer);
+      const fact = `the shape of '${value.name}' is not known: ${cause?.reason ?? 'the model does not say it'}`;
+      throw new LowrankError('SHAPE', fact, {
+        ...(cause === undefined ? {} : { place: cause.node.label }),
+        remedy: 'give the shape of the input with --input-shape',
+      });
+    },
+    constantOf: (value) => typeOf(value)?.constant,
+    macsOf: (node) => {
+      const list = (values: readonly (Value | undefined)[]): (TensorType | undefined)[] =>
+        values.map((value) => (value === undefined ? undefined : typeOf(value)));
+      const operator = findOperator(node.domain, node.opType);
+      return operator?.macs?.(node, list(node.inputs), list(node.outputs)) ?? 0;
+    },
+    unknown,
+    warnings,
+    inputs,
+    options,
+  };
+}
+
+interface Outcome {
+  readonly outputs: readonly (Known | undefined)[];
+  /** Why outputs may be missing. */
+  readonly reason: string;
+}
+
+function inferNode(
+  model: Model,
+  node: Node,
+  typeOf: (value: Value) => Known | undefined,
+  options: InferOptions,
+): Outcome {
+  const operator = findOperator(node.domain, node.opType);
+  const isFunction = model.functions.includes(`${node.domain}:${node.opType}`);
+  if (operator === undefined || isFunction) {
+    const kind = isFunction ? 'a function of the model' : 'an operator without a shape rule';
+    return { outputs: [], reason: `${node.domain === '' ? '' : `${node.domain}.`}${node.opType} is ${kind}` };
+  }
+  const blind = node.inputs.find((value) => value !== undefined && typeOf(value) === undefined);
+  if (blind !== undefined) return { outputs: [], reason: `the shape of its input '${blind.name}' is not known` };
+  const inputs = node.inputs.map((value) => (value === undefined ? undefined : typeOf(value)));
+  const context = { node, opset: model.opsets.get(node.domain) ?? 1, inputs };
+  try {
+    const outputs = atNode(node, () => operator.infer(context));
+    return { outputs: outputs ?? [], reason: 'its shape depends on data' };
+  } catch (error) {
+    if (!(error instanceof LowrankError) || error.code !== 'SHAPE' || error.remedy !== undefined) throw error;
+    const chosen = Object.keys(options.inputShapes ?? {}).length > 0 || hasOpenInput(model);
+    throw new LowrankError('SHAPE', error.fact, {
+      place: error.place ?? node.label,
+      ...(chosen ? { remedy: 'give the shape of the input with --input-shape' } : {}),
+      cause: error,
+    });
+  }
+}
+
+function hasOpenInput(model: Model): boolean {
+  return model.graph.inputs.some(
+    ({ tensor, declared }) => tensor === undefined && declared?.dims?.every((dim) => typeof dim === 'number') !== true,
+  );
+}
+
+/** The declared type where every dimension is a number or a symbol that stands for one. */
+function boundDeclaration({ declared }: Value, { bindings }: BoundInputs): TensorType | undefined {
+  if (declared?.dims === undefined || declared.dataType === 0) return undefined;
+  const dims: number[] = [];
+  for (const dim of declared.dims) {
+    const size = typeof dim === 'string' ? bindings.get(dim) : dim;
+    if (size === undefined) return undefined;
+    dims.push(size);
+  }
+  return { dataType: declared.dataType, dims };
+}
+
+/** Symbols are no claims: exporters invent them. Numbers are. */
+function contradiction(value: Value, { dataType, dims }: TensorType): string | undefined {
+  const { declared } = value;
+  if (declared === undefined) return undefined;
+  const isSameType = declared.dataType === 0 || declared.dataType === dataType;
+  const isSameShape =
+    declared.dims === undefined ||
+    (declared.dims.length === dims.length &&
+      declared.dims.every((dim, i) => typeof dim !== 'number' || dim === dims[i]));
+  if (isSameType && isSameShape) return undefined;
+  return `'${value.name}' is declared ${describeType(declared)} but is ${describeType({ dataType, dims })}`;
+}

@@ -1,0 +1,4 @@
+import { unary } from './support/elementwise.js';
+
+/** y = ln x (ai.onnx 6). */
+export const log = unary('Log', Math.log);

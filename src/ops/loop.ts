@@ -1,0 +1,4 @@
+import type { Operator } from './operator.js';
+
+/** Control flow (ai.onnx 1): its body may run any number of times, so its types are those declared, or those of a run. */
+export const loopOperator: Operator = { opType: 'Loop', domain: '', infer: () => undefined };

@@ -1,0 +1,4 @@
+import { variadic } from './support/elementwise.js';
+
+/** The largest of all inputs, element by element (ai.onnx 8, broadcast). */
+export const max = variadic('Max', (values) => Math.max(...values));

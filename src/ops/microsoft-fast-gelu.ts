@@ -1,0 +1,5 @@
+import type { Operator } from './operator.js';
+import { likeFirstInput } from './support/elementwise.js';
+
+/** The tanh approximation of GELU, of x + bias (com.microsoft). */
+export const microsoftFastGelu: Operator = { opType: 'FastGelu', domain: 'com.microsoft', infer: likeFirstInput };

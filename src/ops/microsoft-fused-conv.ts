@@ -1,0 +1,10 @@
+import { convMacs, inferConv } from './conv.js';
+import type { Operator } from './operator.js';
+
+/** Conv, then a sum with the fourth input, then an activation (com.microsoft). Multiply-accumulates as Conv. */
+export const microsoftFusedConv: Operator = {
+  opType: 'FusedConv',
+  domain: 'com.microsoft',
+  infer: inferConv,
+  macs: (_, inputs, outputs) => convMacs(inputs[1], outputs[0]),
+};

@@ -1,0 +1,10 @@
+import { gemmMacs, inferGemm } from './gemm.js';
+import type { Operator } from './operator.js';
+
+/** Gemm, then an activation (com.microsoft). Multiply-accumulates as Gemm. */
+export const microsoftFusedGemm: Operator = {
+  opType: 'FusedGemm',
+  domain: 'com.microsoft',
+  infer: inferGemm,
+  macs: (_, inputs, outputs) => gemmMacs(inputs[0], outputs[0]),
+};

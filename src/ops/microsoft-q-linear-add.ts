@@ -1,0 +1,13 @@
+import type { Operator } from './operator.js';
+import { broadcast } from './support/broadcast.js';
+import { input, known } from './support/known.js';
+
+/** a + b of quantized tensors, broadcast: a, scale, zero point, b and its, the result's (com.microsoft). */
+export const microsoftQLinearAdd: Operator = {
+  opType: 'QLinearAdd',
+  domain: 'com.microsoft',
+  infer: (context) => {
+    const a = input(context, 0);
+    return [known(a.dataType, broadcast(a.dims, input(context, 3).dims))];
+  },
+};

@@ -1,0 +1,4 @@
+import { variadic } from './support/elementwise.js';
+
+/** The smallest of all inputs, element by element (ai.onnx 8, broadcast). */
+export const min = variadic('Min', (values) => Math.min(...values));

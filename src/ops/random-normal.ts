@@ -1,0 +1,10 @@
+import { FLOAT } from '../onnx/data-type.js';
+import type { Operator } from './operator.js';
+import { known } from './support/known.js';
+
+/** Normal random numbers of the shape and type of the attributes (ai.onnx 1). */
+export const randomNormal: Operator = {
+  opType: 'RandomNormal',
+  domain: '',
+  infer: ({ node }) => [known(node.int('dtype', FLOAT), node.ints('shape') ?? [])],
+};

@@ -1,0 +1,12 @@
+import type { Operator } from './operator.js';
+import { input, known } from './support/known.js';
+
+/** Uniform random numbers of x's shape, of type `dtype` or x's (ai.onnx 1). */
+export const randomUniformLike: Operator = {
+  opType: 'RandomUniformLike',
+  domain: '',
+  infer: (context) => {
+    const x = input(context, 0);
+    return [known(context.node.int('dtype', x.dataType), x.dims)];
+  },
+};

@@ -1,0 +1,7 @@
+import { reduction } from './support/reduce.js';
+
+/** mean x over axes: an attribute, since ai.onnx 18 an input. */
+export const reduceMean = reduction(
+  'ReduceMean',
+  (values) => values.reduce((sum, value) => sum + value, 0) / values.length,
+);

@@ -1,0 +1,50 @@
+import type { InferenceContext, Operator } from './operator.js';
+import { shapeError } from './support/fail.js';
+import { type Given, givenInput, input, known } from './support/known.js';
+import { normalizeAxes, showDims } from './support/layout.js';
+import { scaledDims } from './support/resize.js';
+
+const isEmpty = (given: Given): boolean => given === 'absent' || given.length === 0;
+
+/** sizes, with keep_aspect_ratio_policy (ai.onnx 18) one scale for all axes, halves rounded up. */
+function sizesToDims(context: InferenceContext, dims: readonly number[], sizes: readonly number[]): number[] {
+  const policy = context.node.string('keep_aspect_ratio_policy', 'stretch');
+  if (sizes.length !== dims.length) throw shapeError(`sizes ${showDims(sizes)} for ${showDims(dims)}`);
+  if (policy === 'stretch') return [...sizes];
+  const ratios = sizes.map((size, i) => Math.fround(size / dims[i]!));
+  const scale = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios);
+  return dims.map((dim) => Math.floor(Math.fround(scale * dim) + 0.5));
+}
+
+/**
+ * x resized by scales or to sizes (ai.onnx 10; roi, scales, sizes since 11; axes and keep_aspect_ratio_policy since 18).
+ * With tf_crop_and_resize a scaled side is ⌊size · (roi end − roi start) · scale⌋.
+ */
+export const resize: Operator = {
+  opType: 'Resize',
+  domain: '',
+  infer: (context) => {
+    const { node, opset } = context;
+    const x = input(context, 0);
+    const axes = normalizeAxes(node.ints('axes') ?? x.dims.map((_, i) => i), x.dims.length);
+    const chosen = axes.map((axis) => x.dims[axis]!);
+    const place = (values: readonly number[]): number[] => {
+      const dims = [...x.dims];
+      axes.forEach((axis, i) => (dims[axis] = values[i]!));
+      return dims;
+    };
+    const scales = givenInput(context, opset < 11 ? 1 : 2);
+    const sizes = opset < 11 ? 'absent' : givenInput(context, 3);
+    if (scales === 'unknown' || sizes === 'unknown') return undefined;
+    if (!isEmpty(sizes)) return [known(x.dataType, place(sizesToDims(context, chosen, sizes as readonly number[])))];
+    if (isEmpty(scales)) throw shapeError('Resize with neither scales nor sizes');
+    const factors = scales as readonly number[];
+    if (node.string('coordinate_transformation_mode', 'half_pixel') !== 'tf_crop_and_resize') {
+      return [known(x.dataType, place(scaledDims(chosen, factors)))];
+    }
+    const roi = givenInput(context, 1);
+    if (roi === 'unknown' || roi === 'absent') return undefined;
+    const extents = axes.map((_, i) => Math.fround(roi[i + axes.length]! - roi[i]!));
+    return [known(x.dataType, place(chosen.map((dim, i) => Math.floor(Math.fround(dim * extents[i]! * factors[i]!)))))];
+  },
+};

@@ -1,0 +1,5 @@
+import type { Operator } from './operator.js';
+import { likeFirstInput } from './support/elementwise.js';
+
+/** Sequences of batches reversed up to their lengths (ai.onnx 10). */
+export const reverseSequence: Operator = { opType: 'ReverseSequence', domain: '', infer: likeFirstInput };

@@ -1,0 +1,5 @@
+import type { Operator } from './operator.js';
+import { likeFirstInput } from './support/elementwise.js';
+
+/** x / √(mean x² + ε) over the last axes, then scale (ai.onnx 23). */
+export const rmsNormalization: Operator = { opType: 'RMSNormalization', domain: '', infer: likeFirstInput };

@@ -1,0 +1,4 @@
+import { unary } from './support/elementwise.js';
+
+/** y = sign x (ai.onnx 9). */
+export const sign = unary('Sign', Math.sign);

@@ -1,0 +1,9 @@
+import { inferLayerNormalization } from './layer-normalization.js';
+import type { Operator } from './operator.js';
+
+/** x / √(mean x² + ε) over the axes from `axis` on, then scale; outputs y, 1/√… (an operator of onnxruntime in ai.onnx). */
+export const simplifiedLayerNormalization: Operator = {
+  opType: 'SimplifiedLayerNormalization',
+  domain: '',
+  infer: inferLayerNormalization,
+};

@@ -1,0 +1,4 @@
+import { unary } from './support/elementwise.js';
+
+/** y = ln(1 + exp x) (ai.onnx 1). */
+export const softplus = unary('Softplus');

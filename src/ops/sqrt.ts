@@ -1,0 +1,4 @@
+import { unary } from './support/elementwise.js';
+
+/** y = √x (ai.onnx 6). */
+export const sqrt = unary('Sqrt', Math.sqrt);

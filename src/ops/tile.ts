@@ -1,0 +1,23 @@
+import type { Operator } from './operator.js';
+import { shapeError } from './support/fail.js';
+import { givenInput, input, known } from './support/known.js';
+import { showDims } from './support/layout.js';
+import { pick, upTo } from './support/select.js';
+
+/** x repeated along each axis (ai.onnx 6, 13). */
+export const tile: Operator = {
+  opType: 'Tile',
+  domain: '',
+  infer: (context) => {
+    const x = input(context, 0);
+    const repeats = givenInput(context, 1);
+    if (repeats === 'unknown') return undefined;
+    if (repeats === 'absent' || repeats.length !== x.dims.length) {
+      throw shapeError(`repeats ${repeats === 'absent' ? 'missing' : showDims(repeats)} for ${showDims(x.dims)}`);
+    }
+    const dims = x.dims.map((dim, i) => dim * repeats[i]!);
+    if (x.constant === undefined) return [known(x.dataType, dims)];
+    const lists = dims.map((dim, i) => upTo(dim).map((index) => index % x.dims[i]!));
+    return [known(x.dataType, dims, pick(x.constant, x.dims, lists))];
+  },
+};
