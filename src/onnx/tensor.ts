@@ -116,21 +116,24 @@ export class Tensor {
 
   /** A tensor over `bytes` (little-endian, row-major, not copied). Throws INTERNAL where the length does not fit. */
   static of(name: string, dataType: number, dims: readonly number[], bytes: Uint8Array): Tensor {
+    const source = memorySource(bytes, `tensor '${name}'`);
+    return Tensor.ofRange(name, dataType, dims, { source, start: 0, end: source.size });
+  }
+
+  /**
+   * A tensor whose raw data is a range of any source, such as one that computes its bytes when they are read.
+   * Throws INTERNAL where the length does not fit.
+   */
+  static ofRange(name: string, dataType: number, dims: readonly number[], range: ByteRange): Tensor {
     const count = dims.reduce((product, dim) => product * dim, 1);
-    if (byteLengthOf(dataType, count) !== bytes.byteLength) {
+    const length = range.end - range.start;
+    if (byteLengthOf(dataType, count) !== length) {
       throw new LowrankError(
         'INTERNAL',
-        `tensor '${name}' of ${dataTypeName(dataType)} [${dims.join(', ')}] given ${bytes.byteLength} bytes`,
+        `tensor '${name}' of ${dataTypeName(dataType)} [${dims.join(', ')}] given ${length} bytes`,
       );
     }
-    const source = memorySource(bytes, `tensor '${name}'`);
-    return new Tensor(
-      name,
-      dataType,
-      [...dims],
-      { kind: 'raw', range: { source, start: 0, end: source.size } },
-      undefined,
-    );
+    return new Tensor(name, dataType, [...dims], { kind: 'raw', range }, undefined);
   }
 
   /** A float32 tensor over `values` (not copied), or one of the float type `dataType`, rounded to nearest even. */

@@ -1,0 +1,15 @@
+import type { Feature, Network } from './network.js';
+
+/** An architecture that can be created: one entry in its family's file, one line per family in index.ts. */
+export interface Architecture {
+  readonly name: string;
+  /** Published side of the square input image, in pixels. */
+  readonly imageSize: number;
+  readonly numClasses: number;
+  /** Channels of the input image. */
+  readonly inChannels: number;
+  /** Smallest side whose features do not vanish. */
+  readonly minImageSize: number;
+  /** Emits everything from the image to the logits. Throws USAGE where the image size does not suit. */
+  build(network: Network, image: Feature, classes: number): void;
+}

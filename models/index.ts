@@ -1,0 +1,73 @@
+import { LowrankError } from '../src/errors.js';
+import { checkModel } from '../src/graph/check.js';
+import type { Model } from '../src/graph/model.js';
+import { tool } from '../src/version.js';
+import type { Architecture } from './architecture.js';
+import { efficientnets } from './efficientnet.js';
+import { lenets } from './lenet.js';
+import { Network } from './network.js';
+import { resnets } from './resnet.js';
+import { vggs } from './vgg.js';
+
+export type { Architecture } from './architecture.js';
+
+/** Every architecture that `create` knows. */
+export const architectures: readonly Architecture[] = [...resnets, ...efficientnets, ...vggs, ...lenets];
+
+/** What is not given is as the architecture was published. */
+export interface CreateOptions {
+  /** Of the weights: a whole number from 0 to 2⁵³ − 1. Default 0. */
+  readonly seed?: number | undefined;
+  readonly numClasses?: number | undefined;
+  /** Side of the square input image in pixels. */
+  readonly imageSize?: number | undefined;
+  /** Channels of the input image. */
+  readonly inChannels?: number | undefined;
+}
+
+/**
+ * An untrained model: float32 input `input` of [batch, channels, side, side], output `logits` of [batch, classes], opset
+ * 17, IR version 8, BatchNormalization kept. Weights are truncated normal (see `Network`) and are computed when they are
+ * written, so this call is cheap at any size. The same arguments give the same bytes. Throws USAGE for an unknown
+ * architecture or an impossible setting.
+ */
+export function create(architecture: string, options: CreateOptions = {}): Model {
+  const found = architectures.find(({ name }) => name === architecture);
+  if (found === undefined) {
+    throw new LowrankError('USAGE', `there is no architecture '${architecture}'`, {
+      remedy: `choose one of ${architectures.map(({ name }) => name).join(', ')}`,
+    });
+  }
+  const seed = wholeNumber('seed', options.seed ?? 0, 0);
+  const numClasses = wholeNumber('number of classes', options.numClasses ?? found.numClasses, 1);
+  const imageSize = wholeNumber('image size', options.imageSize ?? found.imageSize, found.minImageSize);
+  const inChannels = wholeNumber('number of input channels', options.inChannels ?? found.inChannels, 1);
+  const network = new Network(seed);
+  found.build(network, network.input(inChannels, imageSize), numClasses);
+  const model: Model = {
+    graph: network.graph,
+    opsets: new Map([['', 17]]),
+    irVersion: 8,
+    producerName: tool.name,
+    producerVersion: tool.version,
+    metadata: new Map([['lowrank.create', JSON.stringify({ architecture, seed })]]),
+    functions: [],
+    file: undefined,
+  };
+  checkModel(model);
+  return model;
+}
+
+/** Numbers that training changes: all initializers but BatchNormalization's running statistics. */
+export function countParameters(model: Model): number {
+  const { graph } = model;
+  const statistics = new Set(
+    graph.nodes.filter((node) => node.is('BatchNormalization')).flatMap((node) => node.inputs.slice(3)),
+  );
+  return graph.initializers.reduce((sum, value) => sum + (statistics.has(value) ? 0 : value.tensor!.size), 0);
+}
+
+function wholeNumber(what: string, value: number, minimum: number): number {
+  if (Number.isSafeInteger(value) && value >= minimum) return value;
+  throw new LowrankError('USAGE', `the ${what} is ${value}`, { remedy: `give a whole number of at least ${minimum}` });
+}

@@ -1,0 +1,23 @@
+import type { Architecture } from './architecture.js';
+import type { Feature, Network } from './network.js';
+
+/**
+ * LeNet-5 (LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, 1998) as it is
+ * usually rebuilt: tanh, average pooling without weights, full connections between all maps, and a linear last layer.
+ * The paper pads MNIST's 28×28 digits to 32×32; here the first convolution pads by 2.
+ */
+export const lenets: readonly Architecture[] = [
+  { name: 'lenet5', imageSize: 28, numClasses: 10, inChannels: 1, minImageSize: 12, build },
+];
+
+function build(network: Network, image: Feature, classes: number): void {
+  const halve = { kernel: 2, stride: 2 };
+  let x = network.conv(image, 'conv1', { out: 6, kernel: 5, bias: true });
+  x = network.averagePool(network.tanh(x, 'tanh'), 'pool', halve);
+  x = network.conv(x, 'conv2', { out: 16, kernel: 5, padding: 0, bias: true });
+  x = network.averagePool(network.tanh(x, 'tanh'), 'pool', halve);
+  x = network.flatten(x);
+  x = network.tanh(network.linear(x, 'fc1', 120), 'tanh');
+  x = network.tanh(network.linear(x, 'fc2', 84), 'tanh');
+  network.classifier(x, 'fc3', classes);
+}

@@ -1,0 +1,79 @@
+import type { Architecture } from './architecture.js';
+import type { Feature, Network } from './network.js';
+
+const batchNorm = { epsilon: 1e-5, momentum: 0.9 };
+
+interface Depth {
+  readonly kind: 'basic' | 'bottleneck';
+  /** Blocks of the four stages. */
+  readonly blocks: readonly [number, number, number, number];
+}
+
+/** He, Zhang, Ren, Sun: Deep residual learning for image recognition (arXiv 1512.03385), table 1. */
+const depths: Readonly<Record<string, Depth>> = {
+  resnet18: { kind: 'basic', blocks: [2, 2, 2, 2] },
+  resnet34: { kind: 'basic', blocks: [3, 4, 6, 3] },
+  resnet50: { kind: 'bottleneck', blocks: [3, 4, 6, 3] },
+  resnet101: { kind: 'bottleneck', blocks: [3, 4, 23, 3] },
+  resnet152: { kind: 'bottleneck', blocks: [3, 8, 36, 3] },
+};
+
+/**
+ * ResNets as torchvision builds them: the paper's, with the stride of a bottleneck in its 3×3 convolution ("v1.5").
+ * The last convolution of each residual branch is scaled by 1/√blocks, so that the sum of all branches has the variance
+ * of one.
+ */
+export const resnets: readonly Architecture[] = Object.entries(depths).map(([name, depth]) => ({
+  name,
+  imageSize: 224,
+  numClasses: 1000,
+  inChannels: 3,
+  minImageSize: 1,
+  build: (network, image, classes) => build(network, image, classes, depth),
+}));
+
+function build(network: Network, image: Feature, classes: number, { kind, blocks }: Depth): void {
+  const scale = 1 / Math.sqrt(blocks.reduce((sum, count) => sum + count));
+  const block = kind === 'basic' ? basicBlock : bottleneck;
+  let x = network.conv(image, 'conv1', { out: 64, kernel: 7, stride: 2 });
+  x = network.relu(network.batchNorm(x, 'bn1', batchNorm), 'relu');
+  x = network.maxPool(x, 'maxpool', { kernel: 3, stride: 2, padding: 1 });
+  blocks.forEach((count, stage) => {
+    for (let index = 0; index < count; index++) {
+      const stride = stage > 0 && index === 0 ? 2 : 1;
+      x = block(network, x, `layer${stage + 1}.${index}`, 64 * 2 ** stage, stride, scale);
+    }
+  });
+  x = network.flatten(network.globalAveragePool(x, 'avgpool'));
+  network.classifier(x, 'fc', classes);
+}
+
+/** Two 3×3 convolutions. */
+function basicBlock(network: Network, x: Feature, path: string, width: number, stride: number, scale: number): Feature {
+  let y = network.conv(x, `${path}.conv1`, { out: width, kernel: 3, stride });
+  y = network.relu(network.batchNorm(y, `${path}.bn1`, batchNorm), `${path}.relu`);
+  y = network.conv(y, `${path}.conv2`, { out: width, kernel: 3, scale });
+  y = network.batchNorm(y, `${path}.bn2`, batchNorm);
+  return join(network, x, y, path, stride);
+}
+
+/** 1×1 to `width` channels, 3×3, 1×1 to four times as many. */
+function bottleneck(network: Network, x: Feature, path: string, width: number, stride: number, scale: number): Feature {
+  let y = network.conv(x, `${path}.conv1`, { out: width, kernel: 1 });
+  y = network.relu(network.batchNorm(y, `${path}.bn1`, batchNorm), `${path}.relu`);
+  y = network.conv(y, `${path}.conv2`, { out: width, kernel: 3, stride });
+  y = network.relu(network.batchNorm(y, `${path}.bn2`, batchNorm), `${path}.relu`);
+  y = network.conv(y, `${path}.conv3`, { out: 4 * width, kernel: 1, scale });
+  y = network.batchNorm(y, `${path}.bn3`, batchNorm);
+  return join(network, x, y, path, stride);
+}
+
+/** ReLU of the branch plus the shortcut: a 1×1 projection where the shape changes, the identity elsewhere. */
+function join(network: Network, x: Feature, branch: Feature, path: string, stride: number): Feature {
+  let shortcut = x;
+  if (stride !== 1 || x.channels !== branch.channels) {
+    shortcut = network.conv(x, `${path}.downsample.0`, { out: branch.channels, kernel: 1, stride });
+    shortcut = network.batchNorm(shortcut, `${path}.downsample.1`, batchNorm);
+  }
+  return network.relu(network.add(shortcut, branch, path), `${path}.relu`);
+}
