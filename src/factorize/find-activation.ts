@@ -62,7 +62,6 @@ const nonlinear = new Set([
   'ThresholdedRelu',
   'PRelu',
   'Erf',
-  'Softmax',
 ]);
 
 function activationAt(graph: Graph, value: Value): Activation | undefined {

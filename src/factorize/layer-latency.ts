@@ -11,7 +11,7 @@ import { addPairWeights, emitPair } from './emit.js';
 import { matrixShape } from './geometry.js';
 import { findLayers, type FactorizableLayer } from './layers.js';
 import { toKernels } from './layout.js';
-import { createRandom } from './random.js';
+import { randomFloats } from './samples.js';
 import { median } from './verify.js';
 
 /** A way to run a layer: as it is (null), or as a pair. */
@@ -42,9 +42,7 @@ export async function measureVariants(
     const input = layerInput(layer);
     const dims = shapes.typeOf(input)!.dims;
     const size = dims.reduce((product, dim) => product * dim, 1);
-    const random = createRandom(1);
-    const data = Float32Array.from({ length: size }, () => random.uniform());
-    const feeds: Record<string, RuntimeTensor> = { x: { type: 'float32', dims, data } };
+    const feeds: Record<string, RuntimeTensor> = { x: { type: 'float32', dims, data: randomFloats(size, 0, 'x') } };
     for (const session of sessions) await session.run(feeds);
     const times = sessions.map((): number[] => []);
     const started = performance.now();
@@ -123,6 +121,5 @@ function randomTensor(name: string, dims: readonly number[]): Tensor {
 }
 
 function randomValues(count: number): Float32Array {
-  const random = createRandom(count);
-  return Float32Array.from({ length: count }, () => random.uniform() - 0.5);
+  return randomFloats(count, 0, 'weights');
 }

@@ -4,7 +4,7 @@ import { isFloatType } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
 import type { Layer } from './layers.js';
-import { createRandom } from './random.js';
+import { fillTruncatedNormal, randomStream } from '../random.js';
 
 /**
  * Draws fresh weights, the start of low-rank training from scratch: every convolution and dense weight from a normal
@@ -14,7 +14,7 @@ import { createRandom } from './random.js';
 export function reinitialize(model: Model, layers: readonly Layer[], seed: number): void {
   const { graph } = model;
   const done = new Set<Value>();
-  layers.forEach((layer, index) => {
+  for (const layer of layers) {
     const { node } = layer;
     const weightInput = layer.kind === 'factorizable' ? layer.weightInput : 1;
     const value = node.inputs[weightInput];
@@ -22,12 +22,13 @@ export function reinitialize(model: Model, layers: readonly Layer[], seed: numbe
     if (weight !== undefined) {
       const [kh, kw] = layer.geometry.kernel;
       const fanIn = Math.max(1, (layer.geometry.in * kh * kw) / layer.group);
-      const random = createRandom(seed, index);
-      fill(model, weight.source, done, () => random.truncatedNormal() / Math.sqrt(fanIn));
+      fill(model, weight.source, done, (values, name) => {
+        fillTruncatedNormal(randomStream(seed, name), values, 0, 1 / Math.sqrt(fanIn));
+      });
     }
     const bias = node.inputs[2];
     if (bias !== undefined && !node.is('MatMul')) constant(model, bias, done, 0);
-  });
+  }
   for (const node of graph.nodes) {
     if (!node.is('BatchNormalization')) continue;
     [1, 0, 0, 1].forEach((number, index) => {
@@ -39,16 +40,18 @@ export function reinitialize(model: Model, layers: readonly Layer[], seed: numbe
 
 function constant(model: Model, value: Value, done: Set<Value>, number: number): void {
   const weight = resolveWeight(model.graph, value);
-  if (weight !== undefined) fill(model, weight.source, done, () => number);
+  if (weight !== undefined) fill(model, weight.source, done, (values) => values.fill(number));
 }
 
 /** Replaces the data of an initializer or Constant node, once. */
-function fill(model: Model, source: Value, done: Set<Value>, draw: () => number): void {
+function fill(model: Model, source: Value, done: Set<Value>, draw: (values: Float32Array, name: string) => void): void {
   if (done.has(source)) return;
   done.add(source);
   const old = source.tensor ?? source.producer?.tensor('value');
   if (old === undefined || !isFloatType(old.dataType)) return;
-  const tensor = Tensor.ofFloats(old.name, old.dims, Float32Array.from({ length: old.size }, draw), old.dataType);
+  const values = new Float32Array(old.size);
+  draw(values, source.name);
+  const tensor = Tensor.ofFloats(old.name, old.dims, values, old.dataType);
   if (source.tensor === undefined) source.producer!.setAttribute('value', { type: 'tensor', value: tensor });
   else model.graph.setTensor(source, tensor);
 }

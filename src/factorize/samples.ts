@@ -3,15 +3,15 @@ import { dataTypeName } from '../onnx/data-type.js';
 import { LowrankError } from '../errors.js';
 import { numberToBfloat16, numberToFloat16 } from '../onnx/float16.js';
 import type { ShapeTable } from '../ops/infer.js';
+import { fillTruncatedNormal, randomStream } from '../random.js';
 import type { ElementType, RuntimeTensor, TensorData } from '../runtime/types.js';
-import { createRandom } from './random.js';
 
 /**
- * Random inputs for a model at its bound shapes: floats from N(0, 1), integers from 0 to 1, the same for the same seed.
+ * Random inputs for a model at its bound shapes: floats from a normal distribution cut at two standard deviations, integers
+ * 0 or 1; the same for the same seed.
  * Throws UNSUPPORTED where an input is no tensor of numbers.
  */
 export function sampleFeeds(model: Model, shapes: ShapeTable, seed: number): Record<string, RuntimeTensor> {
-  const random = createRandom(seed);
   const feeds: Record<string, RuntimeTensor> = {};
   for (const input of model.graph.inputs) {
     if (input.isInitializer) continue;
@@ -26,33 +26,39 @@ export function sampleFeeds(model: Model, shapes: ShapeTable, seed: number): Rec
     feeds[input.name] = {
       type: name as ElementType,
       dims: type.dims,
-      data: sampleData(name, count, input.name, random),
+      data: sampleData(name, randomFloats(count, seed, input.name), input.name),
     };
   }
   return feeds;
 }
 
-function sampleData(type: string, count: number, name: string, random: ReturnType<typeof createRandom>): TensorData {
-  const normal = (): number => random.normal();
-  const bit = (): number => (random.uniform() < 0.5 ? 0 : 1);
+/** `count` numbers from N(0, 1) cut at ±2, the same for the same seed and name. */
+export function randomFloats(count: number, seed: number, name: string): Float32Array {
+  const values = new Float32Array(count);
+  fillTruncatedNormal(randomStream(seed, name), values, 0, 1);
+  return values;
+}
+
+function sampleData(type: string, values: Float32Array, name: string): TensorData {
+  const bit = (value: number): number => (value > 0 ? 1 : 0);
   switch (type) {
     case 'float32':
-      return Float32Array.from({ length: count }, normal);
+      return values;
     case 'float64':
-      return Float64Array.from({ length: count }, normal);
+      return Float64Array.from(values);
     case 'float16':
-      return Uint16Array.from({ length: count }, () => numberToFloat16(normal()));
+      return Uint16Array.from(values, numberToFloat16);
     case 'bfloat16':
-      return Uint16Array.from({ length: count }, () => numberToBfloat16(normal()));
+      return Uint16Array.from(values, numberToBfloat16);
     case 'int64':
-      return BigInt64Array.from({ length: count }, () => BigInt(bit()));
+      return BigInt64Array.from(values, (value) => BigInt(bit(value)));
     case 'int32':
-      return Int32Array.from({ length: count }, bit);
+      return Int32Array.from(values, bit);
     case 'uint8':
     case 'bool':
-      return Uint8Array.from({ length: count }, bit);
+      return Uint8Array.from(values, bit);
     case 'int8':
-      return Int8Array.from({ length: count }, bit);
+      return Int8Array.from(values, bit);
     default:
       throw new LowrankError('UNSUPPORTED', `input '${name}' is of type ${type}`, { remedy: 'pass --no-verify' });
   }
