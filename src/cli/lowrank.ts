@@ -1,0 +1,136 @@
+import { LowrankError } from '../errors.js';
+import type { CommandDefinition } from './command.js';
+import { commandLineOf, mergeSettings, resolveSettings } from './options.js';
+import { createOutput, toLowrankError, watchStandardStreams } from './output.js';
+import type { Output } from './output.js';
+import { parseCommandLine, parseRoot } from './parse.js';
+import type { Parsed } from './parse.js';
+
+/** Exit codes of all commands. */
+export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+interface CommandEntry {
+  /** The command's own summary, here so that `lowrank --help` loads no command. */
+  readonly summary: string;
+  load(): Promise<{ readonly command: CommandDefinition }>;
+}
+
+/** All commands, one line each. */
+export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  doctor: {
+    summary: 'show what this machine has, and how to get what is missing',
+    load: () => import('./doctor.js'),
+  },
+};
+
+const DESCRIPTION = 'Factorize the convolutions and dense layers of ONNX vision models, and verify the result.';
+
+/** Leaves the process: the only place that does. Everything that matters is written and closed by then. */
+function exit(code: number): never {
+  process.exit(code);
+}
+
+/** An exit code for what was thrown: a wrong command line or configuration file is 2, an interruption 130. */
+function exitCodeOf(error: LowrankError): number {
+  if (error.code === 'USAGE') return EXIT.usage;
+  return error.code === 'ABORTED' ? EXIT.interrupted : EXIT.failed;
+}
+
+/** Node's own `AbortError` is the user's interruption too. */
+function interpret(error: unknown, signal: AbortSignal): LowrankError {
+  const isAbort = error instanceof Error && error.name === 'AbortError' && signal.aborted;
+  return isAbort ? new LowrankError('ABORTED', 'interrupted', { cause: error }) : toLowrankError(error);
+}
+
+/** The first SIGINT or SIGTERM asks the command to stop, the second ends the process at once. */
+function interruptible(output: Output): AbortSignal {
+  const controller = new AbortController();
+  const interrupt = (): void => {
+    if (controller.signal.aborted) {
+      output.progress.done();
+      exit(EXIT.interrupted);
+    }
+    output.note('interrupted: stopping cleanly; once more to stop at once');
+    controller.abort(new LowrankError('ABORTED', 'interrupted'));
+  };
+  process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
+  return controller.signal;
+}
+
+async function runCommand(
+  command: CommandDefinition,
+  programName: string,
+  parsed: Parsed & { readonly kind: 'run' },
+  output: Output,
+): Promise<number> {
+  const { configPath } = parsed;
+  const file =
+    configPath === undefined
+      ? {}
+      : await import('./config-file.js').then(({ readConfigFile }) => readConfigFile(configPath, command.options));
+  const settings = mergeSettings(command.options, file, parsed.flags);
+  const operands = Object.values(parsed.arguments).filter((value) => value !== undefined);
+  const signal = interruptible(output);
+  try {
+    const result = await command.run({
+      arguments: parsed.arguments as Readonly<Record<string, string>>,
+      settings: settings as Parameters<typeof command.run>[0]['settings'],
+      resolvedSettings: resolveSettings(settings),
+      commandLine: commandLineOf([...programName.split(' '), ...operands], command.options, settings),
+      signal,
+      progress: output.progress,
+      note: output.note,
+      warn: output.warn,
+    });
+    await output.result(result, parsed.isJson);
+    return signal.aborted ? EXIT.interrupted : (result.exitCode ?? EXIT.done);
+  } catch (error) {
+    throw interpret(error, signal);
+  }
+}
+
+/** `lowrank convert …` and `lowrank-convert …` are the same; the name in the help is the one that was used. */
+async function dispatch(commandName: string | null, words: readonly string[], output: Output): Promise<number> {
+  const [first = '', ...rest] = words;
+  const isHelp = commandName === null && first === 'help' && rest.length > 0;
+  const name = commandName ?? (isHelp ? rest[0] : first);
+  const entry = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (entry === undefined || name === undefined) {
+    if (commandName !== null) throw new LowrankError('INTERNAL', `there is no command '${commandName}'`);
+    await output.show(parseRoot(COMMANDS, DESCRIPTION, words));
+    return EXIT.done;
+  }
+  const { command } = await entry.load();
+  const programName = commandName === null ? `lowrank ${name}` : `lowrank-${name}`;
+  const commandWords = commandName === null ? rest : words;
+  const parsed = parseCommandLine(command, programName, isHelp ? ['--help'] : commandWords);
+  if (parsed.kind === 'show') {
+    await output.show(parsed.text);
+    return EXIT.done;
+  }
+  if (parsed.isQuiet) output.silence();
+  return runCommand(command, programName, parsed, output);
+}
+
+/**
+ * The whole program: `argv` is `process.argv`, `commandName` the command of a stand-alone launcher, null for `lowrank`. Never
+ * returns: the process ends with 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+ */
+export async function main(commandName: string | null, argv: readonly string[]): Promise<never> {
+  const output = createOutput();
+  const fail = (error: unknown): never => {
+    const failure = toLowrankError(error);
+    output.error(failure);
+    return exit(exitCodeOf(failure));
+  };
+  watchStandardStreams();
+  process.on('uncaughtException', fail);
+  let code: number;
+  try {
+    code = await dispatch(commandName, argv.slice(2), output);
+  } catch (error) {
+    return fail(error);
+  }
+  return exit(code);
+}

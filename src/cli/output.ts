@@ -1,0 +1,114 @@
+import { LowrankError, messageOf } from '../errors.js';
+import { createProgress } from '../report/progress.js';
+import type { Progress } from '../report/progress.js';
+import { paint, terminalOf } from '../report/terminal.js';
+import { printable } from '../report/text.js';
+import type { CommandResult } from './command.js';
+
+/** Results on stdout, everything else on stderr. */
+export interface Output {
+  readonly progress: Progress;
+  readonly note: (line: string) => void;
+  readonly warn: (line: string) => void;
+  /** One line `error[CODE]: fact; place; remedy`; the stack follows only where LOWRANK_DEBUG is 1. */
+  error(error: unknown): void;
+  /** Exactly one JSON document, or the text for people. Resolves when it is written. */
+  result(result: CommandResult, isJson: boolean): Promise<void>;
+  /** Text that was asked for, such as the help. */
+  show(text: string): Promise<void>;
+  /** From now on no progress, notes and warnings. */
+  silence(): void;
+}
+
+function isBrokenPipe(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EPIPE';
+}
+
+/**
+ * A reader that has seen enough (`| head`) is no failure. Any other error of a standard stream is thrown as OUTPUT, and
+ * reaches the handler of uncaught exceptions.
+ */
+export function watchStandardStreams(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error) => {
+      if (isBrokenPipe(error)) return;
+      throw new LowrankError('OUTPUT', `the output cannot be written: ${messageOf(error)}`, { cause: error });
+    });
+  }
+}
+
+/** Resolves when `text` has left this process, or nobody reads it any more. */
+function write(stream: NodeJS.WriteStream, text: string): Promise<void> {
+  return new Promise((resolve) => {
+    stream.write(text, () => {
+      resolve();
+    });
+  });
+}
+
+/** Exceptions that are no `LowrankError` are defects of this program, and say so. */
+export function toLowrankError(error: unknown): LowrankError {
+  if (error instanceof LowrankError) return error;
+  const name = error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : '';
+  return new LowrankError('INTERNAL', `${name}${messageOf(error)}`, {
+    remedy: 'this is a defect; report it with what LOWRANK_DEBUG=1 prints',
+    cause: error,
+  });
+}
+
+/** The JSON text of a document. Throws NUMERIC where it holds NaN or infinity, which JSON would turn into null. */
+export function jsonText(document: unknown): string {
+  return `${JSON.stringify(
+    document,
+    (key, value: unknown) => {
+      if (typeof value === 'number' && !Number.isFinite(value)) {
+        throw new LowrankError('NUMERIC', `the report holds ${value}`, { place: `field '${key}'` });
+      }
+      return value;
+    },
+    2,
+  )}\n`;
+}
+
+/** The standard streams of this process. There is one: whatever it writes first removes the progress line. */
+export function createOutput(): Output {
+  const { stdout, stderr, env } = process;
+  const bar = createProgress({ stream: stderr, enabled: true });
+  const errorTerminal = terminalOf(stderr, env);
+  let isQuiet = false;
+  const line = (text: string): void => {
+    bar.done();
+    stderr.write(`${text}\n`);
+  };
+  const show = (text: string): Promise<void> => {
+    bar.done();
+    return write(stdout, text);
+  };
+  return {
+    progress: {
+      update(update) {
+        if (!isQuiet) bar.update(update);
+      },
+      done: () => {
+        bar.done();
+      },
+    },
+    note(text) {
+      if (!isQuiet) line(printable(text));
+    },
+    warn(text) {
+      if (!isQuiet) line(`${paint(errorTerminal, 'yellow', 'warning:')} ${printable(text)}`);
+    },
+    error(thrown) {
+      const error = toLowrankError(thrown);
+      line(`${paint(errorTerminal, 'red', `error[${error.code}]:`)} ${printable(error.message)}`);
+      if (env['LOWRANK_DEBUG'] !== '1') return;
+      for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) line(cause.stack ?? cause.message);
+    },
+    result: (result, isJson) => show(isJson ? jsonText(result.document) : result.text(terminalOf(stdout, env))),
+    show,
+    silence() {
+      isQuiet = true;
+    },
+  };
+}

@@ -1,0 +1,148 @@
+import { Command, CommanderError, Option } from 'commander';
+import { LowrankError } from '../errors.js';
+import type { CommandDefinition } from './command.js';
+import { flagOf, kebabCase, parseValue } from './options.js';
+import type { GivenValues, OptionDefinition } from './options.js';
+import { version } from './version.js';
+
+/** What a command line asks for: to run with these values, or only to show a text. */
+export type Parsed =
+  | {
+      readonly kind: 'run';
+      readonly arguments: Readonly<Record<string, string | undefined>>;
+      /** Only the options that were given. */
+      readonly flags: GivenValues;
+      readonly isJson: boolean;
+      readonly isQuiet: boolean;
+      readonly configPath: string | undefined;
+    }
+  | { readonly kind: 'show'; readonly text: string };
+
+const FRAME_GROUP = 'General options:';
+
+/** The flags of one option. A boolean has two; the one that changes the default is shown. */
+function optionsOf(name: string, definition: OptionDefinition): readonly Option[] {
+  const { description, short, group, placeholder } = definition;
+  const letter = short === undefined ? '' : `-${short}, `;
+  const grouped = (option: Option): Option => (group === undefined ? option : option.helpGroup(`${group}:`));
+  if (definition.type === 'boolean') {
+    const no = `--no-${kebabCase(name)}`;
+    const yes = `${definition.default ? '' : letter}${flagOf(name)}`;
+    return definition.default
+      ? [new Option(yes).hideHelp(), grouped(new Option(`${letter}${no}`, description))]
+      : [grouped(new Option(yes, description)), new Option(no).hideHelp()];
+  }
+  const value = placeholder ?? (definition.type === 'list' ? 'text' : definition.type);
+  const option = grouped(new Option(`${letter}${flagOf(name)} <${value}>`, description));
+  if (definition.type === 'string' && definition.choices !== undefined) option.choices(definition.choices);
+  const items: string[] = [];
+  option.argParser((text: string): unknown => {
+    if (definition.type !== 'list') return parseValue(name, definition, text);
+    items.push(text);
+    return [...items];
+  });
+  // Only for the help: the values are merged in mergeSettings.
+  return [definition.default === undefined ? option : option.default(definition.default)];
+}
+
+/** A commander program that never writes or exits: it throws `CommanderError`, and `shown` collects what it would print. */
+function silent(program: Command, shown: string[]): Command {
+  return program
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => shown.push(text), writeErr: () => {} })
+    .helpOption('-h, --help', 'show this help')
+    .version(`lowrank ${version()}`, '-V, --version', 'show the version');
+}
+
+/** Commander's complaint as a USAGE error: fact, then its suggestion or the way to the help. */
+function usageError(error: CommanderError, programName: string): LowrankError {
+  const [fact = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
+  const close = suggestion === undefined ? undefined : /Did you mean (?:one of )?(.+)\?/.exec(suggestion)?.[1];
+  const remedy = close === undefined ? `see '${programName} --help'` : `did you mean ${close}?`;
+  return new LowrankError('USAGE', fact.replace('. Expected', ': expected').replace(/\.$/, ''), {
+    remedy,
+    cause: error,
+  });
+}
+
+/** Runs commander; resolves to what it shows, or to undefined where the command line is complete. Throws USAGE. */
+function parseWith(program: Command, words: readonly string[], shown: readonly string[]): string | undefined {
+  try {
+    program.parse(words, { from: 'user' });
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return shown.join('');
+    throw usageError(error, program.name());
+  }
+}
+
+/**
+ * The meaning of `words` (the command line after the command's name). Throws USAGE for unknown options, values that do not
+ * fit, and missing or surplus arguments.
+ */
+export function parseCommandLine(command: CommandDefinition, programName: string, words: readonly string[]): Parsed {
+  const shown: string[] = [];
+  const program = new Command(programName).description(command.summary);
+  const argumentNames = Object.keys(command.arguments);
+  for (const [name, { description, isOptional }] of Object.entries(command.arguments)) {
+    program.argument(isOptional === true ? `[${name}]` : `<${name}>`, description);
+  }
+  for (const [name, definition] of Object.entries(command.options)) {
+    for (const option of optionsOf(name, definition)) program.addOption(option);
+  }
+  program
+    .optionsGroup(FRAME_GROUP)
+    .option('--config <file.yaml>', 'take options from a file; flags win over it')
+    .option('--json', 'print the result as one JSON document')
+    .option('-q, --quiet', 'print no progress, notes or warnings')
+    .addHelpText('after', examplesOf(command));
+  silent(program, shown);
+  let operands: readonly string[] = [];
+  program.action(() => {
+    operands = program.args;
+  });
+  const text = parseWith(program, words, shown);
+  if (text !== undefined) return { kind: 'show', text };
+  const given = Object.keys(command.options).filter((name) => program.getOptionValueSource(name) === 'cli');
+  const own: { json?: boolean; quiet?: boolean; config?: string } = program.opts();
+  return {
+    kind: 'run',
+    arguments: Object.fromEntries(argumentNames.map((name, index) => [name, operands[index]])),
+    flags: Object.fromEntries(given.map((name) => [name, program.getOptionValue(name) as unknown])),
+    isJson: own.json === true,
+    isQuiet: own.quiet === true,
+    configPath: own.config,
+  };
+}
+
+function examplesOf(command: CommandDefinition): string {
+  if (command.examples.length === 0) return '';
+  const lines = command.examples.flatMap(({ description, command: line }) => [`  # ${description}`, `  ${line}`]);
+  return ['', 'Examples:', ...lines].join('\n');
+}
+
+/** What `lowrank` itself shows for `words`: its help, or its version. Throws USAGE for everything else. */
+export function parseRoot(
+  commands: Readonly<Record<string, { readonly summary: string }>>,
+  description: string,
+  words: readonly string[],
+): string {
+  if (words.length === 0) {
+    const names = Object.keys(commands).join(', ');
+    throw new LowrankError('USAGE', 'no command is given', {
+      remedy: `choose one of ${names}, or see 'lowrank --help'`,
+    });
+  }
+  const shown: string[] = [];
+  const program = silent(new Command('lowrank'), shown)
+    .description(description)
+    .usage('<command> [options]')
+    .helpCommand('help [command]', 'show the help of a command')
+    .addHelpText(
+      'after',
+      "\nRun 'lowrank <command> --help' for the options of a command. Each is also a program of its own: lowrank-<command>.",
+    );
+  for (const [name, { summary }] of Object.entries(commands)) program.command(name).description(summary);
+  return parseWith(program, words, shown) ?? shown.join('');
+}

@@ -1,0 +1,117 @@
+import type { ConvertReport, LayerReport, Ratio } from './contract.js';
+import {
+  formatBytes,
+  formatChange,
+  formatCount,
+  formatError,
+  formatMilliseconds,
+  formatRatio,
+  formatSeconds,
+} from './format.js';
+import { IDENTITY_COLUMNS, numbered } from './layer-columns.js';
+import type { NumberedLayer } from './layer-columns.js';
+import { renderFacts, renderTable } from './table.js';
+import type { Column } from './table.js';
+import { paint } from './terminal.js';
+import type { Terminal } from './terminal.js';
+import { printable } from './text.js';
+import { verdictOf } from './verdict.js';
+
+const isKept = (layer: LayerReport): boolean => layer.action === 'kept';
+
+/** A count after the conversion; nothing where it did not change. */
+function after(change: { readonly before: number; readonly after: number }): string {
+  return change.before === change.after ? '' : formatCount(change.after);
+}
+
+const COLUMNS: readonly Column<NumberedLayer>[] = [
+  ...IDENTITY_COLUMNS,
+  {
+    header: 'action',
+    align: 'left',
+    importance: 18,
+    value: ({ layer }) => layer.action,
+    paint: ({ layer }) => (isKept(layer) ? 'yellow' : 'green'),
+  },
+  { header: 'scheme', align: 'left', importance: 6, value: ({ layer }) => (isKept(layer) ? '' : (layer.scheme ?? '')) },
+  {
+    header: 'rank/max',
+    align: 'right',
+    importance: 17,
+    value: ({ layer }) => (layer.rank === null || isKept(layer) ? '' : `${layer.rank}/${layer.maxRank}`),
+  },
+  { header: 'params', align: 'right', importance: 16, value: ({ layer }) => formatCount(layer.params.before) },
+  { header: 'now', align: 'right', importance: 16, value: ({ layer }) => after(layer.params) },
+  { header: 'MACs', align: 'right', importance: 10, value: ({ layer }) => formatCount(layer.macs.before) },
+  { header: 'now', align: 'right', importance: 10, value: ({ layer }) => after(layer.macs) },
+  {
+    header: 'weight err',
+    align: 'right',
+    importance: 12,
+    value: ({ layer }) => (layer.weightError === null ? '' : formatError(layer.weightError)),
+  },
+  {
+    header: 'function err',
+    align: 'right',
+    importance: 11,
+    value: ({ layer }) => (layer.functionError === null ? '' : formatError(layer.functionError)),
+  },
+  {
+    header: 'kept because',
+    align: 'left',
+    importance: 9,
+    shrinkTo: 14,
+    value: ({ layer }) => (isKept(layer) ? layer.reason : ''),
+    paint: () => 'dim',
+  },
+];
+
+function ratioLine(
+  change: Ratio,
+  format: (value: number) => string,
+  words: { readonly less: string; readonly more: string },
+): string {
+  const values = `${format(change.before)} -> ${format(change.after)}`;
+  return `${values}  (${formatRatio(change.ratio)}, ${formatChange(change.ratio, words)})`;
+}
+
+function totals(report: ConvertReport): readonly (readonly [string, string])[] {
+  const { layers, output, seconds } = report;
+  const { params, macs, latencyMs } = report.totals;
+  const factorized = layers.filter((layer) => !isKept(layer)).length;
+  const verdict = verdictOf(report);
+  const fewer = { less: 'fewer', more: 'more' };
+  const phases = `read ${formatSeconds(seconds.read)}, factorize ${formatSeconds(seconds.factorize)}, write ${formatSeconds(seconds.write)}, verify ${formatSeconds(seconds.verify)}`;
+  return [
+    ['layers', `${factorized} of ${layers.length} factorized, ${layers.length - factorized} kept`],
+    ['parameters', ratioLine(params, formatCount, fewer)],
+    ['MACs', ratioLine(macs, formatCount, fewer)],
+    ...(latencyMs === null
+      ? []
+      : [['latency', ratioLine(latencyMs, formatMilliseconds, { less: 'less', more: 'more' })] as const]),
+    ['check', `${verdict.short}. ${verdict.finding} ${verdict.advice}`],
+    ['written', `${output.path}, ${formatBytes(output.bytes)}`],
+    ['time', `${formatSeconds(seconds.total)}  (${phases})`],
+  ];
+}
+
+/** The report as text for people: one line per layer, the totals, the warnings. Ends with a line break. */
+export function renderConvertTable(report: ConvertReport, terminal: Terminal): string {
+  const { model } = report;
+  const about = [`opset ${model.opset}`, `input ${model.inputShape.join('x')}`, model.producer].filter(
+    (fact) => fact !== '',
+  );
+  const title = `${paint(terminal, 'bold', printable(model.path))}  ${paint(terminal, 'dim', printable(about.join(', ')))}`;
+  const warnings = report.warnings.map((warning) => `${paint(terminal, 'yellow', 'warning:')} ${printable(warning)}`);
+  return [
+    title,
+    '',
+    ...(report.layers.length === 0
+      ? ['no convolution or dense layer']
+      : renderTable(COLUMNS, numbered(report.layers), terminal)),
+    '',
+    ...renderFacts(totals(report), terminal),
+    ...(warnings.length === 0 ? [] : ['', ...warnings]),
+    '',
+  ].join('\n');
+}
