@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import { type ConvertOptions, resolveSettings } from '../../src/factorize/settings.js';
+import { failureOf } from '../support/errors.js';
+
+describe('settings', () => {
+  it('have the documented defaults', () => {
+    expect(resolveSettings({})).toMatchObject({
+      rankMode: { kind: 'scale', scale: 0.25, base: 'min' },
+      scheme: 'auto',
+      keepFirst: true,
+      keepLast: true,
+      seed: 0,
+      verify: true,
+    });
+  });
+
+  const wrong: readonly [string, ConvertOptions, RegExp][] = [
+    ['two rank modes', { rankScale: 0.5, energy: 0.9 }, /--rank-scale and --energy contradict/],
+    ['a rank base without a scale', { rankBase: 'out', paramsBudget: 0.5 }, /--rank-base and --params-budget/],
+    ['a scale of 0', { rankScale: 0 }, /--rank-scale 0 is not in/],
+    ['a scale above 1', { rankScale: 1.5 }, /--rank-scale 1.5/],
+    ['a budget of 1', { macsBudget: 1 }, /--macs-budget 1/],
+    ['NaN', { energy: Number.NaN }, /--energy NaN/],
+    ['a fractional multiple', { rankMultiple: 2.5 }, /--rank-multiple 2.5/],
+    ['a negative seed', { seed: -1 }, /--seed -1/],
+  ];
+
+  it.each(wrong)('refuse %s', async (_, options, message) => {
+    const failure = await failureOf('USAGE', () => resolveSettings(options));
+    expect(failure.message).toMatch(message);
+  });
+});
