@@ -1,0 +1,53 @@
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, totalmem, type } from 'node:os';
+
+/** The Python with numpy (and, for some benchmarks, torch) that results are compared with. */
+export const oraclePython = process.env['LOWRANK_ORACLE_PYTHON'] ?? 'python3';
+
+/** Real models and images that are not part of the project. */
+export const sharedFolder = process.env['LOWRANK_SHARED'] ?? '../shared';
+
+export function hardware(): { cpu: string; cores: number; memoryGiB: number; system: string; node: string } {
+  return {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    system: type(),
+    node: process.version,
+  };
+}
+
+/** Writes bench/results/<name>.json: the result, the hardware, and the command that made it. */
+export function saveResult(name: string, result: object): void {
+  mkdirSync('bench/results', { recursive: true });
+  const command = `npm run bench -- ${name} ${process.argv.slice(2).join(' ')}`.trim();
+  const document = {
+    bench: name,
+    command,
+    date: new Date().toISOString().slice(0, 10),
+    hardware: hardware(),
+    ...result,
+  };
+  writeFileSync(`bench/results/${name}.json`, `${JSON.stringify(document, null, 2)}\n`);
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Runs a program to its end, throwing where it fails; its wall time in seconds and its stdout. */
+export function timed(command: string, args: readonly string[], input?: string): { seconds: number; stdout: string } {
+  const started = performance.now();
+  const result: SpawnSyncReturns<string> = spawnSync(command, args, {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'inherit'],
+    ...(input === undefined ? {} : { input }),
+  });
+  const seconds = (performance.now() - started) / 1000;
+  if (result.status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${result.status ?? result.signal}`);
+  return { seconds, stdout: result.stdout };
+}
