@@ -2,7 +2,7 @@ import type { InferenceContext, Known, Operator, TensorType } from './operator.j
 import { shapeError } from './support/fail.js';
 import { input, known } from './support/known.js';
 import { showDims, sizeOf } from './support/layout.js';
-import { slidingDims, windowOf } from './support/window.js';
+import { convolvedDims, windowOf } from './support/window.js';
 
 /**
  * Dims of a convolution of x [N, C, …] with w [M, C/group, …]: [N, M, …].
@@ -20,7 +20,7 @@ export function convDims(context: InferenceContext, x: readonly number[], w: rea
     throw shapeError(`kernel_shape ${showDims(kernel)} for weight ${showDims(w)}`);
   }
   const spatial = x.slice(2);
-  return [x[0]!, w[0]!, ...slidingDims(spatial, windowOf(node, kernel, spatial.length))];
+  return [x[0]!, w[0]!, ...convolvedDims(spatial, windowOf(node, kernel, spatial.length))];
 }
 
 export function inferConv(context: InferenceContext): Known[] {

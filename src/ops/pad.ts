@@ -22,8 +22,9 @@ export const pad: Operator = {
     }
     const dims = [...x.dims];
     axes.forEach((axis, i) => {
-      dims[axis] = dims[axis]! + pads[i]! + pads[i + axes.length]!;
-      if (dims[axis]! < 0) throw shapeError(`axis ${axis} of ${showDims(x.dims)} padded by ${showDims(pads)}`);
+      const size = x.dims[axis]! + pads[i]! + pads[i + axes.length]!;
+      dims[axis] = size;
+      if (size < 0) throw shapeError(`axis ${axis} of ${showDims(x.dims)} padded by ${showDims(pads)}`);
     });
     return [known(x.dataType, dims)];
   },

@@ -18,7 +18,7 @@ function sizesToDims(context: InferenceContext, dims: readonly number[], sizes: 
 
 /**
  * x resized by scales or to sizes (ai.onnx 10; roi, scales, sizes since 11; axes and keep_aspect_ratio_policy since 18).
- * With tf_crop_and_resize a scaled side is ⌊size · (roi end − roi start) · scale⌋.
+ * A scaled side is ⌊size · scale⌋: onnxruntime leaves roi out of it even with tf_crop_and_resize, whatever ONNX says.
  */
 export const resize: Operator = {
   opType: 'Resize',
@@ -38,13 +38,6 @@ export const resize: Operator = {
     if (scales === 'unknown' || sizes === 'unknown') return undefined;
     if (!isEmpty(sizes)) return [known(x.dataType, place(sizesToDims(context, chosen, sizes as readonly number[])))];
     if (isEmpty(scales)) throw shapeError('Resize with neither scales nor sizes');
-    const factors = scales as readonly number[];
-    if (node.string('coordinate_transformation_mode', 'half_pixel') !== 'tf_crop_and_resize') {
-      return [known(x.dataType, place(scaledDims(chosen, factors)))];
-    }
-    const roi = givenInput(context, 1);
-    if (roi === 'unknown' || roi === 'absent') return undefined;
-    const extents = axes.map((_, i) => Math.fround(roi[i + axes.length]! - roi[i]!));
-    return [known(x.dataType, place(chosen.map((dim, i) => Math.floor(Math.fround(dim * extents[i]! * factors[i]!)))))];
+    return [known(x.dataType, place(scaledDims(chosen, scales as readonly number[])))];
   },
 };

@@ -12,12 +12,15 @@ function listsOf(context: InferenceContext): Given[] {
     : [1, 2, 3, 4].map((index) => givenInput(context, index));
 }
 
+/** The largest int32 and int64 (rounded): "to the end" in the direction of the step, as onnxruntime reads them. */
+const toTheEnd = new Set([2 ** 31 - 1, 2 ** 63]);
+
 /** Indices from `start` to before `end`, clamped as numpy does. */
 function range(start: number, end: number, step: number, size: number): number[] {
   const clamp = (index: number, low: number, high: number): number =>
     Math.min(Math.max(index < 0 ? index + size : index, low), high);
   const first = step > 0 ? clamp(start, 0, size) : clamp(start, 0, size - 1);
-  const stop = step > 0 ? clamp(end, 0, size) : clamp(end, -1, size - 1);
+  const stop = step > 0 ? clamp(end, 0, size) : toTheEnd.has(end) ? -1 : clamp(end, -1, size - 1);
   const count = Math.max(0, Math.ceil((stop - first) / step));
   return Array.from({ length: count }, (_, i) => first + i * step);
 }

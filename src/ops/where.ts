@@ -9,7 +9,7 @@ export const where: Operator = {
   infer: (context) => {
     const values = [0, 1, 2].map((index) => input(context, index));
     const dims = broadcast(...values.map((value) => value.dims));
-    const constant = foldBroadcast(values, dims, (condition, x, y) => (condition !== 0 ? x! : y!));
+    const constant = foldBroadcast(values, dims, (condition, x, y) => (condition !== 0 ? x : y));
     return [known(input(context, 1).dataType, dims, constant)];
   },
 };

@@ -49,7 +49,7 @@ function binaryDims(context: InferenceContext): readonly number[] {
 function inferBinary(context: InferenceContext, dataType: number, fold: BinaryFold | undefined): Known[] {
   const dims = binaryDims(context);
   const pair = [input(context, 0), input(context, 1)];
-  const constant = fold === undefined ? undefined : foldBroadcast(pair, dims, (a, b) => fold(a!, b!, context));
+  const constant = fold === undefined ? undefined : foldBroadcast(pair, dims, (a, b) => fold(a, b, context));
   return [known(dataType, dims, constant)];
 }
 

@@ -3,7 +3,7 @@ import type { InferenceContext, Known, Operator } from '../operator.js';
 import { shapeError } from './fail.js';
 import { input, known } from './known.js';
 import { showDims } from './layout.js';
-import { slidingDims, windowOf } from './window.js';
+import { pooledDims, windowOf } from './window.js';
 
 /** Dims of a pool over x [N, C, …]. Throws SHAPE where kernel_shape is missing or does not fit. */
 export function poolDims(node: Node, dims: readonly number[]): number[] {
@@ -11,7 +11,7 @@ export function poolDims(node: Node, dims: readonly number[]): number[] {
   if (kernel === undefined || dims.length < 3) throw shapeError(`pool of ${showDims(dims)}`);
   const spatial = dims.slice(2);
   const window = windowOf(node, kernel, spatial.length);
-  return [dims[0]!, dims[1]!, ...slidingDims(spatial, window, node.int('ceil_mode', 0) !== 0)];
+  return [dims[0]!, dims[1]!, ...pooledDims(spatial, window, node.int('ceil_mode', 0) !== 0)];
 }
 
 export function inferPool(context: InferenceContext): Known[] {

@@ -32,32 +32,60 @@ export function windowOf(node: Node, kernel: readonly number[], rank: number): W
   return window;
 }
 
+/** Padding of one axis, before and after it. */
+type Margins = readonly [number, number];
+
+function explicitMargins(window: Window, axis: number): Margins {
+  if (window.autoPad === 'VALID') return [0, 0];
+  return [window.pads[axis]!, window.pads[window.kernel.length + axis]!];
+}
+
+function windowTooLarge(size: number, [before, after]: Margins, extent: number, axis: number): Error {
+  return shapeError(`a window of ${extent} on axis ${axis + 2} of size ${size} padded by ${before} and ${after}`);
+}
+
+const extentOf = ({ dilations, kernel }: Window, axis: number): number => dilations[axis]! * (kernel[axis]! - 1) + 1;
+
 /**
- * Spatial dims of Conv and pools: floor((in + pads − (dilation·(kernel−1)+1)) / stride) + 1, with SAME_* ⌈in / stride⌉ and
- * with VALID no pads. `ceil` (ceil_mode, ai.onnx 10) rounds up, but the last window must start inside the input or its
- * padding before it, as onnxruntime and PyTorch do. Throws SHAPE where a window is larger than the padded input.
+ * Spatial dims of Conv: ⌊(in + pads − (dilation·(kernel−1)+1)) / stride⌋ + 1, with SAME_* ⌈in / stride⌉, with VALID no pads.
+ * Throws SHAPE where a window is larger than the padded input.
  */
-export function slidingDims(spatial: readonly number[], window: Window, ceil = false): number[] {
-  const rank = spatial.length;
-  return spatial.map((size, i) => {
-    const stride = window.strides[i]!;
-    const extent = window.dilations[i]! * (window.kernel[i]! - 1) + 1;
+export function convolvedDims(spatial: readonly number[], window: Window): number[] {
+  return spatial.map((size, axis) => {
+    const stride = window.strides[axis]!;
     if (window.autoPad.startsWith('SAME')) return Math.ceil(size / stride);
-    const isExplicit = window.autoPad !== 'VALID';
-    const before = isExplicit ? window.pads[i]! : 0;
-    const after = isExplicit ? window.pads[rank + i]! : 0;
-    const room = size + before + after - extent;
-    if (room < 0)
-      throw shapeError(`a window of ${extent} on axis ${i + 2} of size ${size} padded by ${before}, ${after}`);
-    if (!ceil) return Math.floor(room / stride) + 1;
-    const count = Math.ceil(room / stride) + 1;
-    return (count - 1) * stride >= size + before ? count - 1 : count;
+    const margins = explicitMargins(window, axis);
+    const extent = extentOf(window, axis);
+    const room = size + margins[0] + margins[1] - extent;
+    if (room < 0) throw windowTooLarge(size, margins, extent, axis);
+    return Math.floor(room / stride) + 1;
   });
 }
 
 /**
- * Spatial dims of ConvTranspose: stride·(in−1) + output_padding + dilation·(kernel−1) + 1 − pads; in·stride with SAME_*;
- * `output_shape` where it is given.
+ * Spatial dims of pools: as Conv, but `isCeil` (ceil_mode, ai.onnx 10) rounds up, where the last window must start inside
+ * the input or the padding before it, as in onnxruntime and PyTorch; and the pads of SAME_* are those of a window without
+ * dilations, as onnxruntime has them. There a window may be larger than the padded input by less than a stride.
+ */
+export function pooledDims(spatial: readonly number[], window: Window, isCeil: boolean): number[] {
+  return spatial.map((size, axis) => {
+    const stride = window.strides[axis]!;
+    const missing = (Math.ceil(size / stride) - 1) * stride + window.kernel[axis]! - size;
+    const margins: Margins = window.autoPad.startsWith('SAME')
+      ? [Math.floor(missing / 2), Math.ceil(missing / 2)]
+      : explicitMargins(window, axis);
+    const extent = extentOf(window, axis);
+    const steps = (size + margins[0] + margins[1] - extent) / stride;
+    const last = isCeil ? Math.ceil(steps) : Math.trunc(steps);
+    const count = isCeil && last * stride >= size + margins[0] ? last : last + 1;
+    if (count < 0) throw windowTooLarge(size, margins, extent, axis);
+    return count;
+  });
+}
+
+/**
+ * Spatial dims of ConvTranspose: full − pads, where full = stride·(in−1) + output_padding + dilation·(kernel−1) + 1; with
+ * SAME_* in·stride, or full where that is less; `output_shape` where it is given.
  */
 export function transposedDims(node: Node, spatial: readonly number[], window: Window): number[] {
   const rank = spatial.length;
@@ -70,13 +98,12 @@ export function transposedDims(node: Node, spatial: readonly number[], window: W
     return outputShape.slice(-rank);
   }
   const outputPadding = node.ints('output_padding') ?? [];
-  return spatial.map((size, i) => {
-    const stride = window.strides[i]!;
-    const extra = outputPadding[i] ?? 0;
-    if (window.autoPad.startsWith('SAME')) return size * stride + extra;
-    const pads = window.autoPad === 'VALID' ? 0 : window.pads[i]! + window.pads[rank + i]!;
-    const dim = stride * (size - 1) + extra + window.dilations[i]! * (window.kernel[i]! - 1) + 1 - pads;
-    if (dim < 1) throw shapeError(`axis ${i + 2} of the result would be ${dim}`);
-    return dim;
+  return spatial.map((size, axis) => {
+    const stride = window.strides[axis]!;
+    const full = stride * (size - 1) + (outputPadding[axis] ?? 0) + extentOf(window, axis);
+    if (window.autoPad.startsWith('SAME')) return Math.min(full, size * stride);
+    const [before, after] = explicitMargins(window, axis);
+    if (full <= before + after) throw shapeError(`axis ${axis + 2} of the result would be ${full - before - after}`);
+    return full - before - after;
   });
 }
