@@ -1,4 +1,5 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -341,6 +342,13 @@ describe.each(DRIVERS)('driver %s', (name) => {
       for (const [i, run] of runs.entries()) expect((await run)['y']).toEqual(floats([2], [i + 1, i + 1]));
     });
 
+    it('a thousand runs at once all come out right', async () => {
+      const session = await create(increment);
+      const runs = Array.from({ length: 1000 }, (_, i) => session.run({ x: floats([1], [i]) }));
+      const results = (await Promise.all(runs)).map(({ y }) => y?.data[0]);
+      expect(results).toEqual(runs.map((_, i) => i + 1));
+    });
+
     it('200 runs do not grow memory', async () => {
       const elements = 2 ** 20; // 4 MiB a tensor
       const session = await create(increment);
@@ -522,14 +530,31 @@ describe('the C API leaves the event loop free', () => {
     expect(ms).toBeLessThan(full.ms / 2);
   });
 
+  it('files can be read while many runs are in flight', async () => {
+    const controller = new AbortController();
+    let finished = 0;
+    const runs = Array.from({ length: 8 }, () =>
+      session.run(feeds, undefined, { signal: controller.signal }).finally(() => finished++),
+    );
+    await readFile(new URL(import.meta.url));
+    expect(finished).toBe(0);
+    controller.abort();
+    await Promise.all(runs.map((run) => failureOf('ABORTED', () => run)));
+  });
+
   it('a signal ends a bound run, and the binding lives on', async () => {
     const y = { type: 'float32', dims: [n, n], data: new Float32Array(n * n) } as const;
     const binding = session.bind();
     binding.bindInput('x', feeds.x);
     binding.bindInput('w', feeds.w);
     binding.bindOutput('y', y);
-    await failureOf('ABORTED', () => binding.run({ signal: AbortSignal.timeout(20) }));
-    await binding.run();
+    const stopped = failureOf('ABORTED', () => binding.run({ signal: AbortSignal.timeout(20) }));
+    const { ms } = await watch(stopped);
+    await stopped;
+    const whole = binding.run();
+    const full = await watch(whole);
+    await whole;
+    expect(ms).toBeLessThan(full.ms / 2);
     expect(y.data[0]).toBeCloseTo(1, 3);
   });
 });

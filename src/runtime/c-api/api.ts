@@ -1,10 +1,17 @@
 import { LowrankError, messageOf } from '../../errors.js';
 import { API_FUNCTIONS, type ApiName, type ReleaseName, type StatusName } from './functions.js';
 import { loadKoffi, type Koffi } from './koffi.js';
+import { limiter } from './limit.js';
 
 /** The newest `ORT_API_VERSION` whose table we know, and the oldest onnxruntime 1.x that this driver accepts. */
 const NEWEST_API = 24;
 const OLDEST_API = 20;
+
+/**
+ * Asynchronous calls take threads of libuv's pool (UV_THREADPOOL_SIZE, 4 by default), which files and name look-ups use
+ * too: one stays free for those. koffi refuses more than 256 calls at a time; here they wait.
+ */
+const enqueue = limiter(Math.max(1, (Number(process.env['UV_THREADPOOL_SIZE']) || 4) - 1));
 
 /** What crosses to C: handles and addresses are bigints; a view stands for the address of its first byte. */
 export type NativeArgument = bigint | number | string | null | ArrayBufferView;
@@ -71,6 +78,13 @@ export async function loadApi(library: string): Promise<NativeApi> {
     return { code, message };
   };
   const attempt: NativeApi['attempt'] = (name, ...args) => takeFailure(native(name)(...args));
+  const onWorkerThread = (name: StatusName, args: readonly NativeArgument[]): Promise<Failure | undefined> =>
+    new Promise((resolve, reject) => {
+      native(name).async(...args, (error: unknown, status: unknown) => {
+        if (error !== null) reject(new LowrankError('INTERNAL', `${name}: ${messageOf(error)}`, { cause: error }));
+        else resolve(takeFailure(status));
+      });
+    });
   const call: NativeApi['call'] = (name, ...args) => {
     const failure = attempt(name, ...args);
     if (failure !== undefined) throw new LowrankError('RUNTIME', failure.message, { place: `in ${name}` });
@@ -80,13 +94,7 @@ export async function loadApi(library: string): Promise<NativeApi> {
     version,
     attempt,
     call,
-    attemptAsync: (name, ...args) =>
-      new Promise((resolve, reject) => {
-        native(name).async(...args, (error: unknown, status: unknown) => {
-          if (error !== null) reject(new LowrankError('INTERNAL', `${name}: ${messageOf(error)}`, { cause: error }));
-          else resolve(takeFailure(status));
-        });
-      }),
+    attemptAsync: (name, ...args) => enqueue(() => onWorkerThread(name, args)),
     create: (name, ...args) => {
       const slot = new BigUint64Array(1);
       call(name, ...args, slot);

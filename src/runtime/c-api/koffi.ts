@@ -1,6 +1,7 @@
+import type koffi from 'koffi';
 import { LowrankError, messageOf } from '../../errors.js';
 
-export type Koffi = (typeof import('koffi'))['default'];
+export type Koffi = typeof koffi;
 
 /**
  * Asynchronous calls run on a stack of koffi's own, 128 KiB by default: less than onnxruntime's kernels and graph

@@ -1,3 +1,4 @@
+import type * as onnxruntime from 'onnxruntime-node';
 import { LowrankError, messageOf } from '../../errors.js';
 import { checkSessionOptions } from '../check.js';
 import { checkDevice, PROVIDER_NAMES } from '../device.js';
@@ -10,7 +11,7 @@ import { sessionBackend } from './session.js';
 import { toSessionOptions } from './session-options.js';
 
 /** The module `onnxruntime-node`. */
-export type OnnxRuntime = typeof import('onnxruntime-node');
+export type OnnxRuntime = typeof onnxruntime;
 
 /**
  * onnxruntime-node's own JavaScript API, loaded at the first call. Its runs block the event loop, and it has no bfloat16

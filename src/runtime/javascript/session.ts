@@ -67,7 +67,7 @@ async function execute(
 function resultOf(results: InferenceSession.OnnxValueMapType, name: string): Tensor {
   const tensor = results[name];
   if (tensor === undefined) throw new LowrankError('INTERNAL', `onnxruntime-node returned no output '${name}'`);
-  return tensor as Tensor;
+  return tensor;
 }
 
 /** onnxruntime-node does not say which file it wrote: the newest `<prefix>_<date>.json`. */

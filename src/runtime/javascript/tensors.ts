@@ -11,7 +11,7 @@ import type { OnnxRuntime } from './driver.js';
 export function wrapTensor(runtime: OnnxRuntime, tensor: RuntimeTensor): Tensor {
   if (tensor.type === 'bfloat16') throw unsupported('bfloat16 tensors');
   if (tensor.data.buffer instanceof SharedArrayBuffer) throw unsupported('tensors in shared memory');
-  return new runtime.Tensor(tensor.type, tensor.data as Tensor.DataTypeMap[typeof tensor.type], tensor.dims);
+  return new runtime.Tensor(tensor.type, tensor.data, tensor.dims);
 }
 
 /** The same for a feed, which is only read: shared memory is copied. */
