@@ -1,0 +1,119 @@
+import { formatCount } from '../format.js';
+import { printable, truncate } from '../text.js';
+import { AXIS_STYLE, LABEL_STYLE } from './chart.js';
+import type { ChartRenderer, ChartText } from './chart.js';
+import { trusted } from './markup.js';
+import type { Markup } from './markup.js';
+import { colour } from './theme.js';
+
+/** One bar: what a layer had, and what is left. */
+export interface ChangeRow {
+  readonly name: string;
+  readonly before: number;
+  readonly after: number;
+  readonly isKept: boolean;
+}
+
+const ROW_HEIGHT = 21;
+const AXIS_HEIGHT = 30;
+
+interface Layout {
+  readonly width: number;
+  readonly nameWidth: number;
+  readonly nameLetters: number;
+  readonly className: string;
+}
+
+/** The same chart for a column of a wide page, and for a telephone. */
+const LAYOUTS: readonly Layout[] = [
+  { width: 540, nameWidth: 180, nameLetters: 28, className: 'wide' },
+  { width: 340, nameWidth: 110, nameLetters: 17, className: 'narrow' },
+];
+
+const VALUE_WIDTH = 104;
+
+function valueText(row: ChangeRow): string {
+  return row.before === row.after ? formatCount(row.before) : `${formatCount(row.before)} → ${formatCount(row.after)}`;
+}
+
+function itemText(row: ChangeRow): string {
+  return `${row.name}: ${valueText(row)}${row.isKept ? ', kept' : ''}`;
+}
+
+function drawLayout(renderer: ChartRenderer, rows: readonly ChangeRow[], text: ChartText, layout: Layout): Markup {
+  const largest = Math.max(...rows.map(({ before, after }) => Math.max(before, after)), 1);
+  const texts = rows.map(itemText);
+  return renderer.draw(
+    {
+      grid: { left: layout.nameWidth, right: VALUE_WIDTH, top: 4, bottom: AXIS_HEIGHT - 4, outerBoundsMode: 'none' },
+      xAxis: {
+        type: 'value',
+        ...AXIS_STYLE,
+        max: largest,
+        splitNumber: layout.className === 'wide' ? 4 : 2,
+        axisLabel: { ...AXIS_STYLE.axisLabel, formatter: formatCount, showMaxLabel: false },
+      },
+      yAxis: {
+        type: 'category',
+        ...AXIS_STYLE,
+        inverse: true,
+        data: rows.map(({ name }) => truncate(printable(name), layout.nameLetters, 'middle')),
+        axisLabel: { ...AXIS_STYLE.axisLabel, color: colour('ink'), interval: 0 },
+      },
+      series: [
+        {
+          type: 'bar',
+          barWidth: 13,
+          barGap: '-100%',
+          clip: false,
+          emphasis: { disabled: true },
+          itemStyle: { color: colour('before') },
+          label: {
+            ...LABEL_STYLE,
+            show: true,
+            position: 'right',
+            formatter: ({ dataIndex }) => {
+              const row = rows[dataIndex];
+              return row === undefined ? '' : valueText(row);
+            },
+          },
+          // The label stands behind whichever of the two bars is longer.
+          data: rows.map(({ before, after }) => Math.max(before, after)),
+        },
+        {
+          type: 'bar',
+          barWidth: 7,
+          clip: false,
+          emphasis: { disabled: true },
+          data: rows.map(({ after, isKept }) => ({
+            value: after,
+            itemStyle: { color: colour(isKept ? 'kept' : 'after') },
+          })),
+        },
+      ],
+    },
+    { width: layout.width, height: rows.length * ROW_HEIGHT + AXIS_HEIGHT },
+    { ...text, items: [texts, texts] },
+    layout.className,
+  );
+}
+
+/** Horizontal bars, one a layer: the original's count as a wide grey bar, the written file's as a narrow one inside. */
+export function drawChangeChart(renderer: ChartRenderer, rows: readonly ChangeRow[], text: ChartText): Markup {
+  return trusted(LAYOUTS.map((layout) => drawLayout(renderer, rows, text, layout).html).join(''));
+}
+
+/** The `count` rows with the largest values before, largest first, and one row for all the others. */
+export function largestRows(rows: readonly ChangeRow[], count: number): readonly ChangeRow[] {
+  if (rows.length <= count + 1) return rows.toSorted((a, b) => b.before - a.before);
+  const sorted = rows.toSorted((a, b) => b.before - a.before);
+  const rest = sorted.slice(count);
+  const total = (key: 'before' | 'after'): number => rest.reduce((sum, row) => sum + row[key], 0);
+  const others: ChangeRow = {
+    name: `${rest.length} other layers`,
+    before: total('before'),
+    after: total('after'),
+    isKept: rest.every(({ isKept }) => isKept),
+  };
+  return [...sorted.slice(0, count), others];
+}

@@ -1,0 +1,95 @@
+import type { BarSeriesOption, LineSeriesOption, ScatterSeriesOption } from 'echarts/charts';
+import type { GridComponentOption } from 'echarts/components';
+import type { ComposeOption } from 'echarts/core';
+import { markup, trusted } from './markup.js';
+import type { Markup } from './markup.js';
+import { colour, FONT } from './theme.js';
+
+export type ChartOption = ComposeOption<BarSeriesOption | LineSeriesOption | ScatterSeriesOption | GridComponentOption>;
+
+export interface ChartSize {
+  /** CSS pixels at which a font of 12 is 12; the picture scales with the page. */
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface ChartText {
+  /** What the picture shows, in a few words. */
+  readonly title: string;
+  /** What can be read from it, for those who do not see it. */
+  readonly description: string;
+  /** What the pointer shows on an item: by series, then by data index. */
+  readonly items?: readonly (readonly string[])[];
+}
+
+/** Draws ECharts options as SVG elements without scripts. */
+export interface ChartRenderer {
+  draw(option: ChartOption, size: ChartSize, text: ChartText, className?: string): Markup;
+}
+
+/** Axis lines and labels in the page's colours. */
+export const AXIS_STYLE = {
+  axisLine: { show: false },
+  axisTick: { show: false },
+  axisLabel: { color: colour('muted'), fontSize: 11, fontFamily: FONT },
+  splitLine: { lineStyle: { color: colour('line') } },
+  nameTextStyle: { color: colour('muted'), fontSize: 11, fontFamily: FONT },
+} as const;
+
+/** Labels at the items. */
+export const LABEL_STYLE = { color: colour('muted'), fontSize: 11, fontFamily: FONT } as const;
+
+const SERIES_INDEX = /ecmeta_series_index="(\d+)"/;
+const DATA_INDEX = /ecmeta_data_index="(\d+)"/;
+
+/** One line of ECharts' SVG without its hooks for scripts, and with the item's text as a tooltip. */
+function cleanLine(line: string, items: ChartText['items']): string {
+  const series = SERIES_INDEX.exec(line)?.[1];
+  const index = DATA_INDEX.exec(line)?.[1];
+  const item = series === undefined || index === undefined ? undefined : items?.[Number(series)]?.[Number(index)];
+  const clean = line
+    .replaceAll(/ (?:ecmeta_\w+|class|pointer-events)="[^"]*"/g, '')
+    .replaceAll(/font-family:[^;"]*;/g, '')
+    .replace('></path>', '/>');
+  return item === undefined ? clean : clean.replace(/\/>$/, markup`><title>${item}</title></path>`.html);
+}
+
+/** What is inside ECharts' `<svg>`: without the background and the style sheet, which only serves hovering. */
+function insideOf(svg: string, items: ChartText['items']): string {
+  const start = svg.indexOf('>') + 1;
+  const style = svg.lastIndexOf('<style');
+  const end = style === -1 ? svg.lastIndexOf('</svg>') : style;
+  return svg
+    .slice(start, end)
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('<rect'))
+    .map((line) => cleanLine(line, items))
+    .join('\n');
+}
+
+/** Loads the chart library (about 0.3 s) when a page is asked for. */
+export async function createChartRenderer(): Promise<ChartRenderer> {
+  const [{ init, use }, { BarChart, LineChart, ScatterChart }, { GridComponent }, { SVGRenderer }, { LabelLayout }] =
+    await Promise.all([
+      import('echarts/core'),
+      import('echarts/charts'),
+      import('echarts/components'),
+      import('echarts/renderers'),
+      import('echarts/features'),
+    ]);
+  use([BarChart, LineChart, ScatterChart, GridComponent, SVGRenderer, LabelLayout]);
+  let count = 0;
+  return {
+    draw(option, { width, height }, text, className = '') {
+      const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
+      try {
+        chart.setOption({ animation: false, ...option });
+        const id = `chart${(count += 1)}`;
+        const content = trusted(insideOf(chart.renderToSVGString(), text.items));
+        return markup`<svg class="chart ${className}" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="${id}t ${id}d"><title id="${id}t">${text.title}</title><desc id="${id}d">${text.description}</desc>${content}</svg>`;
+      } finally {
+        chart.dispose();
+      }
+    },
+  };
+}

@@ -1,0 +1,294 @@
+import type { ConvertReport, LayerReport, Ratio } from '../contract.js';
+import {
+  formatBytes,
+  formatChange,
+  formatCount,
+  formatError,
+  formatMilliseconds,
+  formatPercent,
+  formatSeconds,
+  formatWhole,
+  plural,
+} from '../format.js';
+import { numbered } from '../layer-columns.js';
+import type { NumberedLayer } from '../layer-columns.js';
+import { verdictOf } from '../verdict.js';
+import { drawChangeChart, largestRows } from './change-chart.js';
+import type { ChangeRow } from './change-chart.js';
+import { createChartRenderer } from './chart.js';
+import type { ChartRenderer } from './chart.js';
+import { drawErrorChart, errorPoints, SCHEME_MARKS } from './error-chart.js';
+import { changeCell, LAYER_COLUMNS } from './layer-table.js';
+import { markup } from './markup.js';
+import type { Content, Markup } from './markup.js';
+import { code, dataTable, details, factList, figure, legend, renderPage, section } from './page.js';
+import type { TableColumn } from './page.js';
+import type { LayerSpectrum } from './spectrum-chart.js';
+import { CHOSEN_RANK_LEGEND, spectrumTiles } from './spectrum-tiles.js';
+import { colour } from './theme.js';
+
+export interface ConvertHtmlOptions {
+  /** Spectra by layer name; layers without one get no picture. */
+  readonly spectra?: Readonly<Record<string, LayerSpectrum>> | undefined;
+  /** What repeats the run. */
+  readonly commandLine?: string | undefined;
+}
+
+/** Bars that are shown at once; the others are one click away. */
+const MOST_BARS = 18;
+const FEWER = { less: 'fewer', more: 'more' };
+const LESS = { less: 'less', more: 'more' };
+
+const isKept = (layer: LayerReport): boolean => layer.action === 'kept';
+
+export function fileName(path: string): string {
+  return path.split(/[/\\]/).at(-1) ?? path;
+}
+
+function card(label: string, change: Ratio, format: (value: number) => string, words: typeof FEWER): Markup {
+  const worse = change.ratio > 1 ? 'worse' : '';
+  const width = Math.min(100, Math.max(0, 100 * change.ratio)).toFixed(1);
+  return markup`<li class="card"><span class="label">${label}</span><span class="big ${worse}">${formatChange(change.ratio, words)}</span><span class="detail">${format(change.before)} → ${format(change.after)}</span><div class="meter" aria-hidden="true"><span style="width:${width}%"></span></div><span class="label">${formatPercent(change.ratio)} of the original</span></li>`;
+}
+
+function cards(report: ConvertReport): Markup {
+  const { params, macs, latencyMs } = report.totals;
+  const factorized = report.layers.filter((layer) => !isKept(layer)).length;
+  const share = report.layers.length === 0 ? 0 : factorized / report.layers.length;
+  return markup`<ul class="cards">${card('Parameters', params, formatCount, FEWER)}${card('Multiply-accumulates (MACs)', macs, formatCount, FEWER)}${latencyMs === null ? null : card('Measured time of one run', latencyMs, formatMilliseconds, LESS)}<li class="card"><span class="label">Layers factorized</span><span class="big">${factorized} of ${report.layers.length}</span><span class="detail">File of ${formatBytes(report.output.bytes)}</span><div class="meter" aria-hidden="true"><span style="width:${(100 * share).toFixed(1)}%"></span></div><span class="label">${report.layers.length - factorized} kept at full rank</span></li></ul>`;
+}
+
+const ICONS = { good: '✓', caution: '!', unknown: '?' } as const;
+
+function verdictBox(report: ConvertReport): Markup {
+  const { level, short, finding, advice } = verdictOf(report);
+  return markup`<div class="verdict ${level}"><span class="icon" aria-hidden="true">${ICONS[level]}</span><p><strong>${short}.</strong> ${finding} ${advice}</p></div>`;
+}
+
+function header(report: ConvertReport): Markup {
+  const { layers, totals } = report;
+  const factorized = layers.filter((layer) => !isKept(layer)).length;
+  const lead =
+    factorized === 0
+      ? markup`No layer was factorized: the written model computes what the original does. The reasons stand below.`
+      : markup`${plural(factorized, 'convolution or dense layer').replace(/layers$/, 'layers')} of ${layers.length} became low-rank pairs: <strong>${formatChange(totals.params.ratio, FEWER)}</strong> parameters, <strong>${formatChange(totals.macs.ratio, FEWER)}</strong> multiply-accumulates.`;
+  return markup`<p class="eyebrow">lowrank conversion report</p><h1 class="name">${fileName(report.model.path)} → ${fileName(report.output.path)}</h1><p class="lead">${lead}</p>${verdictBox(report)}${cards(report)}${warningList(report.warnings)}`;
+}
+
+export function warningList(warnings: readonly string[]): Markup | null {
+  if (warnings.length === 0) return null;
+  return markup`<section><h2>${plural(warnings.length, 'warning')}</h2><ul class="reasons warnings">${warnings.map((warning) => markup`<li>${warning}</li>`)}</ul></section>`;
+}
+
+function changeRows(layers: readonly LayerReport[], key: 'params' | 'macs'): readonly ChangeRow[] {
+  return layers.map((layer) => ({
+    name: layer.name,
+    before: layer[key].before,
+    after: layer[key].after,
+    isKept: isKept(layer),
+  }));
+}
+
+const CHANGE_LEGEND = legend([
+  { shape: 'bar', colour: colour('before'), text: 'original' },
+  { shape: 'bar', colour: colour('after'), text: 'written, factorized' },
+  { shape: 'bar', colour: colour('kept'), text: 'written, kept at full rank' },
+]);
+
+function changeFigure(renderer: ChartRenderer, report: ConvertReport, key: 'params' | 'macs', title: string): Markup {
+  const rows = changeRows(report.layers, key);
+  const { before, after, ratio } = report.totals[key];
+  const shown = largestRows(rows, MOST_BARS);
+  const description = `The model went from ${formatCount(before)} to ${formatCount(after)}, a ratio of ${ratio.toFixed(3)}. The table of all layers holds the numbers.`;
+  const note =
+    shown.length < rows.length
+      ? `The ${MOST_BARS} largest layers, and the others together`
+      : 'All layers, largest first';
+  const picture = drawChangeChart(renderer, shown, { title: `${title} of the largest layers`, description });
+  const whole =
+    shown.length < rows.length
+      ? details(
+          `All ${rows.length} layers in network order`,
+          drawChangeChart(renderer, rows, { title: `${title} of all layers`, description }),
+        )
+      : null;
+  return figure(title, note, [picture, whole]);
+}
+
+function sizeSection(renderer: ChartRenderer, report: ConvertReport): Markup {
+  return section(
+    'Where the size went',
+    CHANGE_LEGEND,
+    markup`<div class="two">${changeFigure(renderer, report, 'params', 'Parameters')}${changeFigure(renderer, report, 'macs', 'Multiply-accumulates')}</div>`,
+  );
+}
+
+/** Kept layers by reason, the costliest reason first. */
+function keptSection(layers: readonly LayerReport[]): Markup | null {
+  const kept = layers.filter(isKept);
+  if (kept.length === 0) return null;
+  const groups = new Map<string, LayerReport[]>();
+  for (const layer of kept) groups.set(layer.reason, [...(groups.get(layer.reason) ?? []), layer]);
+  const reasons = [...groups]
+    .map(([reason, members]) => ({
+      reason,
+      members,
+      params: members.reduce((sum, { params }) => sum + params.before, 0),
+    }))
+    .toSorted((a, b) => b.params - a.params);
+  const items = reasons.map(({ reason, members, params }) => {
+    const names = members.map(({ name }) => name);
+    const list = names.slice(0, 3).join(', ') + (names.length > 3 ? `, and ${names.length - 3} more` : '');
+    return markup`<li><strong>${reason}</strong>: ${plural(members.length, 'layer')}, ${formatCount(params)} parameters <span class="muted name">(${list})</span></li>`;
+  });
+  return section(`Why ${plural(kept.length, 'layer')} stayed at full rank`, markup`<ul class="reasons">${items}</ul>`);
+}
+
+function spectrumSection(
+  renderer: ChartRenderer,
+  layers: readonly LayerReport[],
+  spectra: Readonly<Record<string, LayerSpectrum>>,
+): Markup | null {
+  const entries = layers.flatMap((layer) => {
+    const spectrum = Object.hasOwn(spectra, layer.name) ? spectra[layer.name] : undefined;
+    if (spectrum === undefined) return [];
+    const error = layer.weightError === null ? '' : `, weight error ${formatError(layer.weightError)}`;
+    const note = `rank ${spectrum.rank ?? '?'} of ${layer.maxRank}${error}`;
+    return [{ name: layer.name, size: layer.params.before, note, spectrum }];
+  });
+  if (entries.length === 0) return null;
+  return section(
+    'Singular values and chosen ranks',
+    markup`<p class="muted">Each layer's singular values relative to the first. What lies right of the dashed line was cut off: the higher the grey part, the more was lost.</p>`,
+    CHOSEN_RANK_LEGEND,
+    spectrumTiles(renderer, entries),
+  );
+}
+
+function errorSection(renderer: ChartRenderer, layers: readonly LayerReport[]): Markup | null {
+  const points = errorPoints(layers);
+  if (points.length === 0) return null;
+  return section(
+    'How far each layer moved',
+    markup`<p class="muted">Weight error is the change of the weights; function error the change of the layer's output after its activation, for random inputs. Both are relative: 0 is exact. Below the dashed line the output moved less than the weights. Larger marks are larger layers; the six with the largest function error are named.</p>`,
+    legend([
+      {
+        shape: SCHEME_MARKS.spatial.symbol,
+        colour: colour(SCHEME_MARKS.spatial.colour),
+        text: 'spatial pair: 1×kw, then kh×1',
+      },
+      {
+        shape: SCHEME_MARKS.channel.symbol,
+        colour: colour(SCHEME_MARKS.channel.colour),
+        text: 'channel pair: kh×kw, then 1×1',
+      },
+      { shape: SCHEME_MARKS.dense.symbol, colour: colour(SCHEME_MARKS.dense.colour), text: 'dense pair' },
+      { shape: 'line', colour: colour('muted'), text: 'equal errors' },
+    ]),
+    drawErrorChart(renderer, points),
+  );
+}
+
+function layerColumns(layers: readonly LayerReport[]): readonly TableColumn<NumberedLayer>[] {
+  const largest = (key: 'params' | 'macs'): number =>
+    Math.max(1, ...layers.map((layer) => Math.max(layer[key].before, layer[key].after)));
+  const mostParams = largest('params');
+  const mostMacs = largest('macs');
+  return [
+    ...LAYER_COLUMNS,
+    { header: 'Action', value: ({ layer }) => markup`<span class="tag ${layer.action}">${layer.action}</span>` },
+    { header: 'Scheme', value: ({ layer }) => (isKept(layer) ? null : layer.scheme) },
+    {
+      header: 'Rank of max',
+      className: 'number',
+      value: ({ layer }) => (layer.rank === null || isKept(layer) ? null : `${layer.rank} of ${layer.maxRank}`),
+    },
+    { header: 'Break-even', className: 'number', value: ({ layer }) => layer.breakEvenRank },
+    {
+      header: 'Parameters',
+      className: 'number',
+      value: ({ layer }) => changeCell(layer.params, mostParams, isKept(layer)),
+    },
+    { header: 'MACs', className: 'number', value: ({ layer }) => changeCell(layer.macs, mostMacs, isKept(layer)) },
+    {
+      header: 'Weight error',
+      className: 'number',
+      value: ({ layer }) => (layer.weightError === null ? null : formatError(layer.weightError)),
+    },
+    {
+      header: 'Function error',
+      className: 'number',
+      value: ({ layer }) => (layer.functionError === null ? null : formatError(layer.functionError)),
+    },
+    { header: 'Activation', value: ({ layer }) => layer.activation },
+    { header: 'Why', className: 'why', value: ({ layer }) => layer.reason },
+  ];
+}
+
+function layerSection(layers: readonly LayerReport[]): Markup {
+  return section(
+    'All layers',
+    markup`<p class="muted">In network order. Break-even is the largest rank at which a pair has fewer parameters and fewer multiply-accumulates than the layer; 0 where there is none.</p>`,
+    dataTable('All layers', layerColumns(layers), numbered(layers), 'layers'),
+  );
+}
+
+function settingText(value: unknown): Content {
+  if (value === null || value === undefined) return markup`<span class="muted">not set</span>`;
+  return code(typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value)));
+}
+
+function repeatSection(report: ConvertReport, commandLine: string | undefined): Markup {
+  const settings = Object.entries(report.settings).map(([name, value]) => [name, settingText(value)] as const);
+  return section(
+    'Settings',
+    commandLine === undefined
+      ? null
+      : markup`<p>This command repeats the run:</p><pre><code>${commandLine}</code></pre>`,
+    factList([['seed', report.seed], ...settings.filter(([name]) => name !== 'seed')]),
+  );
+}
+
+function factsSection(report: ConvertReport): Markup {
+  const { model, output, seconds } = report;
+  return section(
+    'Files',
+    factList([
+      ['Original', code(model.path)],
+      ['SHA-256', code(model.sha256)],
+      ['Producer', model.producer === '' ? markup`<span class="muted">not named</span>` : model.producer],
+      ['Opset, IR version', `${model.opset}, ${model.irVersion}`],
+      ['Input shape', model.inputShape.join(' × ')],
+      ['Written', code(output.path)],
+      ['SHA-256', code(output.sha256)],
+      ['Size', `${formatWhole(output.bytes)} bytes`],
+      [
+        'Time',
+        `${formatSeconds(seconds.total)}: read ${formatSeconds(seconds.read)}, factorize ${formatSeconds(seconds.factorize)}, write ${formatSeconds(seconds.write)}, verify ${formatSeconds(seconds.verify)}`,
+      ],
+    ]),
+  );
+}
+
+/**
+ * The report of a conversion as one HTML page: no scripts, nothing loaded, light and dark, printable. Loads the chart library
+ * when called.
+ */
+export async function convertHtml(report: ConvertReport, options: ConvertHtmlOptions = {}): Promise<string> {
+  const renderer = await createChartRenderer();
+  const { layers, tool } = report;
+  return renderPage({
+    title: `${fileName(report.model.path)} – lowrank conversion`,
+    header: header(report),
+    sections: [
+      layers.length === 0 ? null : sizeSection(renderer, report),
+      keptSection(layers),
+      spectrumSection(renderer, layers, options.spectra ?? {}),
+      errorSection(renderer, layers),
+      layers.length === 0 ? null : layerSection(layers),
+      repeatSection(report, options.commandLine),
+      factsSection(report),
+    ],
+    footer: markup`Written by ${tool.name} ${tool.version}. Counts are of the written file, reloaded.`,
+  });
+}

@@ -1,0 +1,116 @@
+import type { LayerReport, Scheme } from '../contract.js';
+import { formatError } from '../format.js';
+import { printable, truncate } from '../text.js';
+import { AXIS_STYLE, LABEL_STYLE } from './chart.js';
+import type { ChartRenderer } from './chart.js';
+import { trusted } from './markup.js';
+import type { Markup } from './markup.js';
+import { colour } from './theme.js';
+import type { ColourName } from './theme.js';
+
+/** Shape and colour of a scheme: either is enough to tell them apart. */
+export const SCHEME_MARKS: Readonly<
+  Record<Scheme, { readonly symbol: 'circle' | 'rect' | 'triangle'; readonly colour: ColourName }>
+> = {
+  spatial: { symbol: 'circle', colour: 'after' },
+  channel: { symbol: 'rect', colour: 'kept' },
+  dense: { symbol: 'triangle', colour: 'third' },
+};
+
+const SCHEMES: readonly Scheme[] = ['spatial', 'channel', 'dense'];
+const LAYOUTS = [
+  { width: 1080, height: 400, letters: 34, className: 'wide' },
+  { width: 340, height: 320, letters: 16, className: 'narrow' },
+] as const;
+const LABELLED = 6;
+
+interface Point {
+  readonly layer: LayerReport;
+  readonly scheme: Scheme;
+  readonly weightError: number;
+  readonly functionError: number;
+}
+
+/** The layers that can be drawn: factorized, both errors finite. */
+export function errorPoints(layers: readonly LayerReport[]): readonly Point[] {
+  return layers.flatMap((layer) => {
+    const { scheme, weightError, functionError } = layer;
+    if (scheme === null || weightError === null || functionError === null) return [];
+    if (!Number.isFinite(weightError) || !Number.isFinite(functionError)) return [];
+    return [{ layer, scheme, weightError, functionError }];
+  });
+}
+
+/** The next "round" number at or above: 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten. */
+function roundUp(value: number): number {
+  if (value <= 0) return 1;
+  const power = 10 ** Math.floor(Math.log10(value));
+  const step = [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((factor) => factor * power >= value * (1 - 1e-9)) ?? 10;
+  return step * power;
+}
+
+function drawLayout(renderer: ChartRenderer, points: readonly Point[], layout: (typeof LAYOUTS)[number]): Markup {
+  const worst = new Set(points.toSorted((a, b) => b.functionError - a.functionError).slice(0, LABELLED));
+  const largest = Math.max(...points.map(({ layer }) => layer.params.before), 1);
+  const xMax = roundUp(Math.max(...points.map(({ weightError }) => weightError)));
+  const yMax = roundUp(Math.max(...points.map(({ functionError }) => functionError)));
+  const diagonal = Math.min(xMax, yMax);
+  const bySchemes = SCHEMES.map((scheme) => points.filter((point) => point.scheme === scheme));
+  const itemText = ({ layer, weightError, functionError }: Point): string =>
+    `${layer.name}: weight error ${formatError(weightError)}, function error ${formatError(functionError)}, rank ${layer.rank ?? '?'} of ${layer.maxRank}`;
+  const axis = { type: 'value', ...AXIS_STYLE, min: 0, nameLocation: 'middle' } as const;
+  return renderer.draw(
+    {
+      grid: { left: 52, right: 24, top: 14, bottom: 46, outerBoundsMode: 'none' },
+      xAxis: { ...axis, max: xMax, name: 'weight error  ‖Ŵ − W‖ / ‖W‖', nameGap: 28 },
+      yAxis: { ...axis, max: yMax, name: 'function error', nameGap: 38 },
+      series: [
+        ...bySchemes.map((members, index) => {
+          const mark = SCHEME_MARKS[SCHEMES[index] ?? 'spatial'];
+          return {
+            type: 'scatter' as const,
+            symbol: mark.symbol,
+            clip: false,
+            emphasis: { disabled: true },
+            itemStyle: { color: colour(mark.colour), opacity: 0.8, borderColor: colour('page'), borderWidth: 1 },
+            labelLayout: { hideOverlap: true },
+            data: members.map((point) => ({
+              value: [point.weightError, point.functionError],
+              symbolSize: 8 + 14 * Math.sqrt(point.layer.params.before / largest),
+              label: {
+                ...LABEL_STYLE,
+                show: worst.has(point),
+                position: point.weightError > xMax * 0.6 ? ('left' as const) : ('right' as const),
+                formatter: () => truncate(printable(point.layer.name), layout.letters, 'middle'),
+              },
+            })),
+          };
+        }),
+        {
+          type: 'line',
+          silent: true,
+          showSymbol: false,
+          clip: false,
+          emphasis: { disabled: true },
+          lineStyle: { color: colour('muted'), width: 1, type: [5, 4] },
+          data: [
+            [0, 0],
+            [diagonal, diagonal],
+          ],
+        },
+      ],
+    },
+    layout,
+    {
+      title: 'Weight error and function error of each factorized layer',
+      description: `${points.length} layers; weight errors up to ${formatError(Math.max(...points.map(({ weightError }) => weightError)))}, function errors up to ${formatError(Math.max(...points.map(({ functionError }) => functionError)))}. The table of all layers holds the numbers.`,
+      items: bySchemes.map((members) => members.map(itemText)),
+    },
+    layout.className,
+  );
+}
+
+/** One mark a layer: how far its weights moved, and how far its outputs did. At least one point. */
+export function drawErrorChart(renderer: ChartRenderer, points: readonly Point[]): Markup {
+  return trusted(LAYOUTS.map((layout) => drawLayout(renderer, points, layout).html).join(''));
+}
