@@ -14,6 +14,11 @@ export type { Architecture } from './architecture.js';
 /** Every architecture that `create` knows. */
 export const architectures: readonly Architecture[] = [...resnets, ...efficientnets, ...vggs, ...lenets];
 
+/** Beyond what any data set has, and small enough that no size overflows. */
+const largestClasses = 1_000_000;
+const largestImageSize = 65_536;
+const largestChannels = 4096;
+
 /** What is not given is as the architecture was published. */
 export interface CreateOptions {
   /** Of the weights: a whole number from 0 to 2⁵³ − 1. Default 0. */
@@ -38,10 +43,17 @@ export function create(architecture: string, options: CreateOptions = {}): Model
       remedy: `choose one of ${architectures.map(({ name }) => name).join(', ')}`,
     });
   }
-  const seed = wholeNumber('seed', options.seed ?? 0, 0);
-  const numClasses = wholeNumber('number of classes', options.numClasses ?? found.numClasses, 1);
-  const imageSize = wholeNumber('image size', options.imageSize ?? found.imageSize, found.minImageSize);
-  const inChannels = wholeNumber('number of input channels', options.inChannels ?? found.inChannels, 1);
+  const settings = {
+    seed: options.seed ?? 0,
+    numClasses: options.numClasses ?? found.numClasses,
+    imageSize: options.imageSize ?? found.imageSize,
+    inChannels: options.inChannels ?? found.inChannels,
+  };
+  const { seed, numClasses, imageSize, inChannels } = settings;
+  checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER);
+  checkWhole('number of classes', numClasses, 1, largestClasses);
+  checkWhole('image size', imageSize, found.minImageSize, largestImageSize);
+  checkWhole('number of input channels', inChannels, 1, largestChannels);
   const network = new Network(seed);
   found.build(network, network.input(inChannels, imageSize), numClasses);
   const model: Model = {
@@ -67,7 +79,9 @@ export function countParameters(model: Model): number {
   return graph.initializers.reduce((sum, value) => sum + (statistics.has(value) ? 0 : value.tensor!.size), 0);
 }
 
-function wholeNumber(what: string, value: number, minimum: number): number {
-  if (Number.isSafeInteger(value) && value >= minimum) return value;
-  throw new LowrankError('USAGE', `the ${what} is ${value}`, { remedy: `give a whole number of at least ${minimum}` });
+function checkWhole(what: string, value: number, minimum: number, maximum: number): void {
+  if (Number.isSafeInteger(value) && value >= minimum && value <= maximum) return;
+  throw new LowrankError('USAGE', `the ${what} is ${value}`, {
+    remedy: `give a whole number from ${minimum} to ${maximum}`,
+  });
 }

@@ -10,8 +10,8 @@ export interface Feature {
   readonly channels: number;
   readonly side: number;
   /**
-   * E[x²] of its elements in the fresh network, as the initialization assumes it: 1 for images and behind
-   * BatchNormalization, E[f(z)²] with z ~ N(0, 1) behind an activation f.
+   * E[x²] of its elements in the fresh network, as the initialization assumes it: 1 for images, the square of `scale`
+   * behind a convolution, the sum behind an addition, E[f(z)²] with z ~ N(0, 1) behind an activation f.
    */
   readonly meanSquare: number;
 }
@@ -40,7 +40,7 @@ export interface BatchNormOptions {
   readonly momentum: number;
 }
 
-/** E[f(z)²], z ~ N(0, 1). */
+/** E[f(z)²], z ~ N(0, 1), by numerical integration where there is no closed form. */
 const meanSquares = { relu: 0.5, silu: 0.3557755198173522, tanh: 0.3942944903978412 };
 
 const ints = (value: readonly number[]): Attribute => ({ type: 'ints', value });
@@ -56,9 +56,10 @@ function slide(side: number, kernel: number, stride: number, padding: number): n
  * Emits a network node by node, with fresh weights. Modules are given by their paths in the PyTorch model
  * ("layer1.0.conv1"); initializers, nodes and values get the names that PyTorch's exporter gives them.
  *
- * A weight is truncated normal with variance 1 / (fan-in · E[x²]) of what it reads, which makes E[y²] of what it writes 1
- * (He et al., arXiv 1502.01852, is the case of ReLU): BatchNormalization's initial statistics, mean 0 and variance 1, are
- * then close to the true ones, and the fresh network computes something sane at any depth. Biases are 0.
+ * A weight is truncated normal with variance scale² / (fan-in · E[x²]) of what it reads, so that what it writes has
+ * E[y²] = scale²; He et al. (arXiv 1502.01852) is the case of ReLU. With scale 1, BatchNormalization's initial statistics,
+ * mean 0 and variance 1, are then close to the true ones, and the fresh network computes something sane at any depth.
+ * Biases are 0.
  */
 export class Network {
   readonly graph = new Graph('main_graph');
@@ -89,7 +90,7 @@ export class Network {
       pads: ints([padding, padding, padding, padding]),
       strides: ints([stride, stride]),
     });
-    return { value, channels: out, side: slide(x.side, kernel, stride, padding), meanSquare: 1 };
+    return { value, channels: out, side: slide(x.side, kernel, stride, padding), meanSquare: scale ** 2 };
   }
 
   /** Inference form: scale 1, bias 0, mean 0, variance 1, each a tensor of its own. */
@@ -160,7 +161,8 @@ export class Network {
 
   /** `x` + `branch`, in module `path` itself. */
   add(x: Feature, branch: Feature, path: string): Feature {
-    return { ...x, value: this.#emit('Add', this.#scope(path), [branch.value, x.value]) };
+    const value = this.#emit('Add', this.#scope(path), [branch.value, x.value]);
+    return { ...x, value, meanSquare: x.meanSquare + branch.meanSquare };
   }
 
   /** `x` times a gate of [batch, channels, 1, 1] that is near 1/2 in a fresh network. */

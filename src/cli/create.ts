@@ -1,0 +1,173 @@
+import { architectures, countParameters, create } from '../../models/index.js';
+import { LowrankError } from '../errors.js';
+import { writeModel } from '../graph/write.js';
+import { sha256 } from '../onnx/hash.js';
+import { fileSource } from '../onnx/source.js';
+import { checkWritable } from '../onnx/write-file.js';
+import { formatBytes, formatWhole } from '../report/format.js';
+import { renderTable } from '../report/table.js';
+import type { Terminal } from '../report/terminal.js';
+import type { CommandResult } from './command.js';
+import { defineCommand } from './command.js';
+import { closest } from './options.js';
+import { version } from './version.js';
+
+interface Tool {
+  readonly name: 'lowrank';
+  readonly version: string;
+}
+
+/** `lowrank create --json`, a published contract. */
+export interface CreateReport {
+  readonly schema: 'lowrank.create/1';
+  readonly tool: Tool;
+  readonly arch: string;
+  /** Numbers that training changes: BatchNormalization's running statistics are not counted. */
+  readonly params: number;
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** The external data file of a model of more than 2 GiB. */
+  readonly data: { readonly path: string; readonly bytes: number; readonly sha256: string } | null;
+  readonly seed: number;
+  readonly numClasses: number;
+  readonly imageSize: number;
+  readonly inChannels: number;
+}
+
+/** `lowrank create --list --json`, a published contract. */
+export interface ArchitecturesReport {
+  readonly schema: 'lowrank.architectures/1';
+  readonly tool: Tool;
+  /** As published: what `create` takes where nothing else is said. */
+  readonly architectures: readonly ArchitectureEntry[];
+}
+
+export interface ArchitectureEntry {
+  readonly arch: string;
+  readonly params: number;
+  readonly imageSize: number;
+  readonly inChannels: number;
+  readonly numClasses: number;
+}
+
+export const command = defineCommand({
+  name: 'create',
+  summary: 'write a ResNet, EfficientNet, VGG-16 or LeNet-5 with fresh weights',
+  arguments: { arch: { description: 'architecture, such as resnet50 (see --list)', isOptional: true } },
+  options: {
+    output: { type: 'string', short: 'o', placeholder: 'path', description: 'where to write (default: <arch>.onnx)' },
+    force: { type: 'boolean', default: false, description: 'replace an existing output file' },
+    numClasses: {
+      type: 'integer',
+      minimum: 1,
+      placeholder: 'n',
+      description: 'size of the output (default: as published)',
+    },
+    imageSize: {
+      type: 'integer',
+      minimum: 1,
+      placeholder: 'pixels',
+      description: 'side of the square input image (default: as published)',
+    },
+    inChannels: {
+      type: 'integer',
+      minimum: 1,
+      placeholder: 'n',
+      description: 'channels of the input image (default: as published)',
+    },
+    seed: { type: 'integer', default: 0, minimum: 0, placeholder: 'n', description: 'of the weights' },
+    list: { type: 'boolean', default: false, description: 'show the architectures and write nothing' },
+  },
+  examples: [
+    { command: 'lowrank create resnet50 -o resnet50.onnx', description: 'ResNet-50 for ImageNet, untrained' },
+    { command: 'lowrank create resnet18 --num-classes 10 --image-size 32', description: 'ResNet-18 for CIFAR-10' },
+    { command: 'lowrank create --list', description: 'All architectures with their sizes' },
+  ],
+  async run({ arguments: { arch }, settings }) {
+    if (settings.list) return listArchitectures();
+    if (arch === undefined) {
+      throw new LowrankError('USAGE', 'no architecture is given', { remedy: 'choose one of `lowrank create --list`' });
+    }
+    checkName(arch);
+    const { seed, numClasses, imageSize, inChannels } = settings;
+    const path = settings.output ?? `${arch}.onnx`;
+    checkWritable(path, settings.force);
+    const model = create(arch, { seed, numClasses, imageSize, inChannels });
+    const dims = model.graph.inputs[0]!.declared!.dims!;
+    const written = writeModel(model, path, { force: settings.force });
+    const { dataPath, dataBytes } = written;
+    const report: CreateReport = {
+      schema: 'lowrank.create/1',
+      tool: { name: 'lowrank', version: version() },
+      arch,
+      params: countParameters(model),
+      path,
+      bytes: written.bytes,
+      sha256: hashOf(path),
+      data: dataPath === undefined ? null : { path: dataPath, bytes: dataBytes, sha256: hashOf(dataPath) },
+      seed,
+      numClasses: Number(model.graph.outputs[0]!.declared!.dims![1]),
+      imageSize: Number(dims[2]),
+      inChannels: Number(dims[1]),
+    };
+    return { document: report, text: () => summarize(report) };
+  },
+});
+
+function checkName(arch: string): void {
+  const names = architectures.map(({ name }) => name);
+  if (names.includes(arch)) return;
+  const close = closest(arch, names);
+  throw new LowrankError('USAGE', `there is no architecture '${arch}'`, {
+    remedy: `${close === undefined ? '' : `did you mean '${close}'? `}choose one of \`lowrank create --list\``,
+  });
+}
+
+function hashOf(path: string): string {
+  const source = fileSource(path);
+  try {
+    return sha256(source);
+  } finally {
+    source.close();
+  }
+}
+
+function summarize({ arch, params, path, bytes, data }: CreateReport): string {
+  const size = formatBytes(bytes + (data?.bytes ?? 0));
+  return `${arch}: ${formatWhole(params)} parameters, ${size}, written to ${path}\n`;
+}
+
+function listArchitectures(): CommandResult {
+  const report: ArchitecturesReport = {
+    schema: 'lowrank.architectures/1',
+    tool: { name: 'lowrank', version: version() },
+    architectures: architectures.map(({ name, imageSize, inChannels, numClasses }) => ({
+      arch: name,
+      params: countParameters(create(name)),
+      imageSize,
+      inChannels,
+      numClasses,
+    })),
+  };
+  return { document: report, text: (terminal) => listText(report, terminal) };
+}
+
+function listText({ architectures: rows }: ArchitecturesReport, terminal: Terminal): string {
+  const lines = renderTable<ArchitectureEntry>(
+    [
+      { header: 'architecture', align: 'left', importance: 4, value: (row) => row.arch },
+      { header: 'parameters', align: 'right', importance: 3, value: (row) => formatWhole(row.params) },
+      {
+        header: 'input',
+        align: 'left',
+        importance: 2,
+        value: ({ inChannels, imageSize }) => `${inChannels}x${imageSize}x${imageSize}`,
+      },
+      { header: 'classes', align: 'right', importance: 1, value: (row) => formatWhole(row.numClasses) },
+    ],
+    rows,
+    terminal,
+  );
+  return `${lines.join('\n')}\n`;
+}
