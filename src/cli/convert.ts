@@ -4,7 +4,7 @@ import type { FittedSpectrum } from '../factorize/fit.js';
 import { convert, type ConvertCall } from '../factorize/convert.js';
 import { initNames, inits } from '../factorize/inits/index.js';
 import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
-import { convertTable } from '../report/convert-table.js';
+import { renderConvertTable } from '../report/convert-table.js';
 import { convertHtml } from '../report/html/convert-html.js';
 import { defineCommand } from './command.js';
 import { parseInputShapes } from './input-shapes.js';
@@ -188,10 +188,10 @@ export const command = defineCommand({
     };
     const document = await convert(context.arguments.model, call);
     if (report !== undefined) {
-      writeFileWhole(report, convertHtml(document, { spectra, commandLine: context.commandLine }));
+      writeFileWhole(report, await convertHtml(document, { spectra, commandLine: context.commandLine }));
       context.note(`report: ${report}`);
     }
-    return { document, text: (terminal) => convertTable(document, terminal) };
+    return { document, text: (terminal) => renderConvertTable(document, terminal) };
   },
 });
 

@@ -17,6 +17,10 @@ interface CommandEntry {
 
 /** All commands, one line each. */
 export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  convert: {
+    summary: 'replace convolutions and dense layers by low-rank pairs, verified',
+    load: () => import('./convert.js'),
+  },
   doctor: {
     summary: 'show what this machine has, and how to get what is missing',
     load: () => import('./doctor.js'),
