@@ -1,11 +1,9 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
-import { modelBytes, stageModel, type StagedModel, type WrittenFile } from '../graph/write.js';
+import { modelBytes, stageModel, type StagedModel } from '../graph/write.js';
 import { createLinalg } from '../linalg/linalg.js';
 import type { Linalg } from '../linalg/types.js';
-import { sha256 } from '../onnx/hash.js';
-import { fileSource } from '../onnx/source.js';
 import { checkWritable } from '../onnx/write-file.js';
 import type { ShapeTable } from '../ops/infer.js';
 import type { ConvertReport, LayerReport, Ratio } from '../report/contract.js';
@@ -24,6 +22,7 @@ import { type PairRecord, readPairs, writePairs } from './pairs.js';
 import { type LatencySource, planRanks, type Plan } from './plan.js';
 import { prepareModel, summarize } from './prepare.js';
 import { reinitialize } from './reinit.js';
+import { describeOutput, ratio, stopwatch } from './report-parts.js';
 import { sampleFeeds } from './samples.js';
 import { type ConvertOptions, type ConvertSettings, resolveSettings } from './settings.js';
 import { compareLatency, runReference, type Verification, verifyAgainst } from './verify.js';
@@ -185,17 +184,6 @@ function report(call: ConvertCall, phase: ConvertPhase, done: number, total: num
   call.onProgress?.({ phase, done, total, detail });
 }
 
-/** Seconds since the last call, or since it was made. */
-function stopwatch(): () => number {
-  let last = performance.now();
-  return () => {
-    const now = performance.now();
-    const seconds = (now - last) / 1000;
-    last = now;
-    return seconds;
-  };
-}
-
 function defaultOutput(input: string): string {
   return `${input.replace(/\.onnx$/i, '')}.lowrank.onnx`;
 }
@@ -319,19 +307,6 @@ function reportLayer(
   const own = layer.kind === 'factorizable' ? layer.biasCount : 0;
   const shared = `${factorized.reason}; shares its weight with '${fit.candidate.layer.name}', where it is counted`;
   return { ...factorized, reason: shared, params: { before: own, after: after.params } };
-}
-
-function ratio(before: number, after: number): Ratio {
-  return { before, after, ratio: before === 0 ? 1 : after / before };
-}
-
-function describeOutput(file: WrittenFile): ConvertReport['output'] {
-  const source = fileSource(file.path);
-  try {
-    return { path: file.path, bytes: file.bytes + file.dataBytes, sha256: sha256(source) };
-  } finally {
-    source.close();
-  }
 }
 
 function describeSettings(settings: ConvertSettings, output: string): Record<string, unknown> {

@@ -1,0 +1,29 @@
+import type { WrittenFile } from '../graph/write.js';
+import { sha256 } from '../onnx/hash.js';
+import { fileSource } from '../onnx/source.js';
+import type { ConvertReport, Ratio } from '../report/contract.js';
+
+/** Seconds since the last call, or since it was made. */
+export function stopwatch(): () => number {
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    const seconds = (now - last) / 1000;
+    last = now;
+    return seconds;
+  };
+}
+
+export function ratio(before: number, after: number): Ratio {
+  return { before, after, ratio: before === 0 ? 1 : after / before };
+}
+
+/** The facts about a file that was written; `bytes` with its external data. */
+export function describeOutput(file: WrittenFile): ConvertReport['output'] {
+  const source = fileSource(file.path);
+  try {
+    return { path: file.path, bytes: file.bytes + file.dataBytes, sha256: sha256(source) };
+  } finally {
+    source.close();
+  }
+}

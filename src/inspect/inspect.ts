@@ -1,0 +1,209 @@
+import { LowrankError, throwIfAborted } from '../errors.js';
+import { countMacs, countParameters } from '../factorize/count.js';
+import { findActivation } from '../factorize/find-activation.js';
+import { findPairs, maxRankOf, type Pair, pairCounts } from '../factorize/find-pairs.js';
+import { weightCount } from '../factorize/geometry.js';
+import { activationName, keptReport } from '../factorize/layer-report.js';
+import { findLayers, type Layer } from '../factorize/layers.js';
+import { prepareModel, summarize } from '../factorize/prepare.js';
+import type { Graph } from '../graph/graph.js';
+import type { Value } from '../graph/value.js';
+import { createLinalg } from '../linalg/linalg.js';
+import type { InspectLayer, InspectReport, Spectrum } from '../report/contract.js';
+import { loadDriver } from '../runtime/driver.js';
+import type { Driver } from '../runtime/types.js';
+import { tool } from '../version.js';
+import { sideBySide } from './side-by-side.js';
+import { layerSpectrum, pairSpectrum } from './spectrum.js';
+
+export interface InspectOptions {
+  /** Singular values of every weight; default true. Without them no weight is read. */
+  readonly spectrum?: boolean;
+  /** Shapes of inputs with dynamic axes, by input name. */
+  readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
+  /** Threads of onnxruntime; default: the machine's cores. */
+  readonly threads?: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: (progress: InspectProgress) => void;
+  /** Default: the driver of this machine, loaded when it is needed. */
+  readonly driver?: Driver;
+}
+
+/** Work units (matrix elements · smaller side): proportional to time. */
+export interface InspectProgress {
+  readonly done: number;
+  readonly total: number;
+  /** The layer that was finished. */
+  readonly detail: string;
+}
+
+/** A line of the report: a pair, or a layer that is none. */
+type Entry = { readonly kind: 'pair'; readonly pair: Pair } | { readonly kind: 'layer'; readonly layer: Layer };
+
+/**
+ * Describes the convolutions and dense layers of the model at `path`: sizes, ranks, what is factorized and how that was
+ * recognized, and the spectra of the weights. A pair is one entry, at the place of its first layer: `before` is the layer
+ * that it stands for, `after` is what it costs. Nothing is written; quantized and unknown layers are listed with a reason.
+ *
+ * Throws INPUT, FORMAT, EXTERNAL_DATA, GRAPH, SHAPE (the model), USAGE (input shapes), RUNTIME, ABORTED.
+ */
+export async function inspect(path: string, options: InspectOptions = {}): Promise<InspectReport> {
+  let driver = options.driver;
+  const getDriver = async (): Promise<Driver> => (driver ??= await loadDriver());
+  const { model, shapes, warnings } = await prepareModel(path, {
+    inputShapes: options.inputShapes ?? {},
+    driver: getDriver,
+  });
+  try {
+    throwIfAborted(options.signal);
+    const { graph } = model;
+    const layers = findLayers(graph, shapes);
+    const found = findPairs(model, layers);
+    warnings.push(...found.warnings);
+    const entries = entriesOf(layers, found.pairs);
+    const spectra =
+      (options.spectrum ?? true)
+        ? await findSpectra(entries, await getDriver(), warnings, options)
+        : new Map<Entry, Spectrum>();
+    const counted = new Set<Value>();
+    return {
+      schema: 'lowrank.inspect/1',
+      tool,
+      model: summarize(model, shapes, path),
+      layers: entries.map((entry) => ({
+        ...(entry.kind === 'pair'
+          ? pairReport(entry.pair, graph, counted)
+          : fullReport(entry.layer, graph, found.chained.get(entry.layer))),
+        spectrum: spectra.get(entry) ?? null,
+      })),
+      totals: { params: countParameters(graph), macs: countMacs(graph, shapes), pairs: found.pairs.length },
+      warnings,
+    };
+  } finally {
+    model.file?.close();
+  }
+}
+
+/** Every layer, in graph order, with the two of a pair as one. */
+function entriesOf(layers: readonly Layer[], pairs: readonly Pair[]): Entry[] {
+  const byFirst = new Map<Layer, Pair>(pairs.map((pair) => [pair.first, pair]));
+  const seconds = new Set<Layer>(pairs.map((pair) => pair.second));
+  return layers.flatMap((layer): Entry[] => {
+    const pair = byFirst.get(layer);
+    if (pair !== undefined) return [{ kind: 'pair', pair }];
+    return seconds.has(layer) ? [] : [{ kind: 'layer', layer }];
+  });
+}
+
+async function findSpectra(
+  entries: readonly Entry[],
+  driver: Driver,
+  warnings: string[],
+  { signal, threads, onProgress }: InspectOptions,
+): Promise<Map<Entry, Spectrum>> {
+  const work = entries.filter((entry) => entry.kind === 'pair' || entry.layer.kind === 'factorizable');
+  const total = work.reduce((sum, entry) => sum + costOf(entry), 0);
+  const spectra = new Map<Entry, Spectrum>();
+  if (work.length === 0) return spectra;
+  const linalg = await createLinalg({ driver, ...(threads === undefined ? {} : { threads }) });
+  let done = 0;
+  try {
+    const refusals = await sideBySide(
+      work,
+      sizeOf,
+      async (entry): Promise<string | undefined> => {
+        let refusal: string | undefined;
+        try {
+          spectra.set(entry, await spectrumOf(entry, linalg, signal));
+        } catch (error) {
+          // NaN and infinity in a weight are a finding of an inspection, not its end.
+          if (!(error instanceof LowrankError) || error.code !== 'NUMERIC') throw error;
+          refusal = `layer '${nameOf(entry)}' has no spectrum: ${error.fact}`;
+        }
+        done += costOf(entry);
+        onProgress?.({ done, total, detail: nameOf(entry) });
+        return refusal;
+      },
+      signal,
+    );
+    warnings.push(...refusals.filter((refusal) => refusal !== undefined));
+  } finally {
+    await linalg.close();
+  }
+  return spectra;
+}
+
+async function spectrumOf(
+  entry: Entry,
+  linalg: Parameters<typeof pairSpectrum>[1],
+  signal: AbortSignal | undefined,
+): Promise<Spectrum> {
+  if (entry.kind === 'pair') return pairSpectrum(entry.pair, linalg, signal);
+  if (entry.layer.kind === 'fixed') throw new LowrankError('INTERNAL', `'${entry.layer.name}' has no spectrum`);
+  return layerSpectrum(entry.layer, linalg, signal);
+}
+
+function nameOf(entry: Entry): string {
+  return entry.kind === 'pair' ? entry.pair.name : entry.layer.name;
+}
+
+/** Elements of the weights. */
+function sizeOf(entry: Entry): number {
+  if (entry.kind === 'layer') return weightCount(entry.layer.geometry);
+  return weightCount(entry.pair.first.geometry) + weightCount(entry.pair.second.geometry);
+}
+
+/** Operations, up to a factor: elements · smaller side of the matrix. */
+function costOf(entry: Entry): number {
+  if (entry.kind === 'pair') return sizeOf(entry) * entry.pair.rank;
+  const { out, in: inputs, kernel } = entry.layer.geometry;
+  return sizeOf(entry) * Math.min(out * kernel[0], inputs * kernel[1]);
+}
+
+type Report = Omit<InspectLayer, 'spectrum'>;
+
+function fullReport(layer: Layer, graph: Graph, chain: string | undefined): Report {
+  const reason = layer.kind === 'fixed' ? layer.reason : (chain ?? 'full rank');
+  return { ...keptReport(layer, reason, activationAfter(layer, graph)), pair: null };
+}
+
+/** `counted` holds the weights of earlier pairs: a weight that several pairs share counts with the first of them. */
+function pairReport(pair: Pair, graph: Graph, counted: Set<Value>): Report {
+  const { first, second, geometry, record } = pair;
+  const counts = pairCounts(pair);
+  const isShared = counted.has(first.weight.source) && counted.has(second.weight.source);
+  counted.add(first.weight.source).add(second.weight.source);
+  const kernels = [first, second].map((layer) => layer.geometry.kernel.join('×')).join(' then ');
+  const how = record === undefined ? 'recognized by its structure' : 'recorded in the metadata';
+  const order = pair.form === 'conv' ? `: ${kernels}` : '';
+  const shared = isShared ? '; shares its weights with an earlier pair, where they are counted' : '';
+  return {
+    name: pair.name,
+    op: pair.op,
+    kernel: geometry.kernel,
+    group: 1,
+    in: geometry.in,
+    out: geometry.out,
+    action: 'factorized',
+    reason: `${how}${order}${shared}`,
+    scheme: pair.scheme,
+    rank: pair.rank,
+    maxRank: maxRankOf(pair),
+    breakEvenRank: counts.breakEvenRank,
+    init: record?.init ?? null,
+    activation: activationAfter(second, graph),
+    weightError: null,
+    functionError: null,
+    params: isShared
+      ? { before: second.biasCount, after: second.biasCount }
+      : { before: counts.params.single, after: counts.params.pair },
+    macs: { before: counts.macs.single, after: counts.macs.pair },
+    seconds: 0,
+    pair: { recognizedBy: pair.recognizedBy, nodes: [first.name, second.name] },
+  };
+}
+
+function activationAfter(layer: Layer, graph: Graph): string {
+  const output = layer.node.outputs[0];
+  return output === undefined ? 'linear' : activationName(findActivation(graph, output).activation);
+}

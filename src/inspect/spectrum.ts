@@ -1,0 +1,69 @@
+import type { Pair } from '../factorize/find-pairs.js';
+import { schemesOf } from '../factorize/geometry.js';
+import type { FactorizableLayer } from '../factorize/layers.js';
+import { isOutputMajor, toMatrix } from '../factorize/layout.js';
+import type { FactorPair } from '../factorize/types.js';
+import type { Linalg, Matrix } from '../linalg/types.js';
+import type { Spectrum } from '../report/contract.js';
+import { pairFactors } from './pair-factors.js';
+
+/** Singular values that a report holds at most. */
+const mostValues = 512;
+
+/** Spectrum of a full-rank layer in the first scheme that it could be factorized by. Throws NUMERIC, ABORTED. */
+export async function layerSpectrum(
+  layer: FactorizableLayer,
+  linalg: Linalg,
+  signal: AbortSignal | undefined,
+): Promise<Spectrum> {
+  const { geometry, form, node } = layer;
+  const scheme = schemesOf(geometry, form !== 'conv')[0]!;
+  const matrix = toMatrix(layer.weight.data(), geometry, scheme, isOutputMajor(form, node.int('transB', 0)));
+  return summarizeSpectrum(await linalg.singularValues(matrix, { signal }));
+}
+
+/** Spectrum of a pair's product, which is never formed. Throws NUMERIC, ABORTED. */
+export async function pairSpectrum(pair: Pair, linalg: Linalg, signal: AbortSignal | undefined): Promise<Spectrum> {
+  return summarizeSpectrum(await productSingularValues(pairFactors(pair), linalg, signal));
+}
+
+/**
+ * The `rank` leading singular values of left · right (all others are 0) without the product. With left = Q·S·Pᵀ they are
+ * those of S·Pᵀ·right, a matrix of rank rows: Q has orthonormal columns.
+ */
+export async function productSingularValues(
+  { left, right }: FactorPair,
+  linalg: Linalg,
+  signal: AbortSignal | undefined,
+): Promise<Float64Array> {
+  const { singularValues, right: p } = await linalg.truncatedSvd(left, left.cols, { signal });
+  const core = await linalg.gemm(scaleRows(p, singularValues), right);
+  return linalg.singularValues(core, { signal });
+}
+
+function scaleRows(matrix: Matrix, factors: Float64Array): Matrix {
+  const data = new Float32Array(matrix.data.length);
+  for (let row = 0, at = 0; row < matrix.rows; row++) {
+    for (const end = at + matrix.cols; at < end; at++) data[at] = factors[row]! * matrix.data[at]!;
+  }
+  return { ...matrix, data };
+}
+
+/** From all singular values, largest first: stable rank ‖W‖²_F / σ₁² and the ranks that hold 90 % and 99 % of ‖W‖²_F; 0 for W = 0. */
+export function summarizeSpectrum(values: Float64Array): Spectrum {
+  const squares = values.map((value) => value * value);
+  const total = squares.reduce((sum, square) => sum + square, 0);
+  const energyRank = (fraction: number): number => {
+    if (total === 0) return 0;
+    let held = 0;
+    // Rounding must not ask for more than all of them.
+    const index = squares.findIndex((square) => (held += square) >= fraction * total * (1 - 1e-12));
+    return index + 1;
+  };
+  return {
+    singularValues: [...values.slice(0, mostValues)],
+    stableRank: total === 0 ? 0 : total / squares[0]!,
+    energy90Rank: energyRank(0.9),
+    energy99Rank: energyRank(0.99),
+  };
+}
