@@ -1,6 +1,8 @@
-import { FLOAT, UINT8 } from '../onnx/data-type.js';
+import { FLOAT } from '../onnx/data-type.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
+
+const UINT8 = 2;
 
 /** x quantized to uint8 by its own range, with scale and zero point as scalars (ai.onnx 11). */
 export const dynamicQuantizeLinear: Operator = {

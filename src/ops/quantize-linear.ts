@@ -1,6 +1,7 @@
-import { UINT8 } from '../onnx/data-type.js';
 import type { InferenceContext, Known, Operator } from './operator.js';
 import { input, known } from './support/known.js';
+
+const UINT8 = 2;
 
 /** As x, of the zero point's type; else of output_dtype, uint8 by default. */
 export function inferQuantize(context: InferenceContext): Known[] {
