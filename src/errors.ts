@@ -24,6 +24,9 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
+/** Characters of a fact, a place or a remedy that reach the message: the longest path of Linux fits. */
+const longestPart = 4096;
+
 /**
  * The only error class of the project. `message` is one line: fact, place, remedy.
  */
@@ -35,13 +38,20 @@ export class LowrankError extends Error {
 
   constructor(code: ErrorCode, fact: string, details: ErrorDetails = {}) {
     const parts = [fact, details.place, details.remedy].filter((part) => part !== undefined && part !== '');
-    super(parts.join('; ').replaceAll(/\s*[\r\n]+\s*/g, ' '), { cause: details.cause });
+    super(parts.map((part) => printable(part!)).join('; '), { cause: details.cause });
     this.name = 'LowrankError';
     this.code = code;
     this.fact = fact;
     this.place = details.place;
     this.remedy = details.remedy;
   }
+}
+
+/** Names come from files: nothing in them may move a terminal's cursor, break the line or fill the screen. */
+function printable(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are what must go
+  const line = text.replaceAll(/\s*[\u0000-\u001f\u007f-\u009f\u2028\u2029]+\s*/g, ' ');
+  return line.length > longestPart ? `${line.slice(0, longestPart)} …` : line;
 }
 
 /** Throws `ABORTED` if the signal has fired. Call it between units of work. */

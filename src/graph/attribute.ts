@@ -1,104 +1,180 @@
-import { type ByteRange, memorySource } from '../onnx/source.js';
-import { type Message, TensorProto } from '../onnx/proto.js';
+import { LowrankError } from '../errors.js';
+import { AttributeProto } from '../onnx/proto.js';
+import { readFloats, readIntegers } from '../onnx/repeated.js';
+import type { ByteRange } from '../onnx/source.js';
 import { type ExternalResolver, Tensor } from '../onnx/tensor.js';
+import { textOf } from '../onnx/text.js';
+import { type Chunk, delimited, fields, readVarint, text, type WireField } from '../onnx/wire.js';
 
 /**
  * An attribute's value. Integers beyond 2^53 (such as the "to the end" of Slice) are rounded here; an attribute that is
- * not replaced is written back exactly as it was read.
+ * not replaced is written back exactly as it was read. Large data stays in the file.
  */
 export type Attribute =
   | { readonly type: 'float'; readonly value: number }
   | { readonly type: 'int'; readonly value: number }
   | { readonly type: 'string'; readonly value: string }
   | { readonly type: 'tensor'; readonly value: Tensor }
-  | { readonly type: 'graph'; readonly value: Message }
+  /** A body of If, Loop or Scan: its GraphProto. */
+  | { readonly type: 'graph'; readonly value: ByteRange }
   | { readonly type: 'floats'; readonly value: readonly number[] }
   | { readonly type: 'ints'; readonly value: readonly number[] }
   | { readonly type: 'strings'; readonly value: readonly string[] }
-  | { readonly type: 'graphs'; readonly value: readonly Message[] }
-  /** A reference to a function's attribute, sparse tensors, types and what newer versions add. */
-  | { readonly type: 'other'; readonly value: Message };
+  | { readonly type: 'graphs'; readonly value: readonly ByteRange[] }
+  /** A reference to a function's attribute, sparse tensors, types and what newer versions add: its AttributeProto. */
+  | { readonly type: 'other'; readonly value: ByteRange };
 
-const utf8 = (bytes: unknown): string => Buffer.from(bytes as Uint8Array).toString('utf8');
-const numbers = (values: unknown): number[] => (values as unknown[]).map((value) => Number(value));
+/** Field numbers of AttributeProto with their wire types. */
+const layout = {
+  name: [1, 2],
+  f: [2, 5],
+  i: [3, 0],
+  s: [4, 2],
+  t: [5, 2],
+  g: [6, 2],
+  floats: [7, 5],
+  ints: [8, 0],
+  strings: [9, 2],
+  graphs: [11, 2],
+  type: [20, 0],
+  refAttrName: [21, 2],
+} as const;
 
-/** AttributeProto.type codes. IR versions before 3 leave the type out; the field that is set tells it then. */
-function typeCode(message: Message): number {
-  const declared = Number(message['type'] ?? 0);
-  if (declared !== 0) return declared;
-  const has = (key: string): boolean => Object.hasOwn(message, key) && message[key] !== null;
-  const filled = (key: string): boolean => has(key) && (message[key] as unknown[]).length > 0;
-  if (has('f')) return 1;
-  if (has('i')) return 2;
-  if (has('s')) return 3;
-  if (has('t')) return 4;
-  if (has('g')) return 5;
-  if (filled('floats')) return 6;
-  if (filled('ints')) return 7;
-  if (filled('strings')) return 8;
-  return 0;
-}
+/** An empty string takes two bytes in a file and fifty times that here. */
+const mostItems = 1 << 22;
 
-/** The typed value of a decoded AttributeProto. */
-export function readAttribute(message: Message, resolve: ExternalResolver): Attribute {
-  if (String(message['ref_attr_name'] ?? '') !== '') return { type: 'other', value: message };
-  switch (typeCode(message)) {
-    case 1:
-      return { type: 'float', value: Number(message['f'] ?? 0) };
-    case 2:
-      return { type: 'int', value: Number(message['i'] ?? 0) };
-    case 3:
-      return { type: 'string', value: utf8(message['s'] ?? new Uint8Array()) };
-    case 4:
-      return { type: 'tensor', value: tensorOf(message['t'] as Message, resolve) };
-    case 5:
-      return { type: 'graph', value: message['g'] as Message };
-    case 6:
-      return { type: 'floats', value: numbers(message['floats']) };
-    case 7:
-      return { type: 'ints', value: numbers(message['ints']) };
-    case 8:
-      return { type: 'strings', value: (message['strings'] as unknown[]).map(utf8) };
-    case 10:
-      return { type: 'graphs', value: message['graphs'] as Message[] };
-    default:
-      return { type: 'other', value: message };
-  }
-}
+/** AttributeProto.AttributeType. */
+const codes = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, floats: 6, ints: 7, strings: 8, graphs: 10 } as const;
 
-function tensorOf(message: Message, resolve: ExternalResolver): Tensor {
-  const bytes = TensorProto.encode(message);
-  const range: ByteRange = { source: memorySource(bytes, 'tensor attribute'), start: 0, end: bytes.length };
-  return Tensor.read(range, resolve);
-}
-
-/** The AttributeProto of a new value. */
-export function writeAttribute(name: string, attribute: Attribute): Message {
-  switch (attribute.type) {
-    case 'float':
-      return { name, type: 1, f: attribute.value };
-    case 'int':
-      return { name, type: 2, i: attribute.value };
-    case 'string':
-      return { name, type: 3, s: Buffer.from(attribute.value, 'utf8') };
-    case 'tensor': {
-      const chunks = attribute.value.encode();
-      const bytes = chunks.map((chunk) =>
-        chunk instanceof Uint8Array ? chunk : chunk.source.read(chunk.start, chunk.end),
-      );
-      return { name, type: 4, t: TensorProto.decode(Buffer.concat(bytes)) };
+/** The name and the typed value of an AttributeProto. Throws FORMAT, EXTERNAL_DATA. */
+export function readAttribute(
+  range: ByteRange,
+  resolve: ExternalResolver,
+): { readonly name: string; readonly attribute: Attribute } {
+  const { source } = range;
+  const found = new Map<number, ByteRange[]>();
+  const lists = new Set<number>([layout.floats[0], layout.ints[0]]);
+  for (const field of fields(range)) {
+    if (!isKnown(field)) continue;
+    const place = { source, start: field.payload, end: field.end };
+    const list = found.get(field.number);
+    if (list === undefined) found.set(field.number, [place]);
+    // Lists of numbers may have a field for each; that there are some is enough here.
+    else if (!lists.has(field.number)) list.push(place);
+    if (list !== undefined && list.length > mostItems) {
+      throw new LowrankError('UNSUPPORTED', `an attribute of more than ${mostItems} strings or graphs`, {
+        place: `${source.label} at byte ${range.start}`,
+        remedy: 'keep such tables outside the model',
+      });
     }
+  }
+  const last = ([number]: readonly [number, number]): ByteRange | undefined => found.get(number)?.at(-1);
+  const all = ([number]: readonly [number, number]): ByteRange[] => found.get(number) ?? [];
+  const nameRange = last(layout.name);
+  const name = nameRange === undefined ? '' : textOf(nameRange);
+  const only = (field: readonly [number, number], what: string): ByteRange => {
+    const ranges = all(field);
+    if (ranges.length === 1) return ranges[0]!;
+    throw new LowrankError('FORMAT', `attribute '${name}' holds ${ranges.length} ${what} where there must be one`, {
+      place: `${source.label} at byte ${range.start}`,
+      remedy: 'export the model again',
+    });
+  };
+  const read = (): Attribute => {
+    const reference = last(layout.refAttrName);
+    if (reference !== undefined && reference.end > reference.start) return { type: 'other', value: range };
+    const typeRange = last(layout.type);
+    const declared = typeRange === undefined ? 0 : readVarint(typeRange);
+    switch (declared === 0 ? guessType(found) : declared) {
+      case codes.float:
+        return { type: 'float', value: readFloats(range, layout.f[0]).at(-1) ?? 0 };
+      case codes.int:
+        return { type: 'int', value: readIntegers(range, layout.i[0]).at(-1) ?? 0 };
+      case codes.string: {
+        const string = last(layout.s);
+        return { type: 'string', value: string === undefined ? '' : textOf(string) };
+      }
+      case codes.tensor:
+        return { type: 'tensor', value: Tensor.read(only(layout.t, 'tensors'), resolve) };
+      case codes.graph:
+        return { type: 'graph', value: only(layout.g, 'graphs') };
+      case codes.floats:
+        return { type: 'floats', value: readFloats(range, layout.floats[0]) };
+      case codes.ints:
+        return { type: 'ints', value: readIntegers(range, layout.ints[0]) };
+      case codes.strings:
+        return { type: 'strings', value: all(layout.strings).map(textOf) };
+      case codes.graphs:
+        return { type: 'graphs', value: all(layout.graphs) };
+      default:
+        return { type: 'other', value: range };
+    }
+  };
+  return { name, attribute: read() };
+}
+
+/** The name alone. */
+export function attributeName(range: ByteRange): string {
+  let name = '';
+  for (const { number, wireType, payload, end } of fields(range)) {
+    if (number === layout.name[0] && wireType === 2) name = textOf({ source: range.source, start: payload, end });
+  }
+  return name;
+}
+
+const wireTypeOf = new Map<number, number>(Object.values(layout));
+
+function isKnown({ number, wireType }: WireField): boolean {
+  const expected = wireTypeOf.get(number);
+  const isPacked = wireType === 2 && (number === layout.floats[0] || number === layout.ints[0]);
+  return expected !== undefined && (wireType === expected || isPacked);
+}
+
+/** IR versions before 3 leave the type out; the field that is set tells it then. */
+function guessType(found: ReadonlyMap<number, unknown>): number {
+  const order: [keyof typeof layout, number][] = [
+    ['f', codes.float],
+    ['i', codes.int],
+    ['s', codes.string],
+    ['t', codes.tensor],
+    ['g', codes.graph],
+    ['floats', codes.floats],
+    ['ints', codes.ints],
+    ['strings', codes.strings],
+  ];
+  return order.find(([field]) => found.has(layout[field][0]))?.[1] ?? 0;
+}
+
+/** The AttributeProto of a value under a name, tensor data inside. */
+export function writeAttribute(name: string, attribute: Attribute): Chunk[] {
+  const { type } = attribute;
+  const encode = (fieldsOf: Record<string, unknown>): Chunk[] => {
+    const code = type === 'other' ? {} : { type: codes[type] };
+    return [AttributeProto.encode({ name, ...code, ...fieldsOf })];
+  };
+  switch (type) {
+    case 'float':
+      return encode({ f: attribute.value });
+    case 'int':
+      return encode({ i: attribute.value });
+    case 'string':
+      return encode({ s: Buffer.from(attribute.value, 'utf8') });
+    case 'tensor':
+      return [...encode({}), ...delimited(layout.t[0], attribute.value.encodeInline())];
     case 'graph':
-      return { name, type: 5, g: attribute.value };
+      return [...encode({}), ...delimited(layout.g[0], [attribute.value])];
     case 'floats':
-      return { name, type: 6, floats: attribute.value };
+      return encode({ floats: attribute.value });
     case 'ints':
-      return { name, type: 7, ints: attribute.value };
+      return encode({ ints: attribute.value });
     case 'strings':
-      return { name, type: 8, strings: attribute.value.map((value) => Buffer.from(value, 'utf8')) };
+      return encode({ strings: attribute.value.map((value) => Buffer.from(value, 'utf8')) });
     case 'graphs':
-      return { name, type: 10, graphs: attribute.value };
-    case 'other':
-      return { ...attribute.value, name };
+      return [...encode({}), ...attribute.value.flatMap((body) => delimited(layout.graphs[0], [body]))];
+    case 'other': {
+      const { source } = attribute.value;
+      const kept = [...fields(attribute.value)].filter(({ number }) => number !== layout.name[0]);
+      return [text(layout.name[0], name), ...kept.map(({ start, end }) => ({ source, start, end }))];
+    }
   }
 }

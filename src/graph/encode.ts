@@ -1,85 +1,179 @@
+import { assemble, type Replacement } from '../onnx/assemble.js';
 import { type Entry, graphFields, modelFields } from '../onnx/model-file.js';
 import { type Message, OperatorSetIdProto, StringStringEntryProto, ValueInfoProto } from '../onnx/proto.js';
-import type { Tensor } from '../onnx/tensor.js';
-import { type Chunk, delimited, varint } from '../onnx/wire.js';
+import type { ByteRange } from '../onnx/source.js';
+import { isExternalTensor, Tensor } from '../onnx/tensor.js';
+import { textOf } from '../onnx/text.js';
+import { type Chunk, delimited, fields, numeric, text } from '../onnx/wire.js';
 import type { Graph } from './graph.js';
 import { metadataOf, type Model, opsetsOf } from './model.js';
+import { rewriteTensors, type TensorHolder, type TensorRewriter } from './nested.js';
 import type { DeclaredType, Value } from './value.js';
 
-/** How an initializer is written: inline, or as a reference into an external data file. */
+/** How a tensor is written: inline, or as a reference into an external data file. */
 export type TensorEncoder = (tensor: Tensor) => readonly Chunk[];
 
 /**
  * The bytes of a model, as pieces in order. Whatever was not changed since reading is the original's bytes, in the
- * original's order: encoding an untouched model gives the file back byte for byte.
+ * original's order: encoding an untouched model gives the file back byte for byte. `encodeTensor` is asked for every
+ * initializer, and for every tensor with external data wherever it is: in attributes, bodies, functions.
  */
-export function encodeModel(model: Model, encodeTensor: TensorEncoder = (tensor) => tensor.encode()): Chunk[] {
-  const replaced = new Map<number, Chunk[][]>();
-  replaced.set(modelFields.graph, [delimited(modelFields.graph, encodeGraph(model.graph, encodeTensor))]);
+export function encodeModel(model: Model, encodeTensor?: TensorEncoder): Chunk[] {
   const { file } = model;
-  const head = file?.head;
-  if (head === undefined || !sameEntries(model.opsets, opsetsOf(head))) {
-    const imports = [...model.opsets].map(([domain, version]) =>
-      delimited(modelFields.opsetImport, [OperatorSetIdProto.encode({ domain, version })]),
-    );
-    replaced.set(modelFields.opsetImport, imports);
-  }
-  if (head === undefined || !sameEntries(model.metadata, metadataOf(head))) {
-    const props = [...model.metadata].map(([key, value]) =>
-      delimited(modelFields.metadataProps, [StringStringEntryProto.encode({ key, value })]),
-    );
-    replaced.set(modelFields.metadataProps, props);
-  }
-  if (head === undefined || Number(head['ir_version'] ?? 0) !== model.irVersion) {
-    replaced.set(modelFields.irVersion, [[varint(modelFields.irVersion * 8), varint(model.irVersion)]]);
+  const rewrite = encodeTensor === undefined ? undefined : externalRewriter(model, encodeTensor);
+  const entries = file?.entries ?? [];
+  const graph = encodeGraph(model.graph, encodeTensor ?? ((tensor) => tensor.encode()), rewrite);
+  const replaced = new Map<number, Replacement>([
+    [modelFields.graph, only(delimited(modelFields.graph, graph))],
+    [modelFields.opsetImport, { wireType: 2, items: encodeOpsets(model, entries) }],
+    [modelFields.metadataProps, { wireType: 2, items: encodeMetadata(model, entries) }],
+  ]);
+  if (file === undefined || Number(file.head['ir_version'] ?? 0) !== model.irVersion) {
+    const version = numeric(modelFields.irVersion, model.irVersion);
+    replaced.set(modelFields.irVersion, { wireType: 0, items: [[version]] });
   }
   if (file === undefined) {
-    replaced.set(2, [delimited(2, [Buffer.from(model.producerName)])]);
-    replaced.set(3, [delimited(3, [Buffer.from(model.producerVersion)])]);
+    replaced.set(modelFields.producerName, only([text(modelFields.producerName, model.producerName)]));
+    replaced.set(modelFields.producerVersion, only([text(modelFields.producerVersion, model.producerVersion)]));
   }
-  return assemble(file?.entries ?? [], replaced);
+  if (rewrite !== undefined) {
+    replaced.set(modelFields.functions, rewritten(entries, modelFields.functions, 'function', rewrite));
+    replaced.set(modelFields.trainingInfo, rewritten(entries, modelFields.trainingInfo, 'training', rewrite));
+  }
+  return assemble(entries, replaced);
 }
 
-function encodeGraph(graph: Graph, encodeTensor: TensorEncoder): Chunk[] {
-  const replaced = new Map<number, Chunk[][]>();
-  replaced.set(
+/** Exchanges tensors with external data; undefined where there are none. */
+function externalRewriter({ file }: Model, encodeTensor: TensorEncoder): TensorRewriter | undefined {
+  if (file?.external.isUsed !== true) return undefined;
+  return (range) => (isExternalTensor(range) ? encodeTensor(Tensor.read(range, file.external.resolve)) : undefined);
+}
+
+function only(chunks: readonly Chunk[]): Replacement {
+  return { wireType: 2, items: [chunks] };
+}
+
+function rewritten(
+  entries: readonly Entry[],
+  number: number,
+  holder: TensorHolder,
+  rewrite: TensorRewriter,
+): Replacement {
+  const items = entries
+    .filter((entry) => entry.is(number))
+    .map((entry): readonly Chunk[] => {
+      const changed = rewriteTensors(entry.payload, holder, rewrite);
+      return changed === undefined ? [entry.whole] : delimited(number, changed);
+    });
+  return { wireType: 2, items };
+}
+
+/** Imports that did not change as they were, changed ones in their place, new ones behind. */
+function encodeOpsets(model: Model, entries: readonly Entry[]): Chunk[][] {
+  const originals = entries.filter((entry) => entry.is(modelFields.opsetImport));
+  const before = opsetsOf(model.file?.head ?? { opset_import: [] });
+  const domainOf = (entry: Entry): string => {
+    const domain = fieldText(entry.payload, 1);
+    return domain === 'ai.onnx' ? '' : domain;
+  };
+  return merge(originals, domainOf, before, model.opsets, (domain, version) =>
+    delimited(modelFields.opsetImport, [OperatorSetIdProto.encode({ domain, version })]),
+  );
+}
+
+function encodeMetadata(model: Model, entries: readonly Entry[]): Chunk[][] {
+  const originals = entries.filter((entry) => entry.is(modelFields.metadataProps));
+  const before = metadataOf(model.file?.head ?? { metadata_props: [] });
+  return merge(
+    originals,
+    (entry) => fieldText(entry.payload, 1),
+    before,
+    model.metadata,
+    (key, value) => delimited(modelFields.metadataProps, [StringStringEntryProto.encode({ key, value })]),
+  );
+}
+
+/** Entries of a map: unchanged keys keep their bytes, changed ones take the place of their first, new ones follow. */
+function merge<T>(
+  originals: readonly Entry[],
+  keyOf: (entry: Entry) => string,
+  before: ReadonlyMap<string, T>,
+  after: ReadonlyMap<string, T>,
+  encode: (key: string, value: T) => Chunk[],
+): Chunk[][] {
+  const items: Chunk[][] = [];
+  const written = new Set<string>();
+  for (const entry of originals) {
+    const key = keyOf(entry);
+    const value = after.get(key);
+    if (value !== undefined && value === before.get(key)) items.push([entry.whole]);
+    else if (value !== undefined && !written.has(key)) items.push(encode(key, value));
+    written.add(key);
+  }
+  for (const [key, value] of after) if (!written.has(key)) items.push(encode(key, value));
+  return items;
+}
+
+function encodeGraph(graph: Graph, encodeTensor: TensorEncoder, rewrite: TensorRewriter | undefined): Chunk[] {
+  const { entries } = graph;
+  const list = (number: number, payloads: readonly (readonly Chunk[])[]): Replacement => ({
+    wireType: 2,
+    items: payloads.map((payload) => delimited(number, payload)),
+  });
+  const node = list(
     graphFields.node,
-    graph.nodes.map((node) => delimited(graphFields.node, node.encode())),
+    graph.nodes.map((node) => node.encode(rewrite)),
   );
-  replaced.set(
+  const initializer = list(
     graphFields.initializer,
-    graph.initializers.map((value) => delimited(graphFields.initializer, encodeTensor(value.tensor!))),
+    graph.initializers.map((value) => encodeTensor(value.tensor!)),
   );
-  replaced.set(
-    graphFields.input,
-    graph.inputs.map((value) => encodeInfo(graphFields.input, value)),
-  );
-  replaced.set(
-    graphFields.output,
-    graph.outputs.map((value) => encodeInfo(graphFields.output, value)),
-  );
-  if (graph.entries.length === 0)
-    replaced.set(graphFields.name, [delimited(graphFields.name, [Buffer.from(graph.name)])]);
-  // value_info of values that are gone must go too: readers take it as a claim about the graph.
-  const declared = new Map<Entry, Value>();
-  for (const value of graph.values.values()) if (value.info !== undefined) declared.set(value.info, value);
-  const infos = graph.entries.filter(({ number }) => number === graphFields.valueInfo);
-  replaced.set(
-    graphFields.valueInfo,
-    infos.filter((entry) => declared.has(entry) || namesLivingValue(graph, entry)).map(({ whole }) => [whole]),
-  );
-  return assemble(graph.entries, replaced);
+  const replaced = new Map<number, Replacement>([
+    [graphFields.node, node],
+    [graphFields.initializer, initializer],
+    [graphFields.input, declarations(entries, graphFields.input, graph.inputs)],
+    [graphFields.output, declarations(entries, graphFields.output, graph.outputs)],
+    [graphFields.valueInfo, livingDeclarations(graph)],
+  ]);
+  if (rewrite !== undefined) {
+    const number = graphFields.sparseInitializer;
+    replaced.set(number, rewritten(entries, number, 'sparse', rewrite));
+  }
+  if (entries.length === 0) replaced.set(graphFields.name, only([text(graphFields.name, graph.name)]));
+  return assemble(entries, replaced);
 }
 
-/** value_info that repeats an input or output, or stands twice, belongs to no value here but is kept as it was. */
-function namesLivingValue(graph: Graph, entry: Entry): boolean {
-  const { source, start, end } = entry.payload;
-  return graph.values.has(String(ValueInfoProto.decode(source.read(start, end))['name'] ?? ''));
+/** Inputs or outputs: as they were declared, unless their `info` was taken away. */
+function declarations(entries: readonly Entry[], number: number, values: readonly Value[]): Replacement {
+  const originals = new Map<string, Entry[]>();
+  for (const entry of entries) {
+    if (!entry.is(number)) continue;
+    const name = fieldText(entry.payload, 1);
+    const list = originals.get(name);
+    if (list === undefined) originals.set(name, [entry]);
+    else list.push(entry);
+  }
+  const items = values.map((value): readonly Chunk[] => {
+    const original = value.info === undefined ? undefined : originals.get(value.name)?.shift();
+    return original === undefined ? encodeInfo(number, value) : [original.whole];
+  });
+  return { wireType: 2, items };
+}
+
+/** value_info of values that are gone must go too: readers take it as a claim about the graph. */
+function livingDeclarations(graph: Graph): Replacement {
+  const items: Chunk[][] = [];
+  for (const entry of graph.entries) {
+    if (!entry.is(graphFields.valueInfo)) continue;
+    const value = graph.values.get(fieldText(entry.payload, 1));
+    if (value === undefined) continue;
+    const isRedeclared = value.info === undefined && value.declared !== undefined;
+    items.push(isRedeclared ? encodeInfo(graphFields.valueInfo, value) : [entry.whole]);
+  }
+  return { wireType: 2, items };
 }
 
 function encodeInfo(number: number, value: Value): Chunk[] {
-  const { info } = value;
-  if (info?.number === number) return [info.whole];
   const type = value.declared === undefined ? {} : { type: encodeType(value.declared) };
   return delimited(number, [ValueInfoProto.encode({ name: value.name, ...type })]);
 }
@@ -92,36 +186,12 @@ function encodeType({ dataType, dims }: DeclaredType): Message {
   };
 }
 
-/**
- * Fields in the order of `entries`; those of a replaced number are taken from its list one for one, and what is left of
- * the list follows its last original place.
- */
-function assemble(entries: readonly Entry[], replaced: ReadonlyMap<number, readonly Chunk[][]>): Chunk[] {
-  const chunks: Chunk[] = [];
-  const left = new Map<number, number>();
-  for (const { number } of entries) left.set(number, (left.get(number) ?? 0) + 1);
-  const taken = new Map<number, number>();
-  for (const { number, whole } of entries) {
-    const list = replaced.get(number);
-    if (list === undefined) {
-      chunks.push(whole);
-      continue;
-    }
-    const at = taken.get(number) ?? 0;
-    const remaining = left.get(number)! - 1;
-    left.set(number, remaining);
-    const stop = remaining === 0 ? list.length : Math.min(at + 1, list.length);
-    for (let i = at; i < stop; i++) chunks.push(...list[i]!);
-    taken.set(number, Math.max(at, stop));
+/** The last text of a field, as protobuf reads it. */
+function fieldText({ source, start, end }: ByteRange, wanted: number): string {
+  let found = '';
+  for (const field of fields({ source, start, end })) {
+    if (field.number === wanted && field.wireType === 2)
+      found = textOf({ source, start: field.payload, end: field.end });
   }
-  // Lists without an original place: protobuf readers take fields in any order, so the end will do.
-  for (const [number, list] of [...replaced].sort(([a], [b]) => a - b)) {
-    if (taken.has(number)) continue;
-    for (const item of list) chunks.push(...item);
-  }
-  return chunks;
-}
-
-function sameEntries<T>(a: ReadonlyMap<string, T>, b: ReadonlyMap<string, T>): boolean {
-  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
+  return found;
 }

@@ -1,7 +1,6 @@
 import { LowrankError } from '../errors.js';
 import type { Entry } from '../onnx/model-file.js';
 import type { Tensor } from '../onnx/tensor.js';
-import { writeAttribute, type Attribute } from './attribute.js';
 import { Node, type NodeSpec } from './node.js';
 import { Value } from './value.js';
 
@@ -13,7 +12,7 @@ export interface Position {
 
 /**
  * A graph of nodes and values with use-lists. Every change goes through its methods, which keep uses, producers and
- * names consistent; `checkGraph` proves it after each pass.
+ * names consistent; `checkModel` proves it after each pass.
  */
 export class Graph {
   /** In file order, which is topological wherever the file's was. */
@@ -28,6 +27,14 @@ export class Graph {
   readonly name: string;
   /** Names that bodies of If, Loop and Scan define for themselves: not to be taken by new values. */
   readonly reservedNames = new Set<string>();
+  /** How many nodes have a name. */
+  readonly #nodeNames = new Map<string, number>();
+  /** Where the search for a free `base_1`, `base_2` … goes on. */
+  readonly #suffixes = new Map<string, number>();
+  /** Values that the bodies of a node read from outside. */
+  readonly #captures = new Map<Node, Value[]>();
+  /** Edits come one near the other, so the search for a node begins at the last one found. */
+  #lastIndex = 0;
 
   constructor(name: string, entries: readonly Entry[] = []) {
     this.name = name;
@@ -46,21 +53,22 @@ export class Graph {
     return value;
   }
 
-  /** `base`, or `base_1`, `base_2` … where it is taken. */
+  /** `base`, or one of `base_1`, `base_2` … where it is taken. */
   uniqueName(base: string): string {
-    const taken = (name: string): boolean => this.values.has(name) || this.reservedNames.has(name);
-    if (!taken(base)) return base;
-    let i = 1;
-    while (taken(`${base}_${i}`)) i++;
-    return `${base}_${i}`;
+    return this.#unique(base, 'value', (name) => this.values.has(name) || this.reservedNames.has(name));
   }
 
   /** A node name that no node has: `base`, `base_1` … */
   uniqueNodeName(base: string): string {
-    const names = new Set(this.nodes.map((node) => node.name));
-    if (!names.has(base)) return base;
-    let i = 1;
-    while (names.has(`${base}_${i}`)) i++;
+    return this.#unique(base, 'node', (name) => this.#nodeNames.has(name));
+  }
+
+  #unique(base: string, kind: string, isTaken: (name: string) => boolean): string {
+    if (!isTaken(base)) return base;
+    const key = `${kind} ${base}`;
+    let i = this.#suffixes.get(key) ?? 1;
+    while (isTaken(`${base}_${i}`)) i++;
+    this.#suffixes.set(key, i);
     return `${base}_${i}`;
   }
 
@@ -92,16 +100,9 @@ export class Graph {
     this.outputs.push(value);
   }
 
-  /** Throws GRAPH where an output already has a producer. */
+  /** Throws GRAPH where an output already has a producer; the graph is then as it was. */
   addNode(spec: NodeSpec, position: Position = {}): Node {
-    const attributes = new Map<string, Attribute>(Object.entries(spec.attributes ?? {}));
-    const message = {
-      op_type: spec.opType,
-      name: spec.name ?? '',
-      ...(spec.domain === undefined || spec.domain === '' ? {} : { domain: spec.domain }),
-      attribute: [...attributes].map(([name, attribute]) => writeAttribute(name, attribute)),
-    };
-    const node = new Node(message, attributes, undefined);
+    const node = new Node(spec, new Map(Object.entries(spec.attributes ?? {})), undefined);
     this.insert(node, spec.inputs, spec.outputs, position);
     return node;
   }
@@ -113,21 +114,32 @@ export class Graph {
     outputs: readonly (Value | undefined)[],
     position: Position = {},
   ): void {
+    const own = new Set<Value>();
     for (const value of outputs) {
       if (value === undefined) continue;
-      if (value.producer !== undefined || value.isInitializer) {
-        throw new LowrankError('GRAPH', `'${value.name}' is defined twice`, { place: node.label });
+      if (value.producer !== undefined || value.isInitializer || value.isInput || own.has(value)) {
+        throw new LowrankError('GRAPH', `'${value.name}' is defined twice`, { place: `${node.opType} '${node.name}'` });
       }
-      value.producer = node;
+      own.add(value);
     }
-    node.outputs.push(...outputs);
+    const at = this.#place(position);
+    for (const value of outputs) if (value !== undefined) value.producer = node;
+    for (const value of outputs) node.outputs.push(value);
     inputs.forEach((value, index) => {
       node.inputs.push(value);
       value?.uses.push({ node, index });
     });
-    if (position.before !== undefined) this.nodes.splice(this.#indexOf(position.before), 0, node);
-    else if (position.after !== undefined) this.nodes.splice(this.#indexOf(position.after) + 1, 0, node);
-    else this.nodes.push(node);
+    if (node.name !== '') this.#nodeNames.set(node.name, (this.#nodeNames.get(node.name) ?? 0) + 1);
+    if (at === this.nodes.length) this.nodes.push(node);
+    else this.nodes.splice(at, 0, node);
+  }
+
+  /** Says that a body of `node` reads `value` from outside: for the reader. */
+  addCapture(node: Node, value: Value): void {
+    value.uses.push({ node, index: -1 });
+    const list = this.#captures.get(node);
+    if (list === undefined) this.#captures.set(node, [value]);
+    else list.push(value);
   }
 
   setInput(node: Node, index: number, value: Value | undefined): void {
@@ -147,21 +159,32 @@ export class Graph {
 
   /**
    * Puts new nodes where `node` was. They may produce the values that `node` produced, so names, declared types and graph
-   * outputs stay. Throws GRAPH where a value that is still read is left without a producer.
+   * outputs stay. Throws GRAPH where a value that is still read is left without a producer; the nodes are then as they
+   * were.
    */
   replaceNode(node: Node, build: () => readonly NodeSpec[]): Node[] {
     const outputs = node.outputs.filter((value) => value !== undefined);
-    for (const value of outputs) value.producer = undefined;
     const specs = build();
-    const added = specs.map((spec) => this.addNode(spec, { before: node }));
-    this.#detach(node);
-    for (const value of outputs) {
-      if (value.producer !== undefined) continue;
-      if (value.uses.length > 0 || value.isOutput) {
-        throw new LowrankError('GRAPH', `'${value.name}' is read but no longer produced`, { place: node.label });
+    for (const value of outputs) value.producer = undefined;
+    const added: Node[] = [];
+    try {
+      for (const spec of specs) added.push(this.addNode(spec, { before: node }));
+      for (const value of outputs) {
+        const isRead = value.uses.some((use) => use.node !== node) || value.isOutput;
+        if (value.producer === undefined && isRead) {
+          throw new LowrankError('GRAPH', `'${value.name}' is read but no longer produced`, { place: node.label });
+        }
       }
-      this.values.delete(value.name);
+    } catch (error) {
+      for (const failed of added.reverse()) {
+        for (const value of failed.outputs) if (value !== undefined) value.producer = undefined;
+        this.#detach(failed);
+      }
+      for (const value of outputs) value.producer = node;
+      throw error;
     }
+    this.#detach(node);
+    for (const value of outputs) if (value.producer === undefined) this.values.delete(value.name);
     return added;
   }
 
@@ -181,29 +204,34 @@ export class Graph {
 
   /** Removes `value`, and what only served it, if nothing reads it: an initializer, or a chain of nodes down to initializers. */
   removeIfUnused(value: Value): void {
-    if (value.uses.length > 0 || value.isOutput) return;
-    const { producer } = value;
-    if (producer !== undefined) {
-      if (producer.outputs.some((output) => output !== undefined && (output.uses.length > 0 || output.isOutput)))
-        return;
-      const inputs = producer.inputs.filter((input) => input !== undefined);
-      this.removeNode(producer);
-      for (const input of inputs) this.removeIfUnused(input);
-      return;
+    const isUnused = ({ uses, isOutput }: Value): boolean => uses.length === 0 && !isOutput;
+    const candidates = [value];
+    for (let next = candidates.pop(); next !== undefined; next = candidates.pop()) {
+      if (!isUnused(next) || this.values.get(next.name) !== next) continue;
+      const { producer } = next;
+      if (producer !== undefined) {
+        if (!producer.outputs.every((output) => output === undefined || isUnused(output))) continue;
+        for (const input of [...producer.inputs, ...(this.#captures.get(producer) ?? [])]) {
+          if (input !== undefined) candidates.push(input);
+        }
+        this.removeNode(producer);
+      } else if (next.isInitializer) {
+        remove(this.initializers, next);
+        // IR 3 lists initializers among the inputs; one without data would become a required input.
+        if (next.isInput) remove(this.inputs, next);
+        this.values.delete(next.name);
+      }
     }
-    if (!value.isInitializer) return;
-    remove(this.initializers, value);
-    // IR 3 lists initializers among the inputs; one without data would become a required input.
-    if (value.isInput) remove(this.inputs, value);
-    this.values.delete(value.name);
   }
 
   /** Nodes so that each comes behind what it reads. Throws GRAPH on a cycle. */
   sorted(): Node[] {
     const waiting = new Map<Node, number>();
     const ready: Node[] = [];
+    const isProduced = (value: Value | undefined): boolean => value?.producer !== undefined;
     for (const node of this.nodes) {
-      const count = node.inputs.filter((value) => value?.producer !== undefined).length + capturedCount(this, node);
+      const captures = this.#captures.get(node)?.filter(isProduced).length ?? 0;
+      const count = node.inputs.filter(isProduced).length + captures;
       waiting.set(node, count);
       if (count === 0) ready.push(node);
     }
@@ -224,38 +252,36 @@ export class Graph {
     throw new LowrankError('GRAPH', 'the graph has a cycle', { place: stuck.label });
   }
 
+  /** Takes a node out of the list and out of the use-lists of what it reads. */
   #detach(node: Node): void {
     node.inputs.forEach((value, index) => {
       if (value !== undefined) dropUse(value, node, index);
     });
-    for (const value of this.#capturedBy(node)) dropUse(value, node, -1);
+    for (const value of this.#captures.get(node) ?? []) dropUse(value, node, -1);
+    this.#captures.delete(node);
+    const named = this.#nodeNames.get(node.name);
+    if (named === 1) this.#nodeNames.delete(node.name);
+    else if (named !== undefined) this.#nodeNames.set(node.name, named - 1);
     this.nodes.splice(this.#indexOf(node), 1);
   }
 
-  *#capturedBy(node: Node): Generator<Value> {
-    const hasBody = [...node.attributes.values()].some(({ type }) => type === 'graph' || type === 'graphs');
-    if (!hasBody) return;
-    for (const value of this.values.values()) {
-      if (value.uses.some((use) => use.node === node && use.index === -1)) yield value;
-    }
+  #place({ before, after }: Position): number {
+    if (before !== undefined) return this.#indexOf(before);
+    return after === undefined ? this.nodes.length : this.#indexOf(after) + 1;
   }
 
   #indexOf(node: Node): number {
-    const index = this.nodes.indexOf(node);
-    if (index < 0) throw new LowrankError('INTERNAL', 'node is not in this graph', { place: node.label });
-    return index;
+    const { nodes } = this;
+    const start = Math.min(this.#lastIndex, nodes.length);
+    for (let distance = 0; distance <= nodes.length; distance++) {
+      for (const index of [start + distance, start - distance]) {
+        if (nodes[index] !== node) continue;
+        this.#lastIndex = index;
+        return index;
+      }
+    }
+    throw new LowrankError('INTERNAL', 'node is not in this graph', { place: node.label });
   }
-}
-
-function capturedCount(graph: Graph, node: Node): number {
-  const hasBody = [...node.attributes.values()].some(({ type }) => type === 'graph' || type === 'graphs');
-  if (!hasBody) return 0;
-  let count = 0;
-  for (const value of graph.values.values()) {
-    if (value.producer === undefined) continue;
-    count += value.uses.filter((use) => use.node === node && use.index === -1).length;
-  }
-  return count;
 }
 
 function dropUse(value: Value, node: Node, index: number): void {

@@ -1,9 +1,11 @@
 import { LowrankError } from '../errors.js';
-import { type Message, NodeProto } from '../onnx/proto.js';
-import type { ByteRange } from '../onnx/source.js';
+import { assemble, type Replacement } from '../onnx/assemble.js';
+import { NodeProto } from '../onnx/proto.js';
+import { type ByteRange, memorySource } from '../onnx/source.js';
 import type { Tensor } from '../onnx/tensor.js';
-import type { Chunk } from '../onnx/wire.js';
-import { type Attribute, writeAttribute } from './attribute.js';
+import { type Chunk, delimited, fields, gather, text } from '../onnx/wire.js';
+import { type Attribute, attributeName, writeAttribute } from './attribute.js';
+import { rewriteTensors, type TensorRewriter } from './nested.js';
 import type { Value } from './value.js';
 
 /** What a new node is made of. `undefined` inputs and outputs are the optional ones left out. */
@@ -16,6 +18,18 @@ export interface NodeSpec {
   readonly attributes?: Readonly<Record<string, Attribute>>;
 }
 
+/** Field numbers of NodeProto. */
+export const nodeFields = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 } as const;
+
+/** Operator and name of a node. */
+export interface NodeHead {
+  readonly opType: string;
+  readonly domain?: string;
+  readonly name?: string;
+}
+
+const noAttributes: ReadonlyMap<string, Attribute> = new Map();
+
 /** An operator call. Its edges are changed through Graph only. */
 export class Node {
   readonly opType: string;
@@ -24,20 +38,22 @@ export class Node {
   readonly name: string;
   readonly inputs: (Value | undefined)[] = [];
   readonly outputs: (Value | undefined)[] = [];
-  readonly #attributes: Map<string, Attribute>;
-  /** The decoded NodeProto, fields unknown to us included. */
-  readonly #message: Message;
-  #original: ByteRange | undefined;
+  #attributes: ReadonlyMap<string, Attribute>;
+  /** The NodeProto it was read from. */
+  readonly #original: ByteRange | undefined;
+  /** Whether it no longer equals `#original`. */
+  #isTouched = false;
+  /** Attributes set since reading; undefined for those removed. */
+  #edits: Map<string, Attribute | undefined> | undefined;
 
-  /** `original` are the bytes that `message` was decoded from; undefined for new nodes. */
-  constructor(message: Message, attributes: Map<string, Attribute>, original: ByteRange | undefined) {
-    this.opType = String(message['op_type'] ?? '');
-    const domain = String(message['domain'] ?? '');
-    this.domain = domain === 'ai.onnx' ? '' : domain;
-    this.name = String(message['name'] ?? '');
-    this.#message = message;
-    this.#attributes = attributes;
+  /** `original` are the bytes that the node was read from; undefined for new nodes. */
+  constructor(head: NodeHead, attributes: ReadonlyMap<string, Attribute>, original: ByteRange | undefined) {
+    this.opType = head.opType;
+    this.domain = head.domain === undefined || head.domain === 'ai.onnx' ? '' : head.domain;
+    this.name = head.name ?? '';
+    this.#attributes = attributes.size === 0 ? noAttributes : attributes;
     this.#original = original;
+    if (original === undefined && attributes.size > 0) this.#edits = new Map(attributes);
   }
 
   /** "Conv 'layer1.0.conv1'", for errors; nodes without a name are called by their first output. */
@@ -94,39 +110,92 @@ export class Node {
   }
 
   setAttribute(name: string, attribute: Attribute): void {
-    this.#attributes.set(name, attribute);
-    const list = (this.#message['attribute'] ??= []) as Message[];
-    const index = list.findIndex((message) => message['name'] === name);
-    const message = writeAttribute(name, attribute);
-    if (index < 0) list.push(message);
-    else list[index] = message;
-    this.touch();
+    this.#attributes = new Map(this.#attributes).set(name, attribute);
+    this.#edit(name, attribute);
   }
 
   removeAttribute(name: string): void {
-    if (!this.#attributes.delete(name)) return;
-    const list = (this.#message['attribute'] ?? []) as Message[];
-    this.#message['attribute'] = list.filter((message) => message['name'] !== name);
-    this.touch();
+    if (!this.#attributes.has(name)) return;
+    const attributes = new Map(this.#attributes);
+    attributes.delete(name);
+    this.#attributes = attributes;
+    this.#edit(name, undefined);
   }
 
   /** The node no longer equals its bytes in the file. Called by Graph when an edge changes. */
   touch(): void {
-    this.#original = undefined;
+    this.#isTouched = true;
   }
 
-  /** The node as a copy of its message, for making a variant of it. Edges are not part of it. */
-  cloneMessage(): Message {
-    return NodeProto.decode(NodeProto.encode(this.#message));
+  /**
+   * The NodeProto without its tag: the original bytes where nothing changed, and of a changed node all fields but the
+   * changed ones. `rewrite` may exchange tensors anywhere inside.
+   */
+  encode(rewrite?: TensorRewriter): Chunk[] {
+    const original = this.#original;
+    if (original !== undefined && !this.#isTouched) {
+      return (rewrite === undefined ? undefined : rewriteTensors(original, 'node', rewrite)) ?? [original];
+    }
+    const names = (number: number, values: readonly (Value | undefined)[]): Replacement => ({
+      wireType: 2,
+      items: values.map((value) => [text(number, value?.name ?? '')]),
+    });
+    const slots = [...(original === undefined ? [] : fields(original))].map(
+      ({ number, wireType, start, payload, end }) => ({
+        number,
+        wireType,
+        whole: { source: original!.source, start, end },
+        payload: { source: original!.source, start: payload, end },
+      }),
+    );
+    const attributes = slots.filter(({ number, wireType }) => number === nodeFields.attribute && wireType === 2);
+    const replaced = new Map<number, Replacement>([
+      [nodeFields.input, names(nodeFields.input, this.inputs)],
+      [nodeFields.output, names(nodeFields.output, this.outputs)],
+      [nodeFields.attribute, { wireType: 2, items: this.#encodeAttributes(attributes, rewrite) }],
+    ]);
+    const chunks = assemble(slots, replaced);
+    if (original !== undefined) return chunks;
+    const { opType, name, domain } = this;
+    return [
+      NodeProto.encode({ op_type: opType, ...(name === '' ? {} : { name }), ...(domain === '' ? {} : { domain }) }),
+      ...chunks,
+    ];
   }
 
-  /** The NodeProto without its tag: the original bytes where nothing changed. */
-  encode(): Chunk[] {
-    if (this.#original !== undefined) return [this.#original];
-    const names = (values: readonly (Value | undefined)[]): string[] => values.map((value) => value?.name ?? '');
-    this.#message['input'] = names(this.inputs);
-    this.#message['output'] = names(this.outputs);
-    return [NodeProto.encode(this.#message)];
+  /** Attributes where they were, changed ones in place of the old, new ones behind. */
+  #encodeAttributes(
+    originals: readonly { readonly whole: ByteRange; readonly payload: ByteRange }[],
+    rewrite: TensorRewriter | undefined,
+  ): Chunk[][] {
+    const edits = new Map(this.#edits);
+    const items: Chunk[][] = [];
+    const rewritten = (payload: ByteRange): Chunk[] | undefined =>
+      rewrite === undefined ? undefined : rewriteTensors(payload, 'attribute', rewrite);
+    const edited = (name: string, attribute: Attribute): Chunk[] => {
+      const chunks = writeAttribute(name, attribute);
+      if (rewrite === undefined || attribute.type === 'tensor') return delimited(nodeFields.attribute, chunks);
+      const source = memorySource(gather(chunks), `attribute '${name}'`);
+      return delimited(nodeFields.attribute, rewritten({ source, start: 0, end: source.size }) ?? chunks);
+    };
+    for (const { whole, payload } of originals) {
+      const name = this.#edits === undefined ? undefined : attributeName(payload);
+      if (name === undefined || this.#edits?.has(name) !== true) {
+        const changed = rewritten(payload);
+        items.push(changed === undefined ? [whole] : delimited(nodeFields.attribute, changed));
+        continue;
+      }
+      const attribute = edits.get(name);
+      if (attribute !== undefined) items.push(edited(name, attribute));
+      edits.delete(name);
+    }
+    for (const [name, attribute] of edits) if (attribute !== undefined) items.push(edited(name, attribute));
+    return items;
+  }
+
+  #edit(name: string, attribute: Attribute | undefined): void {
+    (this.#edits ??= new Map()).set(name, attribute);
+    this.touch();
   }
 
   #typed(name: string, type: Attribute['type']): Attribute | undefined {

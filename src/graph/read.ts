@@ -8,15 +8,24 @@ import {
   openModelFile,
   type ReadOptions,
 } from '../onnx/model-file.js';
-import { type Message, NodeProto, ValueInfoProto } from '../onnx/proto.js';
+import { type Message, ValueInfoProto } from '../onnx/proto.js';
 import type { ByteRange } from '../onnx/source.js';
-import { decode, Tensor } from '../onnx/tensor.js';
+import { decode, isExternalTensor, Tensor } from '../onnx/tensor.js';
+import { nameOf, textOf } from '../onnx/text.js';
 import { fields } from '../onnx/wire.js';
-import { type Attribute, readAttribute } from './attribute.js';
+import { type Attribute, attributeName, readAttribute } from './attribute.js';
+import { capturedNames } from './body.js';
 import { Graph } from './graph.js';
 import { metadataOf, type Model, opsetsOf } from './model.js';
-import { Node } from './node.js';
+import { rewriteTensors, type TensorHolder } from './nested.js';
+import { Node, nodeFields } from './node.js';
 import type { DeclaredType, Dimension, Value } from './value.js';
+
+/** Field numbers of TensorProto and ValueInfoProto. */
+const tensorName = 8;
+const valueInfoName = 1;
+/** A declaration is a name and a shape, and whatever metadata its exporter adds. */
+const largestDeclaration = 1 << 22;
 
 /**
  * Reads a model from a path or from bytes. Weights stay in the file until asked for; it is open until
@@ -34,6 +43,10 @@ export function readModel(input: string | Uint8Array, options: ReadOptions = {})
 
 function buildModel(file: ModelFile): Model {
   const { head } = file;
+  for (const entry of file.entries) {
+    if (entry.is(modelFields.functions)) checkNested(entry.payload, 'function', file);
+    if (entry.is(modelFields.trainingInfo)) checkNested(entry.payload, 'training', file);
+  }
   return {
     graph: buildGraph(file),
     opsets: opsetsOf(head),
@@ -41,7 +54,7 @@ function buildModel(file: ModelFile): Model {
     producerName: String(head['producer_name'] ?? ''),
     producerVersion: String(head['producer_version'] ?? ''),
     metadata: metadataOf(head),
-    functions: file.entries.filter((entry) => entry.number === modelFields.functions).map(functionName),
+    functions: file.entries.filter((entry) => entry.is(modelFields.functions)).map(functionName),
     file,
   };
 }
@@ -50,78 +63,86 @@ function functionName(entry: Entry): string {
   let name = '';
   let domain = '';
   const { source } = entry.payload;
-  for (const field of fields(entry.payload)) {
-    if (field.wireType !== 2 || (field.number !== 1 && field.number !== 10)) continue;
-    const text = Buffer.from(source.read(field.payload, field.end)).toString('utf8');
-    if (field.number === 1) name = text;
-    else domain = text;
+  for (const { number, wireType, payload, end } of fields(entry.payload)) {
+    if (wireType !== 2) continue;
+    if (number === 1) name = textOf({ source, start: payload, end });
+    if (number === 10) domain = textOf({ source, start: payload, end });
   }
-  return `${domain}:${name}`;
+  return `${domain === 'ai.onnx' ? '' : domain}:${name}`;
 }
 
 function buildGraph(file: ModelFile): Graph {
   const entries = file.graphEntries;
-  const of = (number: number): Entry[] => entries.filter((entry) => entry.number === number);
-  const nameEntry = of(graphFields.name)[0];
+  const of = (number: number): Entry[] => entries.filter((entry) => entry.is(number));
+  const nameEntry = of(graphFields.name).at(-1);
   const graph = new Graph(nameEntry === undefined ? '' : textOf(nameEntry.payload), entries);
   const place = file.source.label;
 
   for (const entry of of(graphFields.initializer)) {
     const tensor = Tensor.read(entry.payload, file.external.resolve);
     if (tensor.name === '') throw new LowrankError('GRAPH', 'an initializer without a name', { place });
+    refuseSecond(graph, checkedName(tensor.name, entry, tensorName), `${place}, initializers`);
     graph.addInitializer(tensor);
   }
   for (const entry of of(graphFields.sparseInitializer)) {
+    checkNested(entry.payload, 'sparse', file);
     const name = sparseName(entry.payload);
     // Data of sparse initializers is passed through, not read: to the graph they are values that exist from the start.
     if (name !== '' && graph.value(name) === undefined) graph.addValue(name).isInput = true;
   }
+  const inputs = new Set<string>();
   for (const entry of of(graphFields.input)) {
-    const message = valueInfo(entry);
-    const name = String(message['name'] ?? '');
-    if (graph.inputs.some((input) => input.name === name)) {
-      throw new LowrankError('GRAPH', `two graph inputs are named '${name}'`, { place });
-    }
-    graph.addInput(name, declaredType(message)).info = entry;
+    const { name, declared } = declaration(entry);
+    if (name === '') throw new LowrankError('GRAPH', 'a graph input without a name', { place });
+    if (inputs.has(name)) throw new LowrankError('GRAPH', `two graph inputs are named '${name}'`, { place });
+    inputs.add(name);
+    graph.addInput(name, declared).info = entry;
   }
-  const drafts = of(graphFields.node).map((entry) => draftNode(entry, file));
+  const drafts: Draft[] = [];
+  for (const entry of entries) if (entry.is(graphFields.node)) drafts.push(draftNode(entry, file));
   for (const { node, outputs } of drafts) {
     for (const name of outputs) {
       if (name === '') continue;
-      const value = graph.value(name);
-      if (value !== undefined) {
-        throw new LowrankError('GRAPH', `'${name}' is defined twice`, {
-          place: `${place}, ${node.opType} '${node.name}'`,
-        });
-      }
+      refuseSecond(graph, name, `${place}, ${node.opType} '${node.name}'`);
       graph.addValue(name);
     }
   }
-  const lookup = (name: string, reader: string): Value => {
+  const lookup = (name: string, reader: () => string): Value => {
     const value = graph.value(name);
     if (value !== undefined) return value;
-    throw new LowrankError('GRAPH', `'${name}' is read but nothing defines it`, { place: `${place}, ${reader}` });
+    throw new LowrankError('GRAPH', `'${name}' is read but nothing defines it`, {
+      place: `${place}, ${reader()}`,
+      remedy: 'export the model again',
+    });
   };
   for (const { node, inputs, outputs } of drafts) {
     const valueOf = (name: string): Value | undefined =>
-      name === '' ? undefined : lookup(name, `${node.opType} '${node.name || outputs[0]}'`);
+      name === '' ? undefined : lookup(name, () => `${node.opType} '${node.name || outputs[0]}'`);
     graph.insert(node, inputs.map(valueOf), outputs.map(valueOf));
-    for (const name of capturedNames(node, graph.reservedNames)) graph.value(name)?.uses.push({ node, index: -1 });
+    for (const name of capturedNames(node.attributes.values(), graph.reservedNames)) {
+      const value = graph.value(name);
+      if (value !== undefined) graph.addCapture(node, value);
+    }
   }
   for (const entry of of(graphFields.output)) {
-    const message = valueInfo(entry);
-    const value = lookup(String(message['name'] ?? ''), 'graph outputs');
-    graph.addOutput(value, declaredType(message));
+    const { name, declared } = declaration(entry);
+    const value = lookup(name, () => 'graph outputs');
+    graph.addOutput(value, value.isInput ? undefined : declared);
     if (!value.isInput) value.info = entry;
   }
   for (const entry of of(graphFields.valueInfo)) {
-    const message = valueInfo(entry);
-    const value = graph.value(String(message['name'] ?? ''));
+    const { name, declared } = declaration(entry);
+    const value = graph.value(name);
     if (value === undefined || value.isInput || value.isOutput) continue;
-    value.declared ??= declaredType(message);
+    value.declared ??= declared;
     value.info = entry;
   }
   return graph;
+}
+
+function refuseSecond(graph: Graph, name: string, place: string): void {
+  if (graph.value(name) === undefined) return;
+  throw new LowrankError('GRAPH', `'${name}' is defined twice`, { place, remedy: 'export the model again' });
 }
 
 interface Draft {
@@ -131,70 +152,79 @@ interface Draft {
 }
 
 function draftNode(entry: Entry, file: ModelFile): Draft {
-  const { source, start, end } = entry.payload;
-  const message = decode(NodeProto.decode, source.read(start, end), entry.payload);
+  const { source } = entry.payload;
+  const inputs: string[] = [];
+  const outputs: string[] = [];
   const attributes = new Map<string, Attribute>();
-  for (const attribute of message['attribute'] as Message[]) {
-    const name = String(attribute['name'] ?? '');
-    try {
-      attributes.set(name, readAttribute(attribute, file.external.resolve));
-    } catch (error) {
-      if (!(error instanceof LowrankError)) throw error;
-      const node = String(message['name'] ?? '') || (message['output'] as string[])[0];
-      throw new LowrankError(error.code, error.fact, {
-        place: `${source.label}, ${String(message['op_type'])} '${node}', attribute '${name}'`,
-        ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
-        cause: error,
-      });
+  const broken: { name: string; error: LowrankError }[] = [];
+  let [name, opType, domain] = ['', '', ''];
+  for (const { number, wireType, payload, end } of fields(entry.payload)) {
+    if (wireType !== 2) continue;
+    const range = { source, start: payload, end };
+    if (number === nodeFields.input) inputs.push(nameOf(range));
+    else if (number === nodeFields.output) outputs.push(nameOf(range));
+    else if (number === nodeFields.name) name = textOf(range);
+    else if (number === nodeFields.opType) opType = textOf(range);
+    else if (number === nodeFields.domain) domain = textOf(range);
+    else if (number === nodeFields.attribute && broken.length === 0) {
+      try {
+        const { name, attribute } = readAttribute(range, file.external.resolve);
+        if (attribute.type === 'graph') checkNested(attribute.value, 'graph', file);
+        else if (attribute.type === 'graphs' || attribute.type === 'other') checkNested(range, 'attribute', file);
+        attributes.set(name, attribute);
+      } catch (error) {
+        if (!(error instanceof LowrankError)) throw error;
+        broken.push({ name: attributeName(range), error });
+      }
     }
   }
-  const node = new Node(message, attributes, entry.payload);
-  return { node, inputs: message['input'] as string[], outputs: message['output'] as string[] };
-}
-
-/** Names that the bodies of a node read from outside; names that they define are added to `reserved`. */
-function capturedNames(node: Node, reserved: Set<string>): Set<string> {
-  const captured = new Set<string>();
-  for (const attribute of node.attributes.values()) {
-    const bodies = attribute.type === 'graph' ? [attribute.value] : attribute.type === 'graphs' ? attribute.value : [];
-    for (const body of bodies) collectCaptured(body, captured, reserved, new Set());
+  const place = `${source.label}, ${opType} '${name || outputs[0]}'`;
+  if (opType === '') {
+    throw new LowrankError('GRAPH', 'a node without an operator', {
+      place: `${place}, at byte ${entry.payload.start}`,
+      remedy: 'export the model again',
+    });
   }
-  return captured;
-}
-
-function collectCaptured(
-  body: Message,
-  captured: Set<string>,
-  reserved: Set<string>,
-  outer: ReadonlySet<string>,
-): void {
-  const own = new Set(outer);
-  const define = (name: unknown): void => {
-    own.add(String(name ?? ''));
-    reserved.add(String(name ?? ''));
-  };
-  const list = (key: string): Message[] => (body[key] ?? []) as Message[];
-  for (const input of list('input')) define(input['name']);
-  for (const initializer of list('initializer')) define(initializer['name']);
-  const nodes = list('node');
-  for (const node of nodes) for (const output of node['output'] as string[]) define(output);
-  const read = (name: string): void => {
-    if (name !== '' && !own.has(name)) captured.add(name);
-  };
-  for (const node of nodes) {
-    for (const input of node['input'] as string[]) read(input);
-    for (const attribute of node['attribute'] as Message[]) {
-      const inner = attribute['g'] as Message | null | undefined;
-      if (inner !== null && inner !== undefined) collectCaptured(inner, captured, reserved, own);
-      for (const graph of (attribute['graphs'] ?? []) as Message[]) collectCaptured(graph, captured, reserved, own);
-    }
+  for (const { name, error } of broken) {
+    throw new LowrankError(error.code, error.fact, {
+      place: `${place}, attribute '${name}'`,
+      ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+      cause: error,
+    });
   }
-  for (const output of list('output')) read(String(output['name'] ?? ''));
+  return { node: new Node({ opType, domain, name }, attributes, entry.payload), inputs, outputs };
 }
 
-function valueInfo(entry: Entry): Message {
+/** External data anywhere inside must be there too: the runtime will want it. */
+function checkNested(range: ByteRange, holder: TensorHolder, file: ModelFile): void {
+  rewriteTensors(range, holder, (tensor) => {
+    if (isExternalTensor(tensor)) Tensor.read(tensor, file.external.resolve);
+    return undefined;
+  });
+}
+
+/** Name and type of a ValueInfoProto. */
+function declaration(entry: Entry): { name: string; declared: DeclaredType | undefined } {
   const { source, start, end } = entry.payload;
-  return decode(ValueInfoProto.decode, source.read(start, end), entry.payload);
+  if (end - start > largestDeclaration) {
+    throw new LowrankError('FORMAT', `${end - start} bytes to declare one tensor`, {
+      place: `${source.label} at byte ${start}`,
+      remedy: 'the file is damaged: export it again',
+    });
+  }
+  const message = decode(ValueInfoProto.decode, source.read(start, end), entry.payload);
+  return { name: checkedName(String(message['name'] ?? ''), entry, valueInfoName), declared: declaredType(message) };
+}
+
+/** A decoded name, if the bytes it was decoded from were UTF-8. */
+function checkedName(name: string, entry: Entry, field: number): string {
+  if (!name.includes('\u{FFFD}')) return name;
+  const { source } = entry.payload;
+  let checked = '';
+  for (const { number, wireType, payload, end } of fields(entry.payload)) {
+    if (number === field && wireType === 2) checked = nameOf({ source, start: payload, end });
+  }
+  return checked;
 }
 
 /** undefined for sequences, maps and optionals. */
@@ -210,7 +240,8 @@ function declaredType(message: Message): DeclaredType | undefined {
 function dimension(message: Message): Dimension {
   const value = message['dim_value'];
   // Exporters write 0 or −1 for a dimension that they do not know.
-  if (Object.hasOwn(message, 'dim_value') && value !== null && Number(value) > 0) return Number(value);
+  const size = Object.hasOwn(message, 'dim_value') && value !== null ? Number(value) : 0;
+  if (size > 0) return Number.isSafeInteger(size) ? size : undefined;
   const symbol = String(message['dim_param'] ?? '');
   return symbol === '' ? undefined : symbol;
 }
@@ -225,10 +256,6 @@ function sparseName(range: ByteRange): string {
     }
   }
   return '';
-}
-
-function textOf({ source, start, end }: ByteRange): string {
-  return Buffer.from(source.read(start, end)).toString('utf8');
 }
 
 /** "float32 [batch, 3, 224, 224]", for tables and errors. */

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
-import { existsSync, rmSync } from 'node:fs';
+import { lstatSync, realpathSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { LowrankError } from '../errors.js';
-import type { ExternalLocation, Tensor } from '../onnx/tensor.js';
-import { type Chunk, totalLength } from '../onnx/wire.js';
+import { allocate } from '../onnx/source.js';
+import type { Tensor } from '../onnx/tensor.js';
+import { type Chunk, gather, totalLength } from '../onnx/wire.js';
 import { checkWritable, type StagedFile, stageFile } from '../onnx/write-file.js';
 import { encodeModel } from './encode.js';
 import type { Model } from './model.js';
@@ -17,6 +17,8 @@ export interface WriteOptions {
    * large tensors out only where the file would pass 2 GiB; `inline`, `external` say it for all.
    */
   readonly dataLocation?: 'keep' | 'inline' | 'external';
+  /** Bytes that the model file may have, by default what protobuf can hold; smaller for tests. */
+  readonly largestFile?: number;
 }
 
 export interface WrittenFile {
@@ -35,15 +37,13 @@ const alignment = 4096;
 
 /** All bytes of a model, data inline. For models known to be small; throws OUTPUT above 2 GiB. */
 export function modelBytes(model: Model): Uint8Array {
-  const chunks = encodeModel(model, inline);
+  const chunks = encodeModel(model, (tensor) => tensor.encodeInline());
   if (totalLength(chunks) > largestModel) {
     throw new LowrankError('OUTPUT', 'a model of more than 2 GiB needs external data', {
       remedy: 'write it to a file',
     });
   }
-  return Buffer.concat(
-    chunks.map((chunk) => (chunk instanceof Uint8Array ? chunk : chunk.source.read(chunk.start, chunk.end))),
-  );
+  return allocate(() => gather(chunks), 'the bytes of a model');
 }
 
 /** A model that lies complete beside its place. */
@@ -73,38 +73,25 @@ export function writeModel(model: Model, path: string, options: WriteOptions = {
 export function stageModel(model: Model, path: string, options: WriteOptions = {}): StagedModel {
   const force = options.force ?? false;
   checkWritable(path, force);
-  const isExternal = chooseExternal(model, options.dataLocation ?? 'keep');
-  // An existing data file may belong to the model that is being replaced: until then it must stay.
-  const defaultName = `${basename(path)}.data`;
-  const folder = dirname(path);
-  const dataName = existsSync(join(folder, defaultName))
-    ? `${basename(path)}.${randomBytes(4).toString('hex')}.data`
-    : defaultName;
-  const layout = layOut(model, isExternal);
+  const dataPath = freeDataPath(path);
+  const { chunks, data: dataChunks } = encodeWithData(model, basename(dataPath), path, options);
   let data: StagedFile | undefined;
   let main: StagedFile | undefined;
+  let isDataInPlace = false;
   let isCommitted = false;
   const discard = (): void => {
     if (isCommitted) return;
     main?.discard();
     data?.discard();
-    // The data file has a name that was free, so it is ours to remove.
-    if (data !== undefined) rmSync(data.path, { force: true });
+    // Its name was free, so it is ours to remove.
+    if (isDataInPlace) rmSync(dataPath, { force: true });
+    isDataInPlace = false;
   };
   try {
-    if (layout.chunks.length > 0) data = stageFile(join(folder, dataName), layout.chunks);
-    const chunks = encodeModel(model, (tensor) => {
-      const offset = layout.offsets.get(tensor);
-      return offset === undefined ? inline(tensor) : [tensor.encodeExternal(dataName, offset)];
-    });
-    const size = totalLength(chunks);
-    if (size > 2 ** 31 - 1) {
-      throw new LowrankError('OUTPUT', `the model would have ${size} bytes, more than protobuf can hold`, {
-        place: path,
-      });
-    }
-    main = stageFile(path, chunks);
+    if (dataChunks.length > 0) data = stageFile(dataPath, dataChunks, { replace: false });
+    main = stageFile(path, chunks, { replace: force });
     data?.commit();
+    isDataInPlace = data !== undefined;
   } catch (error) {
     discard();
     throw error;
@@ -114,99 +101,121 @@ export function stageModel(model: Model, path: string, options: WriteOptions = {
     temporaryPath: staged.temporaryPath,
     discard,
     commit: () => {
-      const replaced = force && existsSync(path) ? dataFilesOf(path) : [];
+      const replaced = force ? ownDataFiles(path) : [];
       staged.commit();
       isCommitted = true;
-      for (const old of replaced) {
-        const isOurs = basename(old).startsWith(`${basename(path)}.`) && basename(old).endsWith('.data');
-        const isInput = [...inputFiles(model)].some((input) => resolve(input) === resolve(old));
-        if (isOurs && !isInput && basename(old) !== dataName) rmSync(old, { force: true });
-      }
+      const needed = new Set([...inputFiles(model), dataPath].map(realPath));
+      for (const old of replaced) if (!needed.has(realPath(old))) rmSync(old, { force: true });
       return { path, bytes: staged.bytes, dataPath: data?.path, dataBytes: data?.bytes ?? 0 };
     },
   };
 }
 
-const inline = (tensor: Tensor): readonly Chunk[] => {
-  if (!tensor.isExternal) return tensor.encode();
-  return tensor.renamed(tensor.name).encode();
-};
-
-/** Which tensors go to the data file. */
-function chooseExternal(model: Model, location: 'keep' | 'inline' | 'external'): (tensor: Tensor) => boolean {
-  const tensors = model.graph.initializers.map((value) => value.tensor!);
-  const canMove = (tensor: Tensor): boolean => (tensor.byteLength ?? 0) >= externalThreshold;
-  if (location === 'external') return canMove;
-  const hadExternal = tensors.some((tensor) => tensor.isExternal);
-  const isExternal =
-    location === 'inline'
-      ? (): boolean => false
-      : (tensor: Tensor): boolean =>
-          tensor.isExternal || (hadExternal && tensor.original === undefined && canMove(tensor));
-  let inlineBytes = 0;
-  for (const tensor of tensors) if (!isExternal(tensor)) inlineBytes += tensor.byteLength ?? 0;
-  return inlineBytes > largestModel / 2 && inlineBytes > largestModel - 2 ** 28 ? canMove : isExternal;
+/** `<path>.data`, or `<path>.1.data` … where that is taken: it may belong to the model that is being replaced. */
+function freeDataPath(path: string): string {
+  const isTaken = (candidate: string): boolean => lstatSync(candidate, { throwIfNoEntry: false }) !== undefined;
+  let candidate = `${path}.data`;
+  for (let i = 1; isTaken(candidate); i++) candidate = `${path}.${i}.data`;
+  return candidate;
 }
 
-interface Layout {
-  readonly offsets: ReadonlyMap<Tensor, number>;
+interface Encoded {
   readonly chunks: readonly Chunk[];
+  readonly data: readonly Chunk[];
 }
 
-/** Tensors one behind the other on page boundaries; those that shared a range of their file share it again. */
-function layOut(model: Model, isExternal: (tensor: Tensor) => boolean): Layout {
-  const offsets = new Map<Tensor, number>();
+/** Pieces of the model file and of its data file. Throws OUTPUT where the model file would be too large. */
+function encodeWithData(model: Model, dataName: string, path: string, options: WriteOptions): Encoded {
+  const location = options.dataLocation ?? 'keep';
+  const largest = options.largestFile ?? largestModel;
+  const canMove = (tensor: Tensor): boolean => tensor.isExternal || (tensor.byteLength ?? 0) >= externalThreshold;
+  const encode = (isExternal: (tensor: Tensor) => boolean): Encoded => {
+    const layout = dataLayout();
+    const chunks = encodeModel(model, (tensor) =>
+      isExternal(tensor) ? tensor.encodeExternal(dataName, layout.place(tensor)) : tensor.encodeInline(),
+    );
+    return { chunks, data: layout.chunks };
+  };
+  const isChosen = { keep: keepLocations(model, canMove), inline: () => false, external: canMove }[location];
+  const first = encode(isChosen);
+  if (totalLength(first.chunks) <= largest) return first;
+  const second = location === 'keep' ? encode(canMove) : first;
+  const size = totalLength(second.chunks);
+  if (size <= largest) return second;
+  throw new LowrankError('OUTPUT', `the model would have ${size} bytes, more than protobuf can hold`, {
+    place: path,
+    remedy:
+      location === 'inline'
+        ? 'let its data go to a file of its own'
+        : 'turn weights in Constant nodes into initializers',
+  });
+}
+
+/** External stays external, and large new tensors join it. */
+function keepLocations(model: Model, canMove: (tensor: Tensor) => boolean): (tensor: Tensor) => boolean {
+  const hadExternal = model.graph.initializers.some(({ tensor }) => tensor!.isExternal);
+  return (tensor) => tensor.isExternal || (hadExternal && tensor.original === undefined && canMove(tensor));
+}
+
+interface DataLayout {
+  readonly chunks: Chunk[];
+  /** The offset of a tensor's data. */
+  place(tensor: Tensor): number;
+}
+
+/** Tensors one behind the other, large ones on page boundaries; those that shared a range of their file share it again. */
+function dataLayout(): DataLayout {
   const chunks: Chunk[] = [];
   const shared = new Map<string, number>();
   let position = 0;
-  for (const value of model.graph.initializers) {
-    const tensor = value.tensor!;
-    if (!isExternal(tensor)) continue;
-    const key = rangeKey(tensor.external);
+  const place = (tensor: Tensor): number => {
+    const range = tensor.payload();
+    const length = range.end - range.start;
+    const key = tensor.isExternal ? `${range.source.label}:${range.start}:${range.end}` : undefined;
     const known = key === undefined ? undefined : shared.get(key);
-    if (known !== undefined) {
-      offsets.set(tensor, known);
-      continue;
-    }
-    const length = tensor.byteLength ?? 0;
+    if (known !== undefined) return known;
     if (length >= alignment && position % alignment !== 0) {
       const gap = alignment - (position % alignment);
       chunks.push(new Uint8Array(gap));
       position += gap;
     }
-    offsets.set(tensor, position);
-    if (key !== undefined) shared.set(key, position);
-    chunks.push(tensor.payload());
+    const offset = position;
+    if (key !== undefined) shared.set(key, offset);
+    chunks.push(range);
     position += length;
-  }
-  return { offsets, chunks };
+    return offset;
+  };
+  return { chunks, place };
 }
 
-function rangeKey(external: ExternalLocation | undefined): string | undefined {
-  return external === undefined ? undefined : `${external.location}:${external.range.start}:${external.range.end}`;
-}
-
-/** Data files that the model at `path` refers to; none where it cannot be read. */
-function dataFilesOf(path: string): string[] {
+/** Data files of the model at `path` that this tool named after it; none where the model cannot be read. */
+function ownDataFiles(path: string): string[] {
+  const folder = dirname(path);
+  const base = basename(path);
+  const isOwn = (name: string): boolean =>
+    name.startsWith(`${base}.`) && /^(\d+\.)?data$/.test(name.slice(base.length + 1));
   try {
     const old = readModel(path);
-    try {
-      const names = old.graph.initializers.map((value) => value.tensor!.external?.location);
-      return [...new Set(names.filter((name) => name !== undefined))].map((name) => join(dirname(path), name));
-    } finally {
-      old.file?.close();
-    }
+    old.file?.close();
+    const names = old.graph.initializers.map((value) => value.tensor!.external?.location ?? '');
+    return [...new Set(names.filter(isOwn))].map((name) => join(folder, name));
   } catch {
+    // What stands there is no model, so nothing belongs to it.
     return [];
   }
 }
 
-function* inputFiles(model: Model): Generator<string> {
-  const path = model.file?.path;
-  if (path === undefined) return;
-  yield path;
-  for (const value of model.graph.initializers) {
-    const location = value.tensor?.external?.location;
-    if (location !== undefined) yield join(dirname(path), location);
+function* inputFiles({ file, graph }: Model): Generator<string> {
+  if (file?.path !== undefined) yield file.path;
+  for (const { tensor } of graph.initializers) {
+    if (tensor?.external !== undefined) yield tensor.external.range.source.label;
+  }
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return resolve(path);
   }
 }

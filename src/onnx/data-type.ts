@@ -38,12 +38,18 @@ const table: readonly DataTypeInfo[] = [
 ];
 
 export const FLOAT = 1;
+export const UINT8 = 2;
+export const INT8 = 3;
+export const UINT16 = 4;
+export const INT16 = 5;
 export const INT32 = 6;
 export const INT64 = 7;
 export const STRING = 8;
 export const BOOL = 9;
 export const FLOAT16 = 10;
 export const DOUBLE = 11;
+export const UINT32 = 12;
+export const UINT64 = 13;
 export const BFLOAT16 = 16;
 
 /** Facts about a TensorProto.DataType; undefined for codes newer than this table. */

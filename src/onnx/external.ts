@@ -4,19 +4,30 @@ import { LowrankError } from '../errors.js';
 import { type ByteSource, fileSource } from './source.js';
 import type { ExternalLocation, ExternalResolver } from './tensor.js';
 
+/** Files open at a time: some exporters write one for each of thousands of tensors. */
+const mostOpen = 64;
+
 /**
- * Opens external data files, each once. A location must name a regular file inside the model's folder, also after
- * following links: a model must not be able to read other files of the machine.
+ * External data files. A location must name a regular file inside the model's folder, also after following links: a
+ * model must not be able to read other files of the machine.
  */
 export class ExternalFiles {
   readonly #folder: string | undefined;
   readonly #model: string;
   readonly #sources = new Map<string, ByteSource>();
+  /** Opened files, the least recently used first. */
+  readonly #open = new Map<string, ByteSource>();
+  #closed = false;
 
   /** `folder` is undefined for models given as bytes without one. */
   constructor(folder: string | undefined, model: string) {
     this.#folder = folder;
     this.#model = model;
+  }
+
+  /** Whether any tensor lies outside the model. */
+  get isUsed(): boolean {
+    return this.#sources.size > 0;
   }
 
   /** Throws EXTERNAL_DATA where the location is missing, escapes the folder, or is too short. */
@@ -31,7 +42,11 @@ export class ExternalFiles {
         remedy: 'export the model again',
       });
     }
-    const source = this.#open(location, place);
+    let source = this.#sources.get(location);
+    if (source === undefined) {
+      source = this.#sourceOf(this.#locate(location, place), location, place);
+      this.#sources.set(location, source);
+    }
     if (offset + length > source.size) {
       throw new LowrankError(
         'EXTERNAL_DATA',
@@ -42,9 +57,8 @@ export class ExternalFiles {
     return { location, range: { source, start: offset, end: offset + length } };
   };
 
-  #open(location: string, place: string): ByteSource {
-    const known = this.#sources.get(location);
-    if (known !== undefined) return known;
+  /** The real path of a location. */
+  #locate(location: string, place: string): string {
     if (this.#folder === undefined) {
       throw new LowrankError('EXTERNAL_DATA', `external data '${location}' of a model given as bytes`, {
         place,
@@ -54,32 +68,85 @@ export class ExternalFiles {
     const escapes = (path: string): boolean => path === '..' || path.startsWith(`..${sep}`) || isAbsolute(path);
     const refusal = new LowrankError('EXTERNAL_DATA', `external data '${location}' lies outside the model's folder`, {
       place,
-      remedy: 'copy the data file beside the model and export again',
+      remedy: 'copy the data file into that folder, without links, and export again',
     });
     // Both separators: a model written on Windows must not escape on POSIX, nor the other way round.
-    if (isAbsolute(location) || /^[a-zA-Z]:/.test(location) || location.split(/[\\/]/).includes('..')) throw refusal;
+    if (isAbsolute(location) || /^[a-zA-Z]:|^[\\/]/.test(location) || location.split(/[\\/]/).includes('..')) {
+      throw refusal;
+    }
     const path = join(this.#folder, location);
     let real: string;
     try {
       real = realpathSync(path);
-    } catch {
-      throw new LowrankError('EXTERNAL_DATA', `external data file '${location}' is missing`, {
+    } catch (error) {
+      const isLoop = (error as NodeJS.ErrnoException).code === 'ELOOP';
+      const fact = isLoop ? 'is a symbolic link that leads in a circle' : 'is missing';
+      throw new LowrankError('EXTERNAL_DATA', `external data file '${location}' ${fact}`, {
         place,
-        remedy: `put it into ${this.#folder}`,
+        remedy: `put it into ${this.#folder === '.' ? 'the folder of the model' : this.#folder}`,
       });
     }
     if (escapes(relative(realpathSync(this.#folder), real))) throw refusal;
     if (!statSync(real).isFile()) {
-      throw new LowrankError('EXTERNAL_DATA', `external data '${location}' is not a regular file`, { place });
+      throw new LowrankError('EXTERNAL_DATA', `external data '${location}' is not a regular file`, {
+        place,
+        remedy: 'copy the data into a file',
+      });
     }
-    const source = fileSource(real);
-    this.#sources.set(location, source);
+    return real;
+  }
+
+  /** Opens the file when it is read, and again where it was closed to make room for others. */
+  #sourceOf(path: string, location: string, place: string): ByteSource {
+    const { size } = this.#opened(path, location, place);
+    const opened = (): ByteSource => {
+      const source = this.#opened(path, location, place);
+      if (source.size === size) return source;
+      throw new LowrankError('EXTERNAL_DATA', `external data '${location}' changed while it was in use`, {
+        place,
+        remedy: 'run again',
+      });
+    };
+    return {
+      size,
+      label: path,
+      read: (start, end) => opened().read(start, end),
+      readInto: (target, start) => {
+        opened().readInto(target, start);
+      },
+      close: () => undefined,
+    };
+  }
+
+  #opened(path: string, location: string, place: string): ByteSource {
+    if (this.#closed) throw new LowrankError('INTERNAL', 'read after close', { place });
+    let source = this.#open.get(path);
+    if (source === undefined) {
+      try {
+        source = fileSource(path);
+      } catch (error) {
+        if (!(error instanceof LowrankError)) throw error;
+        throw new LowrankError('EXTERNAL_DATA', `external data '${location}': ${error.fact}`, {
+          place,
+          ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+          cause: error,
+        });
+      }
+    }
+    this.#open.delete(path);
+    this.#open.set(path, source);
+    for (const [oldest, old] of this.#open) {
+      if (this.#open.size <= mostOpen) break;
+      old.close();
+      this.#open.delete(oldest);
+    }
     return source;
   }
 
   close(): void {
-    for (const source of this.#sources.values()) source.close();
-    this.#sources.clear();
+    this.#closed = true;
+    for (const source of this.#open.values()) source.close();
+    this.#open.clear();
   }
 }
 

@@ -4,20 +4,48 @@ import { ExternalFiles } from './external.js';
 import { type Message, ModelProto } from './proto.js';
 import { type ByteRange, type ByteSource, fileSource, memorySource } from './source.js';
 import { decode } from './tensor.js';
-import { fields } from './wire.js';
+import { fields, gather, totalLength, type WireField } from './wire.js';
 
-/** One field of a message as it lies in the file: `whole` with its tag and length, `payload` without. */
-export interface Entry {
+/** One field of a message as it lies in the file. A model has many, so ranges are made when asked for. */
+export class Entry {
   readonly number: number;
-  readonly whole: ByteRange;
-  readonly payload: ByteRange;
+  readonly wireType: number;
+  readonly #source: ByteSource;
+  readonly #start: number;
+  readonly #payload: number;
+  readonly #end: number;
+
+  constructor(source: ByteSource, { number, wireType, start, payload, end }: WireField) {
+    this.number = number;
+    this.wireType = wireType;
+    this.#source = source;
+    this.#start = start;
+    this.#payload = payload;
+    this.#end = end;
+  }
+
+  /** With its tag and length. */
+  get whole(): ByteRange {
+    return { source: this.#source, start: this.#start, end: this.#end };
+  }
+
+  get payload(): ByteRange {
+    return { source: this.#source, start: this.#payload, end: this.#end };
+  }
+
+  /** Whether this is the length-delimited field `number`; any other wire type makes it an unknown one. */
+  is(number: number): boolean {
+    return this.number === number && this.wireType === 2;
+  }
 }
 
 /** Field numbers of ModelProto and GraphProto that this project reads. */
 export const modelFields = {
+  irVersion: 1,
+  producerName: 2,
+  producerVersion: 3,
   graph: 7,
   opsetImport: 8,
-  irVersion: 1,
   metadataProps: 14,
   trainingInfo: 20,
   functions: 25,
@@ -38,12 +66,23 @@ export interface ModelFile {
   readonly path: string | undefined;
   readonly source: ByteSource;
   readonly external: ExternalFiles;
-  /** ModelProto without its graph, functions and training info. */
+  /** What ModelProto says about the model: versions, producer, operator sets, metadata. */
   readonly head: Message;
   readonly entries: readonly Entry[];
   readonly graphEntries: readonly Entry[];
   close(): void;
 }
+
+/** The smallest field has two bytes: without a limit, a file of them would take forty times its size in memory. */
+const mostFields = 1 << 24;
+const headFields = new Set<number>([
+  modelFields.irVersion,
+  modelFields.producerName,
+  modelFields.producerVersion,
+  modelFields.opsetImport,
+  modelFields.metadataProps,
+]);
+const largestHead = 1 << 26;
 
 export interface ReadOptions {
   /** Folder of external data for a model given as bytes. */
@@ -66,9 +105,8 @@ export function openModelFile(input: string | Uint8Array, options: ReadOptions =
     if (source.size === 0) {
       throw new LowrankError('INPUT', 'the file is empty', { place: source.label, remedy: 'fetch it again' });
     }
-    refuseText(source);
-    const entries = [...topFields({ source, start: 0, end: source.size })];
-    const graphs = entries.filter((entry) => entry.number === modelFields.graph);
+    const entries = topFields({ source, start: 0, end: source.size });
+    const graphs = entries.filter((entry) => entry.is(modelFields.graph));
     const graph = graphs[0];
     if (graph === undefined || graphs.length > 1) {
       throw new LowrankError('FORMAT', `not an ONNX model: ${graphs.length} graphs where there must be one`, {
@@ -76,40 +114,62 @@ export function openModelFile(input: string | Uint8Array, options: ReadOptions =
         remedy: 'check that this is an .onnx file and that it is complete',
       });
     }
-    const heavy = new Set<number>([modelFields.graph, modelFields.functions, modelFields.trainingInfo]);
-    const light = entries.filter((entry) => !heavy.has(entry.number));
-    const bytes = Buffer.concat(light.map(({ whole }) => source.read(whole.start, whole.end)));
-    const head = decode(ModelProto.decode, bytes, { source, start: 0, end: source.size });
-    return { path, source, external, head, entries, graphEntries: [...topFields(graph.payload)], close };
+    const head = readHead(entries, { source, start: 0, end: source.size });
+    return { path, source, external, head, entries, graphEntries: topFields(graph.payload), close };
   } catch (error) {
+    const refusal = error instanceof LowrankError && error.code === 'FORMAT' ? impostor(source) : undefined;
     close();
-    throw error;
+    throw refusal ?? error;
   }
 }
 
-function* topFields(range: ByteRange): Generator<Entry> {
-  const { source } = range;
+function topFields(range: ByteRange): Entry[] {
+  const entries: Entry[] = [];
   for (const field of fields(range)) {
-    yield {
-      number: field.number,
-      whole: { source, start: field.start, end: field.end },
-      payload: { source, start: field.payload, end: field.end },
-    };
+    entries.push(new Entry(range.source, field));
+    if (entries.length > mostFields) {
+      throw new LowrankError('UNSUPPORTED', `more than ${mostFields} fields in one message`, {
+        place: range.source.label,
+        remedy: 'check that this is an .onnx file',
+      });
+    }
   }
+  return entries;
 }
 
-/** Web pages and Git LFS pointers saved under an .onnx name are common enough to be named. */
-function refuseText(source: ByteSource): void {
+function readHead(entries: readonly Entry[], range: ByteRange): Message {
+  const light = entries.filter(({ number }) => headFields.has(number)).map(({ whole }) => whole);
+  const size = totalLength(light);
+  if (size > largestHead) {
+    throw new LowrankError('UNSUPPORTED', `${size} bytes of metadata and operator sets`, {
+      place: range.source.label,
+      remedy: 'check that this is an .onnx file',
+    });
+  }
+  return decode(ModelProto.decode, gather(light), range);
+}
+
+/** Other files saved under an .onnx name: how they begin, and what they are. */
+const impostors: readonly (readonly [RegExp | string, string, string])[] = [
+  [/^(<!doctype|<html|<head|<\?xml|<!--)/i, 'it is a web page', 'download the raw file, not the page that shows it'],
+  [/^version https:\/\/git-lfs/i, 'it is a Git LFS pointer', 'run `git lfs pull`'],
+  ['PK\u0003\u0004', 'it is a zip archive', 'unpack it, or export the checkpoint to ONNX'],
+  ['\u001f\u008b', 'it is compressed with gzip', 'run `gunzip` first'],
+  ['\u0089HDF\r\n', 'it is an HDF5 file, as Keras writes', 'export the model to ONNX'],
+  [/^....TFL3/s, 'it is a TensorFlow Lite model', 'export the model to ONNX'],
+  [/^....ORTM/s, "it is in onnxruntime's own format", 'use the .onnx file that it was made from'],
+  [/^[[{]\s*["{[\]}]/, 'it is JSON', 'download the .onnx file itself'],
+  [/^(ir_version\s*:|<\s*ir_version)/, 'it is a model in text form', 'save it in binary form'],
+];
+
+/** What a file that is no model is instead, as far as its first bytes tell. */
+function impostor(source: ByteSource): LowrankError | undefined {
   const start = Buffer.from(source.read(0, Math.min(source.size, 256))).toString('latin1');
-  const text = start.trimStart().toLowerCase();
-  const refusal = (fact: string, remedy: string): LowrankError =>
-    new LowrankError('FORMAT', `not an ONNX file: ${fact}`, { place: source.label, remedy });
-  if (text.startsWith('<!doctype') || text.startsWith('<html') || text.startsWith('<?xml')) {
-    throw refusal('it is a web page', 'download the raw file, not the page that shows it');
-  }
-  if (text.startsWith('version https://git-lfs')) {
-    throw refusal('it is a Git LFS pointer', 'run `git lfs pull`');
-  }
-  if (start.startsWith('PK\u0003\u0004'))
-    throw refusal('it is a zip archive', 'unpack it, or export the checkpoint to ONNX');
+  const text = start.replace(/^(\u00ef\u00bb\u00bf)?\s*/, '');
+  const matches = (pattern: RegExp | string): boolean =>
+    typeof pattern === 'string' ? start.startsWith(pattern) : pattern.test(start) || pattern.test(text);
+  const found = impostors.find(([pattern]) => matches(pattern));
+  if (found === undefined) return undefined;
+  const [, fact, remedy] = found;
+  return new LowrankError('FORMAT', `not an ONNX file: ${fact}`, { place: source.label, remedy });
 }

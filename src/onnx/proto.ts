@@ -20,7 +20,7 @@ function codec(name: string): Codec {
   let type: protobuf.Type | undefined;
   const lookup = (): protobuf.Type => (type ??= root.lookupType(`onnx.${name}`));
   return {
-    decode: (bytes) => lookup().decode(bytes) as unknown as Message,
+    decode: (bytes) => lookup().decode(bytes),
     encode: (message) => lookup().encode(message).finish(),
   };
 }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
 import { LowrankError, messageOf } from '../errors.js';
 
 /** Bytes at fixed offsets: a file that is read in pieces, or a buffer. */
@@ -41,6 +41,33 @@ export function memorySource(bytes: Uint8Array, label = 'buffer'): ByteSource {
   };
 }
 
+/**
+ * Bytes that are computed when they are asked for, such as numbers decoded from varints. `compute` gives all `size` of
+ * them; they are held until the last one has been read, so that copying piece by piece computes them once.
+ */
+export function computedSource(label: string, size: number, compute: () => Uint8Array): ByteSource {
+  let held: ByteSource | undefined;
+  const access = <T>(end: number, action: (source: ByteSource) => T): T => {
+    held ??= memorySource(compute(), label);
+    const result = action(held);
+    if (end >= size) held = undefined;
+    return result;
+  };
+  return {
+    size,
+    label,
+    read: (start, end) => access(end, (source) => source.read(start, end)),
+    readInto: (target, start) => {
+      access(start + target.length, (source) => {
+        source.readInto(target, start);
+      });
+    },
+    close: () => {
+      held = undefined;
+    },
+  };
+}
+
 const windowSize = 1 << 16;
 const largestRead = 1 << 30;
 
@@ -49,26 +76,13 @@ const largestRead = 1 << 30;
  * system calls and no memory. Throws INPUT where the path is missing, a directory, or not a regular file.
  */
 export function fileSource(path: string): ByteSource {
-  let fd: number;
-  let size: number;
-  try {
-    // Checked before opening: opening a pipe would wait for its writer.
-    const stat = statSync(path);
-    if (stat.isDirectory()) {
-      throw new LowrankError('INPUT', 'a directory was given where a file is needed', { place: path });
-    }
-    if (!stat.isFile()) throw new LowrankError('INPUT', 'not a regular file', { place: path });
-    fd = openSync(path, 'r');
-    size = fstatSync(fd).size;
-  } catch (error) {
-    if (error instanceof LowrankError) throw error;
-    throw unreadable(path, error);
-  }
+  const { fd, size } = openRegular(path);
   let windowStart = 0;
   let window: Buffer = Buffer.alloc(0);
   let closed = false;
   const readInto = (target: Uint8Array, start: number): void => {
     if (closed) throw new LowrankError('INTERNAL', 'read after close', { place: path });
+    if (start < 0 || start + target.length > size) throw pastEnd(path, start, start + target.length, size);
     let done = 0;
     while (done < target.length) {
       let count: number;
@@ -77,7 +91,7 @@ export function fileSource(path: string): ByteSource {
       } catch (error) {
         throw unreadable(path, error);
       }
-      if (count === 0) throw pastEnd(path, start, start + target.length, start + done);
+      if (count === 0) throw shrunk(path, start + done, size);
       done += count;
     }
   };
@@ -90,7 +104,7 @@ export function fileSource(path: string): ByteSource {
         return window.subarray(start - windowStart, end - windowStart);
       }
       if (end - start > windowSize / 4) {
-        const bytes = Buffer.allocUnsafeSlow(end - start);
+        const bytes = allocate(() => Buffer.allocUnsafeSlow(end - start), path);
         readInto(bytes, start);
         return bytes;
       }
@@ -109,6 +123,41 @@ export function fileSource(path: string): ByteSource {
   };
 }
 
+/** Opens what is a regular file before and after opening. A pipe would wait for its writer, a device may have no end. */
+function openRegular(path: string): { fd: number; size: number } {
+  const refuseOthers = (stat: Stats): void => {
+    if (stat.isDirectory()) {
+      throw new LowrankError('INPUT', 'a directory was given where a file is needed', {
+        place: path,
+        remedy: 'give the path of the file in it',
+      });
+    }
+    if (!stat.isFile())
+      throw new LowrankError('INPUT', 'not a regular file', { place: path, remedy: 'copy it to one' });
+  };
+  let fd: number | undefined;
+  try {
+    refuseOthers(statSync(path));
+    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    const stat = fstatSync(fd);
+    refuseOthers(stat);
+    return { fd, size: stat.size };
+  } catch (error) {
+    if (fd !== undefined) closeSync(fd);
+    throw error instanceof LowrankError ? error : unreadable(path, error);
+  }
+}
+
+/** What `create` allocates; throws UNSUPPORTED where the machine cannot. */
+export function allocate<T>(create: () => T, place: string): T {
+  try {
+    return create();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new LowrankError('UNSUPPORTED', 'more data in one piece than this machine can hold', { place, cause: error });
+  }
+}
+
 function unreadable(path: string, error: unknown): LowrankError {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'ENOENT' || code === 'ENOTDIR') {
@@ -117,6 +166,7 @@ function unreadable(path: string, error: unknown): LowrankError {
   if (code === 'EACCES' || code === 'EPERM') {
     return new LowrankError('INPUT', 'file is not readable', { place: path, remedy: 'check its permissions' });
   }
+  if (code === 'ELOOP') return new LowrankError('INPUT', 'its symbolic links lead in a circle', { place: path });
   return new LowrankError('INPUT', `cannot read: ${messageOf(error)}`, { place: path, cause: error });
 }
 
@@ -124,5 +174,12 @@ function pastEnd(label: string, start: number, end: number, size: number): Lowra
   return new LowrankError('FORMAT', `bytes ${start} to ${end} wanted, but there are only ${size}`, {
     place: label,
     remedy: 'the file may be cut short: fetch it again',
+  });
+}
+
+function shrunk(label: string, position: number, size: number): LowrankError {
+  return new LowrankError('INPUT', `the file ends at byte ${position} but had ${size} bytes when it was opened`, {
+    place: label,
+    remedy: 'wait until it is written, then run again',
   });
 }

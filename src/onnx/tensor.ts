@@ -1,21 +1,12 @@
 import { LowrankError, messageOf } from '../errors.js';
-import {
-  BFLOAT16,
-  BOOL,
-  byteLengthOf,
-  dataTypeInfo,
-  dataTypeName,
-  DOUBLE,
-  FLOAT,
-  FLOAT16,
-  INT32,
-  INT64,
-  STRING,
-} from './data-type.js';
-import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from './float16.js';
+import { byteLengthOf, dataTypeName, FLOAT, INT64, STRING } from './data-type.js';
+import { decodeElements, encodeFloats } from './elements.js';
 import { type Message, TensorProto } from './proto.js';
-import { type ByteRange, memorySource } from './source.js';
-import { type Chunk, delimited, fields } from './wire.js';
+import { countElements } from './repeated.js';
+import { allocate, type ByteRange, memorySource } from './source.js';
+import { tensorFields } from './tensor-fields.js';
+import { typedInfo, type TypedInfo, typedPayload } from './typed-data.js';
+import { type Chunk, delimited, fields, numeric, readVarint, text } from './wire.js';
 
 /** Where external data lies, as the model says it. */
 export interface ExternalLocation {
@@ -30,13 +21,32 @@ type Storage =
   | { readonly kind: 'raw'; readonly range: ByteRange }
   | { readonly kind: 'external'; readonly external: ExternalLocation }
   /** float_data, int32_data …: decoded from the TensorProto when asked for. */
-  | { readonly kind: 'typed'; readonly proto: ByteRange };
+  | { readonly kind: 'typed'; readonly proto: ByteRange; readonly info: TypedInfo }
+  /** Strings, and types that this version does not know: passed through only. */
+  | { readonly kind: 'opaque' };
 
-const RAW_DATA = 9;
-const EXTERNAL_DATA = 13;
-/** Payloads up to this size are read with the header. */
-const smallPayload = 1024;
-const dataFields = new Set([4, 5, 6, 7, 9, 10, 11]);
+const EXTERNAL = 1;
+const headerFields = new Set<number>([
+  tensorFields.dims,
+  tensorFields.dataType,
+  tensorFields.name,
+  tensorFields.externalData,
+  tensorFields.dataLocation,
+]);
+const dataFields = new Set<number>([
+  tensorFields.floatData,
+  tensorFields.int32Data,
+  tensorFields.stringData,
+  tensorFields.int64Data,
+  tensorFields.rawData,
+  tensorFields.doubleData,
+  tensorFields.uint64Data,
+  tensorFields.externalData,
+  tensorFields.dataLocation,
+]);
+/** No tensor of any framework has more; without a limit a few megabytes of dims would take gigabytes. */
+const mostDims = 255;
+const largestHeader = 1 << 20;
 
 /**
  * A TensorProto whose data stays where it lies until it is asked for, and is not kept then: a model of any size can be
@@ -51,20 +61,24 @@ export class Tensor {
   /** The TensorProto it was read from, without its tag; undefined for tensors made here. */
   readonly original: ByteRange | undefined;
   readonly #storage: Storage;
+  /** The TensorProto that it was read from, also where the name has changed since. */
+  readonly #base: ByteRange | undefined;
 
   private constructor(
     name: string,
     dataType: number,
     dims: readonly number[],
     storage: Storage,
-    original: ByteRange | undefined,
+    base: ByteRange | undefined,
+    isOriginal: boolean,
   ) {
     this.name = name;
     this.dataType = dataType;
     this.dims = dims;
     this.size = dims.reduce((product, dim) => product * dim, 1);
     this.#storage = storage;
-    this.original = original;
+    this.#base = base;
+    this.original = isOriginal ? base : undefined;
   }
 
   /**
@@ -72,46 +86,59 @@ export class Tensor {
    * Throws FORMAT where they do not, EXTERNAL_DATA where its file does not hold what is claimed.
    */
   static read(range: ByteRange, resolve: ExternalResolver): Tensor {
-    const header: Uint8Array[] = [];
-    let raw: ByteRange | undefined;
-    for (const field of fields(range)) {
-      if (field.number === RAW_DATA && field.wireType === 2) {
-        raw = { source: range.source, start: field.payload, end: field.end };
-        continue;
-      }
-      const isLargeData = dataFields.has(field.number) && field.end - field.payload > smallPayload;
-      if (!isLargeData) header.push(range.source.read(field.start, field.end));
-    }
-    const message = decode(TensorProto.decode, Buffer.concat(header), range);
+    const { message, raw } = readHeader(range);
     const name = String(message['name'] ?? '');
     const dataType = Number(message['data_type'] ?? 0);
     const place = `${range.source.label}, tensor '${name}'`;
     const dims = (message['dims'] as unknown[]).map((dim) => Number(dim));
     const bad = dims.find((dim) => !Number.isSafeInteger(dim) || dim < 0);
-    if (bad !== undefined) throw new LowrankError('FORMAT', `impossible dimension ${bad}`, { place });
-    const count = dims.reduce((product, dim) => product * dim, 1);
-    if (!Number.isSafeInteger(count)) {
-      throw new LowrankError('FORMAT', `dims [${dims.join(', ')}] are too large to be real`, { place });
+    if (bad !== undefined) {
+      throw new LowrankError('FORMAT', `impossible dimension ${bad}`, { place, remedy: 'export the model again' });
     }
+    const count = dims.reduce((product, dim) => product * dim, 1);
     const expected = byteLengthOf(dataType, count);
-    if (Number(message['data_location'] ?? 0) === 1) {
-      if (expected === undefined) {
-        throw new LowrankError('EXTERNAL_DATA', `${dataTypeName(dataType)} elements cannot be external`, { place });
-      }
+    if (!Number.isSafeInteger(count) || (expected !== undefined && !Number.isSafeInteger(expected))) {
+      throw new LowrankError('FORMAT', `dims ${shapeText(dims)} are too large to be real`, {
+        place,
+        remedy: 'export the model again',
+      });
+    }
+    const refuseLength = (got: number, unit: string, needed: number): void => {
+      if (got === needed) return;
+      throw new LowrankError(
+        'FORMAT',
+        `${got} ${unit} where ${dataTypeName(dataType)} ${shapeText(dims)} needs ${needed}`,
+        { place, remedy: 'the file is damaged: export it again' },
+      );
+    };
+    const tensor = (storage: Storage): Tensor => new Tensor(name, dataType, dims, storage, range, true);
+
+    if (Number(message['data_location'] ?? 0) === EXTERNAL) {
       const record = externalRecord(message);
+      if (dataType === STRING || (expected === undefined && !record.has('length'))) {
+        throw new LowrankError('EXTERNAL_DATA', `${dataTypeName(dataType)} elements cannot be external`, {
+          place,
+          remedy: 'save the model with its data inside',
+        });
+      }
       if (!record.has('length')) record.set('length', String(expected));
       const external = resolve(record, name);
       const length = external.range.end - external.range.start;
-      if (length !== expected) throw wrongLength(length, expected, dims, dataType, place);
-      return new Tensor(name, dataType, dims, { kind: 'external', external }, range);
+      refuseLength(length, 'bytes of data', expected ?? length);
+      return tensor({ kind: 'external', external });
     }
     if (raw !== undefined && expected !== undefined) {
-      if (raw.end - raw.start !== expected) throw wrongLength(raw.end - raw.start, expected, dims, dataType, place);
-      return new Tensor(name, dataType, dims, { kind: 'raw', range: raw }, range);
+      refuseLength(raw.end - raw.start, 'bytes of data', expected);
+      return tensor({ kind: 'raw', range: raw });
     }
-    const tensor = new Tensor(name, dataType, dims, { kind: 'typed', proto: range }, range);
-    if (expected !== undefined) checkTypedCount(range, dataType, count, dims, place);
-    return tensor;
+    if (dataType === STRING) {
+      refuseLength(countStrings(range), 'strings', count);
+      return tensor({ kind: 'opaque' });
+    }
+    const info = typedInfo(dataType, count);
+    if (info === undefined) return tensor({ kind: 'opaque' });
+    refuseLength(countElements(range, info.number, info.form), `values in ${info.field}`, info.count);
+    return tensor({ kind: 'typed', proto: range, info });
   }
 
   /** A tensor over `bytes` (little-endian, row-major, not copied). Throws INTERNAL where the length does not fit. */
@@ -133,7 +160,7 @@ export class Tensor {
         `tensor '${name}' of ${dataTypeName(dataType)} [${dims.join(', ')}] given ${length} bytes`,
       );
     }
-    return new Tensor(name, dataType, [...dims], { kind: 'raw', range }, undefined);
+    return new Tensor(name, dataType, [...dims], { kind: 'raw', range }, undefined, false);
   }
 
   /** A float32 tensor over `values` (not copied), or one of the float type `dataType`, rounded to nearest even. */
@@ -146,9 +173,10 @@ export class Tensor {
     return Tensor.of(name, INT64, dims, new Uint8Array(data.buffer));
   }
 
-  /** The same data under another name; writing it encodes a new header and copies the payload. */
+  /** The same data under another name. Other fields stay as they were. */
   renamed(name: string): Tensor {
-    return new Tensor(name, this.dataType, this.dims, this.#storage, undefined);
+    const isOriginal = this.original !== undefined && name === this.name;
+    return new Tensor(name, this.dataType, this.dims, this.#storage, this.#base, isOriginal);
   }
 
   get isExternal(): boolean {
@@ -160,100 +188,99 @@ export class Tensor {
     return this.#storage.kind === 'external' ? this.#storage.external : undefined;
   }
 
-  /** Bytes of the data; undefined for strings. */
+  /** Bytes of the raw data; undefined for strings and unknown types. */
   get byteLength(): number | undefined {
-    return byteLengthOf(this.dataType, this.size);
+    if (this.#storage.kind !== 'external') return byteLengthOf(this.dataType, this.size);
+    const { start, end } = this.#storage.external.range;
+    return end - start;
   }
 
   /** The raw little-endian data: read anew at each call, and possibly shared, so not to be written to. */
   bytes(): Uint8Array {
-    const payload = this.payload();
-    return payload instanceof Uint8Array ? payload : payload.source.read(payload.start, payload.end);
+    const { source, start, end } = this.payload();
+    return source.read(start, end);
   }
 
-  /** The raw data as something to write: a range where it lies in a file. Throws UNSUPPORTED for strings. */
-  payload(): Chunk {
+  /** The raw data where it lies, or as it is decoded when it is read. Throws UNSUPPORTED for strings. */
+  payload(): ByteRange {
     switch (this.#storage.kind) {
       case 'raw':
         return this.#storage.range;
       case 'external':
         return this.#storage.external.range;
       case 'typed':
-        return rawFromTyped(this.#storage.proto, this.dataType, this.size);
+        return typedPayload(this.#storage.proto, this.#storage.info, this.name);
+      case 'opaque':
+        throw new LowrankError('UNSUPPORTED', `${dataTypeName(this.dataType)} tensors have no raw form`, {
+          place: `tensor '${this.name}'`,
+        });
     }
   }
 
   /**
-   * The elements as float32, converted from any float type (float64 rounds; float16 and bfloat16 are exact).
-   * Throws UNSUPPORTED for other types.
+   * The elements as float32, converted from any float, integer or bool type (float64 and large integers round; float16
+   * and bfloat16 are exact). Throws UNSUPPORTED for other types.
    */
   toFloat32(): Float32Array {
-    if (this.dataType === FLOAT) {
-      // A fresh, aligned buffer that the caller may keep.
-      const values = new Float32Array(this.size);
-      const payload = this.payload();
-      const target = new Uint8Array(values.buffer);
-      if (payload instanceof Uint8Array) target.set(payload);
-      else payload.source.readInto(target, payload.start);
-      return values;
-    }
-    return Float32Array.from(this.toNumbers());
+    // A fresh, aligned buffer that the caller may keep.
+    const values = allocate(() => new Float32Array(this.size), `tensor '${this.name}'`);
+    const { source, start, end } = this.payload();
+    if (this.dataType === FLOAT) source.readInto(new Uint8Array(values.buffer), start);
+    else decodeElements({ source, start, end }, this.dataType, values, this.name);
+    return values;
   }
 
   /** The elements as numbers: any float, integer or bool type. 64-bit integers beyond 2^53 are rounded. */
   toNumbers(): Float64Array {
-    const bytes = this.bytes();
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const values = new Float64Array(this.size);
-    const read = elementReader(this.dataType);
-    if (read === undefined) {
-      throw new LowrankError('UNSUPPORTED', `${dataTypeName(this.dataType)} elements cannot be read as numbers`, {
-        place: `tensor '${this.name}'`,
-      });
-    }
-    for (let i = 0; i < values.length; i++) values[i] = read(view, i);
+    const values = allocate(() => new Float64Array(this.size), `tensor '${this.name}'`);
+    decodeElements(this.payload(), this.dataType, values, this.name);
     return values;
   }
 
   /** The whole TensorProto without its tag: the original bytes where nothing changed. */
   encode(): Chunk[] {
     if (this.original !== undefined) return [this.original];
-    const header = TensorProto.encode({ dims: [...this.dims], data_type: this.dataType, name: this.name });
-    return [header, ...delimited(RAW_DATA, [this.payload()])];
+    if (this.#base === undefined) return [this.#header(), ...delimited(tensorFields.rawData, [this.payload()])];
+    return this.#baseWithout(new Set());
+  }
+
+  /** The TensorProto with its data inside, also where that lies in another file. All other fields stay. */
+  encodeInline(): Chunk[] {
+    if (!this.isExternal) return this.encode();
+    return [...this.#baseWithout(dataFields), ...delimited(tensorFields.rawData, [this.payload()])];
   }
 
   /** The TensorProto with its data at `offset` of the file `location`. All other fields stay. */
-  encodeExternal(location: string, offset: number): Uint8Array {
-    const length = this.byteLength ?? 0;
-    const base = this.original === undefined ? this.#header() : withoutData(this.original);
-    const entry = (key: string, value: string): Uint8Array =>
-      Buffer.concat(delimited(EXTERNAL_DATA, [Buffer.concat([text(1, key), text(2, value)])]) as Uint8Array[]);
-    return Buffer.concat([
-      base,
-      entry('location', location),
-      entry('offset', String(offset)),
-      entry('length', String(length)),
-      Uint8Array.of(14 * 8, 1), // data_location = EXTERNAL
-    ]);
+  encodeExternal(location: string, offset: number): Chunk[] {
+    const { start, end } = this.payload();
+    const entry = (key: string, value: string): Chunk[] =>
+      delimited(tensorFields.externalData, [text(1, key), text(2, value)]);
+    return [
+      ...this.#baseWithout(dataFields),
+      ...entry('location', location),
+      ...entry('offset', String(offset)),
+      ...entry('length', String(end - start)),
+      numeric(tensorFields.dataLocation, EXTERNAL),
+    ];
   }
 
   #header(): Uint8Array {
     return TensorProto.encode({ dims: [...this.dims], data_type: this.dataType, name: this.name });
   }
-}
 
-function text(number: number, value: string): Uint8Array {
-  return Buffer.concat(delimited(number, [Buffer.from(value, 'utf8')]) as Uint8Array[]);
-}
-
-/** Every field of a TensorProto but its data, byte for byte. */
-function withoutData(range: ByteRange): Uint8Array {
-  const kept: Uint8Array[] = [];
-  for (const field of fields(range)) {
-    if (dataFields.has(field.number) || field.number === EXTERNAL_DATA || field.number === 14) continue;
-    kept.push(range.source.read(field.start, field.end));
+  /** The fields it was read with but `dropped`, byte for byte, under the present name. */
+  #baseWithout(dropped: ReadonlySet<number>): Chunk[] {
+    const base = this.#base;
+    if (base === undefined) return [this.#header()];
+    const isRenamed = this.original === undefined;
+    const kept: Chunk[] = [];
+    for (const { number, start, end } of fields(base)) {
+      if (dropped.has(number) || (isRenamed && number === tensorFields.name)) continue;
+      kept.push({ source: base.source, start, end });
+    }
+    if (isRenamed) kept.push(text(tensorFields.name, this.name));
+    return kept;
   }
-  return Buffer.concat(kept);
 }
 
 /** Decodes with `codec`, turning its complaint into FORMAT. */
@@ -269,6 +296,49 @@ export function decode(codec: (bytes: Uint8Array) => Message, bytes: Uint8Array,
   }
 }
 
+/** Whether the data of a TensorProto lies in another file. */
+export function isExternalTensor(range: ByteRange): boolean {
+  let location = 0;
+  for (const { number, wireType, payload, end } of fields(range)) {
+    if (number !== tensorFields.dataLocation || wireType !== 0) continue;
+    location = readVarint({ source: range.source, start: payload, end });
+  }
+  return location === EXTERNAL;
+}
+
+/** "[64, 3, 7, 7]", cut where there are too many dimensions for a message. */
+export function shapeText(dims: readonly number[]): string {
+  const shown = dims.slice(0, 8).join(', ');
+  return dims.length > 8 ? `[${shown}, … ${dims.length} dimensions]` : `[${shown}]`;
+}
+
+/** Everything of a TensorProto that is not data. */
+function readHeader(range: ByteRange): { message: Message; raw: ByteRange | undefined } {
+  const { source } = range;
+  const header: Uint8Array[] = [];
+  let raw: ByteRange | undefined;
+  let size = 0;
+  for (const { number, wireType, start, payload, end } of fields(range)) {
+    if (number === tensorFields.rawData && wireType === 2) raw = { source, start: payload, end };
+    if (!headerFields.has(number)) continue;
+    size += end - start;
+    if (size > largestHeader) throw damaged(range, 'a tensor whose name or dims are over a megabyte long');
+    header.push(source.read(start, end));
+  }
+  const bytes = Buffer.concat(header);
+  const whole = { source: memorySource(bytes, source.label), start: 0, end: bytes.length };
+  const dims = countElements(whole, tensorFields.dims, 'varint');
+  if (dims > mostDims) throw damaged(range, `a tensor of ${dims} dimensions`);
+  return { message: decode(TensorProto.decode, bytes, range), raw };
+}
+
+function damaged({ source, start }: ByteRange, fact: string): LowrankError {
+  return new LowrankError('FORMAT', fact, {
+    place: `${source.label} at byte ${start}`,
+    remedy: 'the file is damaged: export it again',
+  });
+}
+
 function externalRecord(message: Message): Map<string, string> {
   const record = new Map<string, string>();
   for (const entry of message['external_data'] as Message[]) {
@@ -277,110 +347,8 @@ function externalRecord(message: Message): Map<string, string> {
   return record;
 }
 
-function wrongLength(
-  got: number,
-  expected: number,
-  dims: readonly number[],
-  dataType: number,
-  place: string,
-): LowrankError {
-  return new LowrankError(
-    'FORMAT',
-    `${got} bytes of data where ${dataTypeName(dataType)} [${dims.join(', ')}] needs ${expected}`,
-    { place, remedy: 'the file is damaged: export it again' },
-  );
-}
-
-/** Counts the elements of the typed data field without keeping them. */
-function checkTypedCount(
-  range: ByteRange,
-  dataType: number,
-  count: number,
-  dims: readonly number[],
-  place: string,
-): void {
-  const message = decode(TensorProto.decode, range.source.read(range.start, range.end), range);
-  const info = dataTypeInfo(dataType);
-  const field = info?.field;
-  const values = field === null || field === undefined ? [] : (message[field] as unknown[]);
-  const expected = typedElements(dataType, count);
-  if (values.length === expected) return;
-  throw new LowrankError(
-    'FORMAT',
-    `${values.length} values in ${field} where ${dataTypeName(dataType)} [${dims.join(', ')}] needs ${expected}`,
-    { place, remedy: 'the file is damaged: export it again' },
-  );
-}
-
-/** Entries of the typed field: complex numbers take two, sub-byte types share a byte. */
-function typedElements(dataType: number, count: number): number {
-  const info = dataTypeInfo(dataType);
-  if (info?.name === 'complex64' || info?.name === 'complex128') return 2 * count;
-  if (info !== undefined && info.bits > 0 && info.bits < 8) return Math.ceil((count * info.bits) / 8);
+function countStrings(range: ByteRange): number {
+  let count = 0;
+  for (const { number, wireType } of fields(range)) if (number === tensorFields.stringData && wireType === 2) count++;
   return count;
-}
-
-function rawFromTyped(range: ByteRange, dataType: number, size: number): Uint8Array {
-  const info = dataTypeInfo(dataType);
-  if (info === undefined || info.field === null || dataType === STRING) {
-    throw new LowrankError('UNSUPPORTED', `${dataTypeName(dataType)} tensors have no raw form`, {
-      place: `${range.source.label} at byte ${range.start}`,
-    });
-  }
-  const message = decode(TensorProto.decode, range.source.read(range.start, range.end), range);
-  const values = message[info.field] as unknown[];
-  const bytes = new Uint8Array(byteLengthOf(dataType, size) ?? 0);
-  const view = new DataView(bytes.buffer);
-  const width = info.name.startsWith('complex') ? info.bits / 16 : Math.max(1, info.bits / 8);
-  for (let i = 0; i < values.length; i++) {
-    const at = i * width;
-    if (info.field === 'float_data') view.setFloat32(at, Number(values[i]), true);
-    else if (info.field === 'double_data') view.setFloat64(at, Number(values[i]), true);
-    else if (width === 8) view.setBigUint64(at, BigInt.asUintN(64, BigInt(String(values[i]))), true);
-    else if (width === 4) view.setUint32(at, Number(values[i]) >>> 0, true);
-    else if (width === 2) view.setUint16(at, Number(values[i]) & 0xffff, true);
-    else view.setUint8(at, Number(values[i]) & 0xff);
-  }
-  return bytes;
-}
-
-function elementReader(dataType: number): ((view: DataView, index: number) => number) | undefined {
-  switch (dataType) {
-    case FLOAT:
-      return (view, i) => view.getFloat32(4 * i, true);
-    case DOUBLE:
-      return (view, i) => view.getFloat64(8 * i, true);
-    case FLOAT16:
-      return (view, i) => float16ToNumber(view.getUint16(2 * i, true));
-    case BFLOAT16:
-      return (view, i) => bfloat16ToNumber(view.getUint16(2 * i, true));
-    case INT64:
-      return (view, i) => Number(view.getBigInt64(8 * i, true));
-    case 13:
-      return (view, i) => Number(view.getBigUint64(8 * i, true));
-    case INT32:
-      return (view, i) => view.getInt32(4 * i, true);
-    case 12:
-      return (view, i) => view.getUint32(4 * i, true);
-    case 5:
-      return (view, i) => view.getInt16(2 * i, true);
-    case 4:
-      return (view, i) => view.getUint16(2 * i, true);
-    case 3:
-      return (view, i) => view.getInt8(i);
-    case 2:
-    case BOOL:
-      return (view, i) => view.getUint8(i);
-    default:
-      return undefined;
-  }
-}
-
-/** Little-endian bytes of `values` as the float type `dataType`. float32 is not copied. */
-function encodeFloats(values: Float32Array, dataType: number): Uint8Array {
-  if (dataType === FLOAT) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  if (dataType === DOUBLE) return new Uint8Array(Float64Array.from(values).buffer);
-  if (dataType === FLOAT16) return new Uint8Array(Uint16Array.from(values, numberToFloat16).buffer);
-  if (dataType === BFLOAT16) return new Uint8Array(Uint16Array.from(values, numberToBfloat16).buffer);
-  throw new LowrankError('INTERNAL', `${dataTypeName(dataType)} is not a float type`);
 }

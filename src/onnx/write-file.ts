@@ -1,5 +1,18 @@
-import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
 import type { Chunk } from './wire.js';
@@ -19,25 +32,31 @@ export interface StagedFile {
 }
 
 /**
- * Throws OUTPUT where `path` cannot become a file: it exists (unless `force`), is a directory, or its folder is missing.
- * Called before long work, so that hours are not lost to a typing error.
+ * Throws OUTPUT where `path` cannot become a file: it exists (unless `force`), is a directory or a device, or its folder
+ * is missing or not writable. Called before long work, so that hours are not lost to a typing error.
  */
 export function checkWritable(path: string, force: boolean): void {
   const place = path;
   const folder = dirname(path);
+  if (/[\\/]$/.test(path)) {
+    throw new LowrankError('OUTPUT', 'the output path is a folder', { place, remedy: 'give a file name' });
+  }
   if (!existsSync(folder)) {
     throw new LowrankError('OUTPUT', 'the folder of the output does not exist', { place, remedy: `create ${folder}` });
   }
   if (!statSync(folder).isDirectory()) {
-    throw new LowrankError('OUTPUT', `${folder} is not a folder`, { place });
+    throw new LowrankError('OUTPUT', `${folder} is not a folder`, { place, remedy: 'choose another with -o' });
   }
-  if (existsSync(path)) {
-    if (statSync(path).isDirectory()) {
+  if (isThere(path)) {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat?.isDirectory() === true) {
       throw new LowrankError('OUTPUT', 'the output path is a folder', { place, remedy: 'give a file name' });
     }
-    if (!force) {
-      throw new LowrankError('OUTPUT', 'the output exists already', { place, remedy: 'pass --force to replace it' });
+    // A rename would put a file in the place of a device such as /dev/null.
+    if (stat !== undefined && !stat.isFile()) {
+      throw new LowrankError('OUTPUT', 'the output path is not a regular file', { place, remedy: 'give a file name' });
     }
+    if (!force) throw existing(path);
   }
   // The only way to know that a folder can be written to is to write to it.
   const probe = temporaryName(path);
@@ -49,11 +68,18 @@ export function checkWritable(path: string, force: boolean): void {
   }
 }
 
+export interface StageOptions {
+  /** Whether `commit` replaces a file that is there (the default) or refuses to. */
+  readonly replace?: boolean;
+}
+
 /**
  * Writes chunks to a temporary file in the folder of `path` and flushes it to the disk. Ranges are copied piece by
- * piece, so memory stays small. Throws OUTPUT (disk full, not writable), leaving nothing behind.
+ * piece, so memory stays small. Temporary files for the same path that killed processes left are removed.
+ * Throws OUTPUT (disk full, not writable), leaving nothing behind.
  */
-export function stageFile(path: string, chunks: Iterable<Chunk>): StagedFile {
+export function stageFile(path: string, chunks: Iterable<Chunk>, options: StageOptions = {}): StagedFile {
+  removeStale(path);
   const temporary = temporaryName(path);
   let fd: number | undefined;
   let bytes = 0;
@@ -76,7 +102,8 @@ export function stageFile(path: string, chunks: Iterable<Chunk>): StagedFile {
     bytes,
     commit: () => {
       try {
-        renameSync(temporary, path);
+        if (options.replace ?? true) renameSync(temporary, path);
+        else moveToFreeName(temporary, path);
       } catch (error) {
         throw unwritable(path, error);
       }
@@ -100,8 +127,65 @@ export function writeFileWhole(path: string, content: Uint8Array | string): void
   }
 }
 
+/** Also true of links that lead nowhere. */
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** A rename that never replaces: a hard link fails where the name is taken. */
+function moveToFreeName(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw error;
+    // Some file systems have no links; a look before the rename is what is left.
+    if (isThere(to)) throw Object.assign(new Error('it exists'), { code: 'EEXIST' });
+    renameSync(from, to);
+    return;
+  }
+  rmSync(from);
+}
+
+/** Process numbers say something on their own machine only. */
+const machine = createHash('sha256').update(hostname()).digest('hex').slice(0, 6);
+/** File systems allow 255 bytes; the marks around take 40 of them. */
+const longestBase = 200;
+
+function temporaryPrefix(path: string): string {
+  let base = basename(path).slice(0, longestBase);
+  while (Buffer.byteLength(base) > longestBase) base = base.slice(0, -1);
+  return `.${base}.${machine}-`;
+}
+
 function temporaryName(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
+  return join(dirname(path), `${temporaryPrefix(path)}${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
+}
+
+/** Removes what processes of this machine that are no longer there left when they were killed. */
+function removeStale(path: string): void {
+  const prefix = temporaryPrefix(path);
+  let names: string[];
+  try {
+    names = readdirSync(dirname(path));
+  } catch {
+    // Reported by what follows, which needs the folder.
+    return;
+  }
+  for (const name of names) {
+    if (!name.startsWith(prefix)) continue;
+    const pid = /^(\d+)-[0-9a-f]{8}\.tmp$/.exec(name.slice(prefix.length))?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    rmSync(join(dirname(path), name), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
 }
 
 function writeChunks(fd: number, chunks: Iterable<Chunk>): number {
@@ -136,7 +220,11 @@ function writeChunks(fd: number, chunks: Iterable<Chunk>): number {
 
 function writeAll(fd: number, bytes: Uint8Array): void {
   let done = 0;
-  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done);
+  while (done < bytes.length) {
+    const count = writeSync(fd, bytes, done, bytes.length - done);
+    if (count === 0) throw Object.assign(new Error('nothing more can be written'), { code: 'ENOSPC' });
+    done += count;
+  }
 }
 
 function syncFolder(folder: string): void {
@@ -166,7 +254,15 @@ function unwritable(path: string, error: unknown): LowrankError {
       return new LowrankError('OUTPUT', 'the folder is not writable', { ...details, remedy: 'choose another with -o' });
     case 'EISDIR':
       return new LowrankError('OUTPUT', 'the output path is a folder', { ...details, remedy: 'give a file name' });
+    case 'EEXIST':
+      return existing(path);
+    case 'ENAMETOOLONG':
+      return new LowrankError('OUTPUT', 'the name of the output is too long', { ...details, remedy: 'shorten it' });
     default:
       return new LowrankError('OUTPUT', `cannot write: ${messageOf(error)}`, details);
   }
+}
+
+function existing(path: string): LowrankError {
+  return new LowrankError('OUTPUT', 'the output exists already', { place: path, remedy: 'pass --force to replace it' });
 }
