@@ -26,7 +26,7 @@ interface Layout {
 
 /** The same chart for a column of a wide page, and for a telephone. */
 const LAYOUTS: readonly Layout[] = [
-  { width: 540, nameWidth: 180, nameLetters: 28, className: 'wide' },
+  { width: 540, nameWidth: 190, nameLetters: 30, className: 'wide' },
   { width: 340, nameWidth: 110, nameLetters: 17, className: 'narrow' },
 ];
 
@@ -43,6 +43,7 @@ function itemText(row: ChangeRow): string {
 function drawLayout(renderer: ChartRenderer, rows: readonly ChangeRow[], text: ChartText, layout: Layout): Markup {
   const largest = Math.max(...rows.map(({ before, after }) => Math.max(before, after)), 1);
   const texts = rows.map(itemText);
+  const names = rows.map(({ name }) => truncate(printable(name), layout.nameLetters, 'middle'));
   return renderer.draw(
     {
       grid: { left: layout.nameWidth, right: VALUE_WIDTH, top: 4, bottom: AXIS_HEIGHT - 4, outerBoundsMode: 'none' },
@@ -53,18 +54,21 @@ function drawLayout(renderer: ChartRenderer, rows: readonly ChangeRow[], text: C
         splitNumber: layout.className === 'wide' ? 4 : 2,
         axisLabel: { ...AXIS_STYLE.axisLabel, formatter: formatCount, showMaxLabel: false },
       },
-      yAxis: {
-        type: 'category',
-        ...AXIS_STYLE,
-        inverse: true,
-        data: rows.map(({ name }) => truncate(printable(name), layout.nameLetters, 'middle')),
-        axisLabel: { ...AXIS_STYLE.axisLabel, color: colour('ink'), interval: 0 },
-      },
+      // Two axes with the same categories: bars of one axis stand side by side, those of two lie centred on each other.
+      yAxis: [
+        {
+          type: 'category',
+          ...AXIS_STYLE,
+          inverse: true,
+          data: names,
+          axisLabel: { ...AXIS_STYLE.axisLabel, color: colour('ink'), interval: 0 },
+        },
+        { type: 'category', show: false, inverse: true, data: names },
+      ],
       series: [
         {
           type: 'bar',
           barWidth: 13,
-          barGap: '-100%',
           clip: false,
           emphasis: { disabled: true },
           itemStyle: { color: colour('before') },
@@ -82,6 +86,7 @@ function drawLayout(renderer: ChartRenderer, rows: readonly ChangeRow[], text: C
         },
         {
           type: 'bar',
+          yAxisIndex: 1,
           barWidth: 7,
           clip: false,
           emphasis: { disabled: true },
@@ -101,19 +106,4 @@ function drawLayout(renderer: ChartRenderer, rows: readonly ChangeRow[], text: C
 /** Horizontal bars, one a layer: the original's count as a wide grey bar, the written file's as a narrow one inside. */
 export function drawChangeChart(renderer: ChartRenderer, rows: readonly ChangeRow[], text: ChartText): Markup {
   return trusted(LAYOUTS.map((layout) => drawLayout(renderer, rows, text, layout).html).join(''));
-}
-
-/** The `count` rows with the largest values before, largest first, and one row for all the others. */
-export function largestRows(rows: readonly ChangeRow[], count: number): readonly ChangeRow[] {
-  if (rows.length <= count + 1) return rows.toSorted((a, b) => b.before - a.before);
-  const sorted = rows.toSorted((a, b) => b.before - a.before);
-  const rest = sorted.slice(count);
-  const total = (key: 'before' | 'after'): number => rest.reduce((sum, row) => sum + row[key], 0);
-  const others: ChangeRow = {
-    name: `${rest.length} other layers`,
-    before: total('before'),
-    after: total('after'),
-    isKept: rest.every(({ isKept }) => isKept),
-  };
-  return [...sorted.slice(0, count), others];
 }

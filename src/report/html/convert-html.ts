@@ -13,12 +13,12 @@ import {
 import { numbered } from '../layer-columns.js';
 import type { NumberedLayer } from '../layer-columns.js';
 import { verdictOf } from '../verdict.js';
-import { drawChangeChart, largestRows } from './change-chart.js';
+import { drawChangeChart } from './change-chart.js';
 import type { ChangeRow } from './change-chart.js';
 import { createChartRenderer } from './chart.js';
 import type { ChartRenderer } from './chart.js';
-import { drawErrorChart, errorPoints, SCHEME_MARKS } from './error-chart.js';
-import { changeCell, LAYER_COLUMNS } from './layer-table.js';
+import { drawErrorChart, errorPoints, SCHEME_MARKS, worstPoints } from './error-chart.js';
+import { changeCell, largestCount, LAYER_COLUMNS, twoLines } from './layer-table.js';
 import { markup } from './markup.js';
 import type { Content, Markup } from './markup.js';
 import { code, dataTable, details, factList, figure, legend, renderPage, section } from './page.js';
@@ -71,7 +71,7 @@ function header(report: ConvertReport): Markup {
   const lead =
     factorized === 0
       ? markup`No layer was factorized: the written model computes what the original does. The reasons stand below.`
-      : markup`${plural(factorized, 'convolution or dense layer').replace(/layers$/, 'layers')} of ${layers.length} became low-rank pairs: <strong>${formatChange(totals.params.ratio, FEWER)}</strong> parameters, <strong>${formatChange(totals.macs.ratio, FEWER)}</strong> multiply-accumulates.`;
+      : markup`${factorized} of ${layers.length} convolutions and dense layers became low-rank pairs: <strong>${formatChange(totals.params.ratio, FEWER)}</strong> parameters, <strong>${formatChange(totals.macs.ratio, FEWER)}</strong> multiply-accumulates.`;
   return markup`<p class="eyebrow">lowrank conversion report</p><h1 class="name">${fileName(report.model.path)} → ${fileName(report.output.path)}</h1><p class="lead">${lead}</p>${verdictBox(report)}${cards(report)}${warningList(report.warnings)}`;
 }
 
@@ -98,20 +98,23 @@ const CHANGE_LEGEND = legend([
 function changeFigure(renderer: ChartRenderer, report: ConvertReport, key: 'params' | 'macs', title: string): Markup {
   const rows = changeRows(report.layers, key);
   const { before, after, ratio } = report.totals[key];
-  const shown = largestRows(rows, MOST_BARS);
+  const sorted = rows.toSorted((a, b) => b.before - a.before);
+  const shown = sorted.slice(0, MOST_BARS);
+  const others = sorted.slice(MOST_BARS);
   const description = `The model went from ${formatCount(before)} to ${formatCount(after)}, a ratio of ${ratio.toFixed(3)}. The table of all layers holds the numbers.`;
+  const total = (when: 'before' | 'after'): string => formatCount(others.reduce((sum, row) => sum + row[when], 0));
   const note =
-    shown.length < rows.length
-      ? `The ${MOST_BARS} largest layers, and the others together`
-      : 'All layers, largest first';
+    others.length === 0
+      ? 'All layers, largest first'
+      : `The ${MOST_BARS} largest layers; the other ${others.length} together: ${total('before')} → ${total('after')}`;
   const picture = drawChangeChart(renderer, shown, { title: `${title} of the largest layers`, description });
   const whole =
-    shown.length < rows.length
-      ? details(
+    others.length === 0
+      ? null
+      : details(
           `All ${rows.length} layers in network order`,
           drawChangeChart(renderer, rows, { title: `${title} of all layers`, description }),
-        )
-      : null;
+        );
   return figure(title, note, [picture, whole]);
 }
 
@@ -166,11 +169,15 @@ function spectrumSection(
 }
 
 function errorSection(renderer: ChartRenderer, layers: readonly LayerReport[]): Markup | null {
-  const points = errorPoints(layers);
+  const points = errorPoints(numbered(layers));
   if (points.length === 0) return null;
+  const worst = worstPoints(points, 5).map(
+    ({ number, layer, functionError }, index) =>
+      markup`${index === 0 ? '' : ', '}${number} <code>${layer.name}</code> ${formatError(functionError)}`,
+  );
   return section(
     'How far each layer moved',
-    markup`<p class="muted">Weight error is the change of the weights; function error the change of the layer's output after its activation, for random inputs. Both are relative: 0 is exact. Below the dashed line the output moved less than the weights. Larger marks are larger layers; the six with the largest function error are named.</p>`,
+    markup`<p class="muted">Weight error is the change of the weights; function error the change of the layer's output after its activation, for random inputs. Both are relative: 0 is exact. Below the dashed line the output moved less than the weights. Larger marks are larger layers. The numbers are those of the table below.</p>`,
     legend([
       {
         shape: SCHEME_MARKS.spatial.symbol,
@@ -186,43 +193,43 @@ function errorSection(renderer: ChartRenderer, layers: readonly LayerReport[]): 
       { shape: 'line', colour: colour('muted'), text: 'equal errors' },
     ]),
     drawErrorChart(renderer, points),
+    markup`<p class="note">Largest function errors: ${worst}</p>`,
   );
 }
 
 function layerColumns(layers: readonly LayerReport[]): readonly TableColumn<NumberedLayer>[] {
-  const largest = (key: 'params' | 'macs'): number =>
-    Math.max(1, ...layers.map((layer) => Math.max(layer[key].before, layer[key].after)));
-  const mostParams = largest('params');
-  const mostMacs = largest('macs');
+  const mostParams = largestCount(layers, 'params');
+  const mostMacs = largestCount(layers, 'macs');
   return [
     ...LAYER_COLUMNS,
-    { header: 'Action', value: ({ layer }) => markup`<span class="tag ${layer.action}">${layer.action}</span>` },
-    { header: 'Scheme', value: ({ layer }) => (isKept(layer) ? null : layer.scheme) },
     {
-      header: 'Rank of max',
-      className: 'number',
-      value: ({ layer }) => (layer.rank === null || isKept(layer) ? null : `${layer.rank} of ${layer.maxRank}`),
+      header: 'Action',
+      value: ({ layer }) =>
+        twoLines(markup`<span class="tag ${layer.action}">${layer.action}</span>`, isKept(layer) ? null : layer.scheme),
     },
-    { header: 'Break-even', className: 'number', value: ({ layer }) => layer.breakEvenRank },
+    {
+      header: 'Rank',
+      className: 'number',
+      value: ({ layer }) =>
+        twoLines(
+          layer.rank === null || isKept(layer) ? '–' : `${layer.rank} of ${layer.maxRank}`,
+          `break-even ${layer.breakEvenRank}`,
+        ),
+    },
     {
       header: 'Parameters',
-      className: 'number',
+      className: 'change',
       value: ({ layer }) => changeCell(layer.params, mostParams, isKept(layer)),
     },
-    { header: 'MACs', className: 'number', value: ({ layer }) => changeCell(layer.macs, mostMacs, isKept(layer)) },
-    {
-      header: 'Weight error',
-      className: 'number',
-      value: ({ layer }) => (layer.weightError === null ? null : formatError(layer.weightError)),
-    },
-    {
-      header: 'Function error',
-      className: 'number',
-      value: ({ layer }) => (layer.functionError === null ? null : formatError(layer.functionError)),
-    },
-    { header: 'Activation', value: ({ layer }) => layer.activation },
+    { header: 'MACs', className: 'change', value: ({ layer }) => changeCell(layer.macs, mostMacs, isKept(layer)) },
+    { header: 'Weight error', className: 'number error', value: ({ layer }) => errorText(layer.weightError) },
+    { header: 'Function error', className: 'number error', value: ({ layer }) => errorText(layer.functionError) },
     { header: 'Why', className: 'why', value: ({ layer }) => layer.reason },
   ];
+}
+
+function errorText(error: number | null): string {
+  return error === null ? '–' : formatError(error);
 }
 
 function layerSection(layers: readonly LayerReport[]): Markup {

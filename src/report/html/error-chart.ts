@@ -1,6 +1,6 @@
-import type { LayerReport, Scheme } from '../contract.js';
+import type { Scheme } from '../contract.js';
 import { formatError } from '../format.js';
-import { printable, truncate } from '../text.js';
+import type { NumberedLayer } from '../layer-columns.js';
 import { AXIS_STYLE, LABEL_STYLE } from './chart.js';
 import type { ChartRenderer } from './chart.js';
 import { trusted } from './markup.js';
@@ -19,26 +19,30 @@ export const SCHEME_MARKS: Readonly<
 
 const SCHEMES: readonly Scheme[] = ['spatial', 'channel', 'dense'];
 const LAYOUTS = [
-  { width: 1080, height: 400, letters: 34, className: 'wide' },
-  { width: 340, height: 320, letters: 16, className: 'narrow' },
+  { width: 1080, height: 400, className: 'wide' },
+  { width: 340, height: 320, className: 'narrow' },
 ] as const;
-const LABELLED = 6;
+const LABELLED = 10;
 
-interface Point {
-  readonly layer: LayerReport;
+export interface ErrorPoint extends NumberedLayer {
   readonly scheme: Scheme;
   readonly weightError: number;
   readonly functionError: number;
 }
 
 /** The layers that can be drawn: factorized, both errors finite. */
-export function errorPoints(layers: readonly LayerReport[]): readonly Point[] {
-  return layers.flatMap((layer) => {
+export function errorPoints(layers: readonly NumberedLayer[]): readonly ErrorPoint[] {
+  return layers.flatMap(({ number, layer }) => {
     const { scheme, weightError, functionError } = layer;
     if (scheme === null || weightError === null || functionError === null) return [];
     if (!Number.isFinite(weightError) || !Number.isFinite(functionError)) return [];
-    return [{ layer, scheme, weightError, functionError }];
+    return [{ number, layer, scheme, weightError, functionError }];
   });
+}
+
+/** The `count` points with the largest function errors, largest first. */
+export function worstPoints(points: readonly ErrorPoint[], count: number): readonly ErrorPoint[] {
+  return points.toSorted((a, b) => b.functionError - a.functionError).slice(0, count);
 }
 
 /** The next "round" number at or above: 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten. */
@@ -49,19 +53,19 @@ function roundUp(value: number): number {
   return step * power;
 }
 
-function drawLayout(renderer: ChartRenderer, points: readonly Point[], layout: (typeof LAYOUTS)[number]): Markup {
-  const worst = new Set(points.toSorted((a, b) => b.functionError - a.functionError).slice(0, LABELLED));
+function drawLayout(renderer: ChartRenderer, points: readonly ErrorPoint[], layout: (typeof LAYOUTS)[number]): Markup {
+  const worst = new Set(worstPoints(points, LABELLED));
   const largest = Math.max(...points.map(({ layer }) => layer.params.before), 1);
   const xMax = roundUp(Math.max(...points.map(({ weightError }) => weightError)));
   const yMax = roundUp(Math.max(...points.map(({ functionError }) => functionError)));
   const diagonal = Math.min(xMax, yMax);
   const bySchemes = SCHEMES.map((scheme) => points.filter((point) => point.scheme === scheme));
-  const itemText = ({ layer, weightError, functionError }: Point): string =>
-    `${layer.name}: weight error ${formatError(weightError)}, function error ${formatError(functionError)}, rank ${layer.rank ?? '?'} of ${layer.maxRank}`;
+  const itemText = ({ number, layer, weightError, functionError }: ErrorPoint): string =>
+    `${number}: ${layer.name}, weight error ${formatError(weightError)}, function error ${formatError(functionError)}, rank ${layer.rank ?? '?'} of ${layer.maxRank}`;
   const axis = { type: 'value', ...AXIS_STYLE, min: 0, nameLocation: 'middle' } as const;
   return renderer.draw(
     {
-      grid: { left: 52, right: 24, top: 14, bottom: 46, outerBoundsMode: 'none' },
+      grid: { left: 52, right: 30, top: 14, bottom: 46, outerBoundsMode: 'none' },
       xAxis: { ...axis, max: xMax, name: 'weight error  ‖Ŵ − W‖ / ‖W‖', nameGap: 28 },
       yAxis: { ...axis, max: yMax, name: 'function error', nameGap: 38 },
       series: [
@@ -80,8 +84,11 @@ function drawLayout(renderer: ChartRenderer, points: readonly Point[], layout: (
               label: {
                 ...LABEL_STYLE,
                 show: worst.has(point),
-                position: point.weightError > xMax * 0.6 ? ('left' as const) : ('right' as const),
-                formatter: () => truncate(printable(point.layer.name), layout.letters, 'middle'),
+                // The library estimates text widths; fonts differ.
+                minMargin: 8,
+                position: 'right' as const,
+                color: colour('ink'),
+                formatter: String(point.number),
               },
             })),
           };
@@ -111,6 +118,6 @@ function drawLayout(renderer: ChartRenderer, points: readonly Point[], layout: (
 }
 
 /** One mark a layer: how far its weights moved, and how far its outputs did. At least one point. */
-export function drawErrorChart(renderer: ChartRenderer, points: readonly Point[]): Markup {
+export function drawErrorChart(renderer: ChartRenderer, points: readonly ErrorPoint[]): Markup {
   return trusted(LAYOUTS.map((layout) => drawLayout(renderer, points, layout).html).join(''));
 }

@@ -5,18 +5,26 @@ import { markup } from './markup.js';
 import type { Content, Markup } from './markup.js';
 import type { TableColumn } from './page.js';
 
+/** A value, and a smaller line below it. */
+export function twoLines(value: Content, below: Content): Markup {
+  return markup`${value}<span class="below">${below}</span>`;
+}
+
+function shapeOf({ op, kernel, in: inputs, out, group, activation }: LayerReport): string {
+  const size = kernel[0] * kernel[1] === 1 && op !== 'Conv' ? '' : ` ${formatKernel(kernel).replace('x', '×')}`;
+  const groups = group > 1 ? `, ${group} groups` : '';
+  return `${op}${size}, ${inputs} → ${out}${groups}${activation === 'linear' ? '' : `, ${activation}`}`;
+}
+
 /** The columns that say which layer it is. */
 export const LAYER_COLUMNS: readonly TableColumn<NumberedLayer>[] = [
   { header: '#', className: 'number', value: ({ number }) => number },
-  { header: 'Layer', className: 'name', value: ({ layer }) => layer.name },
-  { header: 'Op', value: ({ layer }) => layer.op },
-  { header: 'Kernel', className: 'number', value: ({ layer }) => formatKernel(layer.kernel).replace('x', '×') },
-  { header: 'In → out', className: 'number', value: ({ layer }) => channels(layer) },
+  {
+    header: 'Layer',
+    className: 'layer',
+    value: ({ layer }) => twoLines(markup`<span class="name">${layer.name}</span>`, shapeOf(layer)),
+  },
 ];
-
-function channels({ in: inputs, out, group }: LayerReport): string {
-  return `${inputs} → ${out}${group > 1 ? ` (${group} groups)` : ''}`;
-}
 
 function percent(part: number, whole: number): string {
   return `${Math.min(100, whole > 0 ? (100 * part) / whole : 0).toFixed(2)}%`;
@@ -25,7 +33,12 @@ function percent(part: number, whole: number): string {
 /** Before and after as numbers and as a bar, relative to the largest layer. */
 export function changeCell(change: Change, largest: number, isKept: boolean): Markup {
   const { before, after } = change;
-  const numbers: Content = before === after ? formatCount(before) : `${formatCount(before)} → ${formatCount(after)}`;
+  const numbers = before === after ? formatCount(before) : `${formatCount(before)} → ${formatCount(after)}`;
   const kept = isKept ? 'kept' : '';
   return markup`${numbers}<span class="bar ${kept}" aria-hidden="true"><span style="width:${percent(before, largest)}"></span><span style="width:${percent(after, largest)}"></span></span>`;
+}
+
+/** The bar's scale: the largest count of any layer. */
+export function largestCount(layers: readonly LayerReport[], key: 'params' | 'macs'): number {
+  return Math.max(1, ...layers.map((layer) => Math.max(layer[key].before, layer[key].after)));
 }

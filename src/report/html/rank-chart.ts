@@ -10,7 +10,7 @@ const ROW_HEIGHT = 21;
 const AXIS_HEIGHT = 30;
 const LAYOUTS = [
   { width: 1080, nameWidth: 280, letters: 44, valueWidth: 150, className: 'wide' },
-  { width: 340, nameWidth: 110, letters: 17, valueWidth: 84, className: 'narrow' },
+  { width: 340, nameWidth: 110, letters: 17, valueWidth: 112, className: 'narrow' },
 ] as const;
 
 export interface RankRow {
@@ -33,7 +33,8 @@ function drawLayout(renderer: ChartRenderer, rows: readonly RankRow[], layout: (
   const itemTexts = rows.map(
     (row) => `${row.name}: 90 % at rank ${row.energy90Rank}, 99 % at rank ${row.energy99Rank}, of ${row.maxRank}`,
   );
-  const bar = { type: 'bar', barGap: '-100%', clip: false, emphasis: { disabled: true } } as const;
+  const names = rows.map(({ name }) => truncate(printable(name), layout.letters, 'middle'));
+  const bar = { type: 'bar', clip: false, emphasis: { disabled: true } } as const;
   const isWide = layout.className === 'wide';
   return renderer.draw(
     {
@@ -51,13 +52,18 @@ function drawLayout(renderer: ChartRenderer, rows: readonly RankRow[], layout: (
         interval: isWide ? 0.25 : 0.5,
         axisLabel: { ...AXIS_STYLE.axisLabel, formatter: (share: number) => `${share * 100} %` },
       },
-      yAxis: {
-        type: 'category',
-        ...AXIS_STYLE,
-        inverse: true,
-        data: rows.map(({ name }) => truncate(printable(name), layout.letters, 'middle')),
-        axisLabel: { ...AXIS_STYLE.axisLabel, color: colour('ink'), interval: 0 },
-      },
+      // One axis a series, as in the change chart: the bars lie on each other.
+      yAxis: [
+        {
+          type: 'category',
+          ...AXIS_STYLE,
+          inverse: true,
+          data: names,
+          axisLabel: { ...AXIS_STYLE.axisLabel, color: colour('ink'), interval: 0 },
+        },
+        { type: 'category', show: false, inverse: true, data: names },
+        { type: 'category', show: false, inverse: true, data: names },
+      ],
       series: [
         {
           ...bar,
@@ -76,12 +82,14 @@ function drawLayout(renderer: ChartRenderer, rows: readonly RankRow[], layout: (
         },
         {
           ...bar,
+          yAxisIndex: 1,
           barWidth: 13,
           itemStyle: { color: colour('before') },
           data: rows.map((row) => row.energy99Rank / row.maxRank),
         },
         {
           ...bar,
+          yAxisIndex: 2,
           barWidth: 7,
           itemStyle: { color: colour('after') },
           data: rows.map((row) => row.energy90Rank / row.maxRank),

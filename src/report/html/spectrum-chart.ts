@@ -1,4 +1,4 @@
-import { AXIS_STYLE, LABEL_STYLE } from './chart.js';
+import { AXIS_STYLE } from './chart.js';
 import type { ChartRenderer } from './chart.js';
 import type { Markup } from './markup.js';
 import { colour } from './theme.js';
@@ -40,13 +40,12 @@ export function drawSpectrumChart(renderer: ChartRenderer, name: string, spectru
   const kept = rank === null ? points : points.filter(([index]) => index <= rank);
   const dropped = rank === null ? [] : points.filter(([index]) => index >= rank);
   const atRank = rank === null ? undefined : (all[rank - 1]?.[1] ?? all.at(-1)?.[1] ?? 0);
-  const isRight = rank !== null && rank > end * 0.62;
   const line = { type: 'line', showSymbol: false, clip: false, silent: true, emphasis: { disabled: true } } as const;
   const share =
     atRank === undefined ? '' : ` at the chosen rank ${rank} it is ${(atRank * 100).toFixed(1)} % of the first.`;
   return renderer.draw(
     {
-      grid: { left: 30, right: 8, top: 12, bottom: 22, outerBoundsMode: 'none' },
+      grid: { left: 30, right: 14, top: 12, bottom: 22, outerBoundsMode: 'none' },
       xAxis: {
         type: 'value',
         ...AXIS_STYLE,
@@ -73,26 +72,13 @@ export function drawSpectrumChart(renderer: ChartRenderer, name: string, spectru
         {
           ...line,
           lineStyle: { color: colour('ink'), width: 1.5, type: [4, 3] },
-          itemStyle: { color: colour('ink') },
           data:
             rank === null
               ? []
               : [
                   [rank, 0],
-                  {
-                    value: [rank, 1],
-                    label: {
-                      ...LABEL_STYLE,
-                      show: true,
-                      color: colour('ink'),
-                      fontWeight: 600,
-                      position: isRight ? 'left' : 'right',
-                      formatter: `rank ${rank}`,
-                    },
-                  },
+                  [rank, 1],
                 ],
-          showSymbol: rank !== null,
-          symbol: 'none',
         },
       ],
     },

@@ -81,7 +81,9 @@ h3{font-size:14px;margin:0 0 2px;font-weight:600;overflow-wrap:anywhere}
 p{margin:0 0 12px;max-width:75ch}
 .eyebrow{color:var(--muted);font-size:13px;margin:0}
 .lead{font-size:18px;line-height:1.5}
+.lead strong{white-space:nowrap}
 .muted{color:var(--muted)}
+.note{color:var(--muted);font-size:13px;margin:8px 0 0;max-width:none}
 code,pre,.mono{font-family:${MONO};font-size:.9em}
 code,.name{overflow-wrap:anywhere;unicode-bidi:isolate}
 pre{background:var(--surface);border:1px solid var(--line);border-radius:8px;padding:12px 14px;margin:8px 0;white-space:pre-wrap;overflow-wrap:anywhere}
@@ -103,7 +105,7 @@ figure{margin:0;min-width:0}
 figcaption{margin-bottom:6px}
 figcaption p{font-size:13px;margin:0;color:var(--muted)}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:24px 36px;margin-top:14px}
-.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,250px),1fr));gap:22px 20px;margin-top:14px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,210px),1fr));gap:22px 20px;margin-top:14px}
 .tiles h3{font-family:${MONO};font-size:12.5px}
 svg.chart{display:block;width:100%;height:auto;overflow:visible}
 svg.chart text{font-family:${FONT}!important}
@@ -121,8 +123,12 @@ tbody tr:last-child>*{border-bottom:0}
 thead th{background:var(--surface);font-weight:600;white-space:nowrap;vertical-align:bottom}
 th.number,td.number{text-align:right;white-space:nowrap}
 tbody th{font-weight:400}
-.layers td.name,.layers th.name{min-width:15ch;max-width:34ch;font-family:${MONO};font-size:12px}
-.layers td.why{min-width:22ch;max-width:44ch}
+.layers .name{font-family:${MONO};font-size:12px}
+.layers td.layer{min-width:25ch;max-width:46ch}
+.layers td.why{min-width:20ch;max-width:40ch}
+.layers td.change{min-width:118px;white-space:nowrap}
+.layers th.error{white-space:normal;min-width:9ch}
+.below{display:block;color:var(--muted);font-size:12px;line-height:1.35}
 .tag{white-space:nowrap;font-weight:600}
 .tag::before{content:"";display:inline-block;width:9px;height:9px;margin-right:6px;border-radius:2px;background:var(--after)}
 .tag.kept::before{background:var(--kept);border-radius:50%}
@@ -136,13 +142,15 @@ tbody th{font-weight:400}
 .reasons{padding-left:20px;margin:8px 0;font-size:14px}
 .reasons li{margin-bottom:4px}
 .warnings li{color:var(--caution)}
-@media (max-width:620px){header{padding-top:20px}h1{font-size:21px}.lead{font-size:16px}.facts{grid-template-columns:minmax(0,1fr)}.facts dd{margin-bottom:6px}}
+@media (max-width:620px){main,header,footer{padding-left:14px;padding-right:14px}.cards{grid-template-columns:repeat(2,minmax(0,1fr));gap:10px}.card{padding:10px 12px}.card .big{font-size:19px}header{padding-top:20px}h1{font-size:21px}.lead{font-size:16px}.facts{grid-template-columns:minmax(0,1fr)}.facts dd{margin-bottom:6px}}
 @page{margin:12mm}
 @media print{
 body{font-size:10.5pt}
 main,header,footer{max-width:none;padding:0}
-figure,.card,.verdict,tr{break-inside:avoid}
-h2,h3,figcaption{break-after:avoid}
+figure,svg.chart,.card,.verdict,tr{break-inside:avoid}
+figure:has(details){break-inside:auto}
+h2,h3,figcaption,.legend{break-after:avoid}
+.card .big{font-size:15pt}
 .cards{grid-template-columns:repeat(4,1fr)}
 .two{grid-template-columns:1fr 1fr}
 .tiles{grid-template-columns:repeat(4,1fr)}
@@ -150,8 +158,8 @@ svg.wide{display:block!important}svg.narrow{display:none!important}
 .scroll{overflow:visible;border:0}
 table{font-size:7pt}th,td{padding:2px 4px}
 .layers th,.layers td{white-space:normal!important}
-.layers td.name,.layers th.name{font-size:6.5pt;min-width:0}.layers td.why{min-width:0}
-.layers .bar{display:none}
+.layers .name,.below{font-size:6.5pt}
+.layers td{min-width:0!important}
 details::details-content{content-visibility:visible;block-size:auto}
 summary{display:none}
 }

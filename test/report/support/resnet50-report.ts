@@ -99,7 +99,9 @@ function ratio(before: number, after: number): { before: number; after: number; 
 
 export interface Fixture {
   readonly report: ConvertReport;
+  /** Of the factorized layers. */
   readonly spectra: Readonly<Record<string, FixtureSpectrum>>;
+  readonly allSpectra: Readonly<Record<string, FixtureSpectrum>>;
 }
 
 /** `repeat` strings the layers together that many times; `rename` gives them other names. */
@@ -147,15 +149,18 @@ export function resnet50(
       warnings: ['fine-tune before use: the outputs differ by 37.2 %'],
       seconds: { read: 0.41, factorize: 38.2, write: 0.32, verify: 1.9, total: 41.1 },
     },
-    spectra: Object.fromEntries(entries.map(({ layer, spectrum }) => [layer.name, spectrum])),
+    allSpectra: Object.fromEntries(entries.map(({ layer, spectrum }) => [layer.name, spectrum])),
+    spectra: Object.fromEntries(
+      entries.filter(({ layer }) => layer.rank !== null).map(({ layer, spectrum }) => [layer.name, spectrum]),
+    ),
   };
 }
 
 /** The same layers as `lowrank inspect` sees them: every fourth one is a pair. */
 export function resnet50Inspected(): InspectReport {
-  const { report, spectra } = resnet50();
+  const { report, allSpectra } = resnet50();
   const layers = report.layers.map((layer, index) => {
-    const values = spectra[layer.name]?.singularValues ?? [];
+    const values = allSpectra[layer.name]?.singularValues ?? [];
     const total = tail(values, 0);
     const rankOf = (energy: number): number =>
       values.findIndex((_, position) => total - tail(values, position + 1) >= energy * total) + 1;

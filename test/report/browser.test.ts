@@ -1,0 +1,161 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { convertHtml } from '../../src/report/html/convert-html.js';
+import { inspectHtml } from '../../src/report/html/inspect-html.js';
+import { resnet50, resnet50Inspected } from './support/resnet50-report.js';
+
+/** A browser: CHROMIUM names it, else the first of the usual names on the PATH. */
+function findBrowser(): string | undefined {
+  const names = [process.env['CHROMIUM'], 'chromium', 'chromium-browser', 'google-chrome'];
+  return names.find((name) => name !== undefined && spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0);
+}
+
+const browser = findBrowser();
+
+/** What a browser measures in one page at one width, all details open. Layout in CSS pixels. */
+interface Measurement {
+  readonly charts: number;
+  readonly emptyCharts: number;
+  readonly tables: number;
+  /** How far the content is wider than the page. */
+  readonly overflow: number;
+  /** Pairs of texts in one chart that cover each other by more than a pixel in both directions. */
+  readonly overlaps: readonly string[];
+  /** Texts that stick out of their chart by more than a pixel. */
+  readonly cut: readonly string[];
+  readonly background: string;
+  readonly ink: string;
+  readonly chartText: string;
+}
+
+/** Runs inside the browser: `window` is the harness, the pages are its frames. */
+const PROBE = `
+const measure = (frame) => {
+  const { document } = frame.contentWindow;
+  for (const details of document.querySelectorAll('details')) details.open = true;
+  const charts = [...document.querySelectorAll('svg.chart')].filter((svg) => svg.getBoundingClientRect().width > 0);
+  const overlaps = [], cut = [];
+  for (const svg of charts) {
+    const box = svg.getBoundingClientRect();
+    const texts = [...svg.querySelectorAll('text')].map((text) => ({ text: text.textContent, box: text.getBoundingClientRect() }));
+    for (const { text, box: b } of texts) {
+      if (b.left < box.left - 1 || b.right > box.right + 1 || b.top < box.top - 1 || b.bottom > box.bottom + 1) cut.push(text);
+    }
+    texts.forEach((a, i) => texts.slice(i + 1).forEach((b) => {
+      const x = Math.min(a.box.right, b.box.right) - Math.max(a.box.left, b.box.left);
+      const y = Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top);
+      if (x > 1 && y > 1) overlaps.push(a.text + ' | ' + b.text);
+    }));
+  }
+  const root = document.documentElement;
+  const style = frame.contentWindow.getComputedStyle(document.body);
+  const chartText = charts[0] && charts[0].querySelector('text');
+  return {
+    charts: charts.length,
+    emptyCharts: charts.filter((svg) => svg.getBoundingClientRect().height < 40 || svg.querySelectorAll('path').length < 3).length,
+    tables: document.querySelectorAll('table tbody tr').length,
+    overflow: root.scrollWidth - root.clientWidth,
+    overlaps, cut,
+    background: style.backgroundColor,
+    ink: style.color,
+    chartText: chartText ? frame.contentWindow.getComputedStyle(chartText).fill : '',
+  };
+};
+addEventListener('load', () => {
+  const results = [...document.querySelectorAll('iframe')].map(measure);
+  document.body.textContent = JSON.stringify(results);
+});`;
+
+describe.skipIf(browser === undefined)('reports in a real browser', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'lowrank-report-'));
+  afterAll(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** Lays each page out in a frame of each width. The pages' own policy stays in force: the probe is outside of them. */
+  function measure(pages: readonly string[], widths: readonly number[], isDark = false): Measurement[][] {
+    const escape = (page: string): string => page.replaceAll('&', '&amp;').replaceAll('"', '&quot;');
+    const frames = pages.flatMap((page) =>
+      widths.map(
+        (width) => `<iframe style="width:${width}px;height:900px;border:0" srcdoc="${escape(page)}"></iframe>`,
+      ),
+    );
+    const harness = join(folder, 'harness.html');
+    writeFileSync(harness, `<!doctype html><meta charset="utf-8"><body>${frames.join('')}<script>${PROBE}</script>`);
+    const dom = execFileSync(
+      browser ?? '',
+      [
+        '--headless',
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+        `--user-data-dir=${mkdtempSync(join(folder, 'profile-'))}`,
+        ...(isDark ? ['--blink-settings=preferredColorScheme=0'] : []),
+        '--dump-dom',
+        `file://${harness}`,
+      ],
+      { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 90_000 },
+    );
+    const body = /<body>([^]*)<\/body>/.exec(dom)?.[1] ?? '';
+    const text = body.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
+    const results = JSON.parse(text) as Measurement[];
+    return pages.map((_, page) => results.slice(page * widths.length, (page + 1) * widths.length));
+  }
+
+  const widths = [1280, 360];
+  const few = resnet50();
+  const longName = (_: string, index: number): string =>
+    `features.${index % 9}.${index % 4}.block.${index % 5}.${index % 2 === 0 ? 'fc1' : 'conv_projection'}/Conv_${index}`;
+  const many = resnet50({ repeat: 3, rename: longName });
+  let results: Measurement[][] = [];
+
+  beforeAll(async () => {
+    results = measure(
+      [
+        await convertHtml(few.report, { spectra: few.spectra }),
+        await convertHtml(many.report, { spectra: many.spectra }),
+        await inspectHtml(resnet50Inspected()),
+      ],
+      widths,
+    );
+  }, 120_000);
+
+  // Change charts: 2 shown, 2 in details; 1 scatter; a tile for each spectrum. Inspection: rank chart twice, all layers.
+  it.each([
+    ['54 layers', 0, 5 + Object.keys(few.spectra).length, 54],
+    ['162 layers with long names', 1, 5 + Object.keys(many.spectra).length, 162],
+    ['an inspection', 2, 2 + 54, 54],
+  ])('%s: every chart is drawn once and nothing is too wide', (_, page, charts, rows) => {
+    const measured = results[page] ?? [];
+    expect(measured).toHaveLength(widths.length);
+    for (const [index, result] of measured.entries()) {
+      const at = `at ${widths[index]} px`;
+      expect(result.charts, at).toBe(charts);
+      expect(result.emptyCharts, at).toBe(0);
+      expect(result.tables, at).toBe(rows);
+      expect(result.overflow, at).toBe(0);
+      expect(result.overlaps, at).toEqual([]);
+      expect(result.cut, at).toEqual([]);
+    }
+  });
+
+  it('follows the dark setting, inside the charts too', async () => {
+    const [[light] = [], ,] = results;
+    const [[dark] = []] = measure([await convertHtml(few.report, { spectra: few.spectra })], [1280], true);
+    const brightness = (colour = ''): number =>
+      (colour.match(/\d+/g) ?? []).slice(0, 3).reduce((sum, channel) => sum + Number(channel), 0) / (3 * 255);
+    expect(brightness(light?.background)).toBeGreaterThan(0.9);
+    expect(brightness(light?.ink)).toBeLessThan(0.2);
+    expect(brightness(light?.chartText)).toBeLessThan(0.5);
+    expect(brightness(dark?.background)).toBeLessThan(0.2);
+    expect(brightness(dark?.ink)).toBeGreaterThan(0.8);
+    expect(brightness(dark?.chartText)).toBeGreaterThan(0.5);
+  });
+});
