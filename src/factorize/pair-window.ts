@@ -19,9 +19,10 @@ export type AxisWindows = readonly [AxisWindow, AxisWindow];
 /** The windows of a 2-D Conv with this kernel. */
 export function axisWindows(node: Node, kernel: readonly [number, number]): AxisWindows {
   const window = windowOf(node, kernel, 2);
-  const isSame = window.autoPad === 'SAME_UPPER' || window.autoPad === 'SAME_LOWER';
+  const { autoPad } = window;
+  const isSame = autoPad === 'SAME_UPPER' || autoPad === 'SAME_LOWER';
   const axis = (index: 0 | 1): AxisWindow => {
-    const isExplicit = window.autoPad === 'NOTSET';
+    const isExplicit = autoPad === 'NOTSET';
     return {
       kernel: kernel[index],
       stride: window.strides[index]!,
@@ -29,7 +30,7 @@ export function axisWindows(node: Node, kernel: readonly [number, number]): Axis
       before: isExplicit ? window.pads[index]! : 0,
       after: isExplicit ? window.pads[index + 2]! : 0,
       // A kernel of 1 needs no padding to give ⌈size / stride⌉ outputs.
-      autoPad: isSame && kernel[index] > 1 ? (window.autoPad as 'SAME_UPPER' | 'SAME_LOWER') : 'NOTSET',
+      autoPad: isSame && kernel[index] > 1 ? autoPad : 'NOTSET',
     };
   };
   return [axis(0), axis(1)];
@@ -41,8 +42,7 @@ export function axisWindows(node: Node, kernel: readonly [number, number]): Axis
  * before or behind a factor without bias is the same. undefined where both act along an axis.
  */
 export function combineWindows(first: AxisWindows, second: AxisWindows): AxisWindows | undefined {
-  const combine = (a: AxisWindow, b: AxisWindow): AxisWindow | undefined =>
-    isIdle(b) ? a : isIdle(a) ? b : undefined;
+  const combine = (a: AxisWindow, b: AxisWindow): AxisWindow | undefined => (isIdle(b) ? a : isIdle(a) ? b : undefined);
   const height = combine(first[0], second[0]);
   const width = combine(first[1], second[1]);
   return height === undefined || width === undefined ? undefined : [height, width];

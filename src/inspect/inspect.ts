@@ -70,12 +70,12 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
       schema: 'lowrank.inspect/1',
       tool,
       model: summarize(model, shapes, path),
-      layers: entries.map((entry) => ({
-        ...(entry.kind === 'pair'
-          ? pairReport(entry.pair, graph, counted)
-          : fullReport(entry.layer, graph, found.chained.get(entry.layer))),
-        spectrum: spectra.get(entry) ?? null,
-      })),
+      layers: entries.map((entry) => {
+        const spectrum = spectra.get(entry) ?? null;
+        return entry.kind === 'pair'
+          ? pairReport(entry.pair, graph, counted, spectrum)
+          : fullReport(entry.layer, graph, found.chained.get(entry.layer), spectrum);
+      }),
       totals: { params: countParameters(graph), macs: countMacs(graph, shapes), pairs: found.pairs.length },
       warnings,
     };
@@ -160,15 +160,13 @@ function costOf(entry: Entry): number {
   return sizeOf(entry) * Math.min(out * kernel[0], inputs * kernel[1]);
 }
 
-type Report = Omit<InspectLayer, 'spectrum'>;
-
-function fullReport(layer: Layer, graph: Graph, chain: string | undefined): Report {
+function fullReport(layer: Layer, graph: Graph, chain: string | undefined, spectrum: Spectrum | null): InspectLayer {
   const reason = layer.kind === 'fixed' ? layer.reason : (chain ?? 'full rank');
-  return { ...keptReport(layer, reason, activationAfter(layer, graph)), pair: null };
+  return { ...keptReport(layer, reason, activationAfter(layer, graph)), spectrum, pair: null };
 }
 
 /** `counted` holds the weights of earlier pairs: a weight that several pairs share counts with the first of them. */
-function pairReport(pair: Pair, graph: Graph, counted: Set<Value>): Report {
+function pairReport(pair: Pair, graph: Graph, counted: Set<Value>, spectrum: Spectrum | null): InspectLayer {
   const { first, second, geometry, record } = pair;
   const counts = pairCounts(pair);
   const isShared = counted.has(first.weight.source) && counted.has(second.weight.source);
@@ -199,6 +197,7 @@ function pairReport(pair: Pair, graph: Graph, counted: Set<Value>): Report {
       : { before: counts.params.single, after: counts.params.pair },
     macs: { before: counts.macs.single, after: counts.macs.pair },
     seconds: 0,
+    spectrum,
     pair: { recognizedBy: pair.recognizedBy, nodes: [first.name, second.name] },
   };
 }
