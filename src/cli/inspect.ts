@@ -1,0 +1,87 @@
+import { inspect } from '../inspect/inspect.js';
+import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
+import type { InspectLayer, InspectReport } from '../report/contract.js';
+import { inspectHtml } from '../report/html/inspect-html.js';
+import { renderInspectTable } from '../report/inspect-table.js';
+import { defineCommand } from './command.js';
+import { parseInputShapes } from './input-shapes.js';
+
+type Order = 'graph' | 'name' | 'params' | 'macs' | 'stable-rank';
+
+export const command = defineCommand({
+  name: 'inspect',
+  summary: 'show layers, ranks and spectra of a full-rank or factorized model',
+  arguments: { model: { description: 'ONNX model, whoever made it' } },
+  options: {
+    spectrum: {
+      type: 'boolean',
+      default: true,
+      description: 'read no weights: sizes and ranks only, at once for any size of model',
+    },
+    sort: {
+      type: 'string',
+      choices: ['graph', 'name', 'params', 'macs', 'stable-rank'],
+      default: 'graph',
+      description: 'order of the layers; numbers with the largest first',
+    },
+    report: { type: 'string', placeholder: 'path', description: 'also write an HTML report with charts' },
+    force: { type: 'boolean', default: false, description: 'replace an existing report' },
+    inputShape: {
+      type: 'list',
+      placeholder: 'name=1,3,224,224',
+      group: 'Running',
+      description: 'shape of an input with dynamic axes',
+    },
+    threads: {
+      type: 'integer',
+      minimum: 1,
+      placeholder: 'n',
+      group: 'Running',
+      description: 'threads of onnxruntime (default: all cores)',
+    },
+  },
+  examples: [
+    { command: 'lowrank inspect model.onnx', description: 'every layer with its rank, and the rank that 90 % need' },
+    {
+      command: 'lowrank inspect model.onnx --no-spectrum --sort macs',
+      description: 'where the work is, without reading weights',
+    },
+    {
+      command: 'lowrank inspect model.lowrank.onnx --report ranks.html',
+      description: 'a converted model, with charts of its spectra',
+    },
+    {
+      command: "lowrank inspect model.onnx --json | jq '.layers[] | select(.pair != null) | .name'",
+      description: 'the low-rank pairs of a model, whoever factorized it',
+    },
+  ],
+  async run(context) {
+    const { spectrum, sort, report, force, inputShape, threads } = context.settings;
+    if (report !== undefined) checkWritable(report, force);
+    const found = await inspect(context.arguments.model, {
+      spectrum,
+      inputShapes: parseInputShapes(inputShape),
+      ...(threads === undefined ? {} : { threads }),
+      signal: context.signal,
+      onProgress: ({ done, total, detail }) =>
+        context.progress.update({ phase: 'singular values', done, total, detail }),
+    });
+    const document: InspectReport = { ...found, layers: sorted(found.layers, sort) };
+    if (report !== undefined) {
+      writeFileWhole(report, await inspectHtml(document));
+      context.note(`report: ${report}`);
+    }
+    return { document, text: (terminal) => renderInspectTable(document, terminal) };
+  },
+});
+
+const orders: Readonly<Record<Exclude<Order, 'graph'>, (a: InspectLayer, b: InspectLayer) => number>> = {
+  name: (a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }),
+  params: (a, b) => b.params.after - a.params.after,
+  macs: (a, b) => b.macs.after - a.macs.after,
+  'stable-rank': (a, b) => (b.spectrum?.stableRank ?? -1) - (a.spectrum?.stableRank ?? -1),
+};
+
+function sorted(layers: readonly InspectLayer[], order: Order): readonly InspectLayer[] {
+  return order === 'graph' ? layers : layers.toSorted(orders[order]);
+}
