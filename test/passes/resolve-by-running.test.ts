@@ -7,6 +7,7 @@ import { readModel } from '../../src/graph/read.js';
 import { modelBytes, writeModel } from '../../src/graph/write.js';
 import { BOOL, FLOAT, INT64 } from '../../src/onnx/data-type.js';
 import { GraphProto } from '../../src/onnx/proto.js';
+import { memorySource } from '../../src/onnx/source.js';
 import { Tensor } from '../../src/onnx/tensor.js';
 import { inferShapes } from '../../src/ops/infer.js';
 import { completeShapes } from '../../src/passes/resolve-by-running.js';
@@ -16,16 +17,14 @@ import { buildModel, ints } from '../ops/support/build.js';
 const driver = await loadDriver();
 
 /** A body with one node and no inputs of its own. */
-const branch = (opType: string, input: string, output: string): Attribute => ({
-  type: 'graph',
-  value: GraphProto.decode(
-    GraphProto.encode({
-      name: output,
-      node: [{ op_type: opType, name: output, input: [input], output: [output] }],
-      output: [{ name: output }],
-    }),
-  ),
-});
+function branch(opType: string, input: string, output: string): Attribute {
+  const bytes = GraphProto.encode({
+    name: output,
+    node: [{ op_type: opType, name: output, input: [input], output: [output] }],
+    output: [{ name: output }],
+  });
+  return { type: 'graph', value: { source: memorySource(bytes, 'body'), start: 0, end: bytes.length } };
+}
 
 describe('completeShapes', () => {
   it('finds the outputs of If by a run, and goes on from there by rule', async () => {
