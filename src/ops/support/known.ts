@@ -28,10 +28,6 @@ export function knownOfTensor(tensor: Tensor): Known {
 /** Types whose elements are numbers of whole bytes: float32 to bool, float16 to uint64, bfloat16. */
 const readable: ReadonlySet<number> = new Set([1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 16]);
 
-export function isFloat(dataType: number): boolean {
-  return dataType === FLOAT || dataType === DOUBLE || dataType === FLOAT16 || dataType === BFLOAT16;
-}
-
 /** Conversion of a number to the element type: floats to nearest even, integers towards zero, bool to 0 or 1. */
 export function rounding(dataType: number): (value: number) => number {
   switch (dataType) {

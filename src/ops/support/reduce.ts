@@ -1,5 +1,6 @@
+import { INT64 } from '../../onnx/data-type.js';
 import type { InferenceContext, Operator } from '../operator.js';
-import { input, givenList, isSmall, known } from './known.js';
+import { input, givenList, known } from './known.js';
 import { normalizeAxes } from './layout.js';
 
 /** Axes that a Reduce* removes or sets to 1; undefined where they are not known before the run. */
@@ -28,10 +29,9 @@ export function reduction(opType: string, fold?: (values: readonly number[]) => 
       const gone = new Set(axes);
       const ones = x.dims.map((dim, i) => (gone.has(i) ? 1 : dim));
       const dims = isKept ? ones : x.dims.filter((_, i) => !gone.has(i));
-      if (fold === undefined || x.constant === undefined || axes.length === 0 || !isSmall(x.dims)) {
-        return [known(x.dataType, dims, axes.length === 0 ? x.constant : undefined)];
-      }
-      return [known(x.dataType, dims, reduceElements(x.constant, x.dims, gone).map(fold))];
+      const constant =
+        fold === undefined || x.constant === undefined ? undefined : reduceElements(x.constant, x.dims, gone);
+      return [known(x.dataType, dims, constant?.map(fold!))];
     },
   };
 }
@@ -67,7 +67,7 @@ export function argReduction(opType: string): Operator {
       const { dims } = input(context, 0);
       const axis = normalizeAxes([context.node.int('axis', 0)], dims.length)[0]!;
       const isKept = context.node.int('keepdims', 1) !== 0;
-      return [known(7, isKept ? dims.with(axis, 1) : dims.toSpliced(axis, 1))];
+      return [known(INT64, isKept ? dims.with(axis, 1) : dims.toSpliced(axis, 1))];
     },
   };
 }
