@@ -29,9 +29,10 @@ export function reduction(opType: string, fold?: (values: readonly number[]) => 
       const gone = new Set(axes);
       const ones = x.dims.map((dim, i) => (gone.has(i) ? 1 : dim));
       const dims = isKept ? ones : x.dims.filter((_, i) => !gone.has(i));
-      const constant =
-        fold === undefined || x.constant === undefined ? undefined : reduceElements(x.constant, x.dims, gone);
-      return [known(x.dataType, dims, constant?.map(fold!))];
+      if (fold === undefined || x.constant === undefined) return [known(x.dataType, dims)];
+      const groups = reduceElements(x.constant, x.dims, gone);
+      const constant = groups.map((values) => fold(values));
+      return [known(x.dataType, dims, constant)];
     },
   };
 }
