@@ -1,0 +1,159 @@
+import { angleOf, type Kernel, type Risk, type Student } from './kernel.js';
+import { nearEqualRisk } from './near-equal.js';
+
+/** Σⱼ weightⱼ·Φ(x/widthⱼ); the weights sum to 1. */
+export interface Gate {
+  readonly widths: readonly number[];
+  readonly weights: readonly number[];
+}
+
+/** The gate of the erf form of Gelu: Φ itself. */
+export const normalGate: Gate = { widths: [1], weights: [1] };
+
+/**
+ * The logistic sigmoid as a mixture of normal distribution functions. The logistic distribution is a normal one whose
+ * standard deviation is itself random (Andrews and Mallows, 1974), and a few terms of the mixture do (Monahan and
+ * Stefanski, 1992). These nine were fitted to the derivative in the maximum norm: they differ from it by at most 1.9e-9,
+ * 7.5e-9 of its maximum.
+ */
+export const sigmoidGate: Gate = {
+  widths: [
+    0.685674349536, 0.862178858386, 1.069432409953, 1.324938763851, 1.646559642014, 2.052783961147, 2.567318771674,
+    3.233441458866, 4.149707517418,
+  ],
+  weights: [
+    0.000994700076, 0.020455116976, 0.10216996408, 0.226652573783, 0.285322483256, 0.225727871374, 0.110408178253,
+    0.026578542099, 0.001690570105,
+  ],
+};
+
+/**
+ * E[σ(a)σ(b)] summed over the pairs of a gate's terms, with its derivatives. Closed forms, because Φ(x/λ) is the
+ * probability that x + λξ > 0 with ξ ~ N(0, 1): every term is a moment of (a, b) on a quadrant of the plane of
+ * (a + λξ, b + μη), whose covariance is [[A², C], [C, B²]] with A² = α² + λ², B² = β² + μ², C = αβρ.
+ */
+interface Moment {
+  readonly value: number;
+  /** ∂/∂C at constant α, β. */
+  readonly byCovariance: number;
+  /** ∂/∂β² at constant α, C. */
+  readonly byVariance: number;
+}
+
+type MomentRule = (gate: Gate, alpha: number, beta: number, cos: number, sin: number) => Moment;
+
+/**
+ * σ(x) = Σ wⱼ Φ(x/λⱼ) − ½: E[σ(a)σ(b)] = Σⱼₖ wⱼwₖ·asin(C/(AB))/(2π) (Sheppard).
+ */
+const gateMoment: MomentRule = ({ widths, weights }, alpha, beta, cos, sin) => {
+  const c = alpha * beta * cos;
+  const square = alpha * beta * sin;
+  let value = 0;
+  let byCovariance = 0;
+  let byVariance = 0;
+  for (let j = 0; j < widths.length; j++) {
+    const lambda = widths[j]!;
+    for (let k = 0; k < widths.length; k++) {
+      const mu = widths[k]!;
+      // The determinant A²B² − C², term by term positive.
+      const determinant = square * square + (alpha * mu) ** 2 + (beta * lambda) ** 2 + (lambda * mu) ** 2;
+      const root = Math.sqrt(determinant);
+      const weight = weights[j]! * weights[k]!;
+      value += weight * Math.atan2(c, root);
+      byCovariance += weight / root;
+      byVariance -= (weight * c) / (2 * (beta * beta + mu * mu) * root);
+    }
+  }
+  return {
+    value: value / (2 * Math.PI),
+    byCovariance: byCovariance / (2 * Math.PI),
+    byVariance: byVariance / (2 * Math.PI),
+  };
+};
+
+/**
+ * σ(x) = x·Σ wⱼ Φ(x/λⱼ): with Δ = A²B² − C², each pair contributes
+ * C(¼ + asin(C/(AB))/(2π)) + (α²β² + C²(1 − α²/A² − β²/B²))/(2π√Δ). λ = μ = 0 is the arc-cosine kernel.
+ */
+const gatedMoment: MomentRule = ({ widths, weights }, alpha, beta, cos, sin) => {
+  const c = alpha * beta * cos;
+  const cc = c * c;
+  const square = alpha * beta * sin;
+  const alpha2 = alpha * alpha;
+  const beta2 = beta * beta;
+  let value = 0;
+  let byCovariance = 0;
+  let byVariance = 0;
+  for (let j = 0; j < widths.length; j++) {
+    const lambda2 = widths[j]! ** 2;
+    const a2 = alpha2 + lambda2;
+    for (let k = 0; k < widths.length; k++) {
+      const mu2 = widths[k]! ** 2;
+      const b2 = beta2 + mu2;
+      const determinant = square * square + alpha2 * mu2 + beta2 * lambda2 + lambda2 * mu2;
+      const root = Math.sqrt(determinant);
+      const weight = weights[j]! * weights[k]!;
+      const quadrant = Math.PI / 2 + Math.atan2(c, root);
+      const rest = (alpha2 * beta2 + cc * (1 - alpha2 / a2 - beta2 / b2)) / root;
+      value += weight * (c * quadrant + rest);
+      byCovariance += weight * (quadrant + (c / root) * (lambda2 / a2 + mu2 / b2 + (lambda2 * mu2) / determinant));
+      byVariance +=
+        weight * (-cc / (2 * b2 * root) + (alpha2 - (cc * mu2) / (b2 * b2)) / root - (rest * a2) / (2 * determinant));
+    }
+  }
+  return {
+    value: value / (2 * Math.PI),
+    byCovariance: byCovariance / (2 * Math.PI),
+    byVariance: byVariance / (2 * Math.PI),
+  };
+};
+
+export interface GaussianGateOptions {
+  readonly gate: Gate;
+  /** 'gate': σ(x) = gain·(gate(slope·x) − ½) + offset. 'gated': σ(x) = x·gate(x). */
+  readonly form: 'gate' | 'gated';
+  readonly slope?: number;
+  readonly gain?: number;
+  readonly offset?: number;
+  readonly value: (x: number) => number;
+}
+
+/** Below this R/E σ², differences of the closed form would lose digits. */
+const nearEqual = 1e-7;
+
+/** Sigmoid, Tanh (gates), SiLU, Gelu (gated). */
+export function gaussianGateKernel(options: GaussianGateOptions): Kernel {
+  const { gate, form, slope = 1, gain = 1, offset = 0, value } = options;
+  const moment: MomentRule = form === 'gate' ? gateMoment : gatedMoment;
+  const gain2 = gain * gain;
+  /** E(σ − offset)² and its derivative. */
+  const spread = (scale: number): readonly [value: number, byScale: number] => {
+    const s = slope * scale;
+    const { value: m, byCovariance, byVariance } = moment(gate, s, s, 1, 0);
+    return [gain2 * m, gain2 * slope * s * (4 * byVariance + 2 * byCovariance)];
+  };
+  return {
+    value,
+    secondMoment: (scale) => offset * offset + spread(scale)[0],
+    teacher: (alpha) => {
+      const [own] = spread(alpha);
+      return {
+        alpha,
+        risk: (student: Student): Risk => {
+          const { beta } = student;
+          const { cos, sin } = angleOf(student);
+          const [other, otherByNorm] = spread(beta);
+          const joint = moment(gate, slope * alpha, slope * beta, cos, sin);
+          const sum = own + other;
+          const difference = sum - 2 * gain2 * joint.value;
+          const byNorm = 2 * beta * joint.byVariance + alpha * cos * joint.byCovariance;
+          return {
+            value: difference > nearEqual * sum ? difference : nearEqualRisk(value, alpha, student),
+            byNorm: otherByNorm - 2 * gain2 * slope * slope * byNorm,
+            byCosine: -2 * gain2 * slope * slope * alpha * beta * joint.byCovariance,
+          };
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,90 @@
+import { createKernel } from './activations/index.js';
+import type { Kernel, Student } from './activations/kernel.js';
+import type { FactorPair, InitProblem } from './types.js';
+
+/** What a layer is and how its products are computed: the part of an InitProblem that the error depends on. */
+export type ErrorProblem = Pick<InitProblem, 'weight' | 'rowsPerNeuron' | 'activation' | 'linalg'>;
+
+/** Sums over the neurons of a layer, x ~ N(0, I). */
+export interface FunctionRisk {
+  /** E‖σ(Ŵx) − σ(Wx)‖². */
+  readonly risk: number;
+  /** E‖σ(Wx)‖². */
+  readonly scale: number;
+}
+
+/** Elements of the product that are in memory at a time. */
+const largestBlock = 8e6;
+
+/**
+ * sqrt(E‖σ(Ŵx) − σ(Wx)‖² / E‖σ(Wx)‖²) for x ~ N(0, I) and Ŵ = left · right, by closed forms: nothing is sampled. The
+ * product is formed in float32, all else in float64. 0 where both expectations vanish; Infinity where only the second does.
+ */
+export async function functionError(problem: ErrorProblem, pair: FactorPair): Promise<number> {
+  const { risk, scale } = await functionRisk(problem, pair);
+  if (scale === 0) return risk === 0 ? 0 : Infinity;
+  return Math.sqrt(risk / scale);
+}
+
+/** The two expectations of `functionError`. */
+export async function functionRisk(problem: ErrorProblem, pair: FactorPair): Promise<FunctionRisk> {
+  const { weight, rowsPerNeuron, linalg } = problem;
+  const { left, right } = pair;
+  const kernel = createKernel(problem.activation);
+  const neurons = weight.rows / rowsPerNeuron;
+  const blockNeurons = Math.max(1, Math.floor(largestBlock / (weight.cols * rowsPerNeuron)));
+  let risk = 0;
+  let scale = 0;
+  for (let neuron = 0; neuron < neurons; neuron += blockNeurons) {
+    const rows = Math.min(blockNeurons, neurons - neuron) * rowsPerNeuron;
+    const first = neuron * rowsPerNeuron;
+    const data = left.data.subarray(first * left.cols, (first + rows) * left.cols);
+    const product = await linalg.gemm({ rows, cols: left.cols, data }, right);
+    const original = weight.data.subarray(first * weight.cols, (first + rows) * weight.cols);
+    const sums = sumNeurons(kernel, original, product.data, rowsPerNeuron * weight.cols);
+    risk += sums.risk;
+    scale += sums.scale;
+  }
+  return { risk, scale };
+}
+
+/** Sums over neurons that own `size` consecutive elements each. */
+function sumNeurons(kernel: Kernel, w: Float32Array, v: Float32Array, size: number): FunctionRisk {
+  let risk = 0;
+  let scale = 0;
+  for (let start = 0; start < w.length; start += size) {
+    const { alpha, student } = compare(w, v, start, size);
+    risk += kernel.teacher(alpha).risk(student).value;
+    scale += kernel.secondMoment(alpha);
+  }
+  return { risk, scale };
+}
+
+/** Norms and angle of two vectors from their difference: exact digits where they are nearly equal. */
+export function compare(
+  w: ArrayLike<number>,
+  v: ArrayLike<number>,
+  start: number,
+  size: number,
+): { readonly alpha: number; readonly student: Student } {
+  let ww = 0;
+  let vv = 0;
+  let dd = 0;
+  let radial = 0;
+  for (let i = start; i < start + size; i++) {
+    const a = w[i]!;
+    const b = v[i]!;
+    const d = b - a;
+    ww += a * a;
+    vv += b * b;
+    dd += d * d;
+    radial += d * (a + b);
+  }
+  const alpha = Math.sqrt(ww);
+  const beta = Math.sqrt(vv);
+  if (alpha === 0 || beta === 0) return { alpha, student: { beta, difference: beta - alpha, chordSquared: 2 } };
+  // β² − α² = ⟨v − w, v + w⟩; |v − w|² = (β − α)² + αβ·chord².
+  const difference = radial / (alpha + beta);
+  const chordSquared = Math.min(4, Math.max(0, (dd - difference * difference) / (alpha * beta)));
+  return { alpha, student: { beta, difference, chordSquared } };
+}

@@ -1,0 +1,18 @@
+import type { Init, InitName } from '../types.js';
+import { baseline } from './baseline.js';
+import { lfai } from './lfai.js';
+import { reluSvd } from './relu-svd.js';
+import { spectralScaled } from './spectral-scaled.js';
+import { spectral } from './spectral.js';
+
+/** Every initialization: a name without a line here, or a line without a name, does not compile. */
+export const inits: Readonly<Record<InitName, Init>> = {
+  spectral,
+  'spectral-scaled': spectralScaled,
+  lfai,
+  'relu-svd': reluSvd,
+  baseline,
+};
+
+/** In the order of the table. */
+export const initNames = Object.keys(inits) as readonly InitName[];
