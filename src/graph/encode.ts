@@ -1,4 +1,4 @@
-import { assemble, type Replacement } from '../onnx/assemble.js';
+import { assemble, type Item, type Replacement } from '../onnx/assemble.js';
 import { type Entry, graphFields, modelFields } from '../onnx/model-file.js';
 import { type Message, OperatorSetIdProto, StringStringEntryProto, ValueInfoProto } from '../onnx/proto.js';
 import type { ByteRange } from '../onnx/source.js';
@@ -24,13 +24,13 @@ export function encodeModel(model: Model, encodeTensor?: TensorEncoder): Chunk[]
   const entries = file?.entries ?? [];
   const graph = encodeGraph(model.graph, encodeTensor ?? ((tensor) => tensor.encode()), rewrite);
   const replaced = new Map<number, Replacement>([
-    [modelFields.graph, only(delimited(modelFields.graph, graph))],
+    [modelFields.graph, messages(entries, modelFields.graph, [graph])],
     [modelFields.opsetImport, { wireType: 2, items: encodeOpsets(model, entries) }],
     [modelFields.metadataProps, { wireType: 2, items: encodeMetadata(model, entries) }],
   ]);
   if (file === undefined || Number(file.head['ir_version'] ?? 0) !== model.irVersion) {
     const version = numeric(modelFields.irVersion, model.irVersion);
-    replaced.set(modelFields.irVersion, { wireType: 0, items: [[version]] });
+    replaced.set(modelFields.irVersion, { wireType: 0, items: [{ chunks: [version] }] });
   }
   if (file === undefined) {
     replaced.set(modelFields.producerName, only([text(modelFields.producerName, model.producerName)]));
@@ -50,7 +50,23 @@ function externalRewriter({ file }: Model, encodeTensor: TensorEncoder): TensorR
 }
 
 function only(chunks: readonly Chunk[]): Replacement {
-  return { wireType: 2, items: [chunks] };
+  return { wireType: 2, items: [{ chunks }] };
+}
+
+/** Fields around payloads: the original field where a payload is that of one. */
+function messages(entries: readonly Entry[], number: number, payloads: readonly (readonly Chunk[])[]): Replacement {
+  const originals = new Map<number, Entry>();
+  for (const entry of entries) if (entry.is(number)) originals.set(entry.payload.start, entry);
+  const items = payloads.map((payload): Item => {
+    const [first] = payload;
+    if (payload.length === 1 && first !== undefined && !(first instanceof Uint8Array)) {
+      const slot = originals.get(first.start);
+      const original = slot?.payload;
+      if (slot !== undefined && original?.source === first.source && original.end === first.end) return { slot };
+    }
+    return { chunks: delimited(number, payload) };
+  });
+  return { wireType: 2, items };
 }
 
 function rewritten(
@@ -59,17 +75,14 @@ function rewritten(
   holder: TensorHolder,
   rewrite: TensorRewriter,
 ): Replacement {
-  const items = entries
+  const payloads = entries
     .filter((entry) => entry.is(number))
-    .map((entry): readonly Chunk[] => {
-      const changed = rewriteTensors(entry.payload, holder, rewrite);
-      return changed === undefined ? [entry.whole] : delimited(number, changed);
-    });
-  return { wireType: 2, items };
+    .map(({ payload }) => rewriteTensors(payload, holder, rewrite) ?? [payload]);
+  return messages(entries, number, payloads);
 }
 
 /** Imports that did not change as they were, changed ones in their place, new ones behind. */
-function encodeOpsets(model: Model, entries: readonly Entry[]): Chunk[][] {
+function encodeOpsets(model: Model, entries: readonly Entry[]): Item[] {
   const originals = entries.filter((entry) => entry.is(modelFields.opsetImport));
   const before = opsetsOf(model.file?.head ?? { opset_import: [] });
   const domainOf = (entry: Entry): string => {
@@ -81,7 +94,7 @@ function encodeOpsets(model: Model, entries: readonly Entry[]): Chunk[][] {
   );
 }
 
-function encodeMetadata(model: Model, entries: readonly Entry[]): Chunk[][] {
+function encodeMetadata(model: Model, entries: readonly Entry[]): Item[] {
   const originals = entries.filter((entry) => entry.is(modelFields.metadataProps));
   const before = metadataOf(model.file?.head ?? { metadata_props: [] });
   return merge(
@@ -100,37 +113,27 @@ function merge<T>(
   before: ReadonlyMap<string, T>,
   after: ReadonlyMap<string, T>,
   encode: (key: string, value: T) => Chunk[],
-): Chunk[][] {
-  const items: Chunk[][] = [];
+): Item[] {
+  const items: Item[] = [];
   const written = new Set<string>();
   for (const entry of originals) {
     const key = keyOf(entry);
     const value = after.get(key);
-    if (value !== undefined && value === before.get(key)) items.push([entry.whole]);
-    else if (value !== undefined && !written.has(key)) items.push(encode(key, value));
+    if (value !== undefined && value === before.get(key)) items.push({ slot: entry });
+    else if (value !== undefined && !written.has(key)) items.push({ chunks: encode(key, value) });
     written.add(key);
   }
-  for (const [key, value] of after) if (!written.has(key)) items.push(encode(key, value));
+  for (const [key, value] of after) if (!written.has(key)) items.push({ chunks: encode(key, value) });
   return items;
 }
 
 function encodeGraph(graph: Graph, encodeTensor: TensorEncoder, rewrite: TensorRewriter | undefined): Chunk[] {
   const { entries } = graph;
-  const list = (number: number, payloads: readonly (readonly Chunk[])[]): Replacement => ({
-    wireType: 2,
-    items: payloads.map((payload) => delimited(number, payload)),
-  });
-  const node = list(
-    graphFields.node,
-    graph.nodes.map((node) => node.encode(rewrite)),
-  );
-  const initializer = list(
-    graphFields.initializer,
-    graph.initializers.map((value) => encodeTensor(value.tensor!)),
-  );
+  const nodes = graph.nodes.map((node) => node.encode(rewrite));
+  const initializers = graph.initializers.map((value) => encodeTensor(value.tensor!));
   const replaced = new Map<number, Replacement>([
-    [graphFields.node, node],
-    [graphFields.initializer, initializer],
+    [graphFields.node, messages(entries, graphFields.node, nodes)],
+    [graphFields.initializer, messages(entries, graphFields.initializer, initializers)],
     [graphFields.input, declarations(entries, graphFields.input, graph.inputs)],
     [graphFields.output, declarations(entries, graphFields.output, graph.outputs)],
     [graphFields.valueInfo, livingDeclarations(graph)],
@@ -153,22 +156,26 @@ function declarations(entries: readonly Entry[], number: number, values: readonl
     if (list === undefined) originals.set(name, [entry]);
     else list.push(entry);
   }
-  const items = values.map((value): readonly Chunk[] => {
+  const items = values.map((value): Item => {
     const original = value.info === undefined ? undefined : originals.get(value.name)?.shift();
-    return original === undefined ? encodeInfo(number, value) : [original.whole];
+    return original === undefined ? { chunks: encodeInfo(number, value) } : { slot: original };
   });
   return { wireType: 2, items };
 }
 
-/** value_info of values that are gone must go too: readers take it as a claim about the graph. */
+/**
+ * value_info of values that were removed must go too: readers take it as a claim about the graph. What was declared
+ * without being in the graph (values in bodies and functions) stays.
+ */
 function livingDeclarations(graph: Graph): Replacement {
-  const items: Chunk[][] = [];
+  const items: Item[] = [];
   for (const entry of graph.entries) {
     if (!entry.is(graphFields.valueInfo)) continue;
-    const value = graph.values.get(fieldText(entry.payload, 1));
-    if (value === undefined) continue;
-    const isRedeclared = value.info === undefined && value.declared !== undefined;
-    items.push(isRedeclared ? encodeInfo(graphFields.valueInfo, value) : [entry.whole]);
+    const name = fieldText(entry.payload, 1);
+    if (graph.wasRemoved(name)) continue;
+    const value = graph.values.get(name);
+    const isRedeclared = value !== undefined && value.info === undefined && value.declared !== undefined;
+    items.push(isRedeclared ? { chunks: encodeInfo(graphFields.valueInfo, value) } : { slot: entry });
   }
   return { wireType: 2, items };
 }

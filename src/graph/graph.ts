@@ -27,6 +27,8 @@ export class Graph {
   readonly name: string;
   /** Names that bodies of If, Loop and Scan define for themselves: not to be taken by new values. */
   readonly reservedNames = new Set<string>();
+  /** Names of values that were removed and have not come back. */
+  readonly #removed = new Set<string>();
   /** How many nodes have a name. */
   readonly #nodeNames = new Map<string, number>();
   /** Where the search for a free `base_1`, `base_2` … goes on. */
@@ -45,11 +47,17 @@ export class Graph {
     return this.values.get(name);
   }
 
+  /** Whether a value of this name was in the graph and no longer is: declarations of it must go. */
+  wasRemoved(name: string): boolean {
+    return this.#removed.has(name);
+  }
+
   /** A new value. Throws GRAPH where the name is taken. */
   addValue(name: string): Value {
     if (this.values.has(name)) throw new LowrankError('GRAPH', `two values are named '${name}'`, { place: this.name });
     const value = new Value(name);
     this.values.set(name, value);
+    this.#removed.delete(name);
     return value;
   }
 
@@ -184,7 +192,7 @@ export class Graph {
       throw error;
     }
     this.#detach(node);
-    for (const value of outputs) if (value.producer === undefined) this.values.delete(value.name);
+    for (const value of outputs) if (value.producer === undefined) this.#forget(value);
     return added;
   }
 
@@ -198,7 +206,7 @@ export class Graph {
     }
     this.#detach(node);
     for (const value of node.outputs) {
-      if (value !== undefined) this.values.delete(value.name);
+      if (value !== undefined) this.#forget(value);
     }
   }
 
@@ -219,7 +227,7 @@ export class Graph {
         remove(this.initializers, next);
         // IR 3 lists initializers among the inputs; one without data would become a required input.
         if (next.isInput) remove(this.inputs, next);
-        this.values.delete(next.name);
+        this.#forget(next);
       }
     }
   }
@@ -250,6 +258,11 @@ export class Graph {
     if (order.length === this.nodes.length) return order;
     const stuck = this.nodes.find((node) => waiting.get(node)! > 0)!;
     throw new LowrankError('GRAPH', 'the graph has a cycle', { place: stuck.label });
+  }
+
+  #forget(value: Value): void {
+    this.values.delete(value.name);
+    this.#removed.add(value.name);
   }
 
   /** Takes a node out of the list and out of the use-lists of what it reads. */

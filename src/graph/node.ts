@@ -1,5 +1,5 @@
 import { LowrankError } from '../errors.js';
-import { assemble, type Replacement } from '../onnx/assemble.js';
+import { assemble, type Item, type Replacement, type Slot } from '../onnx/assemble.js';
 import { NodeProto } from '../onnx/proto.js';
 import { type ByteRange, memorySource } from '../onnx/source.js';
 import type { Tensor } from '../onnx/tensor.js';
@@ -138,7 +138,7 @@ export class Node {
     }
     const names = (number: number, values: readonly (Value | undefined)[]): Replacement => ({
       wireType: 2,
-      items: values.map((value) => [text(number, value?.name ?? '')]),
+      items: values.map((value) => ({ chunks: [text(number, value?.name ?? '')] })),
     });
     const slots = [...(original === undefined ? [] : fields(original))].map(
       ({ number, wireType, start, payload, end }) => ({
@@ -165,31 +165,35 @@ export class Node {
 
   /** Attributes where they were, changed ones in place of the old, new ones behind. */
   #encodeAttributes(
-    originals: readonly { readonly whole: ByteRange; readonly payload: ByteRange }[],
+    originals: readonly (Slot & { readonly payload: ByteRange })[],
     rewrite: TensorRewriter | undefined,
-  ): Chunk[][] {
+  ): Item[] {
     const edits = new Map(this.#edits);
-    const items: Chunk[][] = [];
+    const items: Item[] = [];
     const rewritten = (payload: ByteRange): Chunk[] | undefined =>
       rewrite === undefined ? undefined : rewriteTensors(payload, 'attribute', rewrite);
-    const edited = (name: string, attribute: Attribute): Chunk[] => {
-      const chunks = writeAttribute(name, attribute);
-      if (rewrite === undefined || attribute.type === 'tensor') return delimited(nodeFields.attribute, chunks);
-      const source = memorySource(gather(chunks), `attribute '${name}'`);
-      return delimited(nodeFields.attribute, rewritten({ source, start: 0, end: source.size }) ?? chunks);
+    const add = (chunks: readonly Chunk[]): void => {
+      items.push({ chunks: delimited(nodeFields.attribute, chunks) });
     };
-    for (const { whole, payload } of originals) {
-      const name = this.#edits === undefined ? undefined : attributeName(payload);
+    const addEdited = (name: string, attribute: Attribute): void => {
+      const chunks = writeAttribute(name, attribute);
+      if (rewrite === undefined || attribute.type === 'tensor') return add(chunks);
+      const source = memorySource(gather(chunks), `attribute '${name}'`);
+      return add(rewritten({ source, start: 0, end: source.size }) ?? chunks);
+    };
+    for (const slot of originals) {
+      const name = this.#edits === undefined ? undefined : attributeName(slot.payload);
       if (name === undefined || this.#edits?.has(name) !== true) {
-        const changed = rewritten(payload);
-        items.push(changed === undefined ? [whole] : delimited(nodeFields.attribute, changed));
+        const changed = rewritten(slot.payload);
+        if (changed === undefined) items.push({ slot });
+        else add(changed);
         continue;
       }
       const attribute = edits.get(name);
-      if (attribute !== undefined) items.push(edited(name, attribute));
+      if (attribute !== undefined) addEdited(name, attribute);
       edits.delete(name);
     }
-    for (const [name, attribute] of edits) if (attribute !== undefined) items.push(edited(name, attribute));
+    for (const [name, attribute] of edits) if (attribute !== undefined) addEdited(name, attribute);
     return items;
   }
 

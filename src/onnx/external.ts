@@ -3,6 +3,7 @@ import { isAbsolute, join, relative, sep } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { type ByteSource, fileSource } from './source.js';
 import type { ExternalLocation, ExternalResolver } from './tensor.js';
+import { shown } from './text.js';
 
 /** Files open at a time: some exporters write one for each of thousands of tensors. */
 const mostOpen = 64;
@@ -32,7 +33,7 @@ export class ExternalFiles {
 
   /** Throws EXTERNAL_DATA where the location is missing, escapes the folder, or is too short. */
   readonly resolve: ExternalResolver = (record, tensorName): ExternalLocation => {
-    const place = `${this.#model}, tensor '${tensorName}'`;
+    const place = `${this.#model}, tensor '${shown(tensorName)}'`;
     const location = record.get('location') ?? '';
     const offset = wholeNumber(record.get('offset') ?? '0');
     const length = wholeNumber(record.get('length') ?? '0');
@@ -50,7 +51,7 @@ export class ExternalFiles {
     if (offset + length > source.size) {
       throw new LowrankError(
         'EXTERNAL_DATA',
-        `external data '${location}' has ${source.size} bytes where ${offset + length} are needed`,
+        `external data '${shown(location)}' has ${source.size} bytes where ${offset + length} are needed`,
         { place, remedy: 'fetch the data file again' },
       );
     }
@@ -60,16 +61,20 @@ export class ExternalFiles {
   /** The real path of a location. */
   #locate(location: string, place: string): string {
     if (this.#folder === undefined) {
-      throw new LowrankError('EXTERNAL_DATA', `external data '${location}' of a model given as bytes`, {
+      throw new LowrankError('EXTERNAL_DATA', `external data '${shown(location)}' of a model given as bytes`, {
         place,
         remedy: 'give the path of the model instead',
       });
     }
     const escapes = (path: string): boolean => path === '..' || path.startsWith(`..${sep}`) || isAbsolute(path);
-    const refusal = new LowrankError('EXTERNAL_DATA', `external data '${location}' lies outside the model's folder`, {
-      place,
-      remedy: 'copy the data file into that folder, without links, and export again',
-    });
+    const refusal = new LowrankError(
+      'EXTERNAL_DATA',
+      `external data '${shown(location)}' lies outside the model's folder`,
+      {
+        place,
+        remedy: 'copy the data file into that folder, without links, and export again',
+      },
+    );
     // Both separators: a model written on Windows must not escape on POSIX, nor the other way round.
     if (isAbsolute(location) || /^[a-zA-Z]:|^[\\/]/.test(location) || location.split(/[\\/]/).includes('..')) {
       throw refusal;
@@ -81,14 +86,14 @@ export class ExternalFiles {
     } catch (error) {
       const isLoop = (error as NodeJS.ErrnoException).code === 'ELOOP';
       const fact = isLoop ? 'is a symbolic link that leads in a circle' : 'is missing';
-      throw new LowrankError('EXTERNAL_DATA', `external data file '${location}' ${fact}`, {
+      throw new LowrankError('EXTERNAL_DATA', `external data file '${shown(location)}' ${fact}`, {
         place,
         remedy: `put it into ${this.#folder === '.' ? 'the folder of the model' : this.#folder}`,
       });
     }
     if (escapes(relative(realpathSync(this.#folder), real))) throw refusal;
     if (!statSync(real).isFile()) {
-      throw new LowrankError('EXTERNAL_DATA', `external data '${location}' is not a regular file`, {
+      throw new LowrankError('EXTERNAL_DATA', `external data '${shown(location)}' is not a regular file`, {
         place,
         remedy: 'copy the data into a file',
       });
@@ -102,7 +107,7 @@ export class ExternalFiles {
     const opened = (): ByteSource => {
       const source = this.#opened(path, location, place);
       if (source.size === size) return source;
-      throw new LowrankError('EXTERNAL_DATA', `external data '${location}' changed while it was in use`, {
+      throw new LowrankError('EXTERNAL_DATA', `external data '${shown(location)}' changed while it was in use`, {
         place,
         remedy: 'run again',
       });
@@ -126,7 +131,7 @@ export class ExternalFiles {
         source = fileSource(path);
       } catch (error) {
         if (!(error instanceof LowrankError)) throw error;
-        throw new LowrankError('EXTERNAL_DATA', `external data '${location}': ${error.fact}`, {
+        throw new LowrankError('EXTERNAL_DATA', `external data '${shown(location)}': ${error.fact}`, {
           place,
           ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
           cause: error,

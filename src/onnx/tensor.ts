@@ -5,6 +5,7 @@ import { type Message, TensorProto } from './proto.js';
 import { countElements } from './repeated.js';
 import { allocate, type ByteRange, memorySource } from './source.js';
 import { tensorFields } from './tensor-fields.js';
+import { shown } from './text.js';
 import { typedInfo, type TypedInfo, typedPayload } from './typed-data.js';
 import { type Chunk, delimited, fields, numeric, readVarint, text } from './wire.js';
 
@@ -89,7 +90,7 @@ export class Tensor {
     const { message, raw } = readHeader(range);
     const name = String(message['name'] ?? '');
     const dataType = Number(message['data_type'] ?? 0);
-    const place = `${range.source.label}, tensor '${name}'`;
+    const place = `${range.source.label}, tensor '${shown(name)}'`;
     const dims = (message['dims'] as unknown[]).map((dim) => Number(dim));
     const bad = dims.find((dim) => !Number.isSafeInteger(dim) || dim < 0);
     if (bad !== undefined) {

@@ -15,11 +15,18 @@ export function nameOf(range: ByteRange): string {
   if (!name.includes('\u{FFFD}')) return name;
   const bytes = range.source.read(range.start, range.end);
   if (Buffer.from(name, 'utf8').equals(bytes)) return name;
-  throw new LowrankError('FORMAT', `the name '${name}' is not UTF-8`, {
+  throw new LowrankError('FORMAT', `the name '${shown(name)}' is not UTF-8`, {
     place: `${range.source.label} at byte ${range.start}`,
     remedy: 'rename the tensor and export again',
   });
 }
+
+/** A name as messages show it: cut where it is too long to be read. */
+export function shown(name: string): string {
+  return name.length > longestShown ? `${name.slice(0, longestShown)}…` : name;
+}
+
+const longestShown = 200;
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
