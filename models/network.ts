@@ -90,7 +90,7 @@ export class Network {
       pads: ints([padding, padding, padding, padding]),
       strides: ints([stride, stride]),
     });
-    return { value, channels: out, side: slide(x.side, kernel, stride, padding), meanSquare: scale ** 2 };
+    return { value, channels: out, side: slide(x.side, kernel, stride, padding), meanSquare: scale * scale };
   }
 
   /** Inference form: scale 1, bias 0, mean 0, variance 1, each a tensor of its own. */
