@@ -9,17 +9,23 @@ import type { Parsed } from './parse.js';
 /** Exit codes of all commands. */
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
-interface CommandEntry {
+export interface CommandEntry {
   /** The command's own summary, here so that `lowrank --help` loads no command. */
   readonly summary: string;
   load(): Promise<{ readonly command: CommandDefinition }>;
 }
 
-/** All commands, one line each. */
-export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+export type CommandRegistry = Readonly<Record<string, CommandEntry>>;
+
+/** All commands, one entry each. */
+export const COMMANDS: CommandRegistry = {
   convert: {
     summary: 'replace convolutions and dense layers by low-rank pairs, verified',
     load: () => import('./convert.js'),
+  },
+  create: {
+    summary: 'write a ResNet, EfficientNet, VGG-16 or LeNet-5 with fresh weights',
+    load: () => import('./create.js'),
   },
   doctor: {
     summary: 'show what this machine has, and how to get what is missing',
@@ -95,14 +101,19 @@ async function runCommand(
 }
 
 /** `lowrank convert …` and `lowrank-convert …` are the same; the name in the help is the one that was used. */
-async function dispatch(commandName: string | null, words: readonly string[], output: Output): Promise<number> {
+async function dispatch(
+  commands: CommandRegistry,
+  commandName: string | null,
+  words: readonly string[],
+  output: Output,
+): Promise<number> {
   const [first = '', ...rest] = words;
   const isHelp = commandName === null && first === 'help' && rest.length > 0;
   const name = commandName ?? (isHelp ? rest[0] : first);
-  const entry = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  const entry = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (entry === undefined || name === undefined) {
     if (commandName !== null) throw new LowrankError('INTERNAL', `there is no command '${commandName}'`);
-    await output.show(parseRoot(COMMANDS, DESCRIPTION, words));
+    await output.show(parseRoot(commands, DESCRIPTION, words));
     return EXIT.done;
   }
   const { command } = await entry.load();
@@ -121,7 +132,11 @@ async function dispatch(commandName: string | null, words: readonly string[], ou
  * The whole program: `argv` is `process.argv`, `commandName` the command of a stand-alone launcher, null for `lowrank`. Never
  * returns: the process ends with 0 done, 1 failed, 2 wrong usage, 130 interrupted.
  */
-export async function main(commandName: string | null, argv: readonly string[]): Promise<never> {
+export async function main(
+  commandName: string | null,
+  argv: readonly string[],
+  commands: CommandRegistry = COMMANDS,
+): Promise<never> {
   const output = createOutput();
   const fail = (error: unknown): never => {
     const failure = toLowrankError(error);
@@ -132,7 +147,7 @@ export async function main(commandName: string | null, argv: readonly string[]):
   process.on('uncaughtException', fail);
   let code: number;
   try {
-    code = await dispatch(commandName, argv.slice(2), output);
+    code = await dispatch(commands, commandName, argv.slice(2), output);
   } catch (error) {
     return fail(error);
   }

@@ -20,6 +20,8 @@ export type Parsed =
 
 const FRAME_GROUP = 'General options:';
 
+const PLACEHOLDERS = { string: 'text', list: 'text', number: 'number', integer: 'number' } as const;
+
 /** The flags of one option. A boolean has two; the one that changes the default is shown. */
 function optionsOf(name: string, definition: OptionDefinition): readonly Option[] {
   const { description, short, group, placeholder } = definition;
@@ -32,7 +34,9 @@ function optionsOf(name: string, definition: OptionDefinition): readonly Option[
       ? [new Option(yes).hideHelp(), grouped(new Option(`${letter}${no}`, description))]
       : [grouped(new Option(yes, description)), new Option(no).hideHelp()];
   }
-  const value = placeholder ?? (definition.type === 'list' ? 'text' : definition.type);
+  const value =
+    placeholder ??
+    (definition.type === 'string' && definition.choices !== undefined ? 'name' : PLACEHOLDERS[definition.type]);
   const option = grouped(new Option(`${letter}${flagOf(name)} <${value}>`, description));
   if (definition.type === 'string' && definition.choices !== undefined) option.choices(definition.choices);
   const items: string[] = [];

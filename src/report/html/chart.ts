@@ -3,7 +3,7 @@ import type { GridComponentOption } from 'echarts/components';
 import type { ComposeOption } from 'echarts/core';
 import { markup, trusted } from './markup.js';
 import type { Markup } from './markup.js';
-import { colour, FONT } from './theme.js';
+import { colour } from './theme.js';
 
 export type ChartOption = ComposeOption<BarSeriesOption | LineSeriesOption | ScatterSeriesOption | GridComponentOption>;
 
@@ -31,13 +31,13 @@ export interface ChartRenderer {
 export const AXIS_STYLE = {
   axisLine: { show: false },
   axisTick: { show: false },
-  axisLabel: { color: colour('muted'), fontSize: 11, fontFamily: FONT },
+  axisLabel: { color: colour('muted'), fontSize: 11 },
   splitLine: { lineStyle: { color: colour('line') } },
-  nameTextStyle: { color: colour('muted'), fontSize: 11, fontFamily: FONT },
+  nameTextStyle: { color: colour('muted'), fontSize: 11 },
 } as const;
 
 /** Labels at the items. */
-export const LABEL_STYLE = { color: colour('muted'), fontSize: 11, fontFamily: FONT } as const;
+export const LABEL_STYLE = { color: colour('muted'), fontSize: 11 } as const;
 
 const SERIES_INDEX = /ecmeta_series_index="(\d+)"/;
 const DATA_INDEX = /ecmeta_data_index="(\d+)"/;
@@ -54,13 +54,18 @@ function cleanLine(line: string, items: ChartText['items']): string {
   return item === undefined ? clean : clean.replace(/\/>$/, markup`><title>${item}</title></path>`.html);
 }
 
-/** What is inside ECharts' `<svg>`: without the background and the style sheet, which only serves hovering. */
+/**
+ * What is inside ECharts' `<svg>`: without the background, the style sheet, which only serves hovering, and the clip paths
+ * around lines, which cut nothing off and whose names count all charts that the process ever drew.
+ */
 function insideOf(svg: string, items: ChartText['items']): string {
   const start = svg.indexOf('>') + 1;
   const style = svg.lastIndexOf('<style');
   const end = style === -1 ? svg.lastIndexOf('</svg>') : style;
   return svg
     .slice(start, end)
+    .replaceAll(/<g clip-path="[^"]*">([^]*?)<\/g>/g, '$1')
+    .replaceAll(/<defs *>[^]*?<\/defs>/g, '')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('<rect'))
     .map((line) => cleanLine(line, items))

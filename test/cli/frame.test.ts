@@ -1,0 +1,313 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { COMMANDS } from '../../src/cli/lowrank.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const lowrank = join(root, 'bin/lowrank.js');
+const frame = join(root, 'test/cli/support/frame-program.js');
+if (!existsSync(join(root, 'dist/src/cli/lowrank.js'))) throw new Error('run `npm run build` first: bin/ calls dist/');
+
+const folder = mkdtempSync(join(tmpdir(), 'lowrank-cli-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(program: string, words: readonly string[], environment: NodeJS.ProcessEnv = {}): Outcome {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...words], {
+    encoding: 'utf8',
+    env: { ...process.env, LOWRANK_DEBUG: '', ...environment },
+    maxBuffer: 1e8,
+  });
+  return { code: status, stdout, stderr };
+}
+
+function configFile(text: string): string {
+  const path = join(folder, `${Math.random().toString(36).slice(2)}.yaml`);
+  writeFileSync(path, text);
+  return path;
+}
+
+/** One error line and nothing else, but what `before` says. */
+function expectError(outcome: Outcome, exitCode: number, line: RegExp): void {
+  expect(outcome.stderr).toMatch(line);
+  expect(outcome.stderr.match(/^error\[/gm)).toHaveLength(1);
+  expect(outcome.stderr.split('\n').at(-1)).toBe('');
+  expect(outcome.stderr).not.toMatch(/^\s+at /m);
+  expect(outcome.stdout).toBe('');
+  expect(outcome.code).toBe(exitCode);
+}
+
+describe('lowrank', () => {
+  it('shows all commands with their summaries', () => {
+    const { code, stdout, stderr } = run(lowrank, ['--help']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    for (const [name, { summary }] of Object.entries(COMMANDS)) {
+      expect(stdout).toContain(`  ${name}`);
+      expect(stdout.replaceAll(/\s+/g, ' ')).toContain(summary);
+    }
+  });
+
+  it.each(Object.entries(COMMANDS))(
+    '%s: the registry has its name and summary, bin/ its launcher',
+    async (name, entry) => {
+      const { command } = await entry.load();
+      expect(command.name).toBe(name);
+      expect(command.summary).toBe(entry.summary);
+      expect(command.examples.length).toBeGreaterThan(0);
+      const launcher = join(root, 'bin', `lowrank-${name}.js`);
+      const lines = readFileSync(launcher, 'utf8').trimEnd().split('\n');
+      expect(lines).toEqual([
+        '#!/usr/bin/env node',
+        "import { main } from '../dist/src/cli/lowrank.js';",
+        `await main('${name}', process.argv);`,
+      ]);
+      const alone = run(launcher, ['--help']);
+      const together = run(lowrank, [name, '--help']);
+      expect(alone.stderr + together.stderr).toBe('');
+      expect(alone.stdout).toContain('Examples:');
+      const sameName = (text: string): string => text.replaceAll(`lowrank-${name}`, `lowrank ${name}`);
+      expect(sameName(alone.stdout)).toBe(sameName(together.stdout));
+      expect(run(lowrank, ['help', name]).stdout).toBe(together.stdout);
+    },
+  );
+
+  it('has a launcher in package.json for each file in bin/', () => {
+    const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { bin: Record<string, string> };
+    const files = readdirSync(join(root, 'bin')).map((file) => `bin/${file}`);
+    expect(Object.values(bin).toSorted()).toEqual(files.toSorted());
+  });
+
+  it('shows its version', () => {
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+    expect(run(lowrank, ['--version'])).toEqual({ code: 0, stdout: `lowrank ${version}\n`, stderr: '' });
+    expect(run(lowrank, ['doctor', '-V']).stdout).toBe(`lowrank ${version}\n`);
+  });
+
+  it.each([
+    [[], /^error\[USAGE\]: no command is given; /],
+    [['docto'], /^error\[USAGE\]: unknown command 'docto'; did you mean doctor\?\n/],
+    [['__proto__'], /^error\[USAGE\]: unknown command '__proto__'; /],
+    [['--versio'], /^error\[USAGE\]: unknown option '--versio'; did you mean --version\?\n/],
+    [['doctor', '--jsn'], /^error\[USAGE\]: unknown option '--jsn'; did you mean --json\?\n/],
+    [['doctor', 'extra'], /^error\[USAGE\]: too many arguments.*; see 'lowrank doctor --help'\n/],
+  ])('%j is wrong usage: one line, exit code 2', (words, line) => {
+    expectError(run(lowrank, words), 2, line);
+  });
+
+  it('prints exactly one JSON document with --json', () => {
+    const { code, stdout } = run(lowrank, ['doctor', '--json']);
+    const document = JSON.parse(stdout) as { schema: string; diagnoses: { name: string }[] };
+    expect(document.schema).toBe('lowrank.doctor/1');
+    expect(document.diagnoses.map(({ name }) => name)).toContain('onnxruntime');
+    expect(code).toBe(0);
+  });
+
+  it('shows its help quickly: it loads no command', () => {
+    const times = Array.from({ length: 7 }, () => {
+      const start = performance.now();
+      run(lowrank, ['--help']);
+      return performance.now() - start;
+    });
+    const bare = Array.from({ length: 7 }, () => {
+      const start = performance.now();
+      spawnSync(process.execPath, ['-e', '0']);
+      return performance.now() - start;
+    });
+    const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[3] ?? Number.NaN;
+    const help = median(times);
+    const node = median(bare);
+    console.log(`lowrank --help: ${help.toFixed(0)} ms, of which node itself takes ${node.toFixed(0)} ms`);
+    // 150 ms is the aim on an idle machine. On a busy one everything is slower: allow what an idle one would take for
+    // node (40 ms) to grow as much as it did, twice over.
+    expect(help).toBeLessThan(Math.max(400, 150 * (node / 40) * 2));
+  });
+});
+
+describe('the frame of every command', () => {
+  it('merges defaults, configuration file and flags, and gives the command line that repeats the run', () => {
+    const config = configFile(
+      'rank-scale: 0.5\nrankMultiple: 8\nscheme: spatial\ninclude: [a, "b c"]\nverify: false\n',
+    );
+    const { code, stdout, stderr } = run(frame, [
+      ...['probe', 'in put.onnx', '--config', config, '--scheme', 'channel', '-o', 'out.onnx', '--json', '--quiet'],
+    ]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const document = JSON.parse(stdout) as { commandLine: string };
+    expect(document).toEqual({
+      arguments: { model: 'in put.onnx' },
+      settings: {
+        rankScale: 0.5,
+        rankMultiple: 8,
+        scheme: 'channel',
+        include: ['a', 'b c'],
+        force: false,
+        verify: false,
+        output: 'out.onnx',
+        fail: null,
+      },
+      commandLine:
+        "lowrank probe 'in put.onnx' --rank-scale 0.5 --rank-multiple 8 --scheme channel --include a --include 'b c' --no-verify -o out.onnx",
+    });
+    // The shell reads it as it was meant.
+    const shell = document.commandLine.replace('lowrank', '"$NODE" "$PROGRAM"');
+    const again = spawnSync('sh', ['-c', `${shell} --json --quiet`], {
+      encoding: 'utf8',
+      env: { ...process.env, NODE: process.execPath, PROGRAM: frame },
+    });
+    expect(JSON.parse(again.stdout)).toEqual(document);
+  });
+
+  it.each([
+    [['-f', '--include', 'x', '--include', 'y'], { force: true, include: ['x', 'y'], verify: true }],
+    [['--no-verify', '--no-force'], { force: false, verify: false, include: [] }],
+    [['--rank-scale', '1e-1'], { rankScale: 0.1 }],
+  ])('reads %j', (words, settings) => {
+    const { stdout } = run(frame, ['probe', 'a', '-o', 'b', '--json', ...words]);
+    expect(JSON.parse(stdout)).toMatchObject({ settings });
+  });
+
+  it.each([
+    [['--rank-scal', '1'], /unknown option '--rank-scal'; did you mean --rank-scale\?/],
+    [['--rank-scale', 'abc'], /'abc' is not a number; option '--rank-scale'; give a number, at least 0, at most 1/],
+    [['--rank-scale', ''], /'' is not a number/],
+    [['--rank-scale', '1.5'], /'1.5' is out of range; option '--rank-scale'/],
+    [['--rank-multiple', '2.5'], /'2.5' is not a whole number/],
+    [['--scheme', 'spatal'], /'spatal' is not a choice; option '--scheme'; did you mean 'spatial'\?/],
+    [['--rank-scale'], /option '--rank-scale <number>' argument missing/],
+    [['c', 'd'], /too many arguments/],
+  ])('refuses %j with exit code 2', (words, line) => {
+    expectError(run(frame, ['probe', 'a', '-o', 'b', ...words]), 2, line);
+  });
+
+  it('asks for what is missing', () => {
+    expectError(run(frame, ['probe', '-o', 'b']), 2, /^error\[USAGE\]: missing required argument 'model'; see /);
+    expectError(run(frame, ['probe', 'a']), 2, /^error\[USAGE\]: option '--output' is missing; where to write\n/);
+    const config = configFile('output: from-the-file.onnx');
+    expect(run(frame, ['probe', 'a', '--config', config]).code).toBe(0);
+  });
+
+  it.each([
+    ['rank-scal: 0.5', /unknown key 'rank-scal'; in .*\.yaml; did you mean 'rank-scale'\?/],
+    ['zzz: 1', /unknown key 'zzz'; in .*; known keys: rank-scale, /],
+    ['json: true', /unknown key 'json'/],
+    ['__proto__: 1', /unknown key '__proto__'/],
+    ['rank-scale: "0.5"', /"0.5" is not a number; key 'rank-scale' in /],
+    ['rank-multiple: 0', /0 is out of range/],
+    ['force: "yes"', /"yes" is not true or false/],
+    ['include: [1]', /\[1\] is not a list of texts/],
+    ['scheme: best', /'best' is not a choice/],
+    ['rank-scale: 0.5\nrankScale: 0.4', /option 'rank-scale' is set twice/],
+    ['force: true\nforce: false', /not valid YAML: DUPLICATE_KEY; in .*, line 2/],
+    ['- a\n- b', /a configuration file is a mapping/],
+    ['a: [1', /not valid YAML/],
+  ])('refuses the configuration file %j', (text, line) => {
+    expectError(run(frame, ['probe', 'a', '-o', 'b', '--config', configFile(text)]), 2, line);
+  });
+
+  it('takes an empty configuration file, and names one that is not there', () => {
+    expect(run(frame, ['probe', 'a', '-o', 'b', '--config', configFile('# nothing\n')]).code).toBe(0);
+    const missing = run(frame, ['probe', 'a', '-o', 'b', '--config', join(folder, 'none.yaml')]);
+    expectError(missing, 1, /^error\[INPUT\]: the configuration file cannot be read: ENOENT.*none\.yaml/);
+  });
+
+  it('writes notes and warnings to stderr, one line each, and nothing with --quiet', () => {
+    expect(run(frame, ['probe', 'a', '-o', 'b'])).toEqual({
+      code: 0,
+      stdout: 'text for people\n',
+      stderr: 'a note\nwarning: a\\u{A}warning\n',
+    });
+    expect(run(frame, ['probe', 'a', '-o', 'b', '-q'])).toEqual({ code: 0, stdout: 'text for people\n', stderr: '' });
+  });
+
+  it('turns every exception into one line, and adds the stack only for debugging', () => {
+    const words = ['probe', 'a', '-o', 'b', '--quiet', '--fail'];
+    expectError(
+      run(frame, [...words, 'plain']),
+      1,
+      /^error\[INTERNAL\]: first line second line; this is a defect; .*\n$/,
+    );
+    expectError(run(frame, [...words, 'type']), 1, /^error\[INTERNAL\]: TypeError: .*\n$/);
+    expectError(run(frame, [...words, 'late']), 1, /^error\[INTERNAL\]: thrown later; .*\n$/);
+    const debug = run(frame, [...words, 'plain'], { LOWRANK_DEBUG: '1' });
+    expect(debug.stderr).toMatch(/^\s+at .*frame-program\.js/m);
+    expect(debug.code).toBe(1);
+  });
+
+  it('prints no JSON that lies, and keeps the exit code of a command that found something', () => {
+    const words = ['probe', 'a', '-o', 'b', '--quiet', '--fail'];
+    expectError(run(frame, [...words, 'nan', '--json']), 1, /^error\[NUMERIC\]: the report holds NaN; field 'loss'\n$/);
+    expect(run(frame, [...words, 'found'])).toEqual({ code: 1, stdout: 'text\n', stderr: '' });
+  });
+
+  it('does not complain when its reader has seen enough', () => {
+    const command = '"$NODE" "$PROGRAM" probe a -o b --quiet --fail long | head -n 1; echo "${PIPESTATUS[0]}"';
+    const { stdout, stderr } = spawnSync('bash', ['-c', command], {
+      encoding: 'utf8',
+      env: { ...process.env, NODE: process.execPath, PROGRAM: frame },
+    });
+    expect({ stdout, stderr }).toEqual({ stdout: 'line\n0\n', stderr: '' });
+  });
+
+  it('writes all of a long result into a pipe', () => {
+    expect(run(frame, ['probe', 'a', '-o', 'b', '--quiet', '--fail', 'long']).stdout).toHaveLength(5_000_000);
+  });
+
+  it('says so when the output cannot be written', () => {
+    if (!existsSync('/dev/full')) return;
+    const { status, stderr } = spawnSync('bash', ['-c', '"$NODE" "$PROGRAM" probe a -o b --quiet >/dev/full'], {
+      encoding: 'utf8',
+      env: { ...process.env, NODE: process.execPath, PROGRAM: frame },
+    });
+    expect(stderr).toMatch(/^error\[OUTPUT\]: the output cannot be written: ENOSPC.*\n$/);
+    expect(status).toBe(1);
+  });
+});
+
+describe('interruption', () => {
+  /** Starts `lowrank wait`, and sends the signals one after the other once it is ready. */
+  function interrupt(
+    words: readonly string[],
+    signals: readonly NodeJS.Signals[],
+  ): Promise<Outcome & { signal: string | null }> {
+    return new Promise((resolve) => {
+      const child = spawn(process.execPath, [frame, 'wait', ...words]);
+      let stdout = '';
+      let stderr = '';
+      let sent = 0;
+      child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
+      child.stderr.on('data', (text: Buffer) => {
+        stderr += text.toString();
+        // Each signal waits for what the one before it printed.
+        if (sent < signals.length && stderr.includes(sent === 0 ? 'ready' : 'interrupted')) child.kill(signals[sent++]);
+      });
+      child.on('close', (code, signal) => {
+        resolve({ code, signal, stdout, stderr });
+      });
+    });
+  }
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('%s stops the command: one line, exit code 130', async (signal) => {
+    const outcome = await interrupt([], [signal]);
+    expect(outcome.code).toBe(130);
+    expect(outcome.stdout).toBe('');
+    expect(outcome.stderr).toBe(
+      'ready\ninterrupted: stopping cleanly; once more to stop at once\nerror[ABORTED]: interrupted\n',
+    );
+  });
+
+  it('the second one ends the process at once', async () => {
+    const outcome = await interrupt(['--stubborn'], ['SIGINT', 'SIGINT']);
+    expect(outcome).toMatchObject({ code: 130, signal: null, stdout: '' });
+    expect(outcome.stderr).not.toContain('error');
+  });
+});

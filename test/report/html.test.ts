@@ -1,0 +1,200 @@
+import { describe, expect, it } from 'vitest';
+import type { ConvertReport } from '../../src/report/contract.js';
+import { convertHtml } from '../../src/report/html/convert-html.js';
+import { inspectHtml } from '../../src/report/html/inspect-html.js';
+import { escapeHtml, markup } from '../../src/report/html/markup.js';
+import { DARK, LIGHT } from '../../src/report/html/theme.js';
+import type { Palette } from '../../src/report/html/theme.js';
+import { verdictOf } from '../../src/report/verdict.js';
+import { resnet50, resnet50Inspected } from './support/resnet50-report.js';
+
+const HOSTILE = `"><script>alert(1)</script><img src=x onerror='alert(2)'>{a|b}&amp;\u0000\u202E]]>--></svg></style>`;
+
+/** The first places where `page` matches, with a little of what is around them. */
+function finds(page: string, pattern: RegExp): readonly string[] {
+  const all = page.matchAll(new RegExp(pattern, `gi${pattern.unicode ? 'u' : ''}`));
+  return Array.from(all, ({ index }) => page.slice(Math.max(0, index - 20), index + 60)).slice(0, 5);
+}
+
+/** Everything that could run, load or leave the page. */
+function expectHarmless(page: string): void {
+  expect(finds(page, /<script|<img|<iframe|<object|<embed|<link|<base|<form/)).toEqual([]);
+  // Attributes only: a hostile name may say onerror= as text.
+  const tags = page.replaceAll(/>[^<]*</g, '><');
+  expect(finds(tags, /\son\w+\s*=|javascript:|https?:|url\(/)).toEqual([]);
+  expect(finds(page.replaceAll('\n', ''), /\p{Cc}|\u202E/u)).toEqual([]);
+  expect(finds(page, /<meta http-equiv="Content-Security-Policy" content="default-src 'none'/)).toHaveLength(1);
+}
+
+const VOID = new Set(['meta', 'path', 'circle']);
+
+/** Tags open and close like brackets, and every attribute is quoted: nothing escaped from where it stands. */
+function expectBalanced(page: string): void {
+  const open: string[] = [];
+  const withoutTags = page.replaceAll(
+    /<(\/?)([a-z][\da-z]*)((?:\s+[a-z][\w:-]*="[^"<>]*")*)\s*(\/?)>/gi,
+    (_, slash: string, name: string, __, end: string) => {
+      if (slash === '/') expect(open.pop()).toBe(name);
+      else if (end === '' && name !== 'meta') open.push(name);
+      else expect(VOID).toContain(name);
+      return '';
+    },
+  );
+  expect(open).toEqual([]);
+  expect(finds(withoutTags.replace('<!doctype html>', ''), /</)).toEqual([]);
+}
+
+describe('markup', () => {
+  it('escapes values, keeps markup, and leaves out null', () => {
+    expect(markup`<p title="${`a"b`}">${'<&>'}${markup`<b>${1}</b>`}${null}${['x', markup`<i></i>`]}</p>`.html).toBe(
+      '<p title="a&quot;b">&lt;&amp;&gt;<b>1</b>x<i></i></p>',
+    );
+    expect(escapeHtml("'\u001B")).toBe('&#39;\\u{1B}');
+  });
+});
+
+describe('convertHtml', () => {
+  const fixture = resnet50();
+
+  it('says what happened, how much smaller, and whether it is safe', async () => {
+    const page = await convertHtml(fixture.report, { spectra: fixture.spectra, commandLine: 'lowrank convert a.onnx' });
+    expectHarmless(page);
+    expectBalanced(page);
+    const text = page
+      .replace(/<style>[^]*?<\/style>/, '')
+      .replaceAll(/<svg[^]*?<\/svg>/g, '')
+      .replaceAll(/<[^>]*>/g, ' ')
+      .replaceAll(/\s+/g, ' ');
+    expect(text).toContain(
+      '52 of 54 convolutions and dense layers became low-rank pairs: 53.9 % fewer parameters, 57.2 % fewer multiply-accumulates',
+    );
+    expect(text).toContain('Runs; outputs changed');
+    expect(text).toContain('lowrank convert a.onnx');
+    expect(text).toContain(fixture.report.model.sha256);
+    expect(text).toContain('pytorch 2.9.1');
+    expect(text).toContain('first layer : 1 layer, 9.41 k parameters');
+    for (const { name } of fixture.report.layers) expect(text).toContain(` ${name} `);
+  });
+
+  it('shows hostile names as text, everywhere', async () => {
+    const hostile = resnet50({ rename: (name) => `${name}${HOSTILE}` });
+    const report: ConvertReport = {
+      ...hostile.report,
+      model: { ...hostile.report.model, path: `dir/${HOSTILE}`, producer: HOSTILE },
+      output: { ...hostile.report.output, path: HOSTILE },
+      settings: { [HOSTILE]: HOSTILE, list: [HOSTILE] },
+      warnings: [HOSTILE],
+      layers: hostile.report.layers.map((layer) => ({ ...layer, reason: HOSTILE, activation: HOSTILE, op: HOSTILE })),
+    };
+    const page = await convertHtml(report, { spectra: hostile.spectra, commandLine: HOSTILE });
+    expectHarmless(page);
+    expectBalanced(page);
+    expect(page).toContain('&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;');
+  });
+
+  it('gives every id once, and every chart a title and a description', async () => {
+    const page = await convertHtml(fixture.report, { spectra: fixture.spectra });
+    const ids = [...page.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    const charts = page.match(/<svg class="chart[^>]*>/g) ?? [];
+    // Two charts of changes and one of errors at two widths, the same two with all layers, and the spectra.
+    expect(charts).toHaveLength(2 * 5 + Object.keys(fixture.spectra).length);
+    for (const chart of charts) {
+      const labels = /role="img" aria-labelledby="(\S+) (\S+)"/.exec(chart);
+      for (const id of labels?.slice(1) ?? ['missing']) expect(page).toMatch(new RegExp(`id="${id}">[^<]{10,}<`));
+    }
+  });
+
+  it("uses the page's colours only, so that charts follow light and dark", async () => {
+    const pages = [
+      await convertHtml(fixture.report, { spectra: fixture.spectra }),
+      await inspectHtml(resnet50Inspected()),
+    ];
+    for (const page of pages) {
+      const charts = (page.match(/<svg class="chart[^]*?<\/svg>/g) ?? []).join('');
+      const colours = new Set([...charts.matchAll(/(?:fill|stroke)="([^"]*)"/g)].map(([, colour]) => colour));
+      for (const colour of colours) expect(colour).toMatch(/^(none|transparent|var\(--[a-z]+\))$/);
+      for (const [, name = ''] of page.matchAll(/var\(--([a-z]+)\)/g)) expect(Object.keys(LIGHT)).toContain(name);
+    }
+  });
+
+  it('works where nothing was factorized, measured, verified or even found', async () => {
+    const nothing = resnet50({ rankScale: 1 });
+    const kept = await convertHtml({ ...nothing.report, verify: null });
+    expectBalanced(kept);
+    expect(kept).toContain('No layer was factorized');
+    expect(kept).toContain('Not verified');
+    const empty = await convertHtml({
+      ...nothing.report,
+      layers: [],
+      totals: {
+        params: { before: 0, after: 0, ratio: 1 },
+        macs: { before: 0, after: 0, ratio: 1 },
+        latencyMs: null,
+      },
+    });
+    expectBalanced(empty);
+    expect(empty).not.toContain('<svg class="chart');
+    expect(empty).not.toContain('NaN');
+  });
+});
+
+describe('verdictOf', () => {
+  const { report } = resnet50();
+  const verify = (relativeDiff: number): string =>
+    verdictOf({ ...report, verify: { reloaded: true, maxAbsDiff: relativeDiff * 9, relativeDiff, samples: 1 } }).short;
+
+  it('calls outputs the same only where rounding explains the difference', () => {
+    expect(verify(0)).toBe('Same outputs');
+    expect(verify(9.9e-5)).toBe('Same outputs');
+    expect(verify(1.1e-4)).toBe('Runs; outputs changed');
+    expect(verify(Number.NaN)).toBe('Outputs not comparable');
+    expect(verdictOf({ ...report, verify: null }).level).toBe('unknown');
+  });
+});
+
+describe('inspectHtml', () => {
+  it('shows ranks, spectra and pairs', async () => {
+    const report = resnet50Inspected();
+    const page = await inspectHtml(report);
+    expectHarmless(page);
+    expectBalanced(page);
+    expect(page).toContain('How low the ranks could be');
+    expect(page.match(/by metadata/g)).toHaveLength(report.totals.pairs);
+    const layers = report.layers.map((layer) => Object.assign({}, layer, { spectrum: null }));
+    const bare = await inspectHtml({ ...report, layers });
+    expectBalanced(bare);
+    expect(bare).not.toContain('<svg class="chart');
+  });
+});
+
+describe('palettes', () => {
+  /** WCAG 2.2, relative luminance. */
+  function luminance(colour: string): number {
+    const [red = 0, green = 0, blue = 0] = [1, 3, 5].map((start) => {
+      const channel = Number.parseInt(colour.slice(start, start + 2), 16) / 255;
+      return channel <= 0.04045 ? channel / 12.92 : ((channel + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  }
+  function contrast(a: string, b: string): number {
+    const [light = 0, dark = 0] = [luminance(a), luminance(b)].toSorted((x, y) => y - x);
+    return (light + 0.05) / (dark + 0.05);
+  }
+
+  it.each([
+    ['light', LIGHT],
+    ['dark', DARK],
+  ] as const)('%s: texts and marks can be told from what is behind', (_, palette: Palette) => {
+    for (const background of [palette.page, palette.surface]) {
+      // WCAG AA: 4.5 for text.
+      for (const text of ['ink', 'muted', 'good', 'caution'] as const) {
+        expect(contrast(palette[text], background), text).toBeGreaterThanOrEqual(4.5);
+      }
+    }
+    expect(contrast(palette.after, palette.page)).toBeGreaterThanOrEqual(4.5);
+    // Bars inside bars differ in width too; the colours need less.
+    expect(contrast(palette.after, palette.before)).toBeGreaterThanOrEqual(2.5);
+    expect(contrast(palette.before, palette.page)).toBeGreaterThanOrEqual(1.4);
+  });
+});
