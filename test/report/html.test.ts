@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { ConvertReport } from '../../src/report/contract.js';
 import { convertHtml } from '../../src/report/html/convert-html.js';
 import { inspectHtml } from '../../src/report/html/inspect-html.js';
@@ -55,9 +55,12 @@ describe('markup', () => {
 
 describe('convertHtml', () => {
   const fixture = resnet50();
+  let page = '';
+  beforeAll(async () => {
+    page = await convertHtml(fixture.report, { spectra: fixture.spectra, commandLine: 'lowrank convert a.onnx' });
+  });
 
-  it('says what happened, how much smaller, and whether it is safe', async () => {
-    const page = await convertHtml(fixture.report, { spectra: fixture.spectra, commandLine: 'lowrank convert a.onnx' });
+  it('says what happened, how much smaller, and whether it is safe', () => {
     expectHarmless(page);
     expectBalanced(page);
     const text = page
@@ -86,14 +89,13 @@ describe('convertHtml', () => {
       warnings: [HOSTILE],
       layers: hostile.report.layers.map((layer) => ({ ...layer, reason: HOSTILE, activation: HOSTILE, op: HOSTILE })),
     };
-    const page = await convertHtml(report, { spectra: hostile.spectra, commandLine: HOSTILE });
-    expectHarmless(page);
-    expectBalanced(page);
-    expect(page).toContain('&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;');
+    const injected = await convertHtml(report, { spectra: hostile.spectra, commandLine: HOSTILE });
+    expectHarmless(injected);
+    expectBalanced(injected);
+    expect(injected).toContain('&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;');
   });
 
-  it('gives every id once, and every chart a title and a description', async () => {
-    const page = await convertHtml(fixture.report, { spectra: fixture.spectra });
+  it('gives every id once, and every chart a title and a description', () => {
     const ids = [...page.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id);
     expect(new Set(ids).size).toBe(ids.length);
     const charts = page.match(/<svg class="chart[^>]*>/g) ?? [];
@@ -106,15 +108,12 @@ describe('convertHtml', () => {
   });
 
   it("uses the page's colours only, so that charts follow light and dark", async () => {
-    const pages = [
-      await convertHtml(fixture.report, { spectra: fixture.spectra }),
-      await inspectHtml(resnet50Inspected()),
-    ];
-    for (const page of pages) {
-      const charts = (page.match(/<svg class="chart[^]*?<\/svg>/g) ?? []).join('');
+    const pages = [page, await inspectHtml(resnet50Inspected())];
+    for (const shown of pages) {
+      const charts = (shown.match(/<svg class="chart[^]*?<\/svg>/g) ?? []).join('');
       const colours = new Set([...charts.matchAll(/(?:fill|stroke)="([^"]*)"/g)].map(([, colour]) => colour));
       for (const colour of colours) expect(colour).toMatch(/^(none|transparent|var\(--[a-z]+\))$/);
-      for (const [, name = ''] of page.matchAll(/var\(--([a-z]+)\)/g)) expect(Object.keys(LIGHT)).toContain(name);
+      for (const [, name = ''] of shown.matchAll(/var\(--([a-z]+)\)/g)) expect(Object.keys(LIGHT)).toContain(name);
     }
   });
 
