@@ -139,10 +139,10 @@ function productLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer | und
   const output = typeOf(node.outputs[0], shapes);
   const bias = node.opType === 'Gemm' ? countOf(node.inputs[2], shapes) : 0;
   if (weight === undefined) {
-    const quantized = isQuantizedWeight(right) || quantizedOps.has(node.opType);
-    return quantized
-      ? fixed(node, noConstant(right), productDetails(right, output?.dims ?? [], bias, shapes))
-      : undefined;
+    const isQuantized = quantizedOps.has(node.opType);
+    if (!isQuantized && !isQuantizedWeight(right)) return undefined;
+    const reason = isQuantized ? `quantized operator ${node.opType}` : noConstant(right);
+    return fixed(node, reason, productDetails(right, output?.dims ?? [], bias, shapes));
   }
   const details = productDetails(isLeft ? left : right, output?.dims ?? [], bias, shapes);
   if (quantizedOps.has(node.opType)) return fixed(node, `quantized operator ${node.opType}`, details);

@@ -1,7 +1,7 @@
 import type { Model } from '../graph/model.js';
 import { dataTypeName } from '../onnx/data-type.js';
 import { LowrankError } from '../errors.js';
-import { numberToBfloat16, numberToFloat16 } from '../onnx/float16.js';
+import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../onnx/float16.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { fillTruncatedNormal, randomStream } from '../random.js';
 import type { ElementType, RuntimeTensor, TensorData } from '../runtime/types.js';
@@ -64,7 +64,10 @@ function sampleData(type: string, values: Float32Array, name: string): TensorDat
   }
 }
 
-/** Elements as numbers, for comparing outputs. */
+/** Elements as numbers, for comparing outputs; 16-bit floats come as bit patterns. */
 export function toNumbers(tensor: RuntimeTensor): Float64Array {
+  const decode =
+    tensor.type === 'float16' ? float16ToNumber : tensor.type === 'bfloat16' ? bfloat16ToNumber : undefined;
+  if (decode !== undefined) return Float64Array.from(tensor.data as Uint16Array, (bits) => decode(bits));
   return Float64Array.from(tensor.data as ArrayLike<number | bigint>, Number);
 }
