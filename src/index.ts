@@ -3,9 +3,27 @@
  *
  * @packageDocumentation
  */
+export { architectures, type Architecture, countParameters, create } from '../models/index.js';
 export { type ErrorCode, type ErrorDetails, LowrankError } from './errors.js';
 export { convert, type ConvertCall, type ConvertPhase, type Progress } from './factorize/convert.js';
 export type { FittedSpectrum } from './factorize/fit.js';
 export type { ConvertOptions } from './factorize/settings.js';
-export type { Activation, InitName } from './factorize/types.js';
+export type { Activation, FactorPair, Init, InitName, InitProblem } from './factorize/types.js';
+export { type Attribute } from './graph/attribute.js';
+export { checkModel } from './graph/check.js';
+export { Graph, type Position } from './graph/graph.js';
+export { type Model } from './graph/model.js';
+export { Node, type NodeSpec } from './graph/node.js';
+export { readModel } from './graph/read.js';
+export { type DeclaredType, type Dimension, type Use, Value } from './graph/value.js';
+export { modelBytes, writeModel, type WriteOptions, type WrittenFile } from './graph/write.js';
+export { inspect, type InspectOptions, type InspectProgress } from './inspect/inspect.js';
+export { merge, type MergeCall, type MergeOptions, type MergeProgress } from './inspect/merge.js';
+export { Tensor } from './onnx/tensor.js';
+export { inferShapes, type InferOptions, type ShapeTable } from './ops/infer.js';
+export { type TensorType } from './ops/operator.js';
+export { convertHtml } from './report/html/convert-html.js';
 export type * from './report/contract.js';
+export { type Diagnosis, diagnose } from './runtime/diagnose.js';
+export { loadDriver, type DriverOptions } from './runtime/driver.js';
+export type * from './runtime/types.js';

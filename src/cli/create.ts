@@ -10,7 +10,7 @@ import type { Terminal } from '../report/terminal.js';
 import type { CommandResult } from './command.js';
 import { defineCommand } from './command.js';
 import { closest } from './options.js';
-import { version } from './version.js';
+import { tool } from '../version.js';
 
 interface Tool {
   readonly name: 'lowrank';
@@ -99,7 +99,7 @@ export const command = defineCommand({
     const { dataPath, dataBytes } = written;
     const report: CreateReport = {
       schema: 'lowrank.create/1',
-      tool: { name: 'lowrank', version: version() },
+      tool: { name: 'lowrank', version: tool.version },
       arch,
       params: countParameters(model),
       path,
@@ -141,7 +141,7 @@ function summarize({ arch, params, path, bytes, data }: CreateReport): string {
 function listArchitectures(): CommandResult {
   const report: ArchitecturesReport = {
     schema: 'lowrank.architectures/1',
-    tool: { name: 'lowrank', version: version() },
+    tool: { name: 'lowrank', version: tool.version },
     architectures: architectures.map(({ name, imageSize, inChannels, numClasses }) => ({
       arch: name,
       params: countParameters(create(name)),

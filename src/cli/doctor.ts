@@ -4,7 +4,7 @@ import { pad, printable, wrap } from '../report/text.js';
 import { diagnose } from '../runtime/diagnose.js';
 import type { Diagnosis } from '../runtime/diagnose.js';
 import { defineCommand } from './command.js';
-import { version } from './version.js';
+import { tool } from '../version.js';
 
 /** `lowrank doctor --json`, a published contract. */
 export interface DoctorReport {
@@ -40,7 +40,7 @@ export const command = defineCommand({
     const diagnoses = await diagnose();
     const report: DoctorReport = {
       schema: 'lowrank.doctor/1',
-      tool: { name: 'lowrank', version: version() },
+      tool: { name: 'lowrank', version: tool.version },
       diagnoses,
     };
     // Without a GPU everything works, only slower; without onnxruntime nothing does.

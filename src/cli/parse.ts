@@ -3,7 +3,7 @@ import { LowrankError } from '../errors.js';
 import type { CommandDefinition } from './command.js';
 import { flagOf, kebabCase, parseValue } from './options.js';
 import type { GivenValues, OptionDefinition } from './options.js';
-import { version } from './version.js';
+import { tool } from '../version.js';
 
 /** What a command line asks for: to run with these values, or only to show a text. */
 export type Parsed =
@@ -55,7 +55,7 @@ function silent(program: Command, shown: string[]): Command {
     .exitOverride()
     .configureOutput({ writeOut: (text) => shown.push(text), writeErr: () => {} })
     .helpOption('-h, --help', 'show this help')
-    .version(`lowrank ${version()}`, '-V, --version', 'show the version');
+    .version(`lowrank ${tool.version}`, '-V, --version', 'show the version');
 }
 
 /** Commander's complaint as a USAGE error: fact, then its suggestion or the way to the help. */
