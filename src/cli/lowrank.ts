@@ -23,9 +23,17 @@ export const COMMANDS: CommandRegistry = {
     summary: 'replace convolutions and dense layers by low-rank pairs, verified',
     load: () => import('./convert.js'),
   },
+  inspect: {
+    summary: 'show layers, ranks and spectra of a full-rank or factorized model',
+    load: () => import('./inspect.js'),
+  },
   create: {
     summary: 'write a ResNet, EfficientNet, VGG-16 or LeNet-5 with fresh weights',
     load: () => import('./create.js'),
+  },
+  merge: {
+    summary: 'turn low-rank pairs back into single layers where that is cheaper, and fold BatchNormalization',
+    load: () => import('./merge.js'),
   },
   doctor: {
     summary: 'show what this machine has, and how to get what is missing',

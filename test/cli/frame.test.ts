@@ -273,6 +273,37 @@ describe('the frame of every command', () => {
   });
 });
 
+/** util-linux' `script` runs a command on a terminal of its own. */
+const hasScript = String(spawnSync('script', ['--version']).stdout).includes('util-linux');
+
+describe.skipIf(!hasScript)('on a terminal', () => {
+  function onTerminal(words: string, environment: NodeJS.ProcessEnv = {}): string {
+    const { stdout } = spawnSync('script', ['-qec', `stty cols 60; "$NODE" "$PROGRAM" ${words}`, '/dev/null'], {
+      encoding: 'utf8',
+      env: { ...process.env, NODE: process.execPath, PROGRAM: frame, TERM: 'xterm', NO_COLOR: '', ...environment },
+    });
+    return stdout;
+  }
+  const clear = '\r\u001B[K';
+  const bar = `${clear}probing [############------------] 1/2`;
+
+  it('removes the progress line before it writes an error, in colour', () => {
+    const screen = onTerminal('probe a -o b --fail plain');
+    expect(screen).toContain(`${bar}${clear}\u001B[31merror[INTERNAL]:\u001B[39m first line`);
+  });
+
+  it('honours NO_COLOR', () => {
+    expect(onTerminal('probe a -o b --fail plain', { NO_COLOR: '1' })).toContain(
+      `${bar}${clear}error[INTERNAL]: first`,
+    );
+  });
+
+  it('removes it before the result and when interrupted too, and shows none with --quiet', () => {
+    expect(onTerminal('probe a -o b')).toContain(`${bar}${clear}text for people`);
+    expect(onTerminal('probe a -o b --quiet')).toBe('text for people\r\n');
+  });
+});
+
 describe('interruption', () => {
   /** Starts `lowrank wait`, and sends the signals one after the other once it is ready. */
   function interrupt(

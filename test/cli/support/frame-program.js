@@ -22,6 +22,7 @@ const probe = defineCommand({
     const { settings, resolvedSettings, commandLine } = context;
     context.note('a note');
     context.warn('a\nwarning');
+    context.progress.update({ phase: 'probing', done: 1, total: 2 });
     if (settings.fail === 'plain') throw new Error('first line\nsecond line');
     if (settings.fail === 'type') context.nothing.at(0);
     if (settings.fail === 'late') {
