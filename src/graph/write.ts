@@ -1,10 +1,10 @@
-import { lstatSync, realpathSync, rmSync } from 'node:fs';
+import { realpathSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { allocate } from '../onnx/source.js';
 import type { Tensor } from '../onnx/tensor.js';
 import { type Chunk, gather, totalLength } from '../onnx/wire.js';
-import { checkWritable, type StagedFile, stageFile } from '../onnx/write-file.js';
+import { checkWritable, isThere, type StagedFile, stageFile } from '../onnx/write-file.js';
 import { encodeModel } from './encode.js';
 import type { Model } from './model.js';
 import { readModel } from './read.js';
@@ -73,8 +73,7 @@ export function writeModel(model: Model, path: string, options: WriteOptions = {
 export function stageModel(model: Model, path: string, options: WriteOptions = {}): StagedModel {
   const force = options.force ?? false;
   checkWritable(path, force);
-  const dataPath = freeDataPath(path);
-  const { chunks, data: dataChunks } = encodeWithData(model, basename(dataPath), path, options);
+  const { chunks, dataPath, dataChunks } = encodeWithData(model, path, options);
   let data: StagedFile | undefined;
   let main: StagedFile | undefined;
   let isDataInPlace = false;
@@ -84,11 +83,11 @@ export function stageModel(model: Model, path: string, options: WriteOptions = {
     main?.discard();
     data?.discard();
     // Its name was free, so it is ours to remove.
-    if (isDataInPlace) rmSync(dataPath, { force: true });
+    if (isDataInPlace) rmSync(dataPath!, { force: true });
     isDataInPlace = false;
   };
   try {
-    if (dataChunks.length > 0) data = stageFile(dataPath, dataChunks, { replace: false });
+    if (dataPath !== undefined) data = stageFile(dataPath, dataChunks, { replace: false });
     main = stageFile(path, chunks, { replace: force });
     data?.commit();
     isDataInPlace = data !== undefined;
@@ -104,7 +103,7 @@ export function stageModel(model: Model, path: string, options: WriteOptions = {
       const replaced = force ? ownDataFiles(path) : [];
       staged.commit();
       isCommitted = true;
-      const needed = new Set([...inputFiles(model), dataPath].map(realPath));
+      const needed = new Set([...inputFiles(model), ...(dataPath === undefined ? [] : [dataPath])].map(realPath));
       for (const old of replaced) if (!needed.has(realPath(old))) rmSync(old, { force: true });
       return { path, bytes: staged.bytes, dataPath: data?.path, dataBytes: data?.bytes ?? 0 };
     },
@@ -113,28 +112,34 @@ export function stageModel(model: Model, path: string, options: WriteOptions = {
 
 /** `<path>.data`, or `<path>.1.data` … where that is taken: it may belong to the model that is being replaced. */
 function freeDataPath(path: string): string {
-  const isTaken = (candidate: string): boolean => lstatSync(candidate, { throwIfNoEntry: false }) !== undefined;
   let candidate = `${path}.data`;
-  for (let i = 1; isTaken(candidate); i++) candidate = `${path}.${i}.data`;
+  for (let i = 1; isThere(candidate); i++) candidate = `${path}.${i}.data`;
   return candidate;
 }
 
 interface Encoded {
   readonly chunks: readonly Chunk[];
-  readonly data: readonly Chunk[];
+  /** Where the data file goes, if there is one. */
+  readonly dataPath: string | undefined;
+  readonly dataChunks: readonly Chunk[];
 }
 
 /** Pieces of the model file and of its data file. Throws OUTPUT where the model file would be too large. */
-function encodeWithData(model: Model, dataName: string, path: string, options: WriteOptions): Encoded {
+function encodeWithData(model: Model, path: string, options: WriteOptions): Encoded {
   const location = options.dataLocation ?? 'keep';
   const largest = options.largestFile ?? largestModel;
   const canMove = (tensor: Tensor): boolean => tensor.isExternal || (tensor.byteLength ?? 0) >= externalThreshold;
   const encode = (isExternal: (tensor: Tensor) => boolean): Encoded => {
     const layout = dataLayout();
+    let dataPath: string | undefined;
+    const encodeExternal = (tensor: Tensor): Chunk[] => {
+      dataPath ??= freeDataPath(path);
+      return tensor.encodeExternal(basename(dataPath), layout.place(tensor));
+    };
     const chunks = encodeModel(model, (tensor) =>
-      isExternal(tensor) ? tensor.encodeExternal(dataName, layout.place(tensor)) : tensor.encodeInline(),
+      isExternal(tensor) ? encodeExternal(tensor) : tensor.encodeInline(),
     );
-    return { chunks, data: layout.chunks };
+    return { chunks, dataPath, dataChunks: layout.chunks };
   };
   const isChosen = { keep: keepLocations(model, canMove), inline: () => false, external: canMove }[location];
   const first = encode(isChosen);

@@ -127,9 +127,13 @@ export function writeFileWhole(path: string, content: Uint8Array | string): void
   }
 }
 
-/** Also true of links that lead nowhere. */
-function isThere(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+/** Whether a name is taken, be it by a link that leads nowhere. Throws OUTPUT where no file can have it. */
+export function isThere(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    throw unwritable(path, error);
+  }
 }
 
 /** A rename that never replaces: a hard link fails where the name is taken. */
@@ -238,6 +242,7 @@ function syncFolder(folder: string): void {
 }
 
 function unwritable(path: string, error: unknown): LowrankError {
+  if (error instanceof LowrankError) return error;
   const code = (error as NodeJS.ErrnoException).code;
   const details = { place: path, cause: error };
   switch (code) {
