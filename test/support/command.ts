@@ -1,0 +1,44 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect } from 'vitest';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+export const lowrank = join(root, 'bin/lowrank.js');
+if (!existsSync(join(root, 'dist/src/cli/lowrank.js'))) throw new Error('run `npm run build` first: bin/ calls dist/');
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the real program. */
+export function run(...words: readonly string[]): Outcome {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [lowrank, ...words], {
+    encoding: 'utf8',
+    env: { ...process.env, LOWRANK_DEBUG: '' },
+    maxBuffer: 1e8,
+  });
+  return { code: status, stdout, stderr };
+}
+
+/** Exactly one error line with the code and the words, no stack trace, nothing on stdout. */
+export function expectFailure(outcome: Outcome, code: string, words: RegExp, exitCode = 1): void {
+  expect(outcome.stderr).toMatch(words);
+  expect(outcome.stderr.match(/^error\[/gm)).toHaveLength(1);
+  expect(outcome.stderr).toContain(`error[${code}]:`);
+  expect(outcome.stderr.trimEnd().split('\n')).toHaveLength(1);
+  expect(outcome.stderr).not.toMatch(/^\s+at /m);
+  expect(outcome.stdout).toBe('');
+  expect(outcome.code).toBe(exitCode);
+}
+
+/** A folder that is removed after the tests of the file. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'lowrank-test-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
