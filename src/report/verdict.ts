@@ -40,6 +40,14 @@ export function verdictOf(report: ConvertReport): Verdict {
       advice: 'Do not use the model before you know why its outputs are not finite.',
     };
   }
+  if (report.settings['reinit'] === true) {
+    return {
+      level: 'caution',
+      short: 'Runs; untrained',
+      finding,
+      advice: 'Train the model before using it: its weights were drawn afresh.',
+    };
+  }
   if (verify.relativeDiff <= SAME_OUTPUTS) {
     return {
       level: 'good',

@@ -149,6 +149,7 @@ describe('verdictOf', () => {
     expect(verify(1.1e-4)).toBe('Runs; outputs changed');
     expect(verify(Number.NaN)).toBe('Outputs not comparable');
     expect(verdictOf({ ...report, verify: null }).level).toBe('unknown');
+    expect(verdictOf({ ...report, settings: { reinit: true } }).short).toBe('Runs; untrained');
   });
 });
 

@@ -1,6 +1,6 @@
 import { formatCount } from '../format.js';
 import { printable, truncate } from '../text.js';
-import { AXIS_STYLE, LABEL_STYLE } from './chart.js';
+import { AXIS_STYLE, LABEL_STYLE, nameColumn } from './chart.js';
 import type { ChartRenderer, ChartText } from './chart.js';
 import { trusted } from './markup.js';
 import type { Markup } from './markup.js';
@@ -46,7 +46,13 @@ function drawLayout(renderer: ChartRenderer, rows: readonly ChangeRow[], text: C
   const names = rows.map(({ name }) => truncate(printable(name), layout.nameLetters, 'middle'));
   return renderer.draw(
     {
-      grid: { left: layout.nameWidth, right: VALUE_WIDTH, top: 4, bottom: AXIS_HEIGHT - 4, outerBoundsMode: 'none' },
+      grid: {
+        left: nameColumn(names, layout.nameWidth),
+        right: VALUE_WIDTH,
+        top: 4,
+        bottom: AXIS_HEIGHT - 4,
+        outerBoundsMode: 'none',
+      },
       xAxis: {
         type: 'value',
         ...AXIS_STYLE,

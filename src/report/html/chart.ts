@@ -1,6 +1,7 @@
 import type { BarSeriesOption, LineSeriesOption, ScatterSeriesOption } from 'echarts/charts';
 import type { GridComponentOption } from 'echarts/components';
 import type { ComposeOption } from 'echarts/core';
+import { displayWidth } from '../text.js';
 import { markup, trusted } from './markup.js';
 import type { Markup } from './markup.js';
 import { colour } from './theme.js';
@@ -38,6 +39,12 @@ export const AXIS_STYLE = {
 
 /** Labels at the items. */
 export const LABEL_STYLE = { color: colour('muted'), fontSize: 11 } as const;
+
+/** Room for the longest of the names at the left of bars, at most `most` pixels: 6.8 a letter in a wide font of 11 pixels. */
+export function nameColumn(names: readonly string[], most: number): number {
+  const letters = Math.max(0, ...names.map(displayWidth));
+  return Math.min(most, Math.ceil(14 + 6.8 * letters));
+}
 
 const SERIES_INDEX = /ecmeta_series_index="(\d+)"/;
 const DATA_INDEX = /ecmeta_data_index="(\d+)"/;

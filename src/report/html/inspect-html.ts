@@ -16,12 +16,12 @@ import { colour } from './theme.js';
 
 const MOST_BARS = 24;
 
-/** Parameters that the full-rank layers with a spectrum would need as pairs at their energy-90 ranks, over what they have. */
+/** Of a full-rank model: parameters that the layers with a spectrum would need as pairs at their energy-90 ranks, over what they have. */
 function compressibleShare(layers: readonly InspectLayer[]): number | null {
   let before = 0;
   let after = 0;
-  for (const { spectrum, params, breakEvenRank, pair } of layers) {
-    if (spectrum === null || pair !== null) continue;
+  for (const { spectrum, params, breakEvenRank } of layers) {
+    if (spectrum === null) continue;
     before += params.after;
     // At the break-even rank the pair is as large as the layer, and its size is proportional to the rank.
     const share = breakEvenRank > 0 ? spectrum.energy90Rank / breakEvenRank : 1;
@@ -33,10 +33,13 @@ function compressibleShare(layers: readonly InspectLayer[]): number | null {
 function header(report: InspectReport): Markup {
   const { layers, totals, model } = report;
   const share = compressibleShare(layers);
+  const { pairs } = totals;
   const lead =
-    share === null
-      ? markup`${plural(layers.length, 'convolution or dense layer')}; none has full rank and a spectrum.`
-      : markup`With ranks that keep 90 % of the squared weights of every layer, its full-rank convolutions and dense layers would need about <strong>${formatPercent(share)}</strong> of their parameters.`;
+    pairs > 0
+      ? markup`<strong>${pairs} of ${layers.length}</strong> convolutions and dense layers are low-rank pairs.`
+      : share === null
+        ? markup`${plural(layers.length, 'convolution or dense layer')}; no spectrum was computed.`
+        : markup`With ranks that keep 90 % of the squared weights of every layer, its convolutions and dense layers would need about <strong>${formatPercent(share)}</strong> of their parameters.`;
   const card = (label: string, big: string, detail: string): Markup =>
     markup`<li class="card"><span class="label">${label}</span><span class="big">${big}</span><span class="detail muted">${detail}</span></li>`;
   return markup`<p class="eyebrow">lowrank inspection</p><h1 class="name">${fileName(model.path)}</h1><p class="lead">${lead}</p><ul class="cards">${card('Parameters', formatCount(totals.params), 'of the whole model')}${card('Multiply-accumulates (MACs)', formatCount(totals.macs), `for an input of ${model.inputShape.join(' × ')}`)}${card('Convolutions and dense layers', String(layers.length), 'a pair counts as one')}${card('Low-rank pairs', String(totals.pairs), totals.pairs === 0 ? 'none recognized: a full-rank model' : 'already factorized')}</ul>${warningList(report.warnings)}`;
@@ -83,6 +86,7 @@ function layerColumns(layers: readonly InspectLayer[]): readonly TableColumn<Num
     ...LAYER_COLUMNS,
     {
       header: 'Form',
+      className: 'nowrap',
       value: ({ layer }) =>
         layer.pair === null
           ? markup`<span class="tag full">full rank</span>`

@@ -1,6 +1,6 @@
 import type { InspectLayer } from '../contract.js';
 import { printable, truncate } from '../text.js';
-import { AXIS_STYLE, LABEL_STYLE } from './chart.js';
+import { AXIS_STYLE, LABEL_STYLE, nameColumn } from './chart.js';
 import type { ChartRenderer } from './chart.js';
 import { trusted } from './markup.js';
 import type { Markup } from './markup.js';
@@ -39,7 +39,7 @@ function drawLayout(renderer: ChartRenderer, rows: readonly RankRow[], layout: (
   return renderer.draw(
     {
       grid: {
-        left: layout.nameWidth,
+        left: nameColumn(names, layout.nameWidth),
         right: layout.valueWidth,
         top: 4,
         bottom: AXIS_HEIGHT - 4,

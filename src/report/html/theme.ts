@@ -105,7 +105,7 @@ figure{margin:0;min-width:0}
 figcaption{margin-bottom:6px}
 figcaption p{font-size:13px;margin:0;color:var(--muted)}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:24px 36px;margin-top:14px}
-.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,210px),1fr));gap:22px 20px;margin-top:14px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,245px),1fr));gap:22px 20px;margin-top:14px}
 .tiles h3{font-family:${MONO};font-size:12.5px}
 svg.chart{display:block;width:100%;height:auto;overflow:visible}
 svg.chart text{font-family:${FONT}!important}
@@ -128,6 +128,7 @@ tbody th{font-weight:400}
 .layers td.why{min-width:20ch;max-width:40ch}
 .layers td.change{min-width:118px;white-space:nowrap}
 .layers th.error{white-space:normal;min-width:9ch}
+.nowrap{white-space:nowrap}
 .below{display:block;color:var(--muted);font-size:12px;line-height:1.35}
 .tag{white-space:nowrap;font-weight:600}
 .tag::before{content:"";display:inline-block;width:9px;height:9px;margin-right:6px;border-radius:2px;background:var(--after)}
@@ -142,7 +143,7 @@ tbody th{font-weight:400}
 .reasons{padding-left:20px;margin:8px 0;font-size:14px}
 .reasons li{margin-bottom:4px}
 .warnings li{color:var(--caution)}
-@media (max-width:620px){main,header,footer{padding-left:14px;padding-right:14px}.cards{grid-template-columns:repeat(2,minmax(0,1fr));gap:10px}.card{padding:10px 12px}.card .big{font-size:19px}header{padding-top:20px}h1{font-size:21px}.lead{font-size:16px}.facts{grid-template-columns:minmax(0,1fr)}.facts dd{margin-bottom:6px}}
+@media (max-width:620px){main,header,footer{padding-left:14px;padding-right:14px}.tiles{grid-template-columns:repeat(auto-fill,minmax(min(100%,200px),1fr))}.cards{grid-template-columns:repeat(2,minmax(0,1fr));gap:10px}.card{padding:10px 12px}.card .big{font-size:19px}header{padding-top:20px}h1{font-size:21px}.lead{font-size:16px}.facts{grid-template-columns:minmax(0,1fr)}.facts dd{margin-bottom:6px}}
 @page{margin:12mm}
 @media print{
 body{font-size:10.5pt}
