@@ -63,8 +63,14 @@ export const command = defineCommand({
       inputShapes: parseInputShapes(inputShape),
       ...(threads === undefined ? {} : { threads }),
       signal: context.signal,
+      // Work units mean nothing to people: per cent.
       onProgress: ({ done, total, detail }) =>
-        context.progress.update({ phase: 'singular values', done, total, detail }),
+        context.progress.update({
+          phase: 'singular values',
+          done: Math.floor((100 * done) / total),
+          total: 100,
+          detail,
+        }),
     });
     const document: InspectReport = { ...found, layers: sorted(found.layers, sort) };
     if (report !== undefined) {

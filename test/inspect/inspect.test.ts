@@ -9,7 +9,7 @@ import { readModel } from '../../src/graph/read.js';
 import { inspect } from '../../src/inspect/inspect.js';
 import { inferShapes } from '../../src/ops/infer.js';
 import type { InspectLayer } from '../../src/report/contract.js';
-import { buildModel, type TestModel } from '../support/models.js';
+import { buildModel, type TestInitializer, type TestModel, type TestNode } from '../support/models.js';
 import { failureOf } from '../support/errors.js';
 import { hasShared, modelPath, sharedModels } from '../support/shared.js';
 import { modelWriter, temporaryFolder } from './support/files.js';
@@ -85,13 +85,14 @@ describe('layers', () => {
       conv('c', [8, 3], [3, 3]),
       conv('d', [3, 8], [1, 1]),
     ]);
+    const sharing = (node: TestNode): TestNode => ({
+      ...node,
+      inputs: node.inputs.map((name) => name.replace('c.weight', 'a.weight').replace('d.weight', 'b.weight')),
+    });
     const path = write({
       ...twice,
       initializers: twice.initializers!.slice(0, 2),
-      nodes: twice.nodes.map((node) => ({
-        ...node,
-        inputs: node.inputs.map((name) => name.replace('c.weight', 'a.weight').replace('d.weight', 'b.weight')),
-      })),
+      nodes: twice.nodes.map(sharing),
     });
     const report = await inspect(path, { spectrum: false });
     expect(report.layers.map(({ params }) => params.after)).toEqual([3 * 8 * 9 + 24, 0]);
@@ -164,10 +165,10 @@ describe('spectra', () => {
     expect(spectrum).toMatchObject({ energy90Rank: expected.energy90Rank, energy99Rank: expected.energy99Rank });
   }
 
-  const replaced = (model: TestModel, data: Readonly<Record<string, Float32Array>>): TestModel => ({
-    ...model,
-    initializers: model.initializers!.map((tensor) => ({ ...tensor, data: data[tensor.name] ?? tensor.data })),
-  });
+  function replaced(model: TestModel, data: Readonly<Record<string, Float32Array>>): TestModel {
+    const other = (tensor: TestInitializer): TestInitializer => ({ ...tensor, data: data[tensor.name] ?? tensor.data });
+    return { ...model, initializers: model.initializers!.map(other) };
+  }
 
   it('of a full-rank layer: the matrix of its first scheme', async () => {
     // [out, in, kh, kw] = [3, 2, 2, 5] as the matrix (out, kh) × (in, kw) = 6 × 10.

@@ -78,7 +78,7 @@ export function batchNormalization(name: string, channels: number): Step {
 }
 
 export function plain(op: string, attributes: Readonly<Record<string, TestAttribute>> = {}): Step {
-  return { node: { op, name: `${op.toLowerCase()}`, attributes }, weights: [] };
+  return { node: { op, name: op.toLowerCase(), attributes }, weights: [] };
 }
 
 /** A model that runs the steps one behind the other: x → … → y. `outputs` names further values (`h1` is behind step 1). */
