@@ -103,6 +103,9 @@ export const command = defineCommand({
   },
 });
 
+/** Kept pairs that are listed. */
+const mostKept = 12;
+
 const change = ({ before, after }: { readonly before: number; readonly after: number }): string =>
   `${formatCount(before)} -> ${formatCount(after)}`;
 
@@ -130,7 +133,10 @@ function reasons(kept: MergeReport['kept']): string[] {
 /** The report as text for people. Ends with a line break. */
 function renderMerge(report: MergeReport, terminal: Terminal): string {
   const { merged, kept, keptBatchNormalizations, verify, output, seconds } = report;
-  const keptFacts = kept.map(({ name, reason }) => ['kept', `${name}: ${reason}`] as const);
+  const keptFacts: [string, string][] = kept
+    .slice(0, mostKept)
+    .map(({ name, reason }) => ['kept', `${name}: ${reason}`]);
+  if (kept.length > mostKept) keptFacts.push(['', `and ${kept.length - mostKept} more, which --json lists`]);
   const check =
     verify === null
       ? 'not run'

@@ -87,7 +87,7 @@ describe(`merge ∘ convert at full rank is the original (seed ${seed})`, () => 
         const inputDims = [2, g.channels[0], ...g.size];
         await roundTrip(chain(inputDims, [step]), inputDims, g.scheme);
       }),
-      { seed, numRuns: 20 },
+      { seed, numRuns: 16 },
     );
   });
 
@@ -147,7 +147,7 @@ describe('pairs that others factorized', () => {
           'Conv',
         );
       }),
-      { seed, numRuns: 20 },
+      { seed, numRuns: 16 },
     );
   });
 

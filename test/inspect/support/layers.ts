@@ -77,8 +77,9 @@ export function batchNormalization(name: string, channels: number): Step {
   };
 }
 
+/** A node without a name: two nodes of one name are no valid model. */
 export function plain(op: string, attributes: Readonly<Record<string, TestAttribute>> = {}): Step {
-  return { node: { op, name: op.toLowerCase(), attributes }, weights: [] };
+  return { node: { op, attributes }, weights: [] };
 }
 
 /** A model that runs the steps one behind the other: x → … → y. `outputs` names further values (`h1` is behind step 1). */

@@ -1,0 +1,132 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { CommandDefinition, CommandResult } from '../../src/cli/command.js';
+import { command as inspectCommand } from '../../src/cli/inspect.js';
+import { command as mergeCommand } from '../../src/cli/merge.js';
+import { mergeSettings, resolveSettings } from '../../src/cli/options.js';
+import type { InspectReport, MergeReport } from '../../src/report/contract.js';
+import { createProgress } from '../../src/report/progress.js';
+import { PLAIN } from '../../src/report/terminal.js';
+import { failureOf } from '../support/errors.js';
+import { modelWriter, temporaryFolder } from './support/files.js';
+import { batchNormalization, chain, conv, plain } from './support/layers.js';
+
+const folder = temporaryFolder();
+const write = modelWriter(folder);
+
+async function run(
+  definition: unknown,
+  model: string,
+  flags: Readonly<Record<string, unknown>> = {},
+): Promise<CommandResult> {
+  const command = definition as CommandDefinition;
+  const settings = mergeSettings(command.options, {}, flags);
+  return command.run({
+    arguments: { model },
+    settings: settings as Parameters<typeof command.run>[0]['settings'],
+    resolvedSettings: resolveSettings(settings),
+    commandLine: `lowrank ${command.name} ${model}`,
+    signal: new AbortController().signal,
+    progress: createProgress({ stream: process.stderr, enabled: false }),
+    note: () => {},
+    warn: () => {},
+  });
+}
+
+const model = chain(
+  ['batch', 16, 'side', 'side'],
+  [
+    conv('small', [16, 8], [1, 1], {}, true),
+    plain('Relu'),
+    conv('v', [8, 4], [1, 3]),
+    conv('u', [4, 40], [3, 1]),
+    batchNormalization('bn', 40),
+    plain('Relu'),
+    conv('large', [40, 40], [3, 3], {}, true),
+  ],
+);
+
+describe('lowrank inspect', () => {
+  it('prints a table, in the order asked for', async () => {
+    const path = write(model);
+    const names = async (flags: Readonly<Record<string, unknown>>): Promise<string[]> => {
+      const result = await run(inspectCommand, path, flags);
+      const { layers } = result.document as InspectReport;
+      const lines = result.text(PLAIN).split('\n');
+      // The rows of the table are in the order of the document.
+      const at = layers.map(({ name }) => lines.findIndex((line) => line.includes(` ${name} `)));
+      expect(at).toEqual(at.toSorted((a, b) => a - b));
+      expect(at[0]).toBeGreaterThan(0);
+      return layers.map(({ name }) => name);
+    };
+    expect(await names({})).toEqual(['small', 'v + u', 'large']);
+    expect(await names({ sort: 'params', spectrum: false })).toEqual(['large', 'v + u', 'small']);
+    expect(await names({ sort: 'name', spectrum: false })).toEqual(['large', 'small', 'v + u']);
+    expect(await names({ sort: 'stable-rank' })).toEqual(['large', 'small', 'v + u']);
+  });
+
+  it('counts for the input shape that is given', async () => {
+    const path = write(model);
+    const macs = async (inputShape: readonly string[]): Promise<number> =>
+      ((await run(inspectCommand, path, { spectrum: false, inputShape })).document as InspectReport).totals.macs;
+    expect(await macs(['x=1,16,32,32'])).toBe(4 * (await macs(['x=1,16,16,16'])));
+    await failureOf('USAGE', () => run(inspectCommand, path, { inputShape: ['16,16'] }));
+  });
+
+  it('writes an HTML report, over an old one only with --force', async () => {
+    const path = write(model);
+    const report = join(folder, 'report.html');
+    await run(inspectCommand, path, { report });
+    const html = readFileSync(report, 'utf8');
+    expect(html).toMatch(/^<!doctype html>/i);
+    expect(html).toContain('v + u');
+    await failureOf('OUTPUT', () => run(inspectCommand, path, { report }));
+    await run(inspectCommand, path, { report, force: true });
+  });
+});
+
+describe('lowrank merge', () => {
+  const inputShape = ['x=1,16,24,24'];
+
+  it('writes beside the model where nothing is said, and says what it did', async () => {
+    const path = write(model);
+    const result = await run(mergeCommand, path, { inputShape });
+    const document = result.document as MergeReport;
+    expect(document).toMatchObject({
+      schema: 'lowrank.merge/1',
+      command: `lowrank merge ${path}`,
+      merged: [],
+      kept: [{ name: 'v + u' }],
+      foldedBatchNormalizations: 1,
+      output: { path: path.replace('.onnx', '.merged.onnx') },
+    });
+    expect(JSON.parse(JSON.stringify(document))).toEqual(document);
+    const text = result.text(PLAIN);
+    expect(text).toMatch(/pairs +0 merged, 1 kept/);
+    expect(text).toMatch(/kept +v \+ u: rank 4: the pair has 0\.\d\d× the MACs of one layer/);
+    expect(text).toMatch(/BatchNormalization +1 folded/);
+    expect(text).toMatch(/same outputs: largest difference/);
+    expect(existsSync(document.output.path)).toBe(true);
+  });
+
+  it('--all, --no-fold-batch-normalization, --no-verify', async () => {
+    const path = write(model);
+    const output = join(folder, 'all.onnx');
+    const flags = { all: true, foldBatchNormalization: false, verify: false, output };
+    const result = await run(mergeCommand, path, flags);
+    expect(result.document).toMatchObject({ merged: [{ name: 'v + u' }], foldedBatchNormalizations: 0, verify: null });
+    expect(result.text(PLAIN)).toMatch(/BatchNormalization +left as it is/);
+  });
+
+  it('a model takes the place of its input with --force', async () => {
+    const path = write(model);
+    const before = readFileSync(path);
+    await run(mergeCommand, path, { all: true, output: path, force: true, inputShape });
+    const again = (await run(inspectCommand, path, { spectrum: false })).document as InspectReport;
+    expect(again.layers.map(({ name }) => name)).toEqual(['small', 'u', 'large']);
+    writeFileSync(path, before);
+    await failureOf('OUTPUT', () => run(mergeCommand, path, { output: path }));
+    expect(readFileSync(path).equals(before)).toBe(true);
+  });
+});
