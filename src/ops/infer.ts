@@ -22,7 +22,7 @@ export interface UnknownNode {
 
 /** Concrete types of the values of one graph, as it was when they were inferred. */
 export interface ShapeTable {
-  /** undefined where neither rules nor declarations say it. */
+  /** undefined where neither rules nor declarations say it, and for sequences. */
   typeOf(value: Value): TensorType | undefined;
   /** Throws SHAPE, with the reason, where the type is not known. */
   require(value: Value): TensorType;
@@ -52,7 +52,7 @@ export function inferShapes(model: Model, options: InferOptions = {}): ShapeTabl
   const unknown: UnknownNode[] = [];
   const warnings: string[] = [];
 
-  const typeOf = (value: Value): Known | undefined => {
+  const lookup = (value: Value): Known | undefined => {
     let type = types.get(value);
     if (type === undefined && value.tensor !== undefined) {
       type = knownOfTensor(value.tensor);
@@ -60,16 +60,21 @@ export function inferShapes(model: Model, options: InferOptions = {}): ShapeTabl
     }
     return type;
   };
+  const typeOf = (value: Value): Known | undefined => {
+    const type = lookup(value);
+    return type?.sequence === undefined ? type : undefined;
+  };
   const fallback = (value: Value): Known | undefined => boundDeclaration(value, inputs) ?? options.found?.get(value);
 
   for (const node of graph.sorted()) {
-    const outcome = inferNode(model, node, typeOf, options);
+    const outcome = inferNode(model, node, lookup, options);
     node.outputs.forEach((value, index) => {
       if (value === undefined) return;
       const inferred = outcome.outputs[index];
       const type = inferred ?? fallback(value);
       if (type !== undefined) types.set(value, type);
-      const conflict = inferred === undefined ? undefined : contradiction(value, inferred);
+      const isTensor = inferred !== undefined && inferred.sequence === undefined;
+      const conflict = !isTensor ? undefined : contradiction(value, inferred);
       if (conflict !== undefined) warnings.push(conflict);
     });
     const isIncomplete = node.outputs.some((value) => value !== undefined && !types.has(value));
@@ -110,7 +115,7 @@ interface Outcome {
 function inferNode(
   model: Model,
   node: Node,
-  typeOf: (value: Value) => Known | undefined,
+  lookup: (value: Value) => Known | undefined,
   options: InferOptions,
 ): Outcome {
   const operator = findOperator(node.domain, node.opType);
@@ -119,9 +124,9 @@ function inferNode(
     const kind = isFunction ? 'a function of the model' : 'an operator without a shape rule';
     return { outputs: [], reason: `${node.domain === '' ? '' : `${node.domain}.`}${node.opType} is ${kind}` };
   }
-  const blind = node.inputs.find((value) => value !== undefined && typeOf(value) === undefined);
+  const blind = node.inputs.find((value) => value !== undefined && lookup(value) === undefined);
   if (blind !== undefined) return { outputs: [], reason: `the shape of its input '${blind.name}' is not known` };
-  const inputs = node.inputs.map((value) => (value === undefined ? undefined : typeOf(value)));
+  const inputs = node.inputs.map((value) => (value === undefined ? undefined : lookup(value)));
   const context = { node, opset: model.opsets.get(node.domain) ?? 1, inputs };
   try {
     const outputs = atNode(node, () => operator.infer(context));

@@ -12,6 +12,8 @@ export interface TensorType {
  */
 export interface Known extends TensorType {
   readonly constant?: readonly number[];
+  /** The tensors of a sequence, in order: such a value is no tensor, its `dataType` is that of the tensors and `dims` is []. */
+  readonly sequence?: readonly Known[];
 }
 
 export const largestConstant = 4096;
