@@ -28,14 +28,17 @@ export async function pairSpectrum(pair: Pair, linalg: Linalg, signal: AbortSign
 }
 
 /**
- * The `rank` leading singular values of left · right (all others are 0) without the product. With left = Q·S·Pᵀ they are
- * those of S·Pᵀ·right, a matrix of rank rows: Q has orthonormal columns.
+ * The singular values of left · right that are not 0 for want of rank, largest first, without the product unless that is
+ * the smaller matrix. With left = Q·S·Pᵀ they are those of S·Pᵀ·right, a matrix of rank rows: Q has orthonormal columns.
  */
 export async function productSingularValues(
   { left, right }: FactorPair,
   linalg: Linalg,
   signal: AbortSignal | undefined,
 ): Promise<Float64Array> {
+  if (Math.min(left.rows, right.cols) <= left.cols) {
+    return linalg.singularValues(await linalg.gemm(left, right), { signal });
+  }
   const { singularValues, right: p } = await linalg.truncatedSvd(left, left.cols, { signal });
   const core = await linalg.gemm(scaleRows(p, singularValues), right);
   return linalg.singularValues(core, { signal });

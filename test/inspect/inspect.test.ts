@@ -7,13 +7,18 @@ import { isOutputMajor, toMatrix } from '../../src/factorize/layout.js';
 import { schemesOf } from '../../src/factorize/geometry.js';
 import { readModel } from '../../src/graph/read.js';
 import { inspect } from '../../src/inspect/inspect.js';
+import { productSingularValues } from '../../src/inspect/spectrum.js';
+import { createLinalg } from '../../src/linalg/linalg.js';
+import type { Matrix } from '../../src/linalg/types.js';
+import { randomFloats } from '../../src/factorize/samples.js';
 import { inferShapes } from '../../src/ops/infer.js';
+import { loadDriver } from '../../src/runtime/driver.js';
 import type { InspectLayer } from '../../src/report/contract.js';
 import { buildModel, type TestInitializer, type TestModel, type TestNode } from '../support/models.js';
 import { failureOf } from '../support/errors.js';
 import { hasShared, modelPath, sharedModels } from '../support/shared.js';
 import { modelWriter, temporaryFolder } from './support/files.js';
-import { chain, conv, gemm, matmul, plain } from './support/layers.js';
+import { chain, conv, gemm, matmul, plain, seed } from './support/layers.js';
 
 const folder = temporaryFolder();
 const write = modelWriter(folder);
@@ -214,6 +219,34 @@ describe('spectra', () => {
     const report = await inspect(write(model));
     expect(report.layers).toHaveLength(1);
     expectSpectrum(report.layers[0]!);
+  });
+
+  it('of a product, whichever side is the smallest', async () => {
+    const linalg = await createLinalg({ driver: await loadDriver() });
+    const matrix = (height: number, width: number): Matrix => ({
+      rows: height,
+      cols: width,
+      data: randomFloats(height * width, seed, `${height}x${width}`),
+    });
+    try {
+      for (const [height, rank, width] of [
+        [30, 5, 20],
+        [30, 20, 20],
+        [4, 6, 20],
+        [30, 6, 4],
+        [6, 9, 7],
+        [1, 1, 1],
+      ] as const) {
+        const pair = { left: matrix(height, rank), right: matrix(rank, width) };
+        const found = await productSingularValues(pair, linalg, undefined);
+        const product = await linalg.singularValues(await linalg.gemm(pair.left, pair.right));
+        expect(found).toHaveLength(Math.min(height, rank, width));
+        // Factors of norm about √(sides): rounding of float32, relative to the largest.
+        found.forEach((value, i) => expect(Math.abs(value - product[i]!)).toBeLessThan(1e-5 * product[0]!));
+      }
+    } finally {
+      await linalg.close();
+    }
   });
 
   it('a pair has no more singular values than its rank, and all of the energy of its product', async () => {
