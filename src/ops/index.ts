@@ -24,6 +24,7 @@ export { cast } from './cast.js';
 export { ceil } from './ceil.js';
 export { celu } from './celu.js';
 export { clip } from './clip.js';
+export { col2Im } from './col2-im.js';
 export { concatFromSequence } from './concat-from-sequence.js';
 export { concat } from './concat.js';
 export { constantOfShape } from './constant-of-shape.js';

@@ -121,6 +121,7 @@ const table: Readonly<Record<string, readonly Single[]>> = {
     { inputs: [numbers, c([-1], FLOAT, [])] },
     { inputs: [numbers], opset: 10, attributes: { max: float(1) } },
   ],
+  Col2Im: [{ inputs: [x(2, 12, 6), i64(4, 6), i64(2, 2)], opset: 18, attributes: { strides: ints([2, 2]) } }],
   Concat: [
     { inputs: [x(2, 3), x(2, 4)], attributes: { axis: int(-1) } },
     { inputs: [c([1, 2, 3, 4], INT64, [2, 2]), c([5, 6], INT64, [2, 1])], attributes: { axis: int(1) } },
