@@ -1,0 +1,136 @@
+import { implicitQl } from './dense/ql.js';
+import type { Products } from './products.js';
+import { randomBlock } from './random-block.js';
+
+/** The eigenvalues of a symmetric, positive semidefinite matrix as a rough distribution. */
+export interface SpectrumEstimate {
+  readonly largest: number;
+  /** Estimate of the eigenvalue with `count` larger ones; at least 0. */
+  above(count: number): number;
+}
+
+/** Random start vectors, one column each. */
+const probes = 16;
+/** Steps of the Lanczos process. */
+const steps = 20;
+
+/**
+ * Stochastic Lanczos quadrature (Lin, Saad and Yang 2016): for a random unit vector the Ritz values of a short Lanczos
+ * process, with the squared first components of their eigenvectors as weights, are a sample of the spectral distribution.
+ * Without reorthogonalization: copies of converged Ritz values share the weight, which is all that counts here.
+ */
+export async function estimateSpectrum(
+  products: Products,
+  gram: Float32Array,
+  n: number,
+  seed: number,
+  signal: AbortSignal | undefined,
+): Promise<SpectrumEstimate> {
+  let v: Float32Array = randomBlock(n, probes, seed, 'spectrum');
+  let previous: Float32Array = new Float32Array(n * probes);
+  let w: Float32Array = new Float32Array(n * probes);
+  const length = Math.min(steps, n);
+  const alphas = new Float64Array(length * probes);
+  const betas = new Float64Array(length * probes);
+  let beta = columnNorms(v);
+  scaleColumns(v, beta);
+  beta.fill(0);
+  for (let step = 0; step < length; step++) {
+    await products.multiply(
+      { rows: n, cols: n, data: gram },
+      { rows: n, cols: probes, data: v },
+      { rows: n, cols: probes, data: w },
+      { signal },
+    );
+    const alpha = columnDots(v, w);
+    for (let at = 0; at < w.length;) {
+      for (let c = 0; c < probes; c++, at++) w[at] = w[at]! - alpha[c]! * v[at]! - beta[c]! * previous[at]!;
+    }
+    beta = columnNorms(w);
+    alphas.set(alpha, step * probes);
+    betas.set(beta, step * probes);
+    scaleColumns(w, beta);
+    [previous, v, w] = [v, w, previous];
+  }
+  return distribution(n, length, alphas, betas);
+}
+
+/** A step function of one probe: `counts[i]` eigenvalues lie above `values[i]`; values fall, counts rise. */
+interface CountCurve {
+  readonly values: Float64Array;
+  readonly counts: Float64Array;
+}
+
+/**
+ * The nodes of different probes fall on almost the same places, so that a common step function of them would be a coarse
+ * staircase. Each probe's is made continuous instead (half of a node's weight lies above it), and the mean inverted.
+ */
+function distribution(n: number, length: number, alphas: Float64Array, betas: Float64Array): SpectrumEstimate {
+  const curves = Array.from({ length: probes }, (_, c) => countCurve(n, length, alphas, betas, c));
+  const largest = curves.reduce((most, { values }) => Math.max(most, values[0]!), 0);
+  return {
+    largest,
+    above: (count) => {
+      let low = 0;
+      let high = largest;
+      // 40 halvings: far below what the estimate is good for.
+      for (let i = 0; i < 40; i++) {
+        const middle = (low + high) / 2;
+        const mean = curves.reduce((sum, curve) => sum + countAbove(curve, middle), 0) / probes;
+        if (mean > count) low = middle;
+        else high = middle;
+      }
+      return (low + high) / 2;
+    },
+  };
+}
+
+function countCurve(n: number, length: number, alphas: Float64Array, betas: Float64Array, probe: number): CountCurve {
+  const d = Float64Array.from({ length }, (_, step) => alphas[step * probes + probe]!);
+  const e = Float64Array.from({ length }, (_, step) => betas[step * probes + probe]!);
+  // Beyond a negligible beta the process has only followed rounding.
+  const scale = d.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const end = e.findIndex((value) => value <= 1e-6 * scale);
+  const size = end < 0 ? length : end + 1;
+  const first = new Float64Array(size);
+  first[0] = 1;
+  implicitQl(d, e, 0, size, { data: first, stride: 1, width: 1 });
+  const order = Array.from({ length: size }, (_, i) => i).sort((i, j) => d[j]! - d[i]!);
+  const values = Float64Array.from(order, (i) => d[i]!);
+  const counts = new Float64Array(size);
+  let seen = 0;
+  for (const [place, i] of order.entries()) {
+    const share = first[i]! ** 2 * n;
+    counts[place] = seen + share / 2;
+    seen += share;
+  }
+  return { values, counts };
+}
+
+function countAbove({ values, counts }: CountCurve, value: number): number {
+  if (value >= values[0]!) return 0;
+  const next = values.findIndex((other) => other <= value);
+  if (next < 0) return counts.at(-1)!;
+  const t = (values[next - 1]! - value) / (values[next - 1]! - values[next]!);
+  return counts[next - 1]! + t * (counts[next]! - counts[next - 1]!);
+}
+
+function columnDots(x: Float32Array, y: Float32Array): Float64Array {
+  const sums = new Float64Array(probes);
+  for (let at = 0; at < x.length;) {
+    for (let c = 0; c < probes; c++, at++) sums[c] = sums[c]! + x[at]! * y[at]!;
+  }
+  return sums;
+}
+
+function columnNorms(x: Float32Array): Float64Array {
+  return columnDots(x, x).map((sum) => Math.sqrt(sum));
+}
+
+/** Divides each column by its norm; a zero column stays. */
+function scaleColumns(x: Float32Array, norms: Float64Array): void {
+  const factors = norms.map((norm) => (norm > 0 ? 1 / norm : 0));
+  for (let at = 0; at < x.length;) {
+    for (let c = 0; c < probes; c++, at++) x[at] = x[at]! * factors[c]!;
+  }
+}
