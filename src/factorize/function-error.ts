@@ -1,5 +1,6 @@
 import { createKernel } from './activations/index.js';
 import type { Kernel, Student } from './activations/kernel.js';
+import { product } from './inits/support/product.js';
 import type { FactorPair, InitProblem } from './types.js';
 
 /** What a layer is and how its products are computed: the part of an InitProblem that the error depends on. */
@@ -39,9 +40,9 @@ export async function functionRisk(problem: ErrorProblem, pair: FactorPair): Pro
     const rows = Math.min(blockNeurons, neurons - neuron) * rowsPerNeuron;
     const first = neuron * rowsPerNeuron;
     const data = left.data.subarray(first * left.cols, (first + rows) * left.cols);
-    const product = await linalg.gemm({ rows, cols: left.cols, data }, right);
+    const approximation = await product(linalg, { rows, cols: left.cols, data }, right);
     const original = weight.data.subarray(first * weight.cols, (first + rows) * weight.cols);
-    const sums = sumNeurons(kernel, original, product.data, rowsPerNeuron * weight.cols);
+    const sums = sumNeurons(kernel, original, approximation.data, rowsPerNeuron * weight.cols);
     risk += sums.risk;
     scale += sums.scale;
   }

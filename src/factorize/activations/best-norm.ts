@@ -10,7 +10,7 @@ export interface BestNorm {
 
 /** Stop where another step would gain less than this part of R. */
 const negligible = 1e-8;
-const mostSteps = 8;
+const mostSteps = 24;
 
 /**
  * The norm β that minimizes R at the cosine `cosine`: in closed form where the kernel has one, else by the secant method

@@ -116,6 +116,8 @@ export interface GaussianGateOptions {
   readonly gain?: number;
   readonly offset?: number;
   readonly value: (x: number) => number;
+  /** σ up to a constant, with digits near 0: what small differences are taken of. Default: `value`. */
+  readonly centered?: (x: number) => number;
 }
 
 /** Below this R/E σ², differences of the closed form would lose digits. */
@@ -123,7 +125,7 @@ const nearEqual = 1e-7;
 
 /** Sigmoid, Tanh (gates), SiLU, Gelu (gated). */
 export function gaussianGateKernel(options: GaussianGateOptions): Kernel {
-  const { gate, form, slope = 1, gain = 1, offset = 0, value } = options;
+  const { gate, form, slope = 1, gain = 1, offset = 0, value, centered = value } = options;
   const moment: MomentRule = form === 'gate' ? gateMoment : gatedMoment;
   const gain2 = gain * gain;
   /** E(σ − offset)² and its derivative. */
@@ -148,7 +150,7 @@ export function gaussianGateKernel(options: GaussianGateOptions): Kernel {
           const difference = sum - 2 * gain2 * joint.value;
           const byNorm = 2 * beta * joint.byVariance + alpha * cos * joint.byCovariance;
           return {
-            value: difference > nearEqual * sum ? difference : nearEqualRisk(value, alpha, student),
+            value: difference > nearEqual * sum ? difference : nearEqualRisk(centered, alpha, student),
             byNorm: otherByNorm - 2 * gain2 * slope * slope * byNorm,
             byCosine: -2 * gain2 * slope * slope * alpha * beta * joint.byCovariance,
           };

@@ -26,7 +26,14 @@ const kernels: KernelTable = {
     }),
   SiLU: () => gaussianGateKernel({ gate: sigmoidGate, form: 'gated', value: (x) => x * sigmoid(x) }),
   Gelu: () => gaussianGateKernel({ gate: normalGate, form: 'gated', value: (x) => x * normalCdf(x) }),
-  Sigmoid: () => gaussianGateKernel({ gate: sigmoidGate, form: 'gate', offset: 0.5, value: sigmoid }),
+  Sigmoid: () =>
+    gaussianGateKernel({
+      gate: sigmoidGate,
+      form: 'gate',
+      offset: 0.5,
+      value: sigmoid,
+      centered: (x) => Math.tanh(x / 2) / 2,
+    }),
   Tanh: () => gaussianGateKernel({ gate: sigmoidGate, form: 'gate', slope: 2, gain: 2, value: Math.tanh }),
 };
 

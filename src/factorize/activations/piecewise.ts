@@ -69,7 +69,7 @@ function risk(f: PiecewiseFunction, jumps: readonly Jump[], teacherNorm: number,
   };
 }
 
-const panelRule = gaussLegendre(12);
+const panelRule = gaussLegendre(14);
 const firstRule = gaussLegendre(5);
 
 /** ∫ E[σ''(a)σ''(b)]_c dc and ∫ (c − C)E[σ''σ''] dc, C to αβ, with the latter's ∂/∂β at constant θ. */
@@ -168,7 +168,7 @@ function forPanels(
   // A distance far below θ is none: what it changes is of its own size.
   let to = d < 1e-12 * theta ? middle : d / 9;
   for (;;) {
-    if (to > 0.6 * middle) to = middle;
+    if (to > 0.7 * middle) to = middle;
     if (to > from && (from > 0 || to === middle || includeFirst)) panel(from, to);
     if (to === middle) break;
     from = to;

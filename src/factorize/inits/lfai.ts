@@ -1,8 +1,7 @@
 import type { FactorPair, Init, InitProblem } from '../types.js';
 import { better, fitScaled } from './spectral-scaled.js';
-import { groupEnergies } from './support/matrix.js';
 import { minimizeSubspace } from './support/minimize.js';
-import { splitEvenly, withNorms } from './support/subspace.js';
+import { projectedEnergies, splitEvenly, withNorms } from './support/subspace.js';
 
 /**
  * Low-rank function approximation at initialization (arXiv 2202.00834, Definition 2.3): the pair that minimizes
@@ -19,25 +18,41 @@ export const lfai: Init = {
 const stepWork = 4e8;
 const fewestSteps = 3;
 const mostSteps = 40;
+/** Products from this size on are what a conversion's time is spent on. */
+const largeWork = 1e7;
+/** Directions tried for neurons that are orthogonal to the subspace, and the size up to which they are. */
+const attempts = 8;
+const attemptWork = 1e6;
 
 async function fitLfai(problem: InitProblem): Promise<FactorPair> {
   const { weight, rowsPerNeuron, rank, linalg, seed, signal } = problem;
   const start = await fitScaled(problem);
+  const { profile } = start;
   // At the limit of float32 there is nothing left to minimize.
-  if (problem.activation.kind === 'linear' || start.losses.risk <= 1e-9 * start.profile.scale) return start.pair;
+  if (problem.activation.kind === 'linear' || start.losses.risk <= 1e-9 * profile.scale) return start.pair;
   const work = weight.rows * weight.cols * rank;
-  const { projection, losses, steps } = await minimizeSubspace(start.projection, start.losses, {
+  const options = {
     weight,
     rowsPerNeuron,
-    profile: start.profile,
+    profile,
     linalg,
     seed,
     signal,
-    tolerance: work < 1e7 ? 1e-6 : 1e-5,
+    // The loss ends within about ten times this of its minimum.
+    tolerance: work < largeWork ? 5e-6 : 1e-5,
     mostSteps: Math.min(mostSteps, Math.max(fewestSteps, Math.round(stepWork / work))),
-  });
-  if (steps === 0) return start.pair;
-  const energies = groupEnergies(projection.coordinates, rowsPerNeuron);
+  };
+  let best = await minimizeSubspace(start.projection, start.losses, options);
+  // Structured weights: which minimum is found depends on the arbitrary directions.
+  if (start.hasOrthogonal && work <= attemptWork) {
+    for (let attempt = 1; attempt < attempts; attempt++) {
+      const other = await minimizeSubspace(start.projection, start.losses, { ...options, attempt });
+      if (other.losses.risk < best.losses.risk) best = other;
+    }
+  }
+  if (best.steps === 0) return start.pair;
+  const { projection, losses } = best;
+  const energies = projectedEnergies(projection.coordinates, rowsPerNeuron, profile.norms);
   const coordinates = withNorms(projection.coordinates, rowsPerNeuron, energies, losses.norms, seed);
   return better(problem, splitEvenly({ coordinates, basis: projection.basis }), start.pair);
 }

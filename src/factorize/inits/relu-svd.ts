@@ -2,10 +2,9 @@ import { createKernel } from '../activations/index.js';
 import type { Matrix } from '../../linalg/types.js';
 import { throwIfAborted } from '../../errors.js';
 import type { FactorPair, Init, InitProblem } from '../types.js';
-import { groupEnergies } from './support/matrix.js';
 import { createProfile, type Losses, type Profile } from './support/profile.js';
-import { splitEvenly, withNorms } from './support/subspace.js';
-import { scaleColumns } from './support/matrix.js';
+import { projectedEnergies, splitEvenly, withNorms } from './support/subspace.js';
+import { groupEnergies, scaleColumns } from './support/matrix.js';
 
 /**
  * Algorithm 3 of arXiv 2202.00834: the projection on that set of `rank` singular directions which loses least, every
@@ -45,7 +44,7 @@ async function fitReluSvd(problem: InitProblem): Promise<FactorPair> {
         ? exhaustive(search, signal)
         : exchange(search, neurons, signal);
   const kept = pickColumns(coordinates, chosen);
-  const energies = groupEnergies(kept, rowsPerNeuron);
+  const energies = projectedEnergies(kept, rowsPerNeuron, search.profile.norms);
   const { norms } = search.profile.evaluate(energies);
   return splitEvenly({
     coordinates: withNorms(kept, rowsPerNeuron, energies, norms, seed),

@@ -3,7 +3,7 @@ import { functionRisk } from '../function-error.js';
 import type { FactorPair, Init, InitProblem } from '../types.js';
 import { groupEnergies } from './support/matrix.js';
 import { createProfile, type Losses, type Profile } from './support/profile.js';
-import { leadingProjection, type Projection, splitEvenly, withNorms } from './support/subspace.js';
+import { leadingProjection, projectedEnergies, type Projection, splitEvenly, withNorms } from './support/subspace.js';
 
 /**
  * Truncated SVD, then every neuron at the norm that loses least: for ReLU the factor κ(ρ)/ρ (arXiv 2202.00834,
@@ -22,6 +22,8 @@ export interface ScaledFit {
   readonly projection: Projection;
   readonly profile: Profile;
   readonly losses: Losses;
+  /** Whether a neuron is orthogonal to the subspace. */
+  readonly hasOrthogonal: boolean;
 }
 
 /** The rescaled truncated SVD; the plain one where rounding makes the rescaled one worse. */
@@ -29,13 +31,14 @@ export async function fitScaled(problem: InitProblem): Promise<ScaledFit> {
   const { weight, rowsPerNeuron, seed } = problem;
   const projection = await leadingProjection(problem);
   const profile = createProfile(createKernel(problem.activation), groupEnergies(weight, rowsPerNeuron));
-  const energies = groupEnergies(projection.coordinates, rowsPerNeuron);
+  const energies = projectedEnergies(projection.coordinates, rowsPerNeuron, profile.norms);
   const losses = profile.evaluate(energies);
   const plain = splitEvenly(projection);
-  if (problem.activation.kind === 'linear') return { pair: plain, projection, profile, losses };
+  const hasOrthogonal = energies.some((energy, i) => energy === 0 && profile.norms[i]! > 0);
+  if (problem.activation.kind === 'linear') return { pair: plain, projection, profile, losses, hasOrthogonal };
   const coordinates = withNorms(projection.coordinates, rowsPerNeuron, energies, losses.norms, seed);
   const scaled = splitEvenly({ coordinates, basis: projection.basis });
-  return { pair: await better(problem, scaled, plain), projection, profile, losses };
+  return { pair: await better(problem, scaled, plain), projection, profile, losses, hasOrthogonal };
 }
 
 /** `candidate` where its loss is smaller, else `fallback`. */

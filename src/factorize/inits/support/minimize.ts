@@ -1,8 +1,9 @@
 import { throwIfAborted } from '../../../errors.js';
 import type { Linalg, Matrix } from '../../../linalg/types.js';
-import { addScaled, dot, groupEnergies, inverseCholesky, scaleRows } from './matrix.js';
+import { addScaled, dot, inverseCholesky, scaleRows } from './matrix.js';
+import { product } from './product.js';
 import type { Losses, Profile } from './profile.js';
-import { arbitraryDirection, type Projection } from './subspace.js';
+import { arbitraryDirection, projectedEnergies, type Projection } from './subspace.js';
 
 export interface MinimizeOptions {
   readonly weight: Matrix;
@@ -10,6 +11,8 @@ export interface MinimizeOptions {
   readonly profile: Profile;
   readonly linalg: Linalg;
   readonly seed: number;
+  /** Another number, other directions for neurons that are orthogonal to the subspace. Default 0. */
+  readonly attempt?: number;
   readonly signal?: AbortSignal | undefined;
   /** Stop where a step promises to lower the loss by less than this part of it. */
   readonly tolerance: number;
@@ -53,11 +56,11 @@ export async function minimizeSubspace(
     const done = { projection: { coordinates, basis }, losses, steps };
     if (steps >= mostSteps) return done;
     throwIfAborted(options.signal);
-    const energies = groupEnergies(coordinates, rowsPerNeuron);
+    const energies = projectedEnergies(coordinates, rowsPerNeuron, profile.norms);
     const slope = coordinateGradient(coordinates, energies, losses, options);
-    const inner = await linalg.gemm(slope, coordinates, { transposeA: true });
-    const outer = await linalg.gemm(slope, weight, { transposeA: true });
-    const gradient = addScaled(outer, -1, await linalg.gemm(inner, basis));
+    const inner = await product(linalg, slope, coordinates, { transposeA: true });
+    const outer = await product(linalg, slope, weight, { transposeA: true });
+    const gradient = addScaled(outer, -1, await product(linalg, inner, basis));
     const scales = inverseCurvatures(inner, energies, losses, options);
     if (promisedDecrease(gradient, scales) <= tolerance * losses.risk) return done;
     if (last !== undefined) remember(history, last.step, addScaled(gradient, -1, last.gradient));
@@ -69,18 +72,18 @@ export async function minimizeSubspace(
       step = quasiNewtonStep(gradient, scales, history);
       descent = dot(gradient.data, step.data);
     }
-    const moved = await linalg.gemm(weight, step, { transposeB: true });
-    const gram = await linalg.gemm(step, step, { transposeB: true });
+    const moved = await product(linalg, weight, step, { transposeB: true });
+    const gram = await product(linalg, step, step, { transposeB: true });
     let length = Math.min(1, largestTurn / Math.sqrt(largestDiagonal(gram)));
     let next: Projection | undefined;
     let nextLosses = losses;
     for (; length > 1e-4; length *= 0.4) {
       const unmix = inverseCholesky(identityPlus(gram, length * length));
-      const nextCoordinates = await linalg.gemm(addScaled(coordinates, length, moved), unmix, { transposeB: true });
-      nextLosses = profile.evaluate(groupEnergies(nextCoordinates, rowsPerNeuron));
+      const nextCoordinates = await product(linalg, addScaled(coordinates, length, moved), unmix, { transposeB: true });
+      nextLosses = profile.evaluate(projectedEnergies(nextCoordinates, rowsPerNeuron, profile.norms));
       if (nextLosses.risk <= losses.risk + 1e-4 * length * descent) {
         const mixed = addScaled(basis, length, step);
-        next = { coordinates: nextCoordinates, basis: await linalg.gemm(unmix, mixed) };
+        next = { coordinates: nextCoordinates, basis: await product(linalg, unmix, mixed) };
         break;
       }
     }
@@ -96,7 +99,7 @@ function coordinateGradient(
   coordinates: Matrix,
   energies: Float64Array,
   losses: Losses,
-  { profile, rowsPerNeuron, seed }: MinimizeOptions,
+  { profile, rowsPerNeuron, seed, attempt }: MinimizeOptions,
 ): Matrix {
   const size = rowsPerNeuron * coordinates.cols;
   const slopes = profile.norms.map((alpha, i) => (alpha > 0 ? -losses.gains[i]! / alpha : 0));
@@ -108,7 +111,7 @@ function coordinateGradient(
   slopes.forEach((slope, i) => {
     if (energies[i]! > 0 || slope === 0) return;
     gradient.data.set(
-      arbitraryDirection(size, seed, i).map((x) => x * slope),
+      arbitraryDirection(size, seed, i, attempt).map((x) => x * slope),
       i * size,
     );
   });
@@ -156,14 +159,14 @@ interface Difference {
   readonly step: Matrix;
   readonly change: Matrix;
   /** ⟨step, change⟩. */
-  readonly product: number;
+  readonly curvature: number;
 }
 
 /** Keeps the pair where the curvature along it is positive. */
 function remember(history: Difference[], step: Matrix, change: Matrix): void {
-  const product = dot(step.data, change.data);
-  if (!(product > 1e-10 * Math.sqrt(dot(step.data, step.data) * dot(change.data, change.data)))) return;
-  history.push({ step, change, product });
+  const curvature = dot(step.data, change.data);
+  if (!(curvature > 1e-10 * Math.sqrt(dot(step.data, step.data) * dot(change.data, change.data)))) return;
+  history.push({ step, change, curvature });
   if (history.length > memory) history.shift();
 }
 
@@ -171,14 +174,14 @@ function remember(history: Difference[], step: Matrix, change: Matrix): void {
 function quasiNewtonStep(gradient: Matrix, scales: Float64Array, history: readonly Difference[]): Matrix {
   let direction = gradient;
   const weights: number[] = [];
-  for (const { step, change, product } of [...history].reverse()) {
-    const weight = dot(step.data, direction.data) / product;
+  for (const { step, change, curvature } of [...history].reverse()) {
+    const weight = dot(step.data, direction.data) / curvature;
     weights.push(weight);
     direction = addScaled(direction, -weight, change);
   }
   direction = scaleRows(direction, scales);
-  for (const { step, change, product } of history) {
-    const weight = weights.pop()! - dot(change.data, direction.data) / product;
+  for (const { step, change, curvature } of history) {
+    const weight = weights.pop()! - dot(change.data, direction.data) / curvature;
     direction = addScaled(direction, weight, step);
   }
   return scaled(direction, -1);
@@ -186,8 +189,8 @@ function quasiNewtonStep(gradient: Matrix, scales: Float64Array, history: readon
 
 /** The part of `step` that leaves the subspace: step − (step·Qᵀ)Q. */
 async function horizontal(step: Matrix, basis: Matrix, linalg: Linalg): Promise<Matrix> {
-  const inside = await linalg.gemm(step, basis, { transposeB: true });
-  return addScaled(step, -1, await linalg.gemm(inside, basis));
+  const inside = await product(linalg, step, basis, { transposeB: true });
+  return addScaled(step, -1, await product(linalg, inside, basis));
 }
 
 function scaled(a: Matrix, factor: number): Matrix {

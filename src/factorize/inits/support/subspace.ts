@@ -2,7 +2,7 @@ import { LowrankError } from '../../../errors.js';
 import type { Matrix } from '../../../linalg/types.js';
 import { fillTruncatedNormal, randomStream } from '../../../random.js';
 import type { FactorPair, InitProblem } from '../../types.js';
-import { columnEnergies, scaleColumns, scaleRows } from './matrix.js';
+import { columnEnergies, groupEnergies, scaleColumns, scaleRows } from './matrix.js';
 
 /** W's projection on a subspace: W ≈ coordinates · basis. */
 export interface Projection {
@@ -38,6 +38,16 @@ export function splitEvenly({ coordinates, basis }: Projection): FactorPair {
   };
 }
 
+/** A cosine below this is one of rounding: the neuron counts as orthogonal to the subspace. */
+const orthogonal = 1e-5;
+
+/** |projection|² of each neuron; 0 where it is orthogonal to the subspace. `norms` are the |w|. */
+export function projectedEnergies(coordinates: Matrix, rowsPerNeuron: number, norms: Float64Array): Float64Array {
+  return groupEnergies(coordinates, rowsPerNeuron).map((energy, i) =>
+    energy > (orthogonal * norms[i]!) ** 2 ? energy : 0,
+  );
+}
+
 /**
  * Coordinates with the norms `norms`, neuron by neuron. `energies` are the squared norms they have. A neuron orthogonal
  * to the subspace gets an arbitrary direction in it: at zero it would have no gradient, and stay there.
@@ -49,11 +59,8 @@ export function withNorms(
   norms: Float64Array,
   seed: number,
 ): Matrix {
-  const scaled = scaleRows(
-    coordinates,
-    norms.map((norm, i) => (energies[i]! > 0 ? norm / Math.sqrt(energies[i]!) : 0)),
-    rowsPerNeuron,
-  );
+  const factors = norms.map((norm, i) => (energies[i]! > 0 ? norm / Math.sqrt(energies[i]!) : 0));
+  const scaled = scaleRows(coordinates, factors, rowsPerNeuron);
   const size = rowsPerNeuron * coordinates.cols;
   norms.forEach((norm, i) => {
     if (energies[i]! > 0 || norm === 0) return;
@@ -65,10 +72,10 @@ export function withNorms(
   return scaled;
 }
 
-/** A unit vector, the same for the same seed and neuron. */
-export function arbitraryDirection(size: number, seed: number, neuron: number): Float32Array {
+/** A unit vector, the same for the same seed, neuron and attempt. */
+export function arbitraryDirection(size: number, seed: number, neuron: number, attempt = 0): Float32Array {
   const direction = new Float32Array(size);
-  fillTruncatedNormal(randomStream(seed, `direction of neuron ${neuron}`), direction, 0, 1);
+  fillTruncatedNormal(randomStream(seed, `direction ${attempt} of neuron ${neuron}`), direction, 0, 1);
   const norm = Math.sqrt(direction.reduce((sum, x) => sum + x * x, 0));
   return direction.map((x) => x / norm);
 }
