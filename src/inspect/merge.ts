@@ -259,7 +259,7 @@ async function mergeGroups(
   });
 }
 
-/** The weight of the single layer. Throws NUMERIC where it is not finite. */
+/** The weight of the single layer, from one float32 GEMM (float64 weights are rounded). Throws NUMERIC where it is not finite. */
 async function multiply(
   pair: Pair,
   linalg: Linalg,
