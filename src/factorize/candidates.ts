@@ -2,9 +2,9 @@ import { LowrankError } from '../errors.js';
 import type { Model } from '../graph/model.js';
 import type { Value } from '../graph/value.js';
 import { findActivation } from './find-activation.js';
+import { findPairs } from './find-pairs.js';
 import { matchesGlob } from './glob.js';
 import type { FactorizableLayer, Layer } from './layers.js';
-import { readPairs } from './pairs.js';
 import type { ConvertSettings } from './settings.js';
 import type { Activation } from './types.js';
 
@@ -44,12 +44,16 @@ export function selectCandidates(model: Model, layers: readonly Layer[], setting
       });
     }
   }
-  const inPairs = new Set(readPairs(model).flatMap((pair) => pair.nodes));
+  // Also pairs that somebody else made: a factor of a pair is low-rank already.
+  const found = findPairs(model, layers);
+  warnings.push(...found.warnings);
+  const inPairs = new Set<Layer>(found.pairs.flatMap(({ first, second }) => [first, second]));
   const first = layers[0];
   const last = layers.at(-1);
   for (const layer of layers) {
     const reason = reasonToKeep(layer, {
-      isPair: inPairs.has(layer.node.name),
+      isPair: inPairs.has(layer),
+      chain: found.chained.get(layer),
       isFirst: settings.keepFirst && layer === first,
       isLast: settings.keepLast && layer === last && layer !== first,
       isExcluded: matches(layer, settings.exclude),
@@ -84,6 +88,8 @@ export function selectCandidates(model: Model, layers: readonly Layer[], setting
 
 interface Facts {
   readonly isPair: boolean;
+  /** Why it is one of three or more linear factors. */
+  readonly chain: string | undefined;
   readonly isFirst: boolean;
   readonly isLast: boolean;
   readonly isExcluded: boolean;
@@ -93,6 +99,7 @@ interface Facts {
 function reasonToKeep(layer: Layer, facts: Facts): string | undefined {
   if (layer.kind === 'fixed') return layer.reason;
   if (facts.isPair) return 'already a factor of a low-rank pair';
+  if (facts.chain !== undefined) return facts.chain;
   if (facts.isExcluded) return 'excluded by --exclude';
   if (facts.isLeftOut) return 'not named by --include';
   if (facts.isFirst) return 'first layer (--no-keep-first factorizes it)';

@@ -52,17 +52,7 @@ export function findActivation(
 const linear = { activation: { kind: 'linear' } } as const;
 
 /** Activations that exist but have no rule here: said, never silently taken for linear. */
-const nonlinear = new Set([
-  'Elu',
-  'Selu',
-  'Celu',
-  'Softplus',
-  'Softsign',
-  'Mish',
-  'ThresholdedRelu',
-  'PRelu',
-  'Erf',
-]);
+const nonlinear = new Set(['Elu', 'Selu', 'Celu', 'Softplus', 'Softsign', 'Mish', 'ThresholdedRelu', 'PRelu', 'Erf']);
 
 function activationAt(graph: Graph, value: Value): Activation | undefined {
   const readers = distinctReaders(value);
