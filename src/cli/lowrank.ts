@@ -35,6 +35,10 @@ export const COMMANDS: CommandRegistry = {
     summary: 'turn low-rank pairs back into single layers where that is cheaper, and fold BatchNormalization',
     load: () => import('./merge.js'),
   },
+  data: {
+    summary: 'check a data set of images, or pack it into shards of reduced images',
+    load: () => import('./data.js'),
+  },
   doctor: {
     summary: 'show what this machine has, and how to get what is missing',
     load: () => import('./doctor.js'),

@@ -1,0 +1,165 @@
+import sharp from 'sharp';
+import { LowrankError, messageOf } from '../errors.js';
+import { hasJpegEnd, readImageHeader } from './image-header.js';
+import type { ImageHeader } from './image-header.js';
+import { cmykToRgb, toRgb } from './pixels.js';
+import type { Box, Pixels } from './pixels.js';
+
+/**
+ * Decoding with libvips (sharp), to the very pixels that Pillow's `Image.open(...).convert("RGB")` gives: colour profiles
+ * and EXIF orientation are ignored, grey is repeated, alpha dropped, palettes looked up, CMYK converted without a profile,
+ * 16 bits cut to 8, and of an animation the first frame is taken. (Pillow differs for 16-bit grey: it clips at 255.)
+ */
+
+/** Pillow's Image.MAX_IMAGE_PIXELS: a quarter of a gigabyte of RGB. */
+export const defaultPixelLimit = 89_478_485;
+
+/** Part of an image, or of the reduced image; its left upper corner lies at (left, top). */
+export interface Region {
+  readonly pixels: Pixels;
+  readonly left: number;
+  readonly top: number;
+  readonly isReduced: boolean;
+}
+
+/** Which part to decode; a decoder that cannot do less decodes everything. */
+export interface RegionRequest {
+  /** In whole pixels, of the reduced image where there is a reduction. */
+  readonly box: Box;
+  readonly reduction: Reduction | undefined;
+}
+
+/** The whole image becomes `width` × `height`: at most a third of its size, so that libjpeg decodes at half or less. */
+export interface Reduction {
+  readonly width: number;
+  readonly height: number;
+}
+
+let isConfigured = false;
+
+/** One thread per image: the parallelism is across images. Nothing is ever decoded twice, so nothing is cached. */
+function configure(): void {
+  if (isConfigured) return;
+  sharp.cache(false);
+  sharp.concurrency(1);
+  isConfigured = true;
+}
+
+function bad(reason: string, cause?: unknown): LowrankError {
+  return new LowrankError('FORMAT', reason, { cause });
+}
+
+/** The sentence of libvips that says what is wrong, without its repetitions. */
+function reasonOf(error: unknown): string {
+  const text = messageOf(error);
+  const [first = text] = text.split(/(?<=\S)(?=Vips[A-Z]\w+: |vips2?\w*: |pngload|jpegload|webpload|gifload)/);
+  return first.replace(/^(Vips\w+|Input buffer has corrupt header|Input buffer): /, '').trim();
+}
+
+/** Size and format, from the bytes themselves where possible. Throws FORMAT, saying why, for what is no readable image. */
+export async function imageHeaderOf(bytes: Uint8Array, pixelLimit: number): Promise<ImageHeader | ForeignHeader> {
+  configure();
+  if (bytes.length === 0) throw bad('the file is empty');
+  const header = readImageHeader(bytes) ?? (await foreignHeader(bytes));
+  const pixels = header.width * header.height;
+  if (pixels > pixelLimit) {
+    const [size, limit] = [pixels, pixelLimit].map((count) => (count / 1e6).toFixed(1));
+    throw bad(`${header.width}x${header.height} are ${size} megapixels, the limit is ${limit}`);
+  }
+  return header;
+}
+
+/** The header of a format that only libvips reads: GIF, WebP, TIFF, AVIF. */
+export interface ForeignHeader {
+  readonly format: string;
+  readonly width: number;
+  readonly height: number;
+  readonly channels: number;
+  readonly depth: number;
+}
+
+async function foreignHeader(bytes: Uint8Array): Promise<ForeignHeader> {
+  try {
+    const { format, width, height, channels, depth, pageHeight } = await sharp(bytes, {
+      limitInputPixels: false,
+    }).metadata();
+    const bits = depth === 'uchar' || depth === 'char' ? 8 : depth === 'ushort' || depth === 'short' ? 16 : 32;
+    return { format, width, height: pageHeight ?? height, channels, depth: bits };
+  } catch (error) {
+    const start = Buffer.from(bytes.subarray(0, 8)).toString('hex');
+    throw bad(`no image that can be read (it starts with ${start}): ${reasonOf(error)}`, error);
+  }
+}
+
+/**
+ * Decodes an image, or the part of it that `request` asks for. Throws FORMAT with the reason where the bytes are damaged or
+ * cut. A JPEG without its end marker is decoded whole, so that a cut is found whatever part is asked for.
+ */
+export async function decodeRegion(
+  bytes: Uint8Array,
+  header: ImageHeader | ForeignHeader,
+  request?: RegionRequest,
+): Promise<Region> {
+  configure();
+  const { format } = header;
+  if (format === 'ppm' && 'dataAt' in header) return ppmRegion(bytes, header);
+  // Other formats are small or rare; decoding all of them finds damage wherever it is.
+  const isPartial = request !== undefined && format === 'jpeg' && hasJpegEnd(bytes);
+  const isCmyk = format === 'jpeg' && header.channels === 4;
+  try {
+    let image = sharp(bytes, {
+      ignoreIcc: true,
+      failOn: 'error',
+      sequentialRead: isPartial,
+      limitInputPixels: false,
+    });
+    if (isCmyk) image = image.pipelineColourspace('cmyk').toColourspace('cmyk');
+    const { reduction, box } = isPartial ? request : { reduction: undefined, box: undefined };
+    if (reduction !== undefined)
+      image = image.resize(reduction.width, reduction.height, { fit: 'fill', kernel: 'linear' });
+    if (box !== undefined) {
+      image = image.extract({
+        left: box.left,
+        top: box.top,
+        width: box.right - box.left,
+        height: box.bottom - box.top,
+      });
+    }
+    const { data, info } = await image.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    const rgb = isCmyk && info.channels === 4 ? cmykToRgb(data) : toRgb(data, info.channels);
+    return {
+      pixels: { data: rgb, width: info.width, height: info.height },
+      left: box?.left ?? 0,
+      top: box?.top ?? 0,
+      isReduced: reduction !== undefined,
+    };
+  } catch (error) {
+    throw bad(reasonOf(error), error);
+  }
+}
+
+function ppmRegion(bytes: Uint8Array, { dataAt, width, height }: ImageHeader): Region {
+  const size = width * height * 3;
+  const missing = dataAt + size - bytes.length;
+  if (missing > 0) throw bad(`the file is cut: ${missing} of ${size} bytes of pixels are missing`);
+  return { pixels: { data: bytes.subarray(dataAt, dataAt + size), width, height }, left: 0, top: 0, isReduced: false };
+}
+
+/** Reductions by a factor at which sharp makes libjpeg decode at a half, a quarter and an eighth. */
+const factors = [9, 5, 3] as const;
+
+/**
+ * How far an image can be reduced while decoding where `box` of it becomes `width` × `height` pixels: at least twice that
+ * resolution is left for the antialiasing filter. undefined: not at all.
+ */
+export function reductionFor(
+  image: { readonly width: number; readonly height: number; readonly format: string },
+  box: Box,
+  output: { readonly width: number; readonly height: number },
+): Reduction | undefined {
+  if (image.format !== 'jpeg') return undefined;
+  const spare = Math.min((box.right - box.left) / output.width, (box.bottom - box.top) / output.height) / 2;
+  const factor = factors.find((candidate) => candidate <= spare);
+  if (factor === undefined) return undefined;
+  return { width: Math.floor(image.width / factor), height: Math.floor(image.height / factor) };
+}

@@ -1,0 +1,145 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { LowrankError, messageOf } from '../errors.js';
+import { byCodePoint, labelNames } from './class-list.js';
+import type { ClassList } from './class-list.js';
+import { unreadable } from './files.js';
+import { readSynsets } from './mat-file.js';
+import { memoryTar } from './tar.js';
+
+/** Labels of images that come without: a file, and for the numbers of ILSVRC2012 the table of its synsets. */
+interface Truth {
+  readonly text: string;
+  readonly place: string;
+  /** `meta.mat` of the development kit. */
+  readonly meta: (() => Uint8Array) | undefined;
+}
+
+const devkitTruth = 'ILSVRC2012_validation_ground_truth.txt';
+
+/** What people have beside ILSVRC2012_img_val.tar, the best first. */
+const usualNames = [
+  'ILSVRC2012_devkit_t12.tar.gz',
+  'ILSVRC2012_devkit_t12',
+  'LOC_val_solution.csv',
+  'imagenet_2012_validation_synset_labels.txt',
+  'val.txt',
+  devkitTruth,
+];
+
+/** The ground truth that lies in the folder of a tar; undefined where there is none. */
+export function groundTruthBeside(tar: string): string | undefined {
+  return usualNames.map((name) => join(dirname(tar), name)).find((path) => existsSync(path));
+}
+
+/**
+ * Labels of `names`, file names without folders, in their order. `path` is
+ * - the development kit of ILSVRC2012 (.tar.gz as downloaded, its folder, or its ground truth with `meta.mat` beside);
+ * - `LOC_val_solution.csv` of Kaggle: "ILSVRC2012_val_00000001,n01978341 85 1 499 272";
+ * - lines "name label" (Caffe's val.txt); or one label a line, in the order of the sorted names.
+ * A label is a class, or its number from 0. Throws FORMAT where the labels do not fit the images.
+ */
+export function readGroundTruth(
+  path: string,
+  names: readonly string[],
+  given: ClassList | undefined,
+): { readonly classes: ClassList; readonly labels: readonly number[] } {
+  const truth = readTruth(path);
+  const lines = truth.text
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+  const texts = labelsOfLines(lines, names, truth.place);
+  const numbers = texts.every((text) => /^\d{1,9}$/.test(text)) ? texts.map(Number) : undefined;
+  if (numbers === undefined) return labelNames(texts, given, truth.place);
+  if (truth.meta !== undefined) {
+    const synsets = readSynsets(truth.meta(), truth.place);
+    const ids = numbers.map((number) => synsets.get(number));
+    const unknown = ids.indexOf(undefined);
+    if (unknown >= 0) {
+      throw new LowrankError('FORMAT', `the synset table has no number ${numbers[unknown]!}`, { place: truth.place });
+    }
+    return labelNames(ids as string[], given, truth.place);
+  }
+  // The numbers of ILSVRC2012 are not in the order of the synsets: taking them for labels would train nonsense.
+  const isOneBased = !numbers.includes(0) && numbers.includes(1000);
+  if (isOneBased || given === undefined) {
+    throw new LowrankError('INPUT', 'the ground truth has numbers, and nothing says which classes they are', {
+      place: truth.place,
+      remedy: isOneBased
+        ? 'put meta.mat of the development kit beside it, or give ILSVRC2012_devkit_t12.tar.gz'
+        : 'give the classes in the order of the numbers: --classes',
+    });
+  }
+  const tooLarge = numbers.find((number) => number >= given.ids.length);
+  if (tooLarge !== undefined) {
+    throw new LowrankError('INPUT', `label ${tooLarge} is beyond the ${given.ids.length} classes`, {
+      place: truth.place,
+    });
+  }
+  return { classes: given, labels: numbers };
+}
+
+/** One label per image, in the order of `names`. */
+function labelsOfLines(lines: readonly string[], names: readonly string[], place: string): readonly string[] {
+  const isTable = lines[0]?.startsWith('ImageId,') === true;
+  const pairs = (isTable ? lines.slice(1) : lines).map((line) => line.split(/[\s,]+/));
+  if (!isTable && pairs.every(({ length }) => length === 1)) {
+    if (lines.length !== names.length) {
+      throw new LowrankError('FORMAT', `the ground truth has ${lines.length} labels for ${names.length} images`, {
+        place,
+      });
+    }
+    const byName = new Map(names.toSorted(byCodePoint).map((name, index) => [name, lines[index]!]));
+    return names.map((name) => byName.get(name)!);
+  }
+  const withoutEnding = (name: string): string => name.replace(/^.*\//, '').replace(/\.[^.]*$/, '');
+  const byName = new Map(pairs.map(([name = '', label = '']) => [withoutEnding(name), label]));
+  return names.map((name) => {
+    const label = byName.get(withoutEnding(name));
+    if (label !== undefined && label !== '') return label;
+    throw new LowrankError('FORMAT', `the ground truth has no label for '${name}'`, { place });
+  });
+}
+
+function readTruth(path: string): Truth {
+  try {
+    if (statSync(path).isDirectory()) {
+      const folder = existsSync(join(path, 'data')) ? join(path, 'data') : path;
+      return readTruth(join(folder, devkitTruth));
+    }
+    if (/\.(?:tar\.gz|tgz)$/i.test(path)) return readDevkit(path);
+    const meta = join(dirname(path), 'meta.mat');
+    return {
+      text: readFileSync(path, 'utf8'),
+      place: path,
+      meta: existsSync(meta) ? () => readFileSync(meta) : undefined,
+    };
+  } catch (error) {
+    throw error instanceof LowrankError ? error : unreadable(path, error);
+  }
+}
+
+/** Two small files in a compressed tar of 2.5 MB. */
+function readDevkit(path: string): Truth {
+  let bytes: Uint8Array;
+  try {
+    bytes = gunzipSync(readFileSync(path), { maxOutputLength: 2 ** 30 });
+  } catch (error) {
+    throw new LowrankError('FORMAT', `the development kit cannot be decompressed: ${messageOf(error)}`, {
+      place: path,
+      cause: error,
+    });
+  }
+  const members = new Map([...memoryTar(bytes, path)].map(({ name, data }) => [name.replace(/^.*\//, ''), data]));
+  const text = members.get(devkitTruth);
+  const meta = members.get('meta.mat');
+  if (text === undefined || meta === undefined) {
+    throw new LowrankError('FORMAT', `the development kit lacks ${text === undefined ? devkitTruth : 'meta.mat'}`, {
+      place: path,
+    });
+  }
+  return { text: Buffer.from(text).toString('utf8'), place: path, meta: () => meta };
+}

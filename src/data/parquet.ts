@@ -1,0 +1,271 @@
+import { basename } from 'node:path';
+import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import type { AsyncBuffer, FileMetaData } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { LowrankError, messageOf } from '../errors.js';
+import { labelNames, plainClasses } from './class-list.js';
+import type { ClassList } from './class-list.js';
+import { openFile } from './files.js';
+import type { OpenFile } from './files.js';
+import type { SourceOptions } from './source.js';
+import { pacer } from './source.js';
+import type { ImageSource } from './types.js';
+
+/** Rows that are read together. */
+interface Block {
+  readonly shard: Shard;
+  /** In the shard. */
+  readonly rowStart: number;
+  readonly rowEnd: number;
+  /** In the data set. */
+  readonly first: number;
+}
+
+interface Shard {
+  readonly file: OpenFile;
+  readonly buffer: AsyncBuffer;
+  readonly metadata: FileMetaData;
+}
+
+/** Decoded row groups that are held at a time, in bytes of encoded images. */
+const heldBytes = 256 * 2 ** 20;
+
+const imageColumns = ['image', 'img', 'jpg', 'jpeg', 'png', 'webp', 'picture'];
+const labelColumns = ['label', 'labels', 'cls', 'class', 'class_id', 'target', 'fine_label', 'category'];
+
+/**
+ * Parquet shards with encoded images in a column (Hugging Face: `image` = {bytes, path}, `label`; or plain bytes). Row groups
+ * are read whole, so images are shuffled among as many row groups as fit in memory. Class names come from the Hugging Face
+ * metadata where there are any. Throws FORMAT for a damaged file or without such columns.
+ */
+export async function openParquet(
+  path: string,
+  files: readonly string[],
+  options: SourceOptions,
+): Promise<ImageSource> {
+  const shards: Shard[] = [];
+  const close = (): Promise<void> => {
+    for (const { file } of shards) file.close();
+    return Promise.resolve();
+  };
+  try {
+    for (const name of files) shards.push(await openShard(name));
+    return await openShards(path, shards, options, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function openShards(
+  path: string,
+  shards: readonly Shard[],
+  options: SourceOptions,
+  close: () => Promise<void>,
+): Promise<ImageSource> {
+  const columns = columnsOf(shards[0]!);
+  const blocks: Block[] = [];
+  const raw: unknown[] = [];
+  let largest = 1;
+  const pace = pacer(options);
+  for (const shard of shards) {
+    let rowStart = 0;
+    for (const group of shard.metadata.row_groups) {
+      const rowEnd = rowStart + Number(group.num_rows);
+      if (rowEnd > rowStart) blocks.push({ shard, rowStart, rowEnd, first: raw.length });
+      for (const row of await readRows(shard, columns.label, rowStart, rowEnd)) {
+        raw.push(row[columns.label]);
+        await pace(raw.length);
+      }
+      largest = Math.max(largest, Number(group.total_byte_size));
+      rowStart = rowEnd;
+    }
+  }
+  if (raw.length === 0) throw new LowrankError('INPUT', 'the parquet files have no rows', { place: path });
+  const { classes, labels } = labelsOf(raw, shards[0]!, columns.label, options.classes, path);
+  const window = Math.max(1, Math.floor(heldBytes / largest));
+  const cache = createBlockCache(window + 1, (block) => readImages(block, columns.image));
+  const name = (index: number): string => {
+    const { shard, rowStart, first } = blocks[findBlock(blocks, index)]!;
+    return `${basename(shard.file.path)}#${rowStart + index - first}`;
+  };
+  return {
+    format: 'parquet',
+    path,
+    classes: classes.ids,
+    titles: classes.titles,
+    hasGivenClasses: options.classes !== undefined,
+    length: raw.length,
+    blocks: { lengths: blocks.map(({ rowStart, rowEnd }) => rowEnd - rowStart), window },
+    warnings: [],
+    label: (index) => labels[index]!,
+    name,
+    locate: () => undefined,
+    async read(index) {
+      const block = blocks[findBlock(blocks, index)]!;
+      const images = await cache(block);
+      return { bytes: images[index - block.first] ?? new Uint8Array(0), label: labels[index]!, name: name(index) };
+    },
+    close,
+  };
+}
+
+async function openShard(path: string): Promise<Shard> {
+  const file = openFile(path);
+  try {
+    const buffer: AsyncBuffer = {
+      byteLength: file.size,
+      slice: (start, end = file.size) => {
+        const bytes = file.read(start, end - start);
+        return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+      },
+    };
+    return { file, buffer, metadata: await parquetMetadataAsync(buffer) };
+  } catch (error) {
+    file.close();
+    throw damaged(path, error);
+  }
+}
+
+function damaged(path: string, error: unknown): LowrankError {
+  if (error instanceof LowrankError) return error;
+  return new LowrankError('FORMAT', `the parquet file cannot be read: ${messageOf(error)}`, {
+    place: path,
+    remedy: 'copy or download it again',
+    cause: error,
+  });
+}
+
+async function readRows(
+  { file, buffer, metadata }: Shard,
+  column: string,
+  rowStart: number,
+  rowEnd: number,
+): Promise<Record<string, unknown>[]> {
+  try {
+    return await parquetReadObjects({
+      file: buffer,
+      metadata,
+      columns: [column],
+      rowStart,
+      rowEnd,
+      compressors,
+      utf8: false,
+    });
+  } catch (error) {
+    throw damaged(file.path, error);
+  }
+}
+
+async function readImages({ shard, rowStart, rowEnd }: Block, column: string): Promise<(Uint8Array | undefined)[]> {
+  const rows = await readRows(shard, column, rowStart, rowEnd);
+  return rows.map((row) => {
+    const value = row[column];
+    const bytes: unknown = value instanceof Uint8Array ? value : (value as { bytes?: unknown } | null)?.bytes;
+    return bytes instanceof Uint8Array ? bytes : undefined;
+  });
+}
+
+/** The last blocks that were asked for; a block that is on its way is not read twice. */
+function createBlockCache<Value>(
+  size: number,
+  load: (block: Block) => Promise<Value>,
+): (block: Block) => Promise<Value> {
+  const held = new Map<Block, Promise<Value>>();
+  return (block) => {
+    const known = held.get(block);
+    held.delete(block);
+    const value = known ?? load(block);
+    held.set(block, value);
+    for (const oldest of held.keys()) {
+      if (held.size <= size) break;
+      held.delete(oldest);
+    }
+    return value;
+  };
+}
+
+function findBlock(blocks: readonly Block[], index: number): number {
+  let [low, high] = [0, blocks.length - 1];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (blocks[middle]!.first <= index) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+interface Columns {
+  readonly image: string;
+  readonly label: string;
+}
+
+function columnsOf({ file, metadata }: Shard): Columns {
+  // The root and every group count their children; those of the root are the columns.
+  const [root, ...rest] = metadata.schema;
+  const names: string[] = [];
+  let at = 0;
+  const skip = (): void => {
+    const children = rest[at]?.num_children ?? 0;
+    at += 1;
+    for (let child = 0; child < children; child++) skip();
+  };
+  for (let child = 0; child < (root?.num_children ?? 0); child++) {
+    names.push(rest[at]?.name ?? '');
+    skip();
+  }
+  const find = (known: readonly string[], what: string): string => {
+    const name = known.find((candidate) => names.includes(candidate));
+    if (name !== undefined) return name;
+    throw new LowrankError('FORMAT', `no column holds the ${what}: there are ${names.join(', ')}`, {
+      place: file.path,
+      remedy: `name it ${known[0]!}`,
+    });
+  };
+  return { image: find(imageColumns, 'images'), label: find(labelColumns, 'labels') };
+}
+
+function labelsOf(
+  raw: readonly unknown[],
+  shard: Shard,
+  column: string,
+  given: ClassList | undefined,
+  path: string,
+): { readonly classes: ClassList; readonly labels: readonly number[] } {
+  const texts = raw.map((value) => (value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : value));
+  if (texts.every((text) => typeof text === 'string')) return labelNames(texts, given, path);
+  const labels = texts.map((value, row) => {
+    const label = typeof value === 'bigint' ? Number(value) : value;
+    if (typeof label === 'number' && Number.isSafeInteger(label) && label >= 0) return label;
+    throw new LowrankError('FORMAT', `row ${row} has label ${String(label)}`, {
+      place: path,
+      remedy: 'labels are numbers from 0, or names; a part without labels (often "test") cannot be used',
+    });
+  });
+  const most = labels.reduce((largest, label) => Math.max(largest, label), 0);
+  const classes =
+    given ??
+    namesInMetadata(shard, column) ??
+    plainClasses(Array.from({ length: most + 1 }, (_, index) => String(index)));
+  if (most >= classes.ids.length) {
+    throw new LowrankError('INPUT', `label ${most} is beyond the ${classes.ids.length} classes`, {
+      place: path,
+      remedy: 'give the class list of this data set (--classes)',
+    });
+  }
+  return { classes, labels };
+}
+
+/** Hugging Face keeps the features as JSON: {"info": {"features": {"label": {"names": […]}}}}. */
+function namesInMetadata({ metadata }: Shard, column: string): ClassList | undefined {
+  const text = metadata.key_value_metadata?.find(({ key }) => key === 'huggingface')?.value;
+  if (text === undefined) return undefined;
+  try {
+    const value = JSON.parse(text) as { info?: { features?: Record<string, { names?: unknown } | undefined> } };
+    const names = value.info?.features?.[column]?.names;
+    if (!Array.isArray(names) || !names.every((name) => typeof name === 'string')) return undefined;
+    return plainClasses(names);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,216 @@
+import sharp from 'sharp';
+import { LowrankError, messageOf } from '../errors.js';
+import { decodeRegion, imageHeaderOf } from './decode.js';
+import { createExtentReader } from './files.js';
+import { imageWriter } from './normalize.js';
+import type { OutputFormat } from './normalize.js';
+import { drawsOf } from './order.js';
+import { render } from './render.js';
+import { planResampling, resample } from './resample.js';
+import type { Interpolation } from './resample.js';
+import { shorterSide } from './transform.js';
+import type { Transform } from './transform.js';
+import type { Extent, ImageContent } from './types.js';
+
+/** Where a thread gets an image: from a file by itself, or in the message. */
+export type TaskContent = ImageContent | { readonly extent: Extent };
+
+/** Decodes, transforms and normalizes images into their places of a batch. */
+export interface RenderTask {
+  readonly kind: 'render';
+  readonly settings: RenderTaskSettings;
+  readonly epoch: number;
+  /** The batch: every image takes the same number of bytes. */
+  readonly buffer: SharedArrayBuffer;
+  readonly images: readonly {
+    readonly slot: number;
+    /** In the source: with the epoch it decides the random numbers. */
+    readonly index: number;
+    readonly content: TaskContent;
+  }[];
+}
+
+/** The same object for all tasks of a loader in a thread: `id` tells whether it is. */
+export interface RenderTaskSettings {
+  readonly id: number;
+  readonly seed: number;
+  readonly transform: Transform;
+  readonly format: OutputFormat;
+  readonly pixelLimit: number;
+}
+
+/** Decodes images completely and tells what they are. */
+export interface InspectTask {
+  readonly kind: 'inspect';
+  readonly pixelLimit: number;
+  readonly images: readonly TaskContent[];
+}
+
+/** Decodes images, reduces their shorter side, and encodes them. */
+export interface EncodeTask {
+  readonly kind: 'encode';
+  readonly pixelLimit: number;
+  readonly settings: EncodeSettings;
+  readonly images: readonly TaskContent[];
+}
+
+export interface EncodeSettings {
+  /** The shorter side; smaller images stay as they are. */
+  readonly size: number;
+  readonly format: 'jpeg' | 'ppm';
+  /** Of JPEG, 1 to 100. */
+  readonly quality: number;
+  readonly interpolation: Interpolation;
+}
+
+export type Task = RenderTask | InspectTask | EncodeTask;
+
+/** Why an image cannot be used. */
+export interface Failure {
+  readonly reason: string;
+}
+
+/** What a readable image is. */
+export interface Inspected {
+  readonly format: string;
+  readonly width: number;
+  readonly height: number;
+  readonly channels: number;
+  readonly depth: number;
+  readonly bytes: number;
+}
+
+export interface Encoded {
+  readonly bytes: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Per image, in the order of the task. */
+export interface TaskResults {
+  readonly render: readonly (Failure | null)[];
+  readonly inspect: readonly (Failure | Inspected)[];
+  readonly encode: readonly (Failure | Encoded)[];
+}
+
+/** Runs tasks on this thread. */
+export interface TaskRunner {
+  run<Kind extends Task['kind']>(task: Extract<Task, { readonly kind: Kind }>): Promise<TaskResults[Kind]>;
+  close(): void;
+}
+
+/** Images of a task that are decoded at a time: one in libvips while the one before is resampled. */
+const concurrency = 2;
+
+export function createTaskRunner(): TaskRunner {
+  const reader = createExtentReader();
+  const load = (content: TaskContent): ImageContent =>
+    'extent' in content ? { bytes: reader.read(content.extent) } : content;
+  const renderer = createRenderer(load);
+  const results: {
+    readonly [Kind in Task['kind']]: (task: Extract<Task, { readonly kind: Kind }>) => Promise<TaskResults[Kind]>;
+  } = {
+    render: renderer,
+    inspect: ({ images, pixelLimit }) => each(images, (content) => inspect(load(content), pixelLimit)),
+    encode: ({ images, settings, pixelLimit }) =>
+      each(images, (content) => encode(load(content), settings, pixelLimit)),
+  };
+  return {
+    run: (task) => (results[task.kind] as (task: Task) => Promise<never>)(task),
+    close: () => {
+      reader.close();
+    },
+  };
+}
+
+/** The tables of the last loader's settings are kept: a thread sees thousands of tasks with the same. */
+function createRenderer(
+  load: (content: TaskContent) => ImageContent,
+): (task: RenderTask) => Promise<TaskResults['render']> {
+  let known: { readonly id: number; readonly write: ReturnType<typeof imageWriter> } | undefined;
+  let draws: { readonly epoch: number; readonly seed: number; readonly of: ReturnType<typeof drawsOf> } | undefined;
+  return ({ settings, epoch, buffer, images }) => {
+    const { id, seed, transform, format, pixelLimit } = settings;
+    if (known?.id !== id) known = { id, write: imageWriter(format) };
+    if (draws?.epoch !== epoch || draws.seed !== seed) draws = { epoch, seed, of: drawsOf(seed, epoch) };
+    const { write } = known;
+    const { of } = draws;
+    const elements = transform.width * transform.height * 3;
+    return each(images, async ({ slot, index, content }) => {
+      const target =
+        format.type === 'float32'
+          ? new Float32Array(buffer, slot * elements * 4, elements)
+          : new Uint8Array(buffer, slot * elements, elements);
+      await render(load(content), { transform, write, pixelLimit }, of(index), target);
+      return null;
+    });
+  };
+}
+
+async function inspect(content: ImageContent, pixelLimit: number): Promise<Inspected> {
+  if ('pixels' in content) {
+    const { width, height, data } = content.pixels;
+    return { format: 'pixels', width, height, channels: 3, depth: 8, bytes: data.length };
+  }
+  const { bytes } = content;
+  const header = await imageHeaderOf(bytes, pixelLimit);
+  await decodeRegion(bytes, header);
+  const { format, width, height, channels, depth } = header;
+  return { format, width, height, channels, depth, bytes: bytes.length };
+}
+
+async function encode(content: ImageContent, settings: EncodeSettings, pixelLimit: number): Promise<Encoded> {
+  const header = 'bytes' in content ? await imageHeaderOf(content.bytes, pixelLimit) : undefined;
+  const whole = 'pixels' in content ? content.pixels : (await decodeRegion(content.bytes, header!)).pixels;
+  const { width, height } = whole;
+  const isSmall = Math.min(width, height) <= settings.size;
+  // A JPEG that need not change is taken as it is: encoding it again would only lose.
+  if (
+    isSmall &&
+    settings.format === 'jpeg' &&
+    'bytes' in content &&
+    header?.format === 'jpeg' &&
+    header.channels !== 4
+  ) {
+    return { bytes: content.bytes, width, height };
+  }
+  const size = isSmall ? { width, height } : shorterSide(width, height, settings.size);
+  const box = { left: 0, top: 0, right: width, bottom: height };
+  const window = { left: 0, top: 0, right: size.width, bottom: size.height };
+  const plan = { interpolation: settings.interpolation, box, ...size, window };
+  const { data } = isSmall ? whole : resample(whole, planResampling(plan));
+  const raw = { width: size.width, height: size.height, channels: 3 as const };
+  if (settings.format === 'ppm') {
+    return { bytes: Buffer.concat([Buffer.from(`P6\n${size.width} ${size.height}\n255\n`, 'latin1'), data]), ...size };
+  }
+  const bytes = await sharp(Buffer.from(data), { raw }).jpeg({ quality: settings.quality }).toBuffer();
+  return { bytes, ...size };
+}
+
+/** Runs `action` for every item, a few at a time; what is wrong with an image becomes its result. */
+async function each<Item, Result>(
+  items: readonly Item[],
+  action: (item: Item) => Promise<Result>,
+): Promise<(Result | Failure)[]> {
+  const results: (Result | Failure)[] = [];
+  let next = 0;
+  const work = async (): Promise<void> => {
+    while (next < items.length) {
+      const at = next++;
+      try {
+        results[at] = await action(items[at]!);
+      } catch (error) {
+        results[at] = { reason: reasonOf(error) };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, work));
+  return results;
+}
+
+/** Errors of the image and its file are results; all others are ours. */
+function reasonOf(error: unknown): string {
+  if (error instanceof LowrankError && (error.code === 'FORMAT' || error.code === 'INPUT')) return error.fact;
+  if (error instanceof LowrankError) throw error;
+  throw new LowrankError('INTERNAL', `decoding failed: ${messageOf(error)}`, { cause: error });
+}
