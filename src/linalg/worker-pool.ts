@@ -36,7 +36,8 @@ export function createWorkerPool(size: number): WorkerPool {
     void end.finally(() => ending.delete(end));
   };
   const startWorker = (): Worker => {
-    const worker = new Worker(builtFile('dense/worker.js'));
+    // Flags such as --input-type, meant for the main script, would stop a worker from starting.
+    const worker = new Worker(builtFile('dense/worker.js'), { execArgv: [] });
     worker.on('message', (reply: DenseReply) => {
       const job = busy.get(worker);
       busy.delete(worker);

@@ -1,6 +1,6 @@
 import { deflate, lower, upper } from './deflation.js';
 import { multiplyAdd, panelSize, type PanelWriter } from './multiply.js';
-import { implicitQl } from './ql.js';
+import { implicitQl, tridiagonalNorm } from './ql.js';
 import { solveSecular } from './secular.js';
 import { type Block, type DenseMatrix, padded, type Workspace } from './workspace.js';
 
@@ -16,6 +16,8 @@ export function tridiagonalSpace(n: number): number {
 interface Solution {
   readonly workspace: Workspace;
   readonly panel: Block;
+  /** Largest entry of the matrix. */
+  readonly norm: number;
   /** Eigenvectors as rows, zero outside of their block's columns. */
   readonly vectors: DenseMatrix;
   /** Ascending in each block. */
@@ -44,6 +46,7 @@ export function solveTridiagonal(
   const solution: Solution = {
     workspace,
     panel: workspace.allocate(panelSize),
+    norm: tridiagonalNorm(d, e, 0, n),
     vectors: workspace.matrix(n, n),
     values: d,
     product: workspace.matrix(n, n),
@@ -79,13 +82,13 @@ function middleOf(from: number, to: number): number {
   return from + ((to - from) >> 3) * 4;
 }
 
-function solveLeaf({ vectors, values }: Solution, e: Float64Array, from: number, to: number): void {
+function solveLeaf({ vectors, values, norm }: Solution, e: Float64Array, from: number, to: number): void {
   const { data, stride } = vectors;
   const size = to - from;
   const z = new Float64Array(size * size);
   for (let i = 0; i < size; i++) z[i * size + i] = 1;
   const d = values.slice(from, to);
-  implicitQl(d, e.slice(from, to), 0, size, { data: z, stride: size, width: size });
+  implicitQl(d, e.slice(from, to), 0, size, { data: z, stride: size, width: size }, norm);
   const order = Array.from(d.keys()).sort((a, b) => d[a]! - d[b]!);
   for (const [place, source] of order.entries()) {
     values[from + place] = d[source]!;

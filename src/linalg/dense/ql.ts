@@ -15,13 +15,20 @@ const mostSweeps = 60;
  * Eigenvalues of the symmetric tridiagonal matrix with diagonal d[from…to−1] and off-diagonal e[from…to−2], in place and
  * in no order; e[from…to−1] is destroyed. With `rows` = Zᵀ (row i of the identity to begin with) the rows become the
  * eigenvectors.
+ * Off-diagonal entries below ε/8 of `norm`, the largest entry of this or of a larger matrix that it is a part of, count
+ * as zero.
+ *
  * Implicit QL with Wilkinson's shift (Dubrulle, Martin and Wilkinson 1968; EISPACK imtql2). Throws NUMERIC where it does
  * not converge, which only non-finite input brings about.
  */
-export function implicitQl(d: Float64Array, e: Float64Array, from: number, to: number, rows?: RotatedRows): void {
-  let norm = 0;
-  for (let i = from; i < to; i++) norm = Math.max(norm, Math.abs(d[i]!), i < to - 1 ? Math.abs(e[i]!) : 0);
-  // What is lost below it does not show in float64 beside the largest eigenvalue.
+export function implicitQl(
+  d: Float64Array,
+  e: Float64Array,
+  from: number,
+  to: number,
+  rows?: RotatedRows,
+  norm = tridiagonalNorm(d, e, from, to),
+): void {
   const floor = (norm * Number.EPSILON) / 8;
   for (let low = from; low < to; low++) {
     for (let sweep = 0; ; sweep++) {
@@ -63,6 +70,13 @@ export function implicitQl(d: Float64Array, e: Float64Array, from: number, to: n
       e[split] = 0;
     }
   }
+}
+
+/** The largest entry. */
+export function tridiagonalNorm(d: Float64Array, e: Float64Array, from: number, to: number): number {
+  let norm = 0;
+  for (let i = from; i < to; i++) norm = Math.max(norm, Math.abs(d[i]!), i < to - 1 ? Math.abs(e[i]!) : 0);
+  return norm;
 }
 
 /** The end of the unreduced block that begins at `low`. */
