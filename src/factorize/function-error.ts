@@ -55,8 +55,9 @@ function sumNeurons(kernel: Kernel, w: Float32Array, v: Float32Array, size: numb
   let scale = 0;
   for (let start = 0; start < w.length; start += size) {
     const { alpha, student } = compare(w, v, start, size);
-    risk += kernel.teacher(alpha).risk(student).value;
-    scale += kernel.secondMoment(alpha);
+    const teacher = kernel.teacher(alpha);
+    risk += teacher.risk(student).value;
+    scale += teacher.secondMoment;
   }
   return { risk, scale };
 }

@@ -21,6 +21,7 @@ export function homogeneousKernel(negativeSlope: number): Kernel {
     secondMoment: (scale) => h * scale * scale,
     teacher: (alpha) => ({
       alpha,
+      secondMoment: h * alpha * alpha,
       risk: (student) => {
         const { beta, difference } = student;
         const [angular, byCosine] = loss(student);

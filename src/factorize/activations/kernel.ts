@@ -11,9 +11,17 @@ export interface Kernel {
   teacher(alpha: number): Teacher;
 }
 
+/**
+ * fine: R to 1e-7 of itself. coarse: to 1e-4, its derivatives likewise, at a third of the cost: for optimization, whose
+ * result is then judged by the fine one. Closed forms without quadrature or series are the same in both.
+ */
+export type Precision = 'fine' | 'coarse';
+
 /** What approximations of one neuron lose. */
 export interface Teacher {
   readonly alpha: number;
+  /** E σ(a)². */
+  readonly secondMoment: number;
   /** R = E(σ(b) − σ(a))², without cancellation where v is close to w. */
   risk(student: Student): Risk;
   /** The norm β that makes R smallest for approximations at the cosine ρ ≥ 0; only where a closed form exists. */

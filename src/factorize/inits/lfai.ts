@@ -1,5 +1,5 @@
 import type { FactorPair, Init, InitProblem } from '../types.js';
-import { better, fitScaled } from './spectral-scaled.js';
+import { better, fitScaled, judge } from './spectral-scaled.js';
 import { minimizeSubspace } from './support/minimize.js';
 import { projectedEnergies, splitEvenly, withNorms } from './support/subspace.js';
 
@@ -29,7 +29,7 @@ async function fitLfai(problem: InitProblem): Promise<FactorPair> {
   const start = await fitScaled(problem);
   const { profile } = start;
   // At the limit of float32 there is nothing left to minimize.
-  if (problem.activation.kind === 'linear' || start.losses.risk <= 1e-9 * profile.scale) return start.pair;
+  if (problem.activation.kind === 'linear' || start.losses.risk <= 1e-9 * profile.scale) return start.best.pair;
   const work = weight.rows * weight.cols * rank;
   const options = {
     weight,
@@ -50,9 +50,10 @@ async function fitLfai(problem: InitProblem): Promise<FactorPair> {
       if (other.losses.risk < best.losses.risk) best = other;
     }
   }
-  if (best.steps === 0) return start.pair;
+  if (best.steps === 0) return start.best.pair;
   const { projection, losses } = best;
   const energies = projectedEnergies(projection.coordinates, rowsPerNeuron, profile.norms);
   const coordinates = withNorms(projection.coordinates, rowsPerNeuron, energies, losses.norms, seed);
-  return better(problem, splitEvenly({ coordinates, basis: projection.basis }), start.pair);
+  const fitted = await judge(problem, splitEvenly({ coordinates, basis: projection.basis }));
+  return better(fitted, start.best).pair;
 }

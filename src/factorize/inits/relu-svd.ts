@@ -31,7 +31,7 @@ async function fitReluSvd(problem: InitProblem): Promise<FactorPair> {
   const { left, singularValues, right } = await linalg.truncatedSvd(weight, count, { seed, signal });
   const coordinates = scaleColumns(left, singularValues);
   const search: Search = {
-    profile: createProfile(createKernel(problem.activation), groupEnergies(weight, rowsPerNeuron)),
+    profile: createProfile(createKernel(problem.activation, 'coarse'), groupEnergies(weight, rowsPerNeuron)),
     shares: directionEnergies(coordinates, rowsPerNeuron),
     count,
     rank,

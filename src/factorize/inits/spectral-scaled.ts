@@ -12,13 +12,29 @@ import { leadingProjection, projectedEnergies, type Projection, splitEvenly, wit
 export const spectralScaled: Init = {
   name: 'spectral-scaled',
   summary: "truncated SVD with every neuron's norm at its optimum",
-  fit: async (problem) => (await fitScaled(problem)).pair,
+  fit: async (problem) => (await fitScaled(problem)).best.pair,
 };
 
-/** What `lfai` starts from. */
+/** A pair and what it loses: E‖σ(Ŵx) − σ(Wx)‖². */
+export interface Judged {
+  readonly pair: FactorPair;
+  readonly risk: number;
+}
+
+export async function judge(problem: InitProblem, pair: FactorPair): Promise<Judged> {
+  const { risk } = await functionRisk(problem, pair);
+  return { pair, risk };
+}
+
+/** `candidate` where it loses less, else `fallback`. */
+export function better(candidate: Judged, fallback: Judged): Judged {
+  return candidate.risk < fallback.risk ? candidate : fallback;
+}
+
+/** A rescaled truncated SVD, and how it came about: what `lfai` starts from. */
 export interface ScaledFit {
   /** The better of plain and scaled. */
-  readonly pair: FactorPair;
+  readonly best: Judged;
   readonly projection: Projection;
   readonly profile: Profile;
   readonly losses: Losses;
@@ -30,19 +46,14 @@ export interface ScaledFit {
 export async function fitScaled(problem: InitProblem): Promise<ScaledFit> {
   const { weight, rowsPerNeuron, seed } = problem;
   const projection = await leadingProjection(problem);
-  const profile = createProfile(createKernel(problem.activation), groupEnergies(weight, rowsPerNeuron));
+  const profile = createProfile(createKernel(problem.activation, 'coarse'), groupEnergies(weight, rowsPerNeuron));
   const energies = projectedEnergies(projection.coordinates, rowsPerNeuron, profile.norms);
   const losses = profile.evaluate(energies);
   const plain = splitEvenly(projection);
   const hasOrthogonal = energies.some((energy, i) => energy === 0 && profile.norms[i]! > 0);
-  if (problem.activation.kind === 'linear') return { pair: plain, projection, profile, losses, hasOrthogonal };
+  const unscaled = await judge(problem, plain);
+  if (problem.activation.kind === 'linear') return { best: unscaled, projection, profile, losses, hasOrthogonal };
   const coordinates = withNorms(projection.coordinates, rowsPerNeuron, energies, losses.norms, seed);
   const scaled = splitEvenly({ coordinates, basis: projection.basis });
-  return { pair: await better(problem, scaled, plain), projection, profile, losses, hasOrthogonal };
-}
-
-/** `candidate` where its loss is smaller, else `fallback`. */
-export async function better(problem: InitProblem, candidate: FactorPair, fallback: FactorPair): Promise<FactorPair> {
-  const [first, second] = [await functionRisk(problem, candidate), await functionRisk(problem, fallback)];
-  return first.risk < second.risk ? candidate : fallback;
+  return { best: better(await judge(problem, scaled), unscaled), projection, profile, losses, hasOrthogonal };
 }

@@ -34,7 +34,7 @@ export function createProfile(kernel: Kernel, energies: Float64Array): Profile {
   const curvatures: (number | undefined)[] = Array.from(norms, () => undefined);
   return {
     norms,
-    scale: norms.reduce((sum, alpha) => sum + kernel.secondMoment(alpha), 0),
+    scale: teachers.reduce((sum, { secondMoment }) => sum + secondMoment, 0),
     evaluate: (projected) => {
       let risk = 0;
       const best = new Float64Array(norms.length);
