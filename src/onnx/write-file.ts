@@ -155,19 +155,24 @@ const machine = createHash('sha256').update(hostname()).digest('hex').slice(0, 6
 /** File systems allow 255 bytes; the marks around take 40 of them. */
 const longestBase = 200;
 
-function temporaryPrefix(path: string): string {
+/** What a path's temporary files are called before the marks of process and chance. */
+function temporaryBase(path: string): string {
   let base = basename(path).slice(0, longestBase);
   while (Buffer.byteLength(base) > longestBase) base = base.slice(0, -1);
-  return `.${base}.${machine}-`;
+  return `.${base}`;
 }
 
 function temporaryName(path: string): string {
-  return join(dirname(path), `${temporaryPrefix(path)}${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
+  const marks = `${machine}-${process.pid}-${randomBytes(4).toString('hex')}`;
+  return join(dirname(path), `${temporaryBase(path)}.${marks}.tmp`);
 }
+
+/** The marks, behind the name of a data file of the path or of the path itself. */
+const marksOf = new RegExp(`^(?:\\.(?:\\d+\\.)?data)?\\.${machine}-(\\d+)-[0-9a-f]{8}\\.tmp$`);
 
 /** Removes what processes of this machine that are no longer there left when they were killed. */
 function removeStale(path: string): void {
-  const prefix = temporaryPrefix(path);
+  const base = temporaryBase(path);
   let names: string[];
   try {
     names = readdirSync(dirname(path));
@@ -176,8 +181,7 @@ function removeStale(path: string): void {
     return;
   }
   for (const name of names) {
-    if (!name.startsWith(prefix)) continue;
-    const pid = /^(\d+)-[0-9a-f]{8}\.tmp$/.exec(name.slice(prefix.length))?.[1];
+    const pid = name.startsWith(base) ? marksOf.exec(name.slice(base.length))?.[1] : undefined;
     if (pid === undefined || isAlive(Number(pid))) continue;
     rmSync(join(dirname(path), name), { force: true });
   }

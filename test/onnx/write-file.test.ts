@@ -198,7 +198,12 @@ describe('temporary files that a killed process left', () => {
     const name = own.temporaryPath.slice(folder.length + 1);
     const [, machine] = /^\.out\.onnx\.([0-9a-f]{6})-\d+-[0-9a-f]{8}\.tmp$/.exec(name)!;
     const pid = dead();
-    const stale = [`.out.onnx.${machine}-${pid}-00000000.tmp`, `.out.onnx.${machine}-${pid}-ffffffff.tmp`];
+    const stale = [
+      `.out.onnx.${machine}-${pid}-00000000.tmp`,
+      `.out.onnx.${machine}-${pid}-ffffffff.tmp`,
+      `.out.onnx.data.${machine}-${pid}-00000000.tmp`,
+      `.out.onnx.12.data.${machine}-${pid}-00000000.tmp`,
+    ];
     const others = [
       `.out.onnx.${machine}-${process.ppid}-00000000.tmp`, // of a living process
       `.out.onnx.000000-${pid}-00000000.tmp`, // of another machine
