@@ -4,6 +4,9 @@ import { givenInput, input, known } from './support/known.js';
 import { normalizeAxis, showDims } from './support/layout.js';
 import { sequenceOf } from './support/sequence.js';
 
+/** A sequence of more tensors than this is left to the run. */
+const mostParts = 1 << 16;
+
 /**
  * A sequence of parts of x along an axis (ai.onnx 11): sizes as listed; or equal ones of one given size, the last being
  * what is left; or, without sizes, single slices, which lose the axis unless keepdims.
@@ -17,6 +20,8 @@ export const splitToSequence: Operator = {
     const size = dims[axis]!;
     const given = givenInput(context, 1);
     if (given === 'unknown') return undefined;
+    const count = given === 'absent' ? size : given.length === 1 ? size / Math.max(1, given[0]!) : given.length;
+    if (count > mostParts) return undefined;
     if (given === 'absent') {
       const isKept = context.node.int('keepdims', 1) !== 0;
       const slice = known(dataType, isKept ? dims.with(axis, 1) : dims.toSpliced(axis, 1));

@@ -17,7 +17,9 @@ function partsOf(context: InferenceContext, size: number): readonly number[] | u
   const last = size - part * (count - 1);
   // num_outputs may leave less for the last one; before ai.onnx 18 the parts are equal.
   if (last < 0 || (context.opset < 18 && last !== part)) throw shapeError(`${size} split into ${count} equal parts`);
-  return Array.from({ length: count }, (_, i) => (i === count - 1 ? last : part));
+  // No more than there are outputs, whatever num_outputs says.
+  const listed = Math.min(count, context.node.outputs.length);
+  return Array.from({ length: listed }, (_, i) => (i === count - 1 ? last : part));
 }
 
 /** Parts of x along an axis (ai.onnx 2, 11; `split` is an input since 13, num_outputs an attribute since 18). */
@@ -31,9 +33,12 @@ export const split: Operator = {
     let start = 0;
     return parts?.map((part) => {
       const dims = x.dims.with(axis, part);
-      const lists = dims.map((dim, i) => upTo(dim).map((index) => (i === axis ? index + start : index)));
+      // Indices are listed only where elements are known.
+      const lists = (): number[][] =>
+        dims.map((dim, i) => upTo(dim).map((index) => (i === axis ? index + start : index)));
+      const constant = x.constant === undefined ? undefined : pick(x.constant, x.dims, lists());
       start += part;
-      return known(x.dataType, dims, x.constant === undefined ? undefined : pick(x.constant, x.dims, lists));
+      return known(x.dataType, dims, constant);
     });
   },
 };
