@@ -183,7 +183,11 @@ function removeStale(path: string): void {
   for (const name of names) {
     const pid = name.startsWith(base) ? marksOf.exec(name.slice(base.length))?.[1] : undefined;
     if (pid === undefined || isAlive(Number(pid))) continue;
-    rmSync(join(dirname(path), name), { force: true });
+    try {
+      rmSync(join(dirname(path), name), { force: true });
+    } catch {
+      // Of another user, who will remove it.
+    }
   }
 }
 
