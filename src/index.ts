@@ -4,6 +4,20 @@
  * @packageDocumentation
  */
 export { architectures, type Architecture, countParameters, create } from '../models/index.js';
+export type { BadImage } from './data/bad-images.js';
+export { checkTrainable } from './data/balance.js';
+export type { Batch } from './data/batch.js';
+export { checkSource, type CheckOptions, type DataCheck, type Spread } from './data/check.js';
+export { type ClassList, plainClasses, readClassList } from './data/class-list.js';
+export { createLoader, type Loader, type LoaderOptions } from './data/loader.js';
+export { type Normalization, NORMALIZATIONS, type OutputFormat } from './data/normalize.js';
+export { openSource } from './data/open.js';
+export { packSource, type PackOptions } from './data/pack.js';
+export type { PackManifest, PackSettings } from './data/pack-manifest.js';
+export type { Pixels } from './data/pixels.js';
+export type { SourceOptions } from './data/source.js';
+export type { CenterCrop, PaddedCrop, RandomResizedCrop, Stretch, Transform } from './data/transform.js';
+export type { Blocks, Extent, ImageContent, ImageSample, ImageSource, SourceFormat } from './data/types.js';
 export { type ErrorCode, type ErrorDetails, LowrankError } from './errors.js';
 export { convert, type ConvertCall, type ConvertPhase, type Progress } from './factorize/convert.js';
 export type { FittedSpectrum } from './factorize/fit.js';

@@ -24,7 +24,7 @@ export interface Pool {
 
 export type TaskOf<Kind extends Task['kind']> = Extract<Task, { readonly kind: Kind }>;
 
-/** One task is decoded while the next one waits in the thread's queue. */
+/** While libvips decodes an image of one task, the thread resamples one of the other. */
 const tasksPerThread = 2;
 
 /** A thread that does not end by itself is ended after this many milliseconds. */

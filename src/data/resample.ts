@@ -3,9 +3,10 @@ import { builtFile } from './built-file.js';
 import type { Box, Pixels } from './pixels.js';
 
 /**
- * Resampling of 8-bit pixels, bit for bit as Pillow does it (libImaging/Resample.c), to which torchvision hands PIL
- * images: the filter is widened by the scale where the image shrinks (antialiasing); rows are filtered first, then
- * columns; weights are rounded to 22 bits, and what each pass gives to 8. The two passes are WebAssembly (resample.wat).
+ * Resampling of 8-bit pixels, bit for bit as Pillow 13 does it (libImaging/Resample.c), to which torchvision hands PIL
+ * images: the filter is widened by the scale where the image shrinks (antialiasing); the axes are filtered one after the
+ * other; weights are rounded to 22 bits, and what each pass gives to 8. Pillow 12 and before always took the rows first,
+ * which now and then rounds a value to its neighbour. The two passes are WebAssembly (resample.wat).
  */
 
 export type Interpolation = 'bilinear' | 'bicubic';
@@ -151,6 +152,8 @@ export interface ResamplingPlan {
   readonly vertical: AxisWeights;
   /** The pixels of the image that are read: whole numbers, inside the box. */
   readonly source: Box;
+  /** Pillow's rule: where the height shrinks by more than twice as many pixels as the width. */
+  readonly isVerticalFirst: boolean;
 }
 
 /** Works out the weights of a resampling and the pixels it reads. */
@@ -159,12 +162,17 @@ export function planResampling({ interpolation, box, width, height, window }: Re
   const vertical = axisWeights(interpolation, verticalAxis(box, height, window));
   const [left, right] = reach(horizontal);
   const [top, bottom] = reach(vertical);
+  const [boxWidth, boxHeight] = [
+    Math.ceil(box.right) - Math.floor(box.left),
+    Math.ceil(box.bottom) - Math.floor(box.top),
+  ];
   return {
     width: window.right - window.left,
     height: window.bottom - window.top,
     horizontal,
     vertical,
     source: { left, top, right, bottom },
+    isVerticalFirst: height < boxHeight && boxHeight - height > 2 * (boxWidth - width),
   };
 }
 
@@ -211,7 +219,7 @@ export function resample(
   plan: ResamplingPlan,
   region: { readonly left: number; readonly top: number } = { left: 0, top: 0 },
 ): Pixels {
-  const { width, height, source } = plan;
+  const { width, height, source, isVerticalFirst } = plan;
   const horizontal = shifted(plan.horizontal, -region.left);
   const vertical = shifted(plan.vertical, -source.top);
   const rows = source.bottom - source.top;
@@ -224,7 +232,8 @@ export function resample(
   const tableBytes = tables.reduce((bytes, table) => bytes + table.byteLength, 0);
   const sourceAt = align(tableBytes);
   const betweenAt = align(sourceAt + rows * stride + overrun);
-  const targetAt = align(betweenAt + rows * width * 3 + overrun);
+  const betweenBytes = isVerticalFirst ? height * stride : rows * width * 3;
+  const targetAt = align(betweenAt + betweenBytes + overrun);
   const end = targetAt + height * width * 3 + overrun;
   const missing = end - kernel.memory.buffer.byteLength;
   if (missing > 0) kernel.memory.grow(Math.ceil(missing / pageSize));
@@ -238,9 +247,20 @@ export function resample(
   }
   const [xStarts = 0, xCounts = 0, xWeights = 0, yStarts = 0, yCounts = 0, yWeights = 0] = addresses;
   bytes.set(pixels.data.subarray(firstByte, firstByte + rows * stride), sourceAt);
-  kernel.horizontal(sourceAt, stride, rows, xStarts, xCounts, xWeights, horizontal.taps, width, betweenAt);
+  const filterRows = (from: number, count: number, to: number): void => {
+    kernel.horizontal(from, stride, count, xStarts, xCounts, xWeights, horizontal.taps, width, to);
+  };
+  const filterColumns = (from: number, rowBytes: number, to: number): void => {
+    kernel.vertical(from, rowBytes, yStarts, yCounts, yWeights, vertical.taps, height, to);
+  };
+  if (isVerticalFirst) {
+    filterColumns(sourceAt, stride, betweenAt);
+    filterRows(betweenAt, height, targetAt);
+  } else {
+    filterRows(sourceAt, rows, betweenAt);
+    filterColumns(betweenAt, width * 3, targetAt);
+  }
   if (kernel.memory.buffer.byteLength > largestKept) sharedKernel = undefined;
-  kernel.vertical(betweenAt, width * 3, yStarts, yCounts, yWeights, vertical.taps, height, targetAt);
   return { data: bytes.subarray(targetAt, targetAt + height * width * 3), width, height };
 }
 

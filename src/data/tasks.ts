@@ -99,9 +99,6 @@ export interface TaskRunner {
   close(): void;
 }
 
-/** Images of a task that are decoded at a time: one in libvips while the one before is resampled. */
-const concurrency = 2;
-
 export function createTaskRunner(): TaskRunner {
   const reader = createExtentReader();
   const load = (content: TaskContent): ImageContent =>
@@ -187,24 +184,19 @@ async function encode(content: ImageContent, settings: EncodeSettings, pixelLimi
   return { bytes, ...size };
 }
 
-/** Runs `action` for every item, a few at a time; what is wrong with an image becomes its result. */
+/** Runs `action` for every item; what is wrong with an image becomes its result. */
 async function each<Item, Result>(
   items: readonly Item[],
   action: (item: Item) => Promise<Result>,
 ): Promise<(Result | Failure)[]> {
   const results: (Result | Failure)[] = [];
-  let next = 0;
-  const work = async (): Promise<void> => {
-    while (next < items.length) {
-      const at = next++;
-      try {
-        results[at] = await action(items[at]!);
-      } catch (error) {
-        results[at] = { reason: reasonOf(error) };
-      }
+  for (const item of items) {
+    try {
+      results.push(await action(item));
+    } catch (error) {
+      results.push({ reason: reasonOf(error) });
     }
-  };
-  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, work));
+  }
   return results;
 }
 
