@@ -1,4 +1,6 @@
 import type { Node } from '../graph/node.js';
+import type { Gradient } from './gradient.js';
+import type { TrainingRule } from './training.js';
 
 /** A tensor's element type (TensorProto.DataType) and concrete shape. */
 export interface TensorType {
@@ -36,6 +38,10 @@ export interface Operator {
    * the shape depends on data that is not known.
    */
   infer(context: InferenceContext): readonly (Known | undefined)[] | undefined;
+  /** How gradients flow through it; an operator that does not say it stops training with its name. */
+  readonly gradient?: Gradient;
+  /** What it computes in training, where that is something else than in inference. */
+  readonly training?: TrainingRule;
   /** Multiply-accumulates of one run; operators without it count as 0, as is custom for element-wise work. */
   macs?(node: Node, inputs: readonly (TensorType | undefined)[], outputs: readonly (TensorType | undefined)[]): number;
 }

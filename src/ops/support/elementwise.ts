@@ -1,4 +1,5 @@
 import { BOOL } from '../../onnx/data-type.js';
+import type { Gradient } from '../gradient.js';
 import type { InferenceContext, Known, Operator } from '../operator.js';
 import { broadcast, foldBroadcast } from './broadcast.js';
 import { input, known } from './known.js';
@@ -15,10 +16,11 @@ export function likeFirstInput(context: InferenceContext): Known[] {
 }
 
 /** y = f(x), same type and shape. `fold` computes it where x is a known small constant. */
-export function unary(opType: string, fold?: UnaryFold, domain = ''): Operator {
+export function unary(opType: string, fold?: UnaryFold, domain = '', gradient?: Gradient): Operator {
   return {
     opType,
     domain,
+    ...(gradient === undefined ? {} : { gradient }),
     infer: (context) => {
       const x = input(context, 0);
       const constant = fold === undefined ? undefined : x.constant?.map((value) => fold(value, context));
@@ -54,8 +56,13 @@ function inferBinary(context: InferenceContext, dataType: number, fold: BinaryFo
 }
 
 /** z = f(a, b), broadcast, of a's type. */
-export function binary(opType: string, fold?: BinaryFold): Operator {
-  return { opType, domain: '', infer: (context) => inferBinary(context, input(context, 0).dataType, fold) };
+export function binary(opType: string, fold?: BinaryFold, gradient?: Gradient): Operator {
+  return {
+    opType,
+    domain: '',
+    infer: (context) => inferBinary(context, input(context, 0).dataType, fold),
+    ...(gradient === undefined ? {} : { gradient }),
+  };
 }
 
 /** z = f(a, b), broadcast, of type bool. */

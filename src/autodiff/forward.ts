@@ -1,0 +1,38 @@
+import type { Graph } from '../graph/graph.js';
+import type { Value } from '../graph/value.js';
+import type { Emitter } from '../ops/emitter.js';
+import type { ShapeTable } from '../ops/infer.js';
+import type { BatchStatistics } from '../ops/training.js';
+
+/** The model that is trained: prepared, of the emitter's opset, its values typed for the batch size that is emitted. */
+export interface ForwardSource {
+  readonly graph: Graph;
+  readonly opsets: ReadonlyMap<string, number>;
+  readonly shapes: ShapeTable;
+  /** What is computed: [N, classes]. */
+  readonly output: Value;
+  /** Ratio of dropout before a node, by node label; see `lowrank-train --dropout`, `--drop-path`. */
+  readonly masks?: MaskFactory;
+}
+
+/** Makes mask inputs of the training graph; undefined where there is no dropout. */
+export type MaskFactory = (name: string, like: Value, ratio: number) => Value | undefined;
+
+/** The forward pass of a training step, and the way back. */
+export interface TrainingForward {
+  /** `source.output` in the training graph. */
+  readonly output: Value;
+  /** One per normalization layer that uses batch statistics. */
+  readonly statistics: readonly BatchStatistics[];
+  /**
+   * Emits the gradients of `wanted` (values of `bindings`), given that of the output; those that the output does not
+   * depend on are missing. Throws UNSUPPORTED for an operator without a gradient.
+   */
+  backward(gradient: Value, wanted: readonly Value[]): ReadonlyMap<Value, Value>;
+}
+
+/**
+ * Emits the forward pass of a training step. `bindings` gives the values of the training graph that stand for the
+ * source's inputs, parameters and running statistics; other initializers are copied.
+ */
+export type BuildForward = (e: Emitter, source: ForwardSource, bindings: ReadonlyMap<Value, Value>) => TrainingForward;

@@ -1,0 +1,62 @@
+import { LowrankError } from '../errors.js';
+import type { Node } from '../graph/node.js';
+import type { Value } from '../graph/value.js';
+import type { Emitter } from '../ops/emitter.js';
+import { findOperator } from '../ops/registry.js';
+import { showDims } from '../ops/support/layout.js';
+import type { TapeEntry } from './backward.js';
+
+/**
+ * The tape entry of a node of the emitter's graph, with the gradient rule of its operator. A missing rule throws
+ * UNSUPPORTED when a gradient reaches it, naming the node and the nodes that lead to it.
+ */
+export function nodeEntry(e: Emitter, node: Node): TapeEntry<Value, Value> {
+  const { inputs, outputs } = node;
+  const gradient = findOperator(node.domain, node.opType)?.gradient;
+  return {
+    inputs,
+    outputs,
+    label: node.label,
+    isDifferentiable: gradient?.kind !== 'zero',
+    backward: (gradients, needs) => {
+      if (gradient?.kind !== 'rule') throw noGradient(node, gradient?.kind === 'none' ? gradient.reason : undefined);
+      const context = { node, opset: e.opsets.get(node.domain) ?? 1, e, inputs, outputs, gradients, needs };
+      const result = gradient.rule(context);
+      inputs.forEach((input, i) => {
+        if (input === undefined || needs[i] !== true) return;
+        const given = result[i];
+        if (given === undefined) throw noGradient(node, `it has none for its input ${i}, '${input.name}'`);
+        requireSameDims(e, node, input, given);
+      });
+      return result;
+    },
+  };
+}
+
+function requireSameDims(e: Emitter, node: Node, input: Value, gradient: Value): void {
+  const [expected, got] = [e.dims(input), e.dims(gradient)];
+  if (expected.length === got.length && expected.every((dim, i) => dim === got[i])) return;
+  throw new LowrankError('INTERNAL', `the gradient of '${input.name}' ${showDims(expected)} is ${showDims(got)}`, {
+    place: node.label,
+  });
+}
+
+function noGradient(node: Node, reason: string | undefined): LowrankError {
+  const operator = `${node.domain === '' ? '' : `${node.domain}.`}${node.opType}`;
+  const fact = `${operator} has no gradient${reason === undefined ? '' : `: ${reason}`}`;
+  return new LowrankError('UNSUPPORTED', fact, {
+    place: `${node.label}${pathTo(node)}`,
+    remedy: 'freeze what comes before it (--freeze), or export the model without it',
+  });
+}
+
+/** The nodes from a parameter or input down to `node`, at most `longest` of them. */
+function pathTo(node: Node): string {
+  const longest = 8;
+  const path: string[] = [];
+  for (let next: Node | undefined = node; next !== undefined && path.length < longest;) {
+    next = next.inputs.find((input) => input?.producer !== undefined)?.producer;
+    if (next !== undefined) path.unshift(next.label);
+  }
+  return path.length === 0 ? '' : `, reached by ${path.join(' → ')}`;
+}

@@ -1,0 +1,352 @@
+import { createHash } from 'node:crypto';
+import { LowrankError } from '../errors.js';
+import type { Attribute } from '../graph/attribute.js';
+import { float, int, ints } from '../graph/attributes.js';
+import type { Graph } from '../graph/graph.js';
+import type { Value } from '../graph/value.js';
+import { FLOAT, INT64 } from '../onnx/data-type.js';
+import { encodeFloats } from '../onnx/elements.js';
+import { Tensor } from '../onnx/tensor.js';
+import type { Known } from './operator.js';
+import { findOperator } from './registry.js';
+import { atNode } from './support/fail.js';
+import { knownOfTensor } from './support/known.js';
+import { normalizeAxis, showDims, sizeOf } from './support/layout.js';
+
+export interface EmitOptions {
+  /** Default: ai.onnx. */
+  readonly domain?: string;
+  /** Number of outputs; default 1. */
+  readonly outputs?: number;
+  /** What names of the node and its outputs begin with. */
+  readonly name?: string;
+}
+
+export interface EmitterOptions {
+  /** Operator set versions by domain; "" is ai.onnx, 13 or later. */
+  readonly opsets: ReadonlyMap<string, number>;
+  /** What names of new values begin with. */
+  readonly prefix?: string;
+  /**
+   * The batch is open: what the graph says of shapes must hold for every batch size, so shapes are then taken from the
+   * tensors at run time (Shape) where a constant would fix the batch.
+   */
+  readonly isBatchOpen?: boolean;
+}
+
+/**
+ * Builds a graph node by node and always knows every value's type: shapes are inferred as it builds, for one concrete
+ * batch size. Constants are shared. All operators that it names exist in ai.onnx 13 and later; differences between the
+ * versions since (axes as inputs, num_outputs) are its own business.
+ */
+export class Emitter {
+  readonly graph: Graph;
+  readonly opsets: ReadonlyMap<string, number>;
+  /** Of ai.onnx. */
+  readonly opset: number;
+  readonly isBatchOpen: boolean;
+  readonly #types = new Map<Value, Known>();
+  readonly #constants = new Map<string, Value>();
+  readonly #prefix: string;
+  readonly #counts = new Map<string, number>();
+
+  constructor(graph: Graph, options: EmitterOptions) {
+    this.graph = graph;
+    this.opsets = options.opsets;
+    this.opset = options.opsets.get('') ?? 0;
+    this.isBatchOpen = options.isBatchOpen ?? false;
+    this.#prefix = options.prefix ?? '';
+    if (this.opset < 13) throw new LowrankError('INTERNAL', `an emitter for ai.onnx ${this.opset}, which is below 13`);
+  }
+
+  /** Declares the type of a value that no node of this emitter produces: an input, or one that was there before. */
+  declare(value: Value, type: Known): Value {
+    this.#types.set(value, type);
+    return value;
+  }
+
+  /** Throws INTERNAL for a value that was neither emitted nor declared. */
+  typeOf(value: Value): Known {
+    const type = this.#types.get(value) ?? (value.tensor === undefined ? undefined : knownOfTensor(value.tensor));
+    if (type === undefined) throw new LowrankError('INTERNAL', `the type of '${value.name}' was not declared`);
+    return type;
+  }
+
+  dims(value: Value): readonly number[] {
+    return this.typeOf(value).dims;
+  }
+
+  rank(value: Value): number {
+    return this.dims(value).length;
+  }
+
+  /** A node with one output. Throws SHAPE where the inputs do not fit, UNSUPPORTED where its type cannot be inferred. */
+  emit(
+    opType: string,
+    inputs: readonly (Value | undefined)[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    options: EmitOptions = {},
+  ): Value {
+    return this.emitAll(opType, inputs, attributes, options)[0]!;
+  }
+
+  /** A node and all its outputs. */
+  emitAll(
+    opType: string,
+    inputs: readonly (Value | undefined)[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    options: EmitOptions = {},
+  ): Value[] {
+    const { domain = '', outputs = 1 } = options;
+    const base = `${this.#prefix}${options.name ?? opType}`;
+    const values = Array.from({ length: outputs }, () => this.graph.addValue(this.#freshName(base)));
+    const node = this.graph.addNode({ opType, domain, name: values[0]!.name, inputs, outputs: values, attributes });
+    const operator = findOperator(domain, opType);
+    const context = {
+      node,
+      opset: this.opsets.get(domain) ?? 1,
+      inputs: inputs.map((value) => (value === undefined ? undefined : this.typeOf(value))),
+    };
+    const types = operator === undefined ? undefined : atNode(node, () => operator.infer(context));
+    values.forEach((value, i) => {
+      const type = types?.[i];
+      if (type === undefined) {
+        throw new LowrankError('UNSUPPORTED', `the type of output ${i} cannot be told before a run`, {
+          place: node.label,
+        });
+      }
+      this.#types.set(value, type);
+    });
+    return values;
+  }
+
+  #freshName(base: string): string {
+    let count = this.#counts.get(base) ?? 0;
+    let name: string;
+    do {
+      name = count === 0 ? base : `${base}_${count}`;
+      count++;
+    } while (this.graph.values.has(name) || this.graph.reservedNames.has(name));
+    this.#counts.set(base, count);
+    return name;
+  }
+
+  // Constants. The same data gives the same value.
+
+  /** A float tensor; `dims` default to [n]. `dataType` is FLOAT unless the values it meets are of another float type. */
+  floats(values: readonly number[] | Float32Array, dims?: readonly number[], dataType: number = FLOAT): Value {
+    const data = values instanceof Float32Array ? values : Float32Array.from(values);
+    return this.#constant(dataType, dims ?? [data.length], encodeFloats(data, dataType));
+  }
+
+  /** A float scalar of the element type of `like` (default FLOAT). */
+  scalar(value: number, like?: Value): Value {
+    return this.floats([value], [], like === undefined ? FLOAT : this.typeOf(like).dataType);
+  }
+
+  /** An int64 tensor; `dims` default to [n]. */
+  ints(values: readonly number[] | BigInt64Array, dims?: readonly number[]): Value {
+    const data = values instanceof BigInt64Array ? values : BigInt64Array.from(values, (value) => BigInt(value));
+    return this.#constant(INT64, dims ?? [data.length], new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+
+  #constant(dataType: number, dims: readonly number[], bytes: Uint8Array): Value {
+    const content =
+      bytes.length > 256 ? createHash('sha256').update(bytes).digest('hex') : Buffer.from(bytes).toString('hex');
+    const key = `${dataType} ${dims.join()} ${content}`;
+    const known = this.#constants.get(key);
+    if (known !== undefined) return known;
+    const name = this.#freshName(`${this.#prefix}constant`);
+    const value = this.graph.addInitializer(Tensor.of(name, dataType, dims, bytes));
+    this.#types.set(value, knownOfTensor(value.tensor!));
+    this.#constants.set(key, value);
+    return value;
+  }
+
+  // Shapes. With an open batch they are taken from tensors at run time.
+
+  /** `x` with the shape of `like`, which has as many elements. */
+  reshapeLike(x: Value, like: Value): Value {
+    const dims = this.dims(like);
+    if (isEqual(this.dims(x), dims)) return x;
+    return this.emit('Reshape', [x, this.#shapeOf(like)]);
+  }
+
+  /** `x` in `dims`; one may be −1 (what is left), and 0 copies the dimension of `x` at that place (also at run time). */
+  reshape(x: Value, dims: readonly number[]): Value {
+    const from = this.dims(x);
+    if (isEqual(from, dims) || (dims.length === from.length && dims.every((dim, i) => dim === 0 || dim === from[i])))
+      return x;
+    return this.emit('Reshape', [x, this.ints(dims)]);
+  }
+
+  /** `x` broadcast to the shape of `like`. */
+  expandLike(x: Value, like: Value): Value {
+    if (isEqual(this.dims(x), this.dims(like))) return x;
+    return this.emit('Expand', [x, this.#shapeOf(like)]);
+  }
+
+  /** Zeros in the shape and type of `like`. */
+  zerosLike(like: Value): Value {
+    return this.expandLike(this.scalar(0, like), like);
+  }
+
+  #shapeOf(like: Value): Value {
+    return this.isBatchOpen ? this.emit('Shape', [like]) : this.ints(this.dims(like));
+  }
+
+  /** The shape of a value, an int64 vector: a constant unless the batch is open. */
+  shapeOf(value: Value): Value {
+    return this.#shapeOf(value);
+  }
+
+  /** Number of elements along `axes` (default all), a scalar of the type of `x`. */
+  count(x: Value, axes?: readonly number[]): Value {
+    const dims = this.dims(x);
+    const chosen = axes?.map((axis) => normalizeAxis(axis, dims.length)) ?? dims.map((_, axis) => axis);
+    if (!this.isBatchOpen) return this.scalar(sizeOf(chosen.map((axis) => dims[axis]!)), x);
+    const sizes = this.emit('Gather', [this.emit('Shape', [x]), this.ints(chosen)], { axis: int(0) });
+    // ReduceProd takes int64; its axes became an input in 18, without them it reduces all.
+    const product = this.emit('ReduceProd', [sizes], { keepdims: int(0) });
+    return this.emit('Cast', [product], { to: int(this.typeOf(x).dataType) });
+  }
+
+  // Operators whose form differs between opsets.
+
+  /** Σ over axes (default all); axes are then kept as 1 unless `keep` is false. */
+  reduceSum(x: Value, axes?: readonly number[], keep = true): Value {
+    return this.#reduce('ReduceSum', x, axes, keep, true);
+  }
+
+  reduceMean(x: Value, axes?: readonly number[], keep = true): Value {
+    return this.#reduce('ReduceMean', x, axes, keep, this.opset >= 18);
+  }
+
+  reduceMax(x: Value, axes?: readonly number[], keep = true): Value {
+    return this.#reduce('ReduceMax', x, axes, keep, this.opset >= 18);
+  }
+
+  #reduce(opType: string, x: Value, axes: readonly number[] | undefined, keep: boolean, areInput: boolean): Value {
+    if (axes?.length === 0) return x;
+    const attributes: Record<string, Attribute> = { keepdims: int(keep ? 1 : 0) };
+    if (axes === undefined) return this.emit(opType, [x], attributes);
+    if (areInput) return this.emit(opType, [x, this.ints(axes)], attributes);
+    return this.emit(opType, [x], { ...attributes, axes: ints(axes) });
+  }
+
+  squeeze(x: Value, axes: readonly number[]): Value {
+    return axes.length === 0 ? x : this.emit('Squeeze', [x, this.ints(axes)]);
+  }
+
+  unsqueeze(x: Value, axes: readonly number[]): Value {
+    return axes.length === 0 ? x : this.emit('Unsqueeze', [x, this.ints(axes)]);
+  }
+
+  /** Elements from `starts` up to `ends` (exclusive; negative from the end) along `axes`, every `steps`-th. */
+  slice(
+    x: Value,
+    starts: readonly number[],
+    ends: readonly number[],
+    axes: readonly number[],
+    steps?: readonly number[],
+  ): Value {
+    const inputs = [x, this.ints(starts), this.ints(ends), this.ints(axes)];
+    if (steps !== undefined) inputs.push(this.ints(steps));
+    return this.emit('Slice', inputs);
+  }
+
+  /** Parts of the given sizes along `axis`. */
+  split(x: Value, sizes: readonly number[], axis = 0): Value[] {
+    if (sizes.length === 1) return [x];
+    return this.emitAll('Split', [x, this.ints(sizes)], { axis: int(axis) }, { outputs: sizes.length });
+  }
+
+  concat(values: readonly Value[], axis: number): Value {
+    return values.length === 1 ? values[0]! : this.emit('Concat', values, { axis: int(axis) });
+  }
+
+  /** Zeros around `x`: first the beginnings of all axes, then the ends; negative numbers cut away. */
+  pad(x: Value, pads: readonly number[]): Value {
+    if (pads.every((pad) => pad === 0)) return x;
+    return this.emit('Pad', [x, this.ints(pads), this.scalar(0, x)]);
+  }
+
+  transpose(x: Value, perm: readonly number[]): Value {
+    return perm.every((axis, i) => axis === i) ? x : this.emit('Transpose', [x], { perm: ints(perm) });
+  }
+
+  /** α · op(a) · op(b), two matrices. */
+  gemm(
+    a: Value,
+    b: Value,
+    options: { readonly transA?: boolean; readonly transB?: boolean; readonly alpha?: number } = {},
+  ): Value {
+    const { transA = false, transB = false, alpha = 1 } = options;
+    return this.emit('Gemm', [a, b], {
+      ...(transA ? { transA: int(1) } : {}),
+      ...(transB ? { transB: int(1) } : {}),
+      ...(alpha === 1 ? {} : { alpha: float(alpha) }),
+    });
+  }
+
+  // Arithmetic, broadcast.
+
+  add(a: Value, b: Value): Value {
+    return this.emit('Add', [a, b]);
+  }
+
+  sub(a: Value, b: Value): Value {
+    return this.emit('Sub', [a, b]);
+  }
+
+  mul(a: Value, b: Value): Value {
+    return this.emit('Mul', [a, b]);
+  }
+
+  div(a: Value, b: Value): Value {
+    return this.emit('Div', [a, b]);
+  }
+
+  neg(x: Value): Value {
+    return this.emit('Neg', [x]);
+  }
+
+  /** factor · x */
+  scale(x: Value, factor: number): Value {
+    return factor === 1 ? x : this.mul(x, this.scalar(factor, x));
+  }
+
+  cast(x: Value, dataType: number): Value {
+    return this.typeOf(x).dataType === dataType ? x : this.emit('Cast', [x], { to: int(dataType) });
+  }
+
+  /** 1 where `condition` holds, else 0, in the float type of `like`. */
+  indicator(condition: Value, like: Value): Value {
+    return this.cast(condition, this.typeOf(like).dataType);
+  }
+
+  /**
+   * The gradient of something that was broadcast: `dy` summed over the axes along which a tensor of the shape of `x` was
+   * repeated, in the shape of `x`. Throws SHAPE where the shape of `x` does not broadcast to that of `dy`.
+   */
+  sumTo(dy: Value, x: Value): Value {
+    const from = this.dims(dy);
+    const to = this.dims(x);
+    if (isEqual(from, to)) return dy;
+    const extra = from.length - to.length;
+    const fits = extra >= 0 && to.every((dim, i) => dim === 1 || dim === from[i + extra]);
+    if (!fits) throw new LowrankError('SHAPE', `a gradient of ${showDims(from)} for a value of ${showDims(to)}`);
+    const axes = from.flatMap((dim, axis) => (axis < extra || (to[axis - extra] === 1 && dim !== 1) ? [axis] : []));
+    const summed = this.reduceSum(dy, axes, true);
+    return extra === 0
+      ? summed
+      : this.squeeze(
+          summed,
+          Array.from({ length: extra }, (_, axis) => axis),
+        );
+  }
+}
+
+function isEqual(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((dim, i) => dim === b[i]);
+}
