@@ -7,6 +7,7 @@ export { architectures, type Architecture, countParameters, create } from '../mo
 export type { BadImage } from './data/bad-images.js';
 export { checkTrainable } from './data/balance.js';
 export type { Batch } from './data/batch.js';
+export { cachedSource, type CachedSource, type CacheOptions } from './data/cached-source.js';
 export { checkSource, type CheckOptions, type DataCheck, type Spread } from './data/check.js';
 export { type ClassList, plainClasses, readClassList } from './data/class-list.js';
 export { createLoader, type Loader, type LoaderOptions } from './data/loader.js';
@@ -39,5 +40,7 @@ export { type TensorType } from './ops/operator.js';
 export { convertHtml } from './report/html/convert-html.js';
 export type * from './report/contract.js';
 export { type Diagnosis, diagnose } from './runtime/diagnose.js';
+export { raiseOpset } from './passes/raise-opset.js';
+export { type Pass, type PassReport, runPasses, type RunPassesOptions } from './passes/runner.js';
 export { loadDriver, type DriverOptions } from './runtime/driver.js';
 export type * from './runtime/types.js';

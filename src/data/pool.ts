@@ -184,7 +184,10 @@ function startThread(): Executor {
   };
 }
 
-/** Images inside a task are copied once, into memory that moves to the thread: a message would clone all they are part of. */
+/**
+ * Images inside a task are copied once, into memory that moves to the thread: a message would clone all they are part of.
+ * Those in shared memory are not copied.
+ */
 function transferable(task: Task): { readonly task: Task; readonly transfer: ArrayBuffer[] } {
   const transfer: ArrayBuffer[] = [];
   const own = (bytes: Uint8Array): Uint8Array => {
@@ -196,6 +199,7 @@ function transferable(task: Task): { readonly task: Task; readonly transfer: Arr
     if ('bytes' in content) return { ...content, bytes: own(content.bytes as Uint8Array) };
     if (!('pixels' in content)) return content;
     const pixels = content.pixels as { readonly data: Uint8Array };
+    if (pixels.data.buffer instanceof SharedArrayBuffer) return content;
     return { ...content, pixels: { ...pixels, data: own(pixels.data) } };
   };
   switch (task.kind) {
@@ -205,6 +209,8 @@ function transferable(task: Task): { readonly task: Task; readonly transfer: Arr
         transfer,
       };
     case 'inspect':
+      return { task: { ...task, images: task.images.map(move) }, transfer };
+    case 'decode':
       return { task: { ...task, images: task.images.map(move) }, transfer };
     case 'encode':
       return { task: { ...task, images: task.images.map(move) }, transfer };

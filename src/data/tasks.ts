@@ -5,6 +5,7 @@ import { createExtentReader } from './files.js';
 import { imageWriter } from './normalize.js';
 import type { OutputFormat } from './normalize.js';
 import { drawsOf } from './order.js';
+import type { Pixels } from './pixels.js';
 import { render } from './render.js';
 import { planResampling, resample } from './resample.js';
 import type { Interpolation } from './resample.js';
@@ -63,7 +64,16 @@ export interface EncodeSettings {
   readonly interpolation: Interpolation;
 }
 
-export type Task = RenderTask | InspectTask | EncodeTask;
+/** Decodes images completely, to be kept. */
+export interface DecodeTask {
+  readonly kind: 'decode';
+  readonly pixelLimit: number;
+  /** The shorter side of what is kept; smaller images stay as they are. undefined: all do. */
+  readonly size: number | undefined;
+  readonly images: readonly TaskContent[];
+}
+
+export type Task = RenderTask | InspectTask | EncodeTask | DecodeTask;
 
 /** Why an image cannot be used. */
 export interface Failure {
@@ -91,6 +101,8 @@ export interface TaskResults {
   readonly render: readonly (Failure | null)[];
   readonly inspect: readonly (Failure | Inspected)[];
   readonly encode: readonly (Failure | Encoded)[];
+  /** In memory that threads share: a message with them copies nothing. */
+  readonly decode: readonly (Failure | Pixels)[];
 }
 
 /** Runs tasks on this thread. */
@@ -111,6 +123,7 @@ export function createTaskRunner(): TaskRunner {
     inspect: ({ images, pixelLimit }) => each(images, (content) => inspect(load(content), pixelLimit)),
     encode: ({ images, settings, pixelLimit }) =>
       each(images, (content) => encode(load(content), settings, pixelLimit)),
+    decode: ({ images, size, pixelLimit }) => each(images, (content) => decode(load(content), size, pixelLimit)),
   };
   return {
     run: (task) => (results[task.kind] as (task: Task) => Promise<never>)(task),
@@ -160,7 +173,7 @@ async function encode(content: ImageContent, settings: EncodeSettings, pixelLimi
   const header = 'bytes' in content ? await imageHeaderOf(content.bytes, pixelLimit) : undefined;
   const whole = 'pixels' in content ? content.pixels : (await decodeRegion(content.bytes, header!)).pixels;
   const { width, height } = whole;
-  const isSmall = Math.min(width, height) <= settings.size;
+  const isSmall = isWithin(whole, settings.size);
   // A JPEG that need not change is taken as it is: encoding it again would only lose.
   if (
     isSmall &&
@@ -171,17 +184,36 @@ async function encode(content: ImageContent, settings: EncodeSettings, pixelLimi
   ) {
     return { bytes: content.bytes, width, height };
   }
-  const size = isSmall ? { width, height } : shorterSide(width, height, settings.size);
-  const box = { left: 0, top: 0, right: width, bottom: height };
-  const window = { left: 0, top: 0, right: size.width, bottom: size.height };
-  const plan = { interpolation: settings.interpolation, box, ...size, window };
-  const { data } = isSmall ? whole : resample(whole, planResampling(plan));
+  const { data, ...size } = isSmall ? whole : reduced(whole, settings.size, settings.interpolation);
   const raw = { width: size.width, height: size.height, channels: 3 as const };
   if (settings.format === 'ppm') {
     return { bytes: Buffer.concat([Buffer.from(`P6\n${size.width} ${size.height}\n255\n`, 'latin1'), data]), ...size };
   }
   const bytes = await sharp(Buffer.from(data), { raw }).jpeg({ quality: settings.quality }).toBuffer();
   return { bytes, ...size };
+}
+
+async function decode(content: ImageContent, size: number | undefined, pixelLimit: number): Promise<Pixels> {
+  let pixels: Pixels;
+  if ('pixels' in content) pixels = content.pixels;
+  else pixels = (await decodeRegion(content.bytes, await imageHeaderOf(content.bytes, pixelLimit))).pixels;
+  const kept = size === undefined || isWithin(pixels, size) ? pixels : reduced(pixels, size, 'bicubic');
+  const data = new Uint8Array(new SharedArrayBuffer(kept.data.length));
+  data.set(kept.data);
+  return { data, width: kept.width, height: kept.height };
+}
+
+function isWithin({ width, height }: Pixels, size: number): boolean {
+  return Math.min(width, height) <= size;
+}
+
+/** The image with a shorter side of `size`, in scratch memory. */
+function reduced(image: Pixels, size: number, interpolation: Interpolation): Pixels {
+  const { width, height } = image;
+  const output = shorterSide(width, height, size);
+  const box = { left: 0, top: 0, right: width, bottom: height };
+  const window = { left: 0, top: 0, right: output.width, bottom: output.height };
+  return resample(image, planResampling({ interpolation, box, ...output, window }));
 }
 
 /** Runs `action` for every item; what is wrong with an image becomes its result. */
