@@ -1,0 +1,22 @@
+/** Histories of operators: one file per family, one line each. */
+export { axes } from './axes.js';
+export { batchNormalization } from './batch-normalization.js';
+export { broadcast, pRelu } from './broadcast.js';
+export { cast } from './cast.js';
+export { clip } from './clip.js';
+export { compatible } from './compatible.js';
+export { concat } from './concat.js';
+export { dropout } from './dropout.js';
+export { gemm } from './gemm.js';
+export { inPlace, selu } from './in-place.js';
+export { pad } from './pad.js';
+export { pool } from './pool.js';
+export { reshape } from './reshape.js';
+export { resize } from './resize.js';
+export { sampling } from './sampling.js';
+export { scatter } from './scatter.js';
+export { slice } from './slice.js';
+export { softmax } from './softmax.js';
+export { split } from './split.js';
+export { topK } from './top-k.js';
+export { withoutAdapter } from './without-adapter.js';

@@ -1,0 +1,24 @@
+import { intsInput, scalarLikeData } from './attributes.js';
+import { type Call, type OpsetRule, rules } from './rule.js';
+
+function renamePaddings(call: Call): void {
+  const pads = call.node.ints('paddings');
+  if (pads === undefined) return;
+  call.removeAttribute('paddings');
+  call.setAttribute('pads', { type: 'ints', value: pads });
+}
+
+/** Since ai.onnx 11 `pads` and `value` are inputs. */
+function padsToInputs(call: Call): void {
+  const { node } = call;
+  const value = node.float('value', 0);
+  call.setInput(1, intsInput(call, 'pads', node.ints('pads') ?? []));
+  if (value !== 0) call.setInput(2, scalarLikeData(call, 'value', value));
+  call.removeAttribute('pads');
+  call.removeAttribute('value');
+}
+
+export const pad: readonly OpsetRule[] = rules(
+  { Pad: [1, 2, 11, 13, 18, 19, 21, 23] },
+  { 2: renamePaddings, 11: padsToInputs },
+);
