@@ -1,8 +1,8 @@
 import { architectures, countParameters, create } from '../../models/index.js';
 import { LowrankError } from '../errors.js';
-import { writeModel } from '../graph/write.js';
-import { sha256 } from '../onnx/hash.js';
-import { fileSource } from '../onnx/source.js';
+import { stageModelInPieces } from '../graph/write.js';
+import { fileSha256 } from '../onnx/hash.js';
+import { paced, type Pieces } from '../onnx/pieces.js';
 import { checkWritable } from '../onnx/write-file.js';
 import { formatBytes, formatWhole } from '../report/format.js';
 import { renderTable } from '../report/table.js';
@@ -84,7 +84,7 @@ export const command = defineCommand({
     { command: 'lowrank create resnet18 --num-classes 10 --image-size 32', description: 'ResNet-18 for CIFAR-10' },
     { command: 'lowrank create --list', description: 'All architectures with their sizes' },
   ],
-  async run({ arguments: { arch }, settings }) {
+  async run({ arguments: { arch }, settings, signal, progress }) {
     if (settings.list) return listArchitectures();
     if (arch === undefined) {
       throw new LowrankError('USAGE', 'no architecture is given', { remedy: 'choose one of `lowrank create --list`' });
@@ -95,23 +95,36 @@ export const command = defineCommand({
     checkWritable(path, settings.force);
     const model = create(arch, { seed, numClasses, imageSize, inChannels });
     const dims = model.graph.inputs[0]!.declared!.dims!;
-    const written = writeModel(model, path, { force: settings.force });
-    const { dataPath, dataBytes } = written;
-    const report: CreateReport = {
-      schema: 'lowrank.create/1',
-      tool: { name: 'lowrank', version: tool.version },
-      arch,
-      params: countParameters(model),
-      path,
-      bytes: written.bytes,
-      sha256: hashOf(path),
-      data: dataPath === undefined ? null : { path: dataPath, bytes: dataBytes, sha256: hashOf(dataPath) },
-      seed,
-      numClasses: Number(model.graph.outputs[0]!.declared!.dims![1]),
-      imageSize: Number(dims[2]),
-      inChannels: Number(dims[1]),
-    };
-    return { document: report, text: () => summarize(report) };
+    const params = countParameters(model);
+    const step = async <Result>(phase: string, pieces: Pieces<Result>): Promise<Result> =>
+      paced(pieces, {
+        signal,
+        onProgress: (done) =>
+          progress.update({ phase, done: Math.min(100, Math.floor((25 * done) / params)), total: 100, detail: path }),
+      });
+    const staged = await step('writing', stageModelInPieces(model, path, { force: settings.force }));
+    try {
+      const hash = await step('hashing', fileSha256(staged.temporaryPath));
+      const dataHash = staged.dataPath === undefined ? '' : await step('hashing', fileSha256(staged.dataPath));
+      const { bytes, dataPath, dataBytes } = staged.commit();
+      const report: CreateReport = {
+        schema: 'lowrank.create/1',
+        tool: { name: 'lowrank', version: tool.version },
+        arch,
+        params,
+        path,
+        bytes,
+        sha256: hash,
+        data: dataPath === undefined ? null : { path: dataPath, bytes: dataBytes, sha256: dataHash },
+        seed,
+        numClasses: Number(model.graph.outputs[0]!.declared!.dims![1]),
+        imageSize: Number(dims[2]),
+        inChannels: Number(dims[1]),
+      };
+      return { document: report, text: () => summarize(report) };
+    } finally {
+      staged.discard();
+    }
   },
 });
 
@@ -122,15 +135,6 @@ function checkName(arch: string): void {
   throw new LowrankError('USAGE', `there is no architecture '${arch}'`, {
     remedy: `${close === undefined ? '' : `did you mean '${close}'? `}choose one of \`lowrank create --list\``,
   });
-}
-
-function hashOf(path: string): string {
-  const source = fileSource(path);
-  try {
-    return sha256(source);
-  } finally {
-    source.close();
-  }
 }
 
 function summarize({ arch, params, path, bytes, data }: CreateReport): string {

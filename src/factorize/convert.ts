@@ -1,9 +1,10 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
-import { modelBytes, stageModel, type StagedModel } from '../graph/write.js';
+import { modelBytes, type StagedModel, stageModelInPieces } from '../graph/write.js';
 import { createLinalg } from '../linalg/linalg.js';
 import type { Linalg } from '../linalg/types.js';
+import { paced } from '../onnx/pieces.js';
 import { checkWritable } from '../onnx/write-file.js';
 import type { ShapeTable } from '../ops/infer.js';
 import type { ConvertReport, LayerReport, Ratio } from '../report/contract.js';
@@ -123,7 +124,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
 
     throwIfAborted(signal);
     report(call, 'write', 0, 1, output);
-    staged = stageModel(model, output, { force: settings.force });
+    staged = await paced(stageModelInPieces(model, output, { force: settings.force }), { signal });
     seconds.write = lap();
 
     report(call, 'verify', 0, 1, output);

@@ -2,9 +2,10 @@ import { realpathSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { allocate } from '../onnx/source.js';
+import { drain, type Pieces } from '../onnx/pieces.js';
 import type { Tensor } from '../onnx/tensor.js';
 import { type Chunk, gather, totalLength } from '../onnx/wire.js';
-import { checkWritable, isThere, type StagedFile, stageFile } from '../onnx/write-file.js';
+import { checkWritable, isThere, type StagedFile, stageInPieces } from '../onnx/write-file.js';
 import { encodeModel } from './encode.js';
 import type { Model } from './model.js';
 import { readModel } from './read.js';
@@ -50,6 +51,8 @@ export function modelBytes(model: Model): Uint8Array {
 export interface StagedModel {
   /** Where it can be loaded from until `commit`: verify it there, so that a bad model never takes its name. */
   readonly temporaryPath: string;
+  /** The external data file, where there is one; it has its name already. */
+  readonly dataPath: string | undefined;
   /** Puts the model in its place. */
   commit(): WrittenFile;
   /** Removes what was staged, the data file included. After `commit` it does nothing. */
@@ -71,6 +74,11 @@ export function writeModel(model: Model, path: string, options: WriteOptions = {
 
 /** The first half of `writeModel`: everything but the final rename. Throws OUTPUT, leaving nothing behind. */
 export function stageModel(model: Model, path: string, options: WriteOptions = {}): StagedModel {
+  return drain(stageModelInPieces(model, path, options));
+}
+
+/** `stageModel` in pieces; it yields the bytes written so far. */
+export function* stageModelInPieces(model: Model, path: string, options: WriteOptions = {}): Pieces<StagedModel> {
   const force = options.force ?? false;
   checkWritable(path, force);
   const { chunks, dataPath, dataChunks } = encodeWithData(model, path, options);
@@ -87,8 +95,8 @@ export function stageModel(model: Model, path: string, options: WriteOptions = {
     isDataInPlace = false;
   };
   try {
-    if (dataPath !== undefined) data = stageFile(dataPath, dataChunks, { replace: false });
-    main = stageFile(path, chunks, { replace: force });
+    if (dataPath !== undefined) data = yield* stageInPieces(dataPath, dataChunks, { replace: false });
+    main = yield* stageInPieces(path, chunks, { replace: force });
     data?.commit();
     isDataInPlace = data !== undefined;
   } catch (error) {
@@ -98,6 +106,7 @@ export function stageModel(model: Model, path: string, options: WriteOptions = {
   const staged = main;
   return {
     temporaryPath: staged.temporaryPath,
+    dataPath: data?.path,
     discard,
     commit: () => {
       const replaced = force ? ownDataFiles(path) : [];

@@ -11,10 +11,11 @@ import { runReference, type Verification, verifyAgainst } from '../factorize/ver
 import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
 import type { Value } from '../graph/value.js';
-import { stageModel, type StagedModel } from '../graph/write.js';
+import { type StagedModel, stageModelInPieces } from '../graph/write.js';
 import { createLinalg } from '../linalg/linalg.js';
 import type { Linalg } from '../linalg/types.js';
 import { BFLOAT16, FLOAT, FLOAT16 } from '../onnx/data-type.js';
+import { paced } from '../onnx/pieces.js';
 import { checkWritable } from '../onnx/write-file.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
@@ -130,7 +131,7 @@ export async function merge(input: string, call: MergeCall = {}): Promise<MergeR
     seconds.merge = lap();
 
     progress('write', 0, 1, output);
-    staged = stageModel(model, output, { force: settings.force });
+    staged = await paced(stageModelInPieces(model, output, { force: settings.force }), { signal });
     seconds.write = lap();
 
     progress('verify', 0, 1, output);

@@ -15,6 +15,7 @@ import {
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
+import { drain, type Pieces } from './pieces.js';
 import type { Chunk } from './wire.js';
 
 const copySize = 1 << 22;
@@ -79,13 +80,18 @@ export interface StageOptions {
  * Throws OUTPUT (disk full, not writable), leaving nothing behind.
  */
 export function stageFile(path: string, chunks: Iterable<Chunk>, options: StageOptions = {}): StagedFile {
+  return drain(stageInPieces(path, chunks, options));
+}
+
+/** `stageFile` in pieces; it yields the bytes written so far. */
+export function* stageInPieces(path: string, chunks: Iterable<Chunk>, options: StageOptions = {}): Pieces<StagedFile> {
   removeStale(path);
   const temporary = temporaryName(path);
   let fd: number | undefined;
   let bytes = 0;
   try {
     fd = openSync(temporary, 'wx');
-    bytes = writeChunks(fd, chunks);
+    bytes = yield* writeChunks(fd, chunks);
     fsyncSync(fd);
     closeSync(fd);
     fd = undefined;
@@ -200,7 +206,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function writeChunks(fd: number, chunks: Iterable<Chunk>): number {
+function* writeChunks(fd: number, chunks: Iterable<Chunk>): Pieces<number> {
   // Small pieces are gathered: a model has thousands of them, and a system call each would dominate.
   const gathered = Buffer.allocUnsafeSlow(1 << 20);
   let filled = 0;
@@ -219,10 +225,13 @@ function writeChunks(fd: number, chunks: Iterable<Chunk>): number {
     }
   };
   for (const chunk of chunks) {
-    if (chunk instanceof Uint8Array) put(chunk);
-    else {
+    if (chunk instanceof Uint8Array) {
+      put(chunk);
+      if (chunk.length >= copySize) yield total;
+    } else {
       for (let at = chunk.start; at < chunk.end; at += copySize) {
         put(chunk.source.read(at, Math.min(at + copySize, chunk.end)));
+        yield total;
       }
     }
   }
