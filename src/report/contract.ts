@@ -99,6 +99,9 @@ export interface Spectrum {
   readonly energy99Rank: number;
 }
 
+/** The reason of a layer that `inspect` finds in one piece, with nothing in the way of factorizing it. */
+export const fullRank = 'full rank';
+
 export interface InspectLayer extends LayerReport {
   readonly spectrum: Spectrum | null;
   /** How a pair was recognized; null for a full-rank layer. */

@@ -88,3 +88,18 @@ export function formatKernel(kernel: readonly [number, number]): string {
 export function plural(count: number, noun: string): string {
   return `${formatWhole(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
+
+/** Images a second: whole numbers from 100 on. */
+export function formatSpeed(imagesPerSecond: number): string {
+  return `${imagesPerSecond.toFixed(imagesPerSecond < 99.95 ? 1 : 0)} img/s`;
+}
+
+/** A loss with four digits behind the point, where it is of a usual size. */
+export function formatLoss(loss: number): string {
+  return Math.abs(loss) >= 0.001 && Math.abs(loss) < 1000 ? loss.toFixed(4) : formatError(loss);
+}
+
+/** A learning rate with three significant digits: "0.1", "0.0488", "1e-7". */
+export function formatRate(lr: number): string {
+  return String(Number(lr.toPrecision(3)));
+}

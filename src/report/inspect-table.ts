@@ -1,4 +1,4 @@
-import type { InspectLayer, InspectReport } from './contract.js';
+import { fullRank, type InspectLayer, type InspectReport } from './contract.js';
 import { formatCount, plural } from './format.js';
 import { IDENTITY_COLUMNS, numbered } from './layer-columns.js';
 import type { NumberedLayer } from './layer-columns.js';
@@ -39,7 +39,7 @@ const COLUMNS: readonly Column<Row>[] = [
     align: 'left',
     importance: 7,
     shrinkTo: 14,
-    value: ({ layer }) => (layer.pair === null && layer.scheme === null ? layer.reason : ''),
+    value: ({ layer }) => (layer.pair === null && layer.reason !== fullRank ? layer.reason : ''),
     paint: () => 'dim',
   },
 ];

@@ -1,12 +1,7 @@
 import { formatSeconds } from './format.js';
+import { createLiveLine } from './live-line.js';
+import type { ProgressStream } from './live-line.js';
 import { displayWidth, printable, truncate } from './text.js';
-
-/** The part of `process.stderr` that is used. */
-export interface ProgressStream {
-  readonly isTTY?: boolean;
-  readonly columns?: number;
-  write(text: string): unknown;
-}
 
 export interface ProgressOptions {
   readonly stream: ProgressStream;
@@ -33,16 +28,7 @@ export interface Progress {
   done(): void;
 }
 
-const MILLISECONDS_BETWEEN_FRAMES = 100;
 const BAR_WIDTH = 24;
-const DEFAULT_COLUMNS = 80;
-/** Carriage return, then "erase to the end of the line". */
-const CLEAR_LINE = '\r\u001B[K';
-
-const SILENT: Progress = {
-  update: () => {},
-  done: () => {},
-};
 
 /** Seconds until `done` reaches `total` at the mean speed so far; undefined until a hundredth is done. */
 function secondsLeft(update: ProgressUpdate, elapsed: number): number | undefined {
@@ -58,40 +44,35 @@ function lineOf(update: ProgressUpdate, elapsed: number, columns: number): strin
   const filled = Math.round(share * BAR_WIDTH);
   const bar = total > 0 ? `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}]` : '';
   const count = total > 0 ? `${done}/${total}` : String(done);
-  const time = left === undefined ? '' : `${left < 59 ? `${Math.ceil(left)} s` : formatSeconds(left)} left`;
+  const time = left === undefined ? '' : timeLeft(left);
   const start = [printable(phase), bar, count, time].filter((part) => part !== '').join(' ');
-  // The last column stays free: some terminals wrap as soon as it is written.
-  const width = columns - 1;
-  const room = width - displayWidth(start) - 2;
+  const room = columns - displayWidth(start) - 2;
   const end = detail === undefined || room < 8 ? '' : `  ${truncate(printable(detail), room, 'middle')}`;
-  return truncate(start + end, width);
+  return truncate(start + end, columns);
+}
+
+/** The time left in words, to the second where it is short: "30 s left", "4 min 05 s left". */
+export function timeLeft(seconds: number): string {
+  return `${seconds < 59 ? `${Math.ceil(seconds)} s` : formatSeconds(seconds)} left`;
 }
 
 /** A progress line with the time left, for a terminal only. It never stays behind: `done` removes it. */
 export function createProgress({ stream, enabled, now = () => performance.now() }: ProgressOptions): Progress {
-  if (!enabled || stream.isTTY !== true) return SILENT;
+  const line = createLiveLine({ stream, enabled, now });
   let phase: string | undefined;
   let phaseStart = 0;
-  let lastFrame = -Infinity;
-  let isShown = false;
   return {
     update(update) {
       const time = now();
-      if (update.phase !== phase) {
+      const isNew = update.phase !== phase;
+      if (isNew) {
         phase = update.phase;
         phaseStart = time;
-        lastFrame = -Infinity;
       }
-      if (time - lastFrame < MILLISECONDS_BETWEEN_FRAMES) return;
-      lastFrame = time;
-      isShown = true;
-      stream.write(`${CLEAR_LINE}${lineOf(update, time - phaseStart, stream.columns ?? DEFAULT_COLUMNS)}`);
+      line.draw((columns) => lineOf(update, time - phaseStart, columns), isNew);
     },
     done() {
-      if (!isShown) return;
-      isShown = false;
-      lastFrame = -Infinity;
-      stream.write(CLEAR_LINE);
+      line.clear();
     },
   };
 }

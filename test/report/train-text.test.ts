@@ -1,0 +1,209 @@
+import { describe, expect, it } from 'vitest';
+import { renderEvalTable } from '../../src/report/eval-table.js';
+import { comparisonVerdict, mostConfused, pointsText } from '../../src/report/eval-text.js';
+import { PLAIN } from '../../src/report/terminal.js';
+import { displayWidth, printable } from '../../src/report/text.js';
+import { bestEpoch } from '../../src/report/train-contract.js';
+import { createTrainProgress, epochLine } from '../../src/report/train-progress.js';
+import type { TrainStep } from '../../src/report/train-progress.js';
+import { renderTrainTable } from '../../src/report/train-table.js';
+import { evalReport, trainReport } from './support/train-report.js';
+
+const HOSTILE = 'a\u001B[2Jb\u202E\n<script>';
+
+function stream(
+  columns: number,
+  isTTY: boolean,
+): { isTTY: boolean; columns: number; text: string[]; write(text: string): void } {
+  const text: string[] = [];
+  return { isTTY, columns, text, write: (line) => text.push(line) };
+}
+
+const STEP: TrainStep = {
+  epoch: 3,
+  epochs: 90,
+  step: 150,
+  steps: 300,
+  loss: 0.43214,
+  top1: 0.88,
+  imagesPerSecond: 120.4,
+  dataWaitShare: 0.012,
+};
+
+describe('createTrainProgress', () => {
+  it('shows everything where there is room, and the time left of the whole run', () => {
+    const output = stream(120, true);
+    let time = 0;
+    const progress = createTrainProgress({ stream: output, enabled: true, now: () => time });
+    progress.step({ ...STEP, epoch: 1, step: 0 });
+    time = 75_000;
+    // 750 of 27,000 updates in 75 s: 26,250 more take 2,625 s.
+    progress.step(STEP);
+    expect(output.text.at(-1)).toBe(
+      '\r\u001B[Kepoch 3/90  [######------]  150/300  loss 0.4321  top-1 88.0 %  120 img/s  wait 1.2 %  43 min 45 s left',
+    );
+    progress.done();
+    expect(output.text.at(-1)).toBe('\r\u001B[K');
+  });
+
+  it('counts the time left of a resumed run from where it went on', () => {
+    const output = stream(200, true);
+    let time = 0;
+    const progress = createTrainProgress({ stream: output, enabled: true, now: () => time });
+    progress.step({ ...STEP, epoch: 89, step: 300 });
+    time = 10_000;
+    progress.step({ ...STEP, epoch: 90, step: 100 });
+    expect(output.text.at(-1)).toContain('20 s left');
+  });
+
+  it.each([20, 40, 60, 80, 100])('fits into %d columns, the least important parts gone', (columns) => {
+    const output = stream(columns, true);
+    let time = 0;
+    const progress = createTrainProgress({ stream: output, enabled: true, now: () => time });
+    progress.step({ ...STEP, step: 0 });
+    time = 60_000;
+    progress.step(STEP);
+    progress.validating(3, 90, 10, 62);
+    const lines = output.text.map((frame) => frame.replace('\r\u001B[K', ''));
+    for (const line of lines) expect(displayWidth(line)).toBeLessThan(columns);
+    expect(lines[1]).toContain('epoch 3/90');
+    if (columns >= 40) expect(lines[1]).toContain('loss 0.4321');
+    if (columns >= 80) expect(lines[1]).toMatch(/top-1 88.0 %  120 img\/s  wait 1.2 % .* left$/);
+    expect(lines.at(-1)).toContain('epoch 3/90');
+  });
+
+  it('writes one line an epoch to a file, and nothing live', () => {
+    const output = stream(80, false);
+    const progress = createTrainProgress({ stream: output, enabled: true });
+    const { epochs } = trainReport();
+    progress.step(STEP);
+    progress.validating(1, 30, 1, 2);
+    progress.epoch(epochs[0]!, 30);
+    progress.note('a note');
+    progress.done();
+    expect(output.text).toEqual([`${epochLine(epochs[0]!, 30)}\n`, 'a note\n']);
+    expect(output.text[0]).toMatch(
+      /^epoch {2}1\/30 {2}loss \d\.\d{4} {2}top-1 [\d.]+ % {2}val loss \d\.\d{4} {2}val top-1 [\d.]+ % {2}val top-5 [\d.]+ % {2}lr 0\.0997 {2}\d+ img\/s {2}data wait [\d.]+ % {2}1 min 24 s\n$/,
+    );
+  });
+
+  it('removes the live line before an epoch line, and writes nothing where not enabled', () => {
+    const output = stream(80, true);
+    const progress = createTrainProgress({ stream: output, enabled: true });
+    progress.step(STEP);
+    progress.epoch(trainReport().epochs[0]!, 30);
+    expect(output.text[1]).toBe('\r\u001B[K');
+    expect(output.text[2]).toMatch(/^epoch {2}1\/30.*\n$/);
+    const silent = stream(80, true);
+    const nothing = createTrainProgress({ stream: silent, enabled: false });
+    nothing.step(STEP);
+    nothing.epoch(trainReport().epochs[0]!, 30);
+    nothing.note('a');
+    nothing.done();
+    expect(silent.text).toEqual([]);
+  });
+});
+
+describe('bestEpoch', () => {
+  it('is the earliest of the highest validation top-1', () => {
+    const accuracies = [0.5, 0.7, null, 0.7];
+    const { epochs } = trainReport({ epochs: 4 });
+    const best = bestEpoch(epochs.map((epoch, index) => Object.assign({}, epoch, { valTop1: accuracies[index] })));
+    expect(best).toEqual({ epoch: 2, top1: 0.7 });
+    expect(bestEpoch(trainReport({ hasValidation: false }).epochs)).toBeNull();
+  });
+});
+
+describe('renderTrainTable', () => {
+  it('holds every epoch of a short run, the best marked', () => {
+    const report = trainReport({ epochs: 12 });
+    const lines = renderTrainTable(report, PLAIN).split('\n');
+    const rows = lines.filter((line) => /^ +\d+ +\d\.\d{4}/.test(line));
+    expect(rows).toHaveLength(12);
+    const marked = rows.filter((row) => row.includes('best'));
+    expect(marked).toHaveLength(1);
+    expect(Number.parseInt(marked[0]!, 10)).toBe(report.best!.epoch);
+    expect(lines.join('\n')).toContain('2: n01440764/broken.jpg, n02102040/empty.jpg');
+  });
+
+  it('shortens a long run and says by how much; the best stays', () => {
+    const report = trainReport({ epochs: 300 });
+    const text = renderTrainTable({ ...report, best: { epoch: 178, top1: 0.9 } }, PLAIN);
+    const rows = text.split('\n').filter((line) => /^ +\d+ +\d\.\d{4}/.test(line));
+    expect(rows.length).toBeLessThanOrEqual(21);
+    expect(text).toContain(`${300 - rows.length} epochs not shown`);
+    expect(rows.find((row) => row.includes('best'))).toMatch(/^ +178 /);
+    expect(rows.at(-1)).toMatch(/^ +300 /);
+  });
+
+  it('says why a run ended early, also before its first epoch', () => {
+    const report = {
+      ...trainReport({ epochs: 0 }),
+      status: 'failed',
+      reason: `loss is NaN ${HOSTILE}`,
+      output: null,
+    } as const;
+    const text = renderTrainTable(report, PLAIN);
+    expect(text).toContain('no epoch was finished');
+    expect(text).toContain('failed: loss is NaN');
+    expect(printable(text.replaceAll('\n', ''))).toBe(text.replaceAll('\n', ''));
+  });
+
+  it.each([40, 80, 120])('fits into %d columns', (columns) => {
+    for (const text of [
+      renderTrainTable(trainReport(), { columns, hasColors: false }),
+      renderEvalTable(evalReport(), { columns, hasColors: false }),
+    ]) {
+      const words = new Set(text.split(/\s+/).filter((word) => displayWidth(word) > columns - 14));
+      for (const line of text.split('\n')) {
+        if (!line.split(/\s+/).some((word) => words.has(word))) expect(displayWidth(line)).toBeLessThanOrEqual(columns);
+      }
+    }
+  });
+});
+
+describe('renderEvalTable', () => {
+  it('holds classes, interval, comparison', () => {
+    const report = evalReport();
+    const text = renderEvalTable(report, PLAIN);
+    for (const { name, n } of report.perClass) expect(text).toMatch(new RegExp(`${name} +${n} `));
+    expect(text).toMatch(/top-1 +\d+\.\d % {2}\(95 %: \d+\.\d % to \d+\.\d %\)/);
+    expect(text).toMatch(/versus +models\/resnet18\.onnx: top-1/);
+    expect(text).toContain(comparisonVerdict(report.versus!));
+  });
+
+  it('shows the worst of many classes, and hostile names as text', () => {
+    const report = evalReport({ classes: 1000, images: 5000, hasVersus: false, rename: (name) => `${name}${HOSTILE}` });
+    const text = renderEvalTable(report, PLAIN);
+    expect(text).toContain('the 10 worst of 1,000 classes');
+    expect(printable(text.replaceAll('\n', ''))).toBe(text.replaceAll('\n', ''));
+    expect(text).not.toContain('versus');
+  });
+
+  it('says which classes have no images', () => {
+    expect(renderEvalTable(evalReport({ classes: 10, images: 7, hasVersus: false }), PLAIN)).toContain(
+      'classes without images: 3',
+    );
+  });
+});
+
+describe('words of an evaluation', () => {
+  it('speaks of a difference only where the test finds one', () => {
+    const base = evalReport().versus!;
+    expect(comparisonVerdict({ ...base, difference: -0.02, pValue: 0.001 })).toMatch(/worse by 2\.00 points/);
+    expect(comparisonVerdict({ ...base, difference: 0.02, pValue: 0.049 })).toMatch(/better by 2\.00 points/);
+    expect(comparisonVerdict({ ...base, difference: 0.02, pValue: 0.05, ci95: [-0.01, 0.05] })).toMatch(
+      /No difference shown.*beyond 5\.00 points/,
+    );
+    expect(pointsText(0.0125)).toBe('+1.25');
+    expect(pointsText(-0.000001)).toBe('0.00');
+  });
+
+  it('finds the confusions, most frequent first, without the diagonal', () => {
+    const report = evalReport();
+    const cells = mostConfused(report, 1000);
+    expect(cells.every(({ actual, predicted }) => actual !== predicted)).toBe(true);
+    expect(cells.map(({ count }) => count)).toEqual(cells.map(({ count }) => count).toSorted((a, b) => b - a));
+    expect(cells.reduce((sum, { count }) => sum + count, 0)).toBe(Math.round(report.n * (1 - report.top1)));
+  });
+});
