@@ -186,7 +186,8 @@ export const command = defineCommand({
         context.progress.update({ phase: phases[phase], done, total, detail }),
       ...(report === undefined ? {} : { onSpectrum }),
     };
-    const document = await convert(context.arguments.model, call);
+    const done = await convert(context.arguments.model, call);
+    const document = { ...done, settings: inForce(context.resolvedSettings, done.settings) };
     if (report !== undefined) {
       writeFileWhole(report, await convertHtml(document, { spectra, commandLine: context.commandLine }));
       context.note(`report: ${report}`);
@@ -194,6 +195,14 @@ export const command = defineCommand({
     return { document, text: (terminal) => renderConvertTable(document, terminal) };
   },
 });
+
+/** The command's options by their names, so that they can be a configuration file; defaults that `convert` chose included. */
+function inForce(
+  given: Readonly<Record<string, unknown>>,
+  used: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(given).map(([name, value]) => [name, value ?? used[name] ?? null]));
+}
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 

@@ -25,7 +25,7 @@ import { prepareModel, summarize } from './prepare.js';
 import { reinitialize } from './reinit.js';
 import { describeOutput, ratio, stopwatch } from './report-parts.js';
 import { sampleFeeds } from './samples.js';
-import { type ConvertOptions, type ConvertSettings, resolveSettings } from './settings.js';
+import { type ConvertOptions, type ConvertSettings, describeSettings, resolveSettings } from './settings.js';
 import { compareLatency, runReference, type Verification, verifyAgainst } from './verify.js';
 
 export type ConvertPhase = 'read' | 'plan' | 'factorize' | 'write' | 'verify';
@@ -161,7 +161,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       tool,
       seed: settings.seed,
       model: summary,
-      settings: describeSettings(settings, output),
+      settings: { ...describeSettings(settings), output },
       layers: layerReports,
       totals: {
         params: ratio(before.params, written.params),
@@ -308,12 +308,6 @@ function reportLayer(
   const own = layer.kind === 'factorizable' ? layer.biasCount : 0;
   const shared = `${factorized.reason}; shares its weight with '${fit.candidate.layer.name}', where it is counted`;
   return { ...factorized, reason: shared, params: { before: own, after: after.params } };
-}
-
-function describeSettings(settings: ConvertSettings, output: string): Record<string, unknown> {
-  const { rankMode, ...others } = settings;
-  const rank = rankMode.kind === 'ranks' ? { ...rankMode, ranks: Object.fromEntries(rankMode.ranks) } : rankMode;
-  return { ...others, output, rankMode: rank };
 }
 
 function latencyWarnings(settings: ConvertSettings, latency: Ratio): string[] {

@@ -121,6 +121,24 @@ export function resolveSettings(options: ConvertOptions): ConvertSettings {
   };
 }
 
+/** The settings for a report: every option of `ConvertOptions` with the value that was in force, null where none was. */
+export function describeSettings(settings: ConvertSettings): Record<keyof ConvertOptions, unknown> {
+  const { rankMode, threads, ...others } = settings;
+  const budget = (of: 'params' | 'macs' | 'latency'): number | null =>
+    rankMode.kind === 'budget' && rankMode.of === of ? rankMode.fraction : null;
+  return {
+    rankScale: rankMode.kind === 'scale' ? rankMode.scale : null,
+    rankBase: rankMode.kind === 'scale' ? rankMode.base : null,
+    ranks: rankMode.kind === 'ranks' ? Object.fromEntries(rankMode.ranks) : null,
+    energy: rankMode.kind === 'energy' ? rankMode.fraction : null,
+    paramsBudget: budget('params'),
+    macsBudget: budget('macs'),
+    latencyBudget: budget('latency'),
+    ...others,
+    threads: threads > 0 ? threads : null,
+  };
+}
+
 function flag(mode: string): string {
   return `--${mode.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

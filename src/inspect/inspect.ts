@@ -9,7 +9,7 @@ import { prepareModel, summarize } from '../factorize/prepare.js';
 import type { Graph } from '../graph/graph.js';
 import type { Value } from '../graph/value.js';
 import { createLinalg } from '../linalg/linalg.js';
-import type { InspectLayer, InspectReport, Spectrum } from '../report/contract.js';
+import { fullRank, type InspectLayer, type InspectReport, type Spectrum } from '../report/contract.js';
 import { loadDriver } from '../runtime/driver.js';
 import type { Driver } from '../runtime/types.js';
 import { tool } from '../version.js';
@@ -161,7 +161,7 @@ function costOf(entry: Entry): number {
 }
 
 function fullReport(layer: Layer, graph: Graph, chain: string | undefined, spectrum: Spectrum | null): InspectLayer {
-  const reason = layer.kind === 'fixed' ? layer.reason : (chain ?? 'full rank');
+  const reason = layer.kind === 'fixed' ? layer.reason : (chain ?? fullRank);
   return { ...keptReport(layer, reason, activationAfter(layer, graph)), spectrum, pair: null };
 }
 

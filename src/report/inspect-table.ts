@@ -39,7 +39,7 @@ const COLUMNS: readonly Column<Row>[] = [
     align: 'left',
     importance: 7,
     shrinkTo: 14,
-    value: ({ layer }) => (layer.pair === null && layer.reason !== fullRank ? layer.reason : ''),
+    value: ({ layer }) => (layer.scheme === null && layer.reason !== fullRank ? layer.reason : ''),
     paint: () => 'dim',
   },
 ];

@@ -66,6 +66,17 @@ describe('lowrank inspect', () => {
     expect(await names({ sort: 'stable-rank' })).toEqual(['large', 'small', 'v + u']);
   });
 
+  it('says why a layer stays full only of layers that could not be otherwise', async () => {
+    const text = async (path: string): Promise<string> =>
+      (await run(inspectCommand, path, { spectrum: false })).text(PLAIN);
+    expect(await text(write(model))).not.toMatch(/stays full because|full rank/);
+    const mixed = chain([1, 16, 8, 8], [conv('free', [16, 8], [3, 3]), conv('grouped', [8, 8], [3, 3], { group: 8 })]);
+    const lines = (await text(write(mixed))).split('\n');
+    expect(lines.find((line) => line.includes('layer'))).toMatch(/ stays full because$/);
+    expect(lines.find((line) => line.includes(' grouped '))).toMatch(/ depthwise convolution$/);
+    expect(lines.find((line) => line.includes(' free '))).not.toContain('full rank');
+  });
+
   it('counts for the input shape that is given', async () => {
     const path = write(model);
     const macs = async (inputShape: readonly string[]): Promise<number> =>

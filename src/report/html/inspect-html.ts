@@ -1,4 +1,4 @@
-import type { InspectLayer, InspectReport } from '../contract.js';
+import { fullRank, type InspectLayer, type InspectReport } from '../contract.js';
 import { formatCount, formatPercent, plural } from '../format.js';
 import { numbered } from '../layer-columns.js';
 import type { NumberedLayer } from '../layer-columns.js';
@@ -110,7 +110,7 @@ function layerColumns(layers: readonly InspectLayer[]): readonly TableColumn<Num
       value: ({ layer }) => changeCell(layer.params, mostParams, false),
     },
     { header: 'MACs', className: 'change', value: ({ layer }) => changeCell(layer.macs, mostMacs, false) },
-    { header: 'Note', className: 'why', value: ({ layer }) => layer.reason },
+    { header: 'Note', className: 'why', value: ({ layer }) => (layer.reason === fullRank ? '' : layer.reason) },
   ];
 }
 

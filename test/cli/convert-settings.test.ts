@@ -1,0 +1,74 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { ConvertReport } from '../../src/report/contract.js';
+import { lowrank, run, temporaryFolder } from '../support/command.js';
+
+const folder = temporaryFolder();
+const model = join(folder, 'lenet.onnx');
+
+beforeAll(() => {
+  expect(run('create', 'lenet5', '-o', model).code, lowrank).toBe(0);
+});
+
+function settingsOf(...options: readonly string[]): ConvertReport['settings'] {
+  const { code, stdout, stderr } = run(
+    'convert',
+    model,
+    '-o',
+    join(folder, 'out.onnx'),
+    '--force',
+    '--json',
+    ...options,
+  );
+  expect(code, stderr).toBe(0);
+  return (JSON.parse(stdout) as ConvertReport).settings;
+}
+
+describe('settings in the report of a conversion', () => {
+  it('are those in force, defaults included', () => {
+    expect(settingsOf()).toMatchObject({
+      rankScale: 0.25,
+      rankBase: 'min',
+      ranks: null,
+      energy: null,
+      paramsBudget: null,
+      init: 'lfai',
+      latency: false,
+      threads: null,
+      inputShape: [],
+    });
+  });
+
+  it('have no rank scale where another mode sets the ranks', () => {
+    expect(settingsOf('--energy', '0.9')).toMatchObject({ rankScale: null, rankBase: null, energy: 0.9 });
+    expect(settingsOf('--macs-budget', '0.7')).toMatchObject({ rankScale: null, macsBudget: 0.7, paramsBudget: null });
+  });
+
+  it('repeat the run as a configuration file', () => {
+    const options = [
+      '--rank-scale',
+      '0.4',
+      '--rank-base',
+      'out',
+      '--no-keep-last',
+      '--threads',
+      '1',
+      '--exclude',
+      '*fc1*',
+    ];
+    const settings = settingsOf(...options);
+    expect(settings).toMatchObject({
+      rankScale: 0.4,
+      rankBase: 'out',
+      keepLast: false,
+      threads: 1,
+      exclude: ['*fc1*'],
+    });
+    const first = readFileSync(join(folder, 'out.onnx'));
+    const config = join(folder, 'config.yaml');
+    writeFileSync(config, JSON.stringify(settings));
+    expect(run('convert', model, '--config', config).code).toBe(0);
+    expect(readFileSync(join(folder, 'out.onnx')).equals(first)).toBe(true);
+  });
+});
