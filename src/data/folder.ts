@@ -31,6 +31,7 @@ export async function openFolder(path: string, options: SourceOptions): Promise<
     if (kind === 'folder' && !name.startsWith('.')) folders.push(name);
     else if (isImageName(name)) loose += 1;
   }
+  folders.sort(byCodePoint);
   if (folders.length === 0) {
     const fact =
       loose > 0 ? `the folder holds ${loose} images, but no class folders` : 'the folder holds no class folders';
@@ -45,7 +46,6 @@ export async function openFolder(path: string, options: SourceOptions): Promise<
       remedy: `choose one: ${join(path, folders[0]!)}, or --split ${folders[0]!}`,
     });
   }
-  folders.sort(byCodePoint);
   if (loose > 0)
     warnings.push(`${loose} images lie beside the class folders and belong to no class: they are left out`);
 

@@ -29,7 +29,7 @@ export async function openSource(path: string, options: SourceOptions = {}): Pro
   if (isCifar(path)) return openCifar(path, options);
   const entries = list(path);
   const names = entries.map(({ name }) => name);
-  const tars = names.filter((name) => /\.tar$/i.test(name)).toSorted(byCodePoint);
+  const tars = names.filter((name) => /\.tar$/i.test(name));
   if (tars.length > 0) return openTars(path, partOfTars(path, tars, options.split), options);
   const parquets = findParquet(path, 3);
   if (parquets.length > 0) return openParquet(path, partOfParquets(path, parquets, options.split), options);
@@ -67,7 +67,8 @@ function list(path: string): readonly { readonly name: string; readonly isFolder
       .map((entry) => ({
         name: entry.name,
         isFolder: entry.isDirectory() || (entry.isSymbolicLink() && isFolderLink(join(path, entry.name))),
-      }));
+      }))
+      .toSorted((one, other) => byCodePoint(one.name, other.name));
   } catch (error) {
     throw unreadable(path, error);
   }
@@ -142,12 +143,10 @@ function choosePart(
 }
 
 function findParquet(path: string, depth: number): readonly string[] {
-  return list(path)
-    .toSorted((one, other) => byCodePoint(one.name, other.name))
-    .flatMap(({ name, isFolder }) => {
-      if (isFolder) return depth > 0 && isPartFolder(name) ? findParquet(join(path, name), depth - 1) : [];
-      return /\.parquet$/i.test(name) ? [join(path, name)] : [];
-    });
+  return list(path).flatMap(({ name, isFolder }) => {
+    if (isFolder) return depth > 0 && isPartFolder(name) ? findParquet(join(path, name), depth - 1) : [];
+    return /\.parquet$/i.test(name) ? [join(path, name)] : [];
+  });
 }
 
 /** Folders that Hugging Face puts parquet files into; class folders are not searched. */

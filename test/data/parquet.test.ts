@@ -1,0 +1,105 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parquetWriteBuffer } from 'hyparquet-writer';
+import { describe, expect, it } from 'vitest';
+import { plainClasses } from '../../src/data/class-list.js';
+import { openSource } from '../../src/data/open.js';
+import { failureOf } from '../support/errors.js';
+import { bytesFormat, epochOf } from './support/batches.js';
+import { jpeg, shade, temporaryFolder, writeTree } from './support/images.js';
+
+const folder = temporaryFolder();
+
+interface Shard {
+  readonly images: readonly Uint8Array[];
+  readonly labels: readonly (number | string | null)[];
+  readonly names?: readonly string[];
+  readonly rowGroupSize?: number;
+  readonly imageColumn?: string;
+}
+
+/** As `datasets` of Hugging Face writes it, but for the image: a plain column of bytes. */
+function shardOf({ images, labels, names, rowGroupSize = 3, imageColumn = 'image' }: Shard): Uint8Array {
+  const isText = labels.some((label) => typeof label === 'string');
+  const features = { [imageColumn]: { _type: 'Image' }, label: { _type: 'ClassLabel', names } };
+  const data = isText ? [...labels] : labels.map((label) => (label === null ? null : BigInt(label)));
+  return new Uint8Array(
+    parquetWriteBuffer({
+      columnData: [
+        { name: imageColumn, data: [...images], type: 'BYTE_ARRAY' },
+        { name: 'label', data, type: isText ? 'STRING' : 'INT64' },
+      ],
+      rowGroupSize,
+      ...(names === undefined
+        ? {}
+        : { kvMetadata: [{ key: 'huggingface', value: JSON.stringify({ info: { features } }) }] }),
+    }),
+  );
+}
+
+const picture = async (index: number): Promise<Uint8Array> =>
+  new Uint8Array(await jpeg(shade(30 + index, 20, 10 * index, 100, 200)));
+
+describe('parquet shards', () => {
+  it('are read in order, with labels above 255 and the class names of the metadata', async () => {
+    const images = await Promise.all([0, 1, 2, 3, 4, 5, 6].map(picture));
+    const names = Array.from({ length: 300 }, (_, index) => `class ${index}`);
+    writeTree(join(folder, 'hub/data'), {
+      'train-00000-of-00002.parquet': shardOf({ images: images.slice(0, 4), labels: [299, 0, 256, 1], names }),
+      'train-00001-of-00002.parquet': shardOf({ images: images.slice(4), labels: [2, 3, 4], names }),
+      'validation-00000-of-00001.parquet': shardOf({ images: images.slice(0, 1), labels: [7], names }),
+    });
+    const source = await openSource(join(folder, 'hub'), { split: 'train' });
+    expect([source.format, source.length, source.classes[299]]).toEqual(['parquet', 7, 'class 299']);
+    expect(source.blocks?.lengths).toEqual([3, 1, 3]);
+    for (const [index, image] of images.entries()) {
+      const sample = await source.read(index);
+      expect('bytes' in sample && Buffer.from(sample.bytes).equals(image)).toBe(true);
+    }
+    const transform = { kind: 'stretch', width: 8, height: 8 } as const;
+    const options = { source, transform, format: bytesFormat, batchSize: 7, shuffle: true, seed: 5 };
+    const one = await epochOf({ ...options, workers: 2 });
+    expect(one.batches[0]!.labels.toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 256, 299]);
+    expect(await epochOf({ ...options, workers: 0 })).toEqual(one);
+    await source.close();
+    const validation = await openSource(join(folder, 'hub'), { split: 'val' });
+    expect([validation.length, validation.label(0)]).toEqual([1, 7]);
+    await validation.close();
+    expect((await failureOf('INPUT', () => openSource(join(folder, 'hub')))).remedy).toContain('--split train');
+  });
+
+  it('have labels that are names', async () => {
+    const images = await Promise.all([0, 1, 2].map(picture));
+    const path = join(folder, 'names.parquet');
+    writeFileSync(path, shardOf({ images, labels: ['dog', 'cat', 'dog'], imageColumn: 'jpg' }));
+    const source = await openSource(path);
+    expect(source.classes).toEqual(['cat', 'dog']);
+    expect([0, 1, 2].map((index) => source.label(index))).toEqual([1, 0, 1]);
+    await source.close();
+  });
+
+  it('are refused where they are damaged, without labels, or labelled beyond the class list', async () => {
+    const images = [await picture(0), await picture(1)];
+    const whole = shardOf({ images, labels: [0, 5] });
+    const write = (bytes: Uint8Array): string => {
+      const path = join(folder, 'bad.parquet');
+      writeFileSync(path, bytes);
+      return path;
+    };
+    for (const bytes of [
+      whole.subarray(0, 100),
+      whole.subarray(50),
+      Buffer.from('no parquet at all'),
+      Buffer.alloc(0),
+    ]) {
+      await failureOf('FORMAT', () => openSource(write(bytes)));
+    }
+    const beyond = await failureOf('INPUT', () => openSource(write(whole), { classes: plainClasses(['a', 'b']) }));
+    expect(beyond.fact).toBe('label 5 is beyond the 2 classes');
+    await failureOf('FORMAT', () => openSource(write(shardOf({ images, labels: [0, -1] }))));
+    const unknown = await failureOf('FORMAT', () =>
+      openSource(write(shardOf({ images, labels: [0, 1], imageColumn: 'x' }))),
+    );
+    expect(unknown.fact).toBe('no column holds the images: there are x, label');
+  });
+});
