@@ -4,7 +4,7 @@ import type { Attribute } from '../graph/attribute.js';
 import { float, int, ints } from '../graph/attributes.js';
 import type { Graph } from '../graph/graph.js';
 import type { Value } from '../graph/value.js';
-import { FLOAT, INT64 } from '../onnx/data-type.js';
+import { DOUBLE, FLOAT, INT64 } from '../onnx/data-type.js';
 import { encodeFloats } from '../onnx/elements.js';
 import { Tensor } from '../onnx/tensor.js';
 import type { Known } from './operator.js';
@@ -135,6 +135,9 @@ export class Emitter {
 
   /** A float tensor; `dims` default to [n]. `dataType` is FLOAT unless the values it meets are of another float type. */
   floats(values: readonly number[] | Float32Array, dims?: readonly number[], dataType: number = FLOAT): Value {
+    if (dataType === DOUBLE) {
+      return this.#constant(dataType, dims ?? [values.length], new Uint8Array(Float64Array.from(values).buffer));
+    }
     const data = values instanceof Float32Array ? values : Float32Array.from(values);
     return this.#constant(dataType, dims ?? [data.length], encodeFloats(data, dataType));
   }
@@ -224,6 +227,10 @@ export class Emitter {
 
   reduceMax(x: Value, axes?: readonly number[], keep = true): Value {
     return this.#reduce('ReduceMax', x, axes, keep, this.opset >= 18);
+  }
+
+  reduceProd(x: Value, axes?: readonly number[], keep = true): Value {
+    return this.#reduce('ReduceProd', x, axes, keep, this.opset >= 18);
   }
 
   #reduce(opType: string, x: Value, axes: readonly number[] | undefined, keep: boolean, areInput: boolean): Value {

@@ -1,0 +1,72 @@
+import { Graph } from '../graph/graph.js';
+import type { Model } from '../graph/model.js';
+import type { Dimension, Value } from '../graph/value.js';
+import { modelBytes } from '../graph/write.js';
+import { Emitter } from '../ops/emitter.js';
+import { tool } from '../version.js';
+import { batchSymbol } from './open-batch.js';
+
+/** A graph that was emitted, ready to be run or written. */
+export interface EmittedGraph {
+  readonly model: Model;
+  bytes(): Uint8Array;
+}
+
+/** How a graph is emitted. */
+export interface EmitSettings {
+  /** The batch size that shapes are inferred for; what the graph takes unless `isBatchOpen`. */
+  readonly batch: number;
+  readonly isBatchOpen: boolean;
+}
+
+/** IR version that carries an opset (onnx/docs/Versioning.md). */
+function irVersionOf(opset: number): number {
+  if (opset >= 23) return 11;
+  if (opset >= 21) return 10;
+  return opset >= 19 ? 9 : 8;
+}
+
+/** An empty graph and the emitter that fills it. */
+export function startGraph(
+  name: string,
+  opsets: ReadonlyMap<string, number>,
+  isBatchOpen: boolean,
+): { readonly model: Model; readonly e: Emitter } {
+  const graph = new Graph(name);
+  const model: Model = {
+    graph,
+    opsets: new Map(opsets),
+    irVersion: irVersionOf(opsets.get('') ?? 0),
+    producerName: tool.name,
+    producerVersion: tool.version,
+    metadata: new Map(),
+    functions: [],
+    file: undefined,
+  };
+  return { model, e: new Emitter(graph, { opsets, isBatchOpen }) };
+}
+
+/** Declares an input; with an open batch its first dimension becomes a symbol where `isBatched`. */
+export function addInput(
+  e: Emitter,
+  name: string,
+  dataType: number,
+  dims: readonly number[],
+  isBatched = false,
+): Value {
+  const declared: Dimension[] = [...dims];
+  if (isBatched && e.isBatchOpen) declared[0] = batchSymbol;
+  return e.declare(e.graph.addInput(name, { dataType, dims: declared }), { dataType, dims });
+}
+
+export function addOutput(e: Emitter, value: Value, isBatched = false): void {
+  const { dataType, dims } = e.typeOf(value);
+  const declared: Dimension[] = [...dims];
+  if (isBatched && e.isBatchOpen) declared[0] = batchSymbol;
+  e.graph.addOutput(value, { dataType, dims: declared });
+}
+
+export function emitted(model: Model): EmittedGraph {
+  let bytes: Uint8Array | undefined;
+  return { model, bytes: () => (bytes ??= modelBytes(model)) };
+}

@@ -1,0 +1,49 @@
+import { copyNodes } from '../autodiff/copy-forward.js';
+import type { Value } from '../graph/value.js';
+import { FLOAT, INT64 } from '../onnx/data-type.js';
+import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
+import { lengthOf, unflatten } from './flat.js';
+import { crossEntropy } from './loss.js';
+import type { Prepared } from './prepare.js';
+
+/** Names of the eval graph's inputs and outputs. */
+export interface EvalInterface {
+  readonly inputs: {
+    readonly parameters: string;
+    readonly statistics: string;
+    readonly images: string;
+    readonly labels: string;
+  };
+  readonly outputs: { readonly loss: string; readonly logits: string; readonly correct: string };
+}
+
+export interface EvalGraph extends EmittedGraph {
+  readonly interface: EvalInterface;
+}
+
+/**
+ * Emits the eval graph: parameters, statistics, images, labels → loss (without smoothing), logits, correct; the model as
+ * it infers, with running statistics.
+ */
+export function buildEvalGraph(prepared: Prepared, { batch, isBatchOpen }: EmitSettings): EvalGraph {
+  const { model, e } = startGraph('eval', prepared.model.opsets, isBatchOpen);
+  const { parameters, statistics } = prepared;
+  const flat = addInput(e, 'parameters', FLOAT, [lengthOf(parameters)]);
+  const running = addInput(e, 'statistics', FLOAT, [lengthOf(statistics)]);
+  const images = addInput(e, 'images', FLOAT, [batch, ...prepared.imageDims], true);
+  const labels = addInput(e, 'labels', INT64, [batch], true);
+  const bindings = new Map<Value, Value>([[prepared.images, images]]);
+  unflatten(e, flat, parameters).forEach((value, i) => bindings.set(parameters[i]!.value, value));
+  unflatten(e, running, statistics).forEach((value, i) => bindings.set(statistics[i]!.value, value));
+  const output = copyNodes(e, { graph: prepared.model.graph, output: prepared.logits }, bindings);
+  const logits = e.emit('Reshape', [output, e.ints([0, prepared.classes])], {}, { name: 'logits' });
+  const { loss, correct } = crossEntropy(e, logits, labels, 0);
+  for (const value of [loss, logits, correct]) addOutput(e, value, value === logits);
+  return {
+    ...emitted(model),
+    interface: {
+      inputs: { parameters: flat.name, statistics: running.name, images: images.name, labels: labels.name },
+      outputs: { loss: loss.name, logits: logits.name, correct: correct.name },
+    },
+  };
+}

@@ -1,0 +1,46 @@
+import type { Value } from '../graph/value.js';
+import type { Emitter } from '../ops/emitter.js';
+
+/** A tensor's place in a flat vector. */
+export interface Slot {
+  /** The initializer's name in the model. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** In elements. */
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Places tensors one behind the other. */
+export function layOut<T extends { readonly name: string; readonly shape: readonly number[] }>(
+  tensors: readonly T[],
+): (T & Slot)[] {
+  let offset = 0;
+  return tensors.map((tensor) => {
+    const size = tensor.shape.reduce((product, dim) => product * dim, 1);
+    const slot = { ...tensor, offset, size };
+    offset += size;
+    return slot;
+  });
+}
+
+/** Elements of a flat vector. */
+export function lengthOf(slots: readonly Slot[]): number {
+  return slots.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** The tensors of a flat vector, each in its shape. */
+export function unflatten(e: Emitter, flat: Value, slots: readonly Slot[]): Value[] {
+  if (slots.length === 0) return [];
+  const parts = e.split(
+    flat,
+    slots.map(({ size }) => size),
+  );
+  return parts.map((part, i) => e.reshape(part, slots[i]!.shape));
+}
+
+/** Tensors one behind the other as one vector. */
+export function flatten(e: Emitter, tensors: readonly Value[], name: string): Value {
+  const flat = tensors.map((tensor) => e.reshape(tensor, [-1]));
+  return e.emit('Concat', flat, { axis: { type: 'int', value: 0 } }, { name });
+}

@@ -1,0 +1,147 @@
+import { copyForward } from '../autodiff/copy-forward.js';
+import type { BuildForward, MaskFactory } from '../autodiff/forward.js';
+import type { Value } from '../graph/value.js';
+import { FLOAT, INT64 } from '../onnx/data-type.js';
+import type { Emitter } from '../ops/emitter.js';
+import type { BatchStatistics } from '../ops/training.js';
+import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
+import { flatten, lengthOf, unflatten } from './flat.js';
+import { crossEntropy } from './loss.js';
+import type { Prepared, Statistic } from './prepare.js';
+import type { GraphSettings } from './settings.js';
+
+/** A mask input of the gradient graph: 1/(1 − ratio) with probability 1 − ratio, else 0, drawn anew for every step. */
+export interface MaskInput {
+  readonly name: string;
+  /** For one sample; the batch comes before it. */
+  readonly shape: readonly number[];
+  readonly ratio: number;
+}
+
+/** Names of the gradient graph's inputs and outputs. */
+export interface GradientInterface {
+  readonly inputs: {
+    readonly parameters: string;
+    readonly statistics: string;
+    readonly images: string;
+    readonly labels: string;
+    readonly masks: readonly MaskInput[];
+  };
+  readonly outputs: {
+    readonly loss: string;
+    readonly logits: string;
+    readonly correct: string;
+    readonly gradient: string;
+    readonly statistics: string;
+  };
+}
+
+export interface GradientGraph extends EmittedGraph {
+  readonly interface: GradientInterface;
+}
+
+/**
+ * Emits the gradient graph: parameters [P], statistics [S], images, labels int64 [N] and masks → loss (float32 scalar),
+ * logits [N, K], correct (int64 scalar), gradient [P] of the loss alone, statistics′ [S].
+ * Running statistics move as in PyTorch: the variance takes n/(n − 1). Throws UNSUPPORTED where the model cannot be
+ * differentiated.
+ */
+export function buildGradientGraph(
+  prepared: Prepared,
+  settings: Pick<GraphSettings, 'labelSmoothing'>,
+  { batch, isBatchOpen }: EmitSettings,
+  build: BuildForward = copyForward,
+  extraOpsets: ReadonlyMap<string, number> = new Map(),
+): GradientGraph {
+  const opsets = new Map([...prepared.model.opsets, ...extraOpsets]);
+  const { model, e } = startGraph('gradient', opsets, isBatchOpen);
+  const { parameters, statistics } = prepared;
+  const flat = addInput(e, 'parameters', FLOAT, [lengthOf(parameters)]);
+  const running = addInput(e, 'statistics', FLOAT, [lengthOf(statistics)]);
+  const images = addInput(e, 'images', FLOAT, [batch, ...prepared.imageDims], true);
+  const labels = addInput(e, 'labels', INT64, [batch], true);
+  const masks: MaskInput[] = [];
+  const mask: MaskFactory = (name, like, ratio) => {
+    if (ratio === 0) return undefined;
+    const shape = e.dims(like).slice(1);
+    const input = addInput(e, `mask.${name}`, FLOAT, [batch, ...shape], true);
+    masks.push({ name: input.name, shape, ratio });
+    return input;
+  };
+
+  const weights = unflatten(e, flat, parameters);
+  const moments = unflatten(e, running, statistics);
+  const bindings = new Map<Value, Value>([[prepared.images, images]]);
+  parameters.forEach(({ value }, i) => bindings.set(value, weights[i]!));
+  statistics.forEach(({ value }, i) => bindings.set(value, moments[i]!));
+  const forward = build(
+    e,
+    {
+      graph: prepared.model.graph,
+      opsets: prepared.model.opsets,
+      shapes: prepared.shapesFor(batch),
+      output: prepared.logits,
+      masks: mask,
+    },
+    bindings,
+  );
+  const logits = e.emit('Reshape', [forward.output, e.ints([0, prepared.classes])], {}, { name: 'logits' });
+  const { loss, correct, gradient } = crossEntropy(e, logits, labels, settings.labelSmoothing);
+  const seed = e.reshapeLike(gradient(), forward.output);
+  const gradients = forward.backward(seed, weights);
+  const parts = weights.map((weight) => gradients.get(weight) ?? e.floats(new Float32Array(sizeOf(e, weight))));
+  const flatGradient = flatten(e, parts, 'gradient');
+  const moved = moveStatistics(e, running, statistics, forward.statistics);
+
+  for (const value of [loss, logits, correct, flatGradient, moved]) addOutput(e, value, value === logits);
+  return {
+    ...emitted(model),
+    interface: {
+      inputs: { parameters: flat.name, statistics: running.name, images: images.name, labels: labels.name, masks },
+      outputs: {
+        loss: loss.name,
+        logits: logits.name,
+        correct: correct.name,
+        gradient: flatGradient.name,
+        statistics: moved.name,
+      },
+    },
+  };
+}
+
+function sizeOf(e: Emitter, value: Value): number {
+  return e.dims(value).reduce((product, dim) => product * dim, 1);
+}
+
+/**
+ * running′ = m running + (1 − m) batch, with the variance times n/(n − 1). The old statistics are read from the whole
+ * vector: onnxruntime lets a normalization node write over the parts that it was given. A layer that is run twice moves
+ * its statistics twice, in order.
+ */
+function moveStatistics(
+  e: Emitter,
+  running: Value,
+  slots: readonly Statistic[],
+  batches: readonly BatchStatistics[],
+): Value {
+  const moved = new Map<Value, Value>();
+  const oldOf = (value: Value): Value => {
+    const { offset, size } = slots.find((slot) => slot.value === value)!;
+    return moved.get(value) ?? e.slice(running, [offset], [offset + size], [0]);
+  };
+  for (const { runningMean, runningVariance, mean, variance, count, momentum } of batches) {
+    const unbiased = e.mul(variance, e.div(count, e.sub(count, e.scalar(1))));
+    const step = (target: Value, seen: Value): void => {
+      const shaped = e.reshape(seen, [-1]);
+      moved.set(target, e.add(e.scale(oldOf(target), momentum), e.scale(shaped, 1 - momentum)));
+    };
+    step(runningMean, mean);
+    step(runningVariance, unbiased);
+  }
+  if (slots.length === 0) return e.emit('Identity', [running], {}, { name: 'statistics_out' });
+  return flatten(
+    e,
+    slots.map(({ value }) => oldOf(value)),
+    'statistics_out',
+  );
+}

@@ -1,0 +1,32 @@
+import type { Prepared } from './prepare.js';
+import { lengthOf, type Slot } from './flat.js';
+import type { Value } from '../graph/value.js';
+
+/** The whole state of a training, four flat vectors. */
+export interface TrainingState {
+  readonly parameters: Float32Array;
+  /** Running means and variances of normalization layers. */
+  readonly statistics: Float32Array;
+  /** Of the optimizer. */
+  readonly state: Float32Array;
+  /** Moving averages of the parameters, then of the statistics; empty without averaging. */
+  readonly ema: Float32Array;
+}
+
+function gather(slots: readonly (Slot & { readonly value: Value })[]): Float32Array {
+  const flat = new Float32Array(lengthOf(slots));
+  for (const { value, offset } of slots) flat.set(value.tensor!.toFloat32(), offset);
+  return flat;
+}
+
+/** The parameters and statistics of the model as it is stored, an empty optimizer, and averages that start at them. */
+export function initialState(prepared: Prepared, stateLength: number, hasAverage: boolean): TrainingState {
+  const parameters = gather(prepared.parameters);
+  const statistics = gather(prepared.statistics);
+  const ema = new Float32Array(hasAverage ? parameters.length + statistics.length : 0);
+  if (hasAverage) {
+    ema.set(parameters);
+    ema.set(statistics, parameters.length);
+  }
+  return { parameters, statistics, state: new Float32Array(stateLength), ema };
+}
