@@ -1,5 +1,11 @@
+import type { Node } from '../graph/node.js';
+import { rule } from './gradient.js';
 import type { Operator } from './operator.js';
+import { batchNormInferenceGradient, batchNormTrainingGradient } from './support/batch-norm-gradient.js';
+import { batchNormTraining } from './support/batch-norm-training.js';
 import { input, known } from './support/known.js';
+
+const isTraining = (node: Node): boolean => node.int('training_mode', 0) !== 0;
 
 /**
  * y = (x − mean) / √(variance + ε) · scale + bias per channel (ai.onnx 7, 9, 14, 15). In training form it also gives the
@@ -14,4 +20,8 @@ export const batchNormalization: Operator = {
     const statistics = Array.from({ length: context.node.outputs.length - 1 }, () => known(dataType, dims));
     return [known(x.dataType, x.dims), ...statistics];
   },
+  training: batchNormTraining,
+  gradient: rule((context) =>
+    isTraining(context.node) ? batchNormTrainingGradient(context) : batchNormInferenceGradient(context),
+  ),
 };

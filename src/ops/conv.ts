@@ -1,4 +1,6 @@
+import { rule } from './gradient.js';
 import type { InferenceContext, Known, Operator, TensorType } from './operator.js';
+import { convBiasGradient, convDataGradient, convWeightGradient } from './support/conv-gradient.js';
 import { shapeError } from './support/fail.js';
 import { input, known } from './support/known.js';
 import { showDims, sizeOf } from './support/layout.js';
@@ -42,4 +44,9 @@ export const conv: Operator = {
   domain: '',
   infer: inferConv,
   macs: (_, inputs, outputs) => convMacs(inputs[1], outputs[0]),
+  gradient: rule(({ e, node, inputs: [x, w], gradients: [dy], needs }) => [
+    needs[0] === true ? convDataGradient(e, node, x!, w!, dy!) : undefined,
+    needs[1] === true ? convWeightGradient(e, node, x!, w!, dy!) : undefined,
+    needs[2] === true ? convBiasGradient(e, dy!) : undefined,
+  ]),
 };

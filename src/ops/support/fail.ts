@@ -6,6 +6,11 @@ export function shapeError(fact: string): LowrankError {
   return new LowrankError('SHAPE', fact);
 }
 
+/** UNSUPPORTED: a node that is valid, but that this library cannot handle. */
+export function unsupported(node: Node, fact: string): LowrankError {
+  return new LowrankError('UNSUPPORTED', fact, { place: node.label });
+}
+
 /** Runs `rule` and names `node` in the errors that it throws without a place. */
 export function atNode<T>(node: Node, rule: () => T): T {
   try {

@@ -1,4 +1,5 @@
 import type { Node } from '../../graph/node.js';
+import type { Gradient } from '../gradient.js';
 import type { InferenceContext, Known, Operator } from '../operator.js';
 import { shapeError } from './fail.js';
 import { input, known } from './known.js';
@@ -20,10 +21,11 @@ export function inferPool(context: InferenceContext): Known[] {
 }
 
 /** Every spatial axis of x [N, C, …] becomes 1. */
-export function globalPool(opType: string): Operator {
+export function globalPool(opType: string, gradient?: Gradient): Operator {
   return {
     opType,
     domain: '',
+    ...(gradient === undefined ? {} : { gradient }),
     infer: (context) => {
       const x = input(context, 0);
       return [

@@ -63,6 +63,18 @@ export function convolvedDims(spatial: readonly number[], window: Window): numbe
 }
 
 /**
+ * Zeros before each spatial axis of a convolution from `input` to `output` dims: `pads`, or what auto_pad makes of them.
+ * SAME_* halves what the windows need beyond the input; an odd one goes to the end, with SAME_LOWER to the beginning.
+ */
+export function convolutionBegins(input: readonly number[], output: readonly number[], window: Window): number[] {
+  return input.map((size, axis) => {
+    if (!window.autoPad.startsWith('SAME')) return explicitMargins(window, axis)[0];
+    const missing = Math.max(0, (output[axis]! - 1) * window.strides[axis]! + extentOf(window, axis) - size);
+    return window.autoPad === 'SAME_LOWER' ? Math.ceil(missing / 2) : Math.floor(missing / 2);
+  });
+}
+
+/**
  * Spatial dims of pools: as Conv, but `isCeil` (ceil_mode, ai.onnx 10) rounds up, where the last window must start inside
  * the input or the padding before it, as in onnxruntime and PyTorch; and the pads of SAME_* are those of a window without
  * dilations, as onnxruntime has them. There a window may be larger than the padded input by less than a stride.
@@ -70,10 +82,7 @@ export function convolvedDims(spatial: readonly number[], window: Window): numbe
 export function pooledDims(spatial: readonly number[], window: Window, isCeil: boolean): number[] {
   return spatial.map((size, axis) => {
     const stride = window.strides[axis]!;
-    const missing = (Math.ceil(size / stride) - 1) * stride + window.kernel[axis]! - size;
-    const margins: Margins = window.autoPad.startsWith('SAME')
-      ? [Math.floor(missing / 2), Math.ceil(missing / 2)]
-      : explicitMargins(window, axis);
+    const margins = poolMargins(size, window, axis);
     const extent = extentOf(window, axis);
     const steps = (size + margins[0] + margins[1] - extent) / stride;
     const last = isCeil ? Math.ceil(steps) : Math.trunc(steps);
@@ -81,6 +90,20 @@ export function pooledDims(spatial: readonly number[], window: Window, isCeil: b
     if (count < 0) throw windowTooLarge(size, margins, extent, axis);
     return count;
   });
+}
+
+/** Padding of a pool along one axis; see pooledDims. */
+function poolMargins(size: number, window: Window, axis: number): Margins {
+  if (!window.autoPad.startsWith('SAME')) return explicitMargins(window, axis);
+  const stride = window.strides[axis]!;
+  const missing = (Math.ceil(size / stride) - 1) * stride + window.kernel[axis]! - size;
+  const halves: Margins = [Math.floor(missing / 2), Math.ceil(missing / 2)];
+  return window.autoPad === 'SAME_LOWER' ? [halves[1], halves[0]] : halves;
+}
+
+/** Padding of a pool before each spatial axis. */
+export function poolBegins(input: readonly number[], window: Window): number[] {
+  return input.map((size, axis) => poolMargins(size, window, axis)[0]);
 }
 
 /**
