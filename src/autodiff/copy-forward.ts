@@ -57,12 +57,11 @@ function copy(
 }
 
 /** A node in its training form, of which it gives the outputs; what it saw of the batch goes to `statistics`. */
-export /** Emits a node as it trains; adds what a normalization layer saw of the batch to `statistics`. */
-function emitNode(
+export function emitTraining(
   e: Emitter,
-  source: ForwardSource,
   node: Node,
   inputs: Outputs,
+  mask: MaskFactory,
   statistics: BatchStatistics[],
 ): Outputs {
   const training = findOperator(node.domain, node.opType)?.training;
