@@ -1,12 +1,5 @@
 import { intsInput, scalarLikeData } from './attributes.js';
-import { type Call, type OpsetRule, rules } from './rule.js';
-
-function renamePaddings(call: Call): void {
-  const pads = call.node.ints('paddings');
-  if (pads === undefined) return;
-  call.removeAttribute('paddings');
-  call.setAttribute('pads', { type: 'ints', value: pads });
-}
+import { type Call, type OpsetRule, refusal, rules } from './rule.js';
 
 /** Since ai.onnx 11 `pads` and `value` are inputs. */
 function padsToInputs(call: Call): void {
@@ -20,5 +13,5 @@ function padsToInputs(call: Call): void {
 
 export const pad: readonly OpsetRule[] = rules(
   { Pad: [1, 2, 11, 13, 18, 19, 21, 23] },
-  { 2: renamePaddings, 11: padsToInputs },
+  { 2: refusal('its margins were called paddings in ai.onnx 1'), 11: padsToInputs },
 );

@@ -40,7 +40,7 @@ export interface Call {
   removeAttribute(name: string): void;
   /** An initializer that nothing reads afterwards goes. */
   setInput(index: number, value: Value | undefined): void;
-  /** Puts `nodes` in the place of the node; they produce its outputs. */
+  /** Puts `nodes` in the place of the node; they produce its outputs. Initializers that nothing reads then go. */
   replace(nodes: readonly NodeSpec[]): void;
   /** Puts a node before this one and gives its output. */
   insert(opType: string, inputs: readonly Value[], attributes?: Readonly<Record<string, Attribute>>): Value;
@@ -63,6 +63,10 @@ export interface CallContext {
 
 export function callOf(node: Node, { graph, typeOf, constantOf, changed }: CallContext): Call {
   const nameOf = (suffix: string): string => graph.uniqueName(`${node.id}.${suffix}`);
+  // What callers may override is part of the model's interface, read or not.
+  const forget = (value: Value | undefined): void => {
+    if (value?.tensor !== undefined && !value.isInput) graph.removeIfUnused(value);
+  };
   return {
     node,
     typeOf,
@@ -79,11 +83,13 @@ export function callOf(node: Node, { graph, typeOf, constantOf, changed }: CallC
     setInput: (index, value) => {
       const old = node.inputs[index];
       graph.setInput(node, index, value);
-      if (old?.tensor !== undefined) graph.removeIfUnused(old);
+      forget(old);
       changed(node);
     },
     replace: (nodes) => {
+      const inputs = [...node.inputs];
       for (const added of graph.replaceNode(node, () => nodes)) changed(added);
+      inputs.forEach(forget);
     },
     insert: (opType, inputs, attributes = {}) => {
       const suffix = opType.toLowerCase();

@@ -128,13 +128,12 @@ describe('calls that every later version takes as they are', () => {
       pads: fc.array(between(0, 2), { minLength: 4, maxLength: 4 }),
       autoPad: fc.constantFrom('NOTSET', 'NOTSET', 'SAME_UPPER', 'SAME_LOWER', 'VALID'),
     })
-    .map(({ kernel, strides, pads, autoPad }): Record<string, Attribute> => ({
-      kernel_shape: ints(kernel),
-      strides: ints(strides),
-      ...(autoPad === 'NOTSET'
-        ? { pads: ints(pads.map((value, i) => Math.min(value, kernel[i % 2]! - 1))) }
-        : { auto_pad: string(autoPad) }),
-    }));
+    .map(({ kernel, strides, pads, autoPad }): Record<string, Attribute> => {
+      const attributes = { kernel_shape: ints(kernel), strides: ints(strides) };
+      if (autoPad !== 'NOTSET') return { ...attributes, auto_pad: string(autoPad) };
+      const fitted = pads.map((value, i) => Math.min(value, kernel[i % 2]! - 1));
+      return { ...attributes, pads: ints(fitted) };
+    });
   const sides = pair(3, 10);
 
   const pools = fc
