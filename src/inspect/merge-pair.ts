@@ -4,7 +4,9 @@ import type { Attribute } from '../graph/attribute.js';
 import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
+import { DOUBLE } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
+import type { Floats } from '../ops/support/permute.js';
 
 /** Why no single layer computes what the pair does; undefined where one does. */
 export function obstacleOf(pair: Pair): string | undefined {
@@ -27,12 +29,16 @@ export function weightDims({ form, geometry }: Pair, outputMajor: boolean): read
  * Adds the weight of the single layer in the element type of the pair's. It takes the name that the weight had before it was
  * factorized (`conv.weight.v` and `conv.weight.u` → `conv.weight`), where that is free.
  */
-export function addMergedWeight(model: Model, pair: Pair, dims: readonly number[], data: Float32Array): Value {
+export function addMergedWeight(model: Model, pair: Pair, dims: readonly number[], data: Floats): Value {
   const { graph } = model;
   const { dataType } = pair.second.weight;
   const base = originalName(pair) ?? `${sourceName(pair.second)}.merged`;
   const name = graph.uniqueName(base);
-  const value = graph.addInitializer(Tensor.ofFloats(name, dims, data, dataType));
+  const value = graph.addInitializer(
+    data instanceof Float64Array
+      ? Tensor.of(name, DOUBLE, dims, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+      : Tensor.ofFloats(name, dims, data, dataType),
+  );
   // IR 3 and before list every initializer among the inputs.
   if (model.irVersion < 4) graph.addInput(name, { dataType, dims });
   return value;

@@ -14,11 +14,12 @@ import type { Value } from '../graph/value.js';
 import { type StagedModel, stageModelInPieces } from '../graph/write.js';
 import { createLinalg } from '../linalg/linalg.js';
 import type { Linalg } from '../linalg/types.js';
-import { BFLOAT16, FLOAT, FLOAT16 } from '../onnx/data-type.js';
+import { BFLOAT16, DOUBLE, FLOAT, FLOAT16 } from '../onnx/data-type.js';
 import { paced } from '../onnx/pieces.js';
 import { checkWritable } from '../onnx/write-file.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
+import type { Floats } from '../ops/support/permute.js';
 import { foldBatchNormalization } from '../passes/fold-batch-normalization.js';
 import { runPasses } from '../passes/runner.js';
 import type { Kept, MergedPair, MergeReport } from '../report/contract.js';
@@ -26,7 +27,7 @@ import { loadDriver } from '../runtime/driver.js';
 import type { Device, Driver, SessionOptions } from '../runtime/types.js';
 import { tool } from '../version.js';
 import { addMergedWeight, emitMerged, obstacleOf, transBOf, weightDims } from './merge-pair.js';
-import { pairFactors, productWeight } from './pair-factors.js';
+import { pairFactors, productInFloat64, productWeight } from './pair-factors.js';
 import { sideBySide } from './side-by-side.js';
 
 /** Options of `merge`. Names and defaults are those of the command line. */
@@ -247,7 +248,7 @@ async function mergeGroups(
     groups,
     elements,
     async ([pair]) => {
-      const weight = await multiply(pair, linalg);
+      const weight = await multiply(pair, linalg, context.signal);
       context.onProgress(++done, pair.name);
       return weight;
     },
@@ -260,17 +261,22 @@ async function mergeGroups(
   });
 }
 
-/** The weight of the single layer, from one float32 GEMM (float64 weights are rounded). Throws NUMERIC where it is not finite. */
+/** The weight of the single layer: from one float32 GEMM, or in float64 where the pair is. Throws NUMERIC where it is not finite. */
 async function multiply(
   pair: Pair,
   linalg: Linalg,
-): Promise<{ readonly dims: readonly number[]; readonly data: Float32Array }> {
-  const { left, right } = pairFactors(pair);
+  signal: AbortSignal | undefined,
+): Promise<{ readonly dims: readonly number[]; readonly data: Floats }> {
   const outputMajor = isOutputMajor(pair.form, transBOf(pair));
-  const data = productWeight(pair, await linalg.gemm(left, right), outputMajor);
-  const bad = data.find((value) => !Number.isFinite(value));
-  if (bad !== undefined) {
-    throw new LowrankError('NUMERIC', `the product of its factors holds ${bad}`, { place: `pair '${pair.name}'` });
+  const product = async (): Promise<Floats> => {
+    if (pair.second.weight.dataType === DOUBLE) return productInFloat64(pair, signal);
+    const { left, right } = pairFactors(pair);
+    return (await linalg.gemm(left, right)).data;
+  };
+  const data = productWeight(pair, await product(), outputMajor);
+  for (const value of data) {
+    if (Number.isFinite(value)) continue;
+    throw new LowrankError('NUMERIC', `the product of its factors holds ${value}`, { place: `pair '${pair.name}'` });
   }
   return { dims: weightDims(pair, outputMajor), data };
 }

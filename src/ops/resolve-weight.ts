@@ -7,7 +7,7 @@ import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } 
 import type { Tensor } from '../onnx/tensor.js';
 import { atNode } from './support/fail.js';
 import { flattened, permutation, reshaped, squeezed, transposed, unsqueezed } from './support/layout.js';
-import { permute } from './support/permute.js';
+import { type Floats, permute, zerosLike } from './support/permute.js';
 import { staticAxes, staticNumbers } from './support/static-numbers.js';
 
 /** A value that is one stored tensor in another layout or float type. */
@@ -24,13 +24,15 @@ export interface ResolvedWeight {
   readonly dataType: number;
   /** The elements in the layout `dims`, as float32 (float64 rounds). Read and converted anew at each call. */
   data(): Float32Array;
+  /** The same with nothing rounded but what casts round. */
+  dataInFloat64(): Float64Array;
 }
 
 /** What one node of the chain does: its shape, and its data where they are not merely renamed. */
 interface Step {
   readonly dims: readonly number[];
   readonly dataType: number;
-  readonly apply?: (data: Float32Array, dims: readonly number[]) => Float32Array;
+  readonly apply?: <Data extends Floats>(data: Data, dims: readonly number[]) => Data;
 }
 
 /**
@@ -62,21 +64,23 @@ export function resolveWeight(graph: Graph, value: Value): ResolvedWeight | unde
   }
   if (!isFloatType(dataType) || !isFloatType(tensor.dataType)) return undefined;
   const stored = tensor;
+  const walk = <Data extends Floats>(elements: Data): Data => {
+    let data = elements;
+    let before = stored.dims;
+    for (const step of steps) {
+      data = step.apply?.(data, before) ?? data;
+      before = step.dims;
+    }
+    return data;
+  };
   return {
     tensor,
     source,
     chain,
     dims,
     dataType,
-    data: () => {
-      let data = stored.toFloat32();
-      let before = stored.dims;
-      for (const step of steps) {
-        data = step.apply?.(data, before) ?? data;
-        before = step.dims;
-      }
-      return data;
-    },
+    data: () => walk(stored.toFloat32()),
+    dataInFloat64: () => walk(stored.toNumbers()),
   };
 }
 
@@ -124,15 +128,22 @@ const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['Cast', castRule],
 ]);
 
-/** float32 holds every float16 and bfloat16 exactly, so a cast is a rounding; casts to other types are no weights. */
+/** Casts to float types are roundings: of float64 elements each of them, of float32 elements those to 16 bits. Others make no weights. */
 function castRule(node: Node, dims: readonly number[]): Step | undefined {
   const dataType = node.int('to', 0);
-  if (dataType === FLOAT || dataType === DOUBLE) return { dims, dataType };
-  if (dataType === FLOAT16) {
-    return { dims, dataType, apply: (data) => data.map((value) => float16ToNumber(numberToFloat16(value))) };
-  }
-  if (dataType === BFLOAT16) {
-    return { dims, dataType, apply: (data) => data.map((value) => bfloat16ToNumber(numberToBfloat16(value))) };
-  }
-  return undefined;
+  const round = roundings.get(dataType);
+  if (dataType === DOUBLE) return { dims, dataType };
+  return round === undefined ? undefined : { dims, dataType, apply: (data) => rounded(data, round) };
+}
+
+const roundings: ReadonlyMap<number, (value: number) => number> = new Map([
+  [FLOAT, Math.fround],
+  [FLOAT16, (value: number) => float16ToNumber(numberToFloat16(value))],
+  [BFLOAT16, (value: number) => bfloat16ToNumber(numberToBfloat16(value))],
+]);
+
+function rounded<Data extends Floats>(data: Data, round: (value: number) => number): Data {
+  const result = zerosLike(data, data.length);
+  for (let i = 0; i < data.length; i++) result[i] = round(data[i]!);
+  return result;
 }

@@ -7,7 +7,7 @@ import { readPairs, writePairs } from '../../src/factorize/pairs.js';
 import { readModel } from '../../src/graph/read.js';
 import { writeModel } from '../../src/graph/write.js';
 import { merge } from '../../src/inspect/merge.js';
-import { FLOAT16 } from '../../src/onnx/data-type.js';
+import { DOUBLE, FLOAT16 } from '../../src/onnx/data-type.js';
 import { Tensor } from '../../src/onnx/tensor.js';
 import { buildModel, type TestModel, type TestNode } from '../support/models.js';
 import { failureOf } from '../support/errors.js';
@@ -358,6 +358,59 @@ describe('shared weights, metadata and BatchNormalization', () => {
     const back = readModel(output);
     expect(back.graph.initializers.map(({ tensor }) => tensor!.dataType)).toEqual([FLOAT16]);
     back.file?.close();
+  });
+});
+
+describe('float64 pairs are multiplied in float64', () => {
+  /** The chain with every float32 weight as its double plus what float32 cannot hold. */
+  const inDoubles = (model: TestModel): TestModel => ({
+    ...model,
+    inputs: model.inputs.map((value) => ({ ...value, type: 'float64' as const })),
+    outputs: model.outputs.map((value) => ({ ...value, type: 'float64' as const })),
+    initializers: model.initializers!.map((weight) => ({
+      ...weight,
+      type: 'float64' as const,
+      data: Float64Array.from(weight.data as Float32Array, (value, i) => value * (1 + 1e-9 * Math.sin(i))),
+    })),
+  });
+
+  it.each([
+    ['Gemm', [gemm('a', [12, 5], { alpha: { float: 0.5 } }), gemm('b', [5, 9], { transB: 1 }, true)], [3, 12]],
+    ['MatMul', [matmul('a', [12, 5]), matmul('b', [5, 9])], [2, 3, 12]],
+    ['MatMul W·x', [matmul('a', [12, 5], true), matmul('b', [5, 9], true)], [2, 12, 3]],
+  ] as const)('%s', async (_, steps, inputDims) => {
+    const input = write(inDoubles(chain(inputDims, steps)));
+    const output = beside(input, '.merged');
+    const report = await merge(input, { all: true, output });
+    expect(report.merged).toHaveLength(1);
+    // Sums of 12 and 5 terms, a rounding of 2^-53 each; float32 factors would be off by 1e-9 and their product by 2^-24.
+    expect(report.verify!.relativeDiff).toBeLessThan(1e-14);
+  });
+
+  it('Conv, whose kernels onnxruntime has in float32 only', async () => {
+    const model = inDoubles(chain([1, 4, 8, 8], [conv('a', [4, 3], [1, 3]), conv('b', [3, 6], [3, 1])]));
+    const [v, u] = model.initializers!.map(({ data }) => data as Float64Array);
+    const input = write(model);
+    const output = beside(input, '.merged');
+    await merge(input, { all: true, output, verify: false });
+    const back = readModel(output);
+    const weight = back.graph.initializers[0]!.tensor!;
+    expect([weight.dataType, weight.dims]).toEqual([DOUBLE, [6, 4, 3, 3]]);
+    const data = weight.toNumbers();
+    back.file?.close();
+    let difference = 0;
+    for (let o = 0; o < 6; o++) {
+      for (let i = 0; i < 4; i++) {
+        for (let y = 0; y < 3; y++) {
+          for (let x = 0; x < 3; x++) {
+            let sum = 0;
+            for (let k = 0; k < 3; k++) sum += u![(o * 3 + k) * 3 + y]! * v![(k * 4 + i) * 3 + x]!;
+            difference = Math.max(difference, Math.abs(sum - data[((o * 4 + i) * 3 + y) * 3 + x]!));
+          }
+        }
+      }
+    }
+    expect(difference).toBeLessThan(1e-15);
   });
 });
 

@@ -1,13 +1,21 @@
 import { sizeOf } from './layout.js';
 
+/** Numbers of a weight; float64 where nothing may be lost. */
+export type Floats = Float32Array | Float64Array;
+
+/** Zeros of the element type of `like`. */
+export function zerosLike<Data extends Floats>(like: Data, length: number): Data {
+  return (like instanceof Float64Array ? new Float64Array(length) : new Float32Array(length)) as Data;
+}
+
 /** Elements of a row-major tensor with its axes in the order `perm`: result axis i is source axis perm[i]. */
-export function permute(data: Float32Array, dims: readonly number[], perm: readonly number[]): Float32Array {
+export function permute<Data extends Floats>(data: Data, dims: readonly number[], perm: readonly number[]): Data {
   const rank = dims.length;
   const strides = Array.from({ length: rank }, () => 1);
   for (let i = rank - 2; i >= 0; i--) strides[i] = strides[i + 1]! * dims[i + 1]!;
   const extent = perm.map((axis) => dims[axis]!);
   const step = perm.map((axis) => strides[axis]!);
-  const result = new Float32Array(sizeOf(dims));
+  const result = zerosLike(data, sizeOf(dims));
   if (rank === 0) result.set(data);
   if (rank === 0 || result.length === 0) return result;
   const index = Array.from({ length: rank }, () => 0);
