@@ -107,3 +107,104 @@ export function ancestors(output: Value): ReadonlySet<Node> {
   }
   return found;
 }
+export function emitTraining(
+  e: Emitter,
+  node: Node,
+  inputs: Outputs,
+  mask: MaskFactory,
+  statistics: BatchStatistics[],
+): Outputs {
+  const statistics: BatchStatistics[] = [];
+  const first = e.graph.nodes.length;
+  const mask = source.masks ?? (() => undefined);
+  const output = copy(e, source, bindings, (node, inputs) => emitTraining(e, node, inputs, mask, statistics));
+  const nodes = e.graph.nodes.slice(first);
+  return {
+    output,
+    statistics,
+    backward: (gradient, wanted) => differentiate(e, nodes, new Map([[output, gradient]]), wanted),
+  };
+};
+
+/** Copies the nodes that `output` is computed by, as they infer; gives the copy of `output`. */
+export function copyNodes(
+  e: Emitter,
+  source: { readonly graph: Graph; readonly output: Value },
+  bindings: ReadonlyMap<Value, Value>,
+): Value {
+  return copy(e, source, bindings, (node, inputs) => emitCopy(e, node, inputs));
+}
+
+type Outputs = readonly (Value | undefined)[];
+
+function copy(
+  e: Emitter,
+  source: { readonly graph: Graph; readonly output: Value },
+  bindings: ReadonlyMap<Value, Value>,
+  emitNode: (node: Node, inputs: Outputs) => Outputs,
+): Value {
+  const values = new Map(bindings);
+  const needed = ancestors(source.output);
+  for (const node of source.graph.sorted()) {
+    if (!needed.has(node)) continue;
+    const inputs = node.inputs.map((value) => (value === undefined ? undefined : mapped(e, values, value)));
+    const outputs = emitNode(node, inputs);
+    node.outputs.forEach((value, i) => {
+      const output = outputs[i];
+      if (value !== undefined && output !== undefined) values.set(value, output);
+    });
+  }
+  return mapped(e, values, source.output);
+}
+
+/** A node in its training form, of which it gives the outputs; what it saw of the batch goes to `statistics`. */
+export function emitTraining(
+  e: Emitter,
+  node: Node,
+  inputs: Outputs,
+  mask: MaskFactory,
+  statistics: BatchStatistics[],
+): Outputs {
+  const training = findOperator(node.domain, node.opType)?.training;
+  if (training === undefined) return emitCopy(e, node, inputs);
+  const form = training({ node, opset: e.opsets.get(node.domain) ?? 1, e, inputs, mask });
+  if (form.statistics !== undefined) statistics.push(form.statistics);
+  return form.outputs;
+}
+
+function emitCopy(e: Emitter, node: Node, inputs: Outputs): Outputs {
+  if ([...node.attributes.values()].some(({ type }) => type === 'graph' || type === 'graphs')) {
+    throw new LowrankError('UNSUPPORTED', `${node.opType} cannot be trained through: it runs graphs of its own`, {
+      place: node.label,
+      remedy: 'export the model without control flow',
+    });
+  }
+  const { domain } = node;
+  const options = { domain, outputs: node.outputs.length, name: node.id };
+  return e.emitAll(node.opType, inputs, Object.fromEntries(node.attributes), options);
+}
+
+/** The value that stands for `value`; initializers that are no parameters are copied. */
+function mapped(e: Emitter, values: Map<Value, Value>, value: Value): Value {
+  const known = values.get(value);
+  if (known !== undefined) return known;
+  if (value.tensor === undefined) {
+    throw new LowrankError('INTERNAL', `'${value.name}' has no counterpart in the training graph`);
+  }
+  const stored = e.graph.addInitializer(value.tensor.renamed(e.graph.uniqueName(value.name)));
+  values.set(value, stored);
+  return stored;
+}
+
+/** The nodes that `output` is computed by. */
+export function ancestors(output: Value): ReadonlySet<Node> {
+  const found = new Set<Node>();
+  const open = [output];
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    const node = value.producer;
+    if (node === undefined || found.has(node)) continue;
+    found.add(node);
+    for (const input of node.inputs) if (input !== undefined) open.push(input);
+  }
+  return found;
+}
