@@ -367,10 +367,11 @@ describe('float64 pairs are multiplied in float64', () => {
     ...model,
     inputs: model.inputs.map((value) => ({ ...value, type: 'float64' as const })),
     outputs: model.outputs.map((value) => ({ ...value, type: 'float64' as const })),
-    initializers: model.initializers!.map((weight) => ({
-      ...weight,
+    initializers: model.initializers!.map(({ name, dims, data }) => ({
+      name,
+      dims,
       type: 'float64' as const,
-      data: Float64Array.from(weight.data as Float32Array, (value, i) => value * (1 + 1e-9 * Math.sin(i))),
+      data: Float64Array.from(data as Float32Array, (value, i) => value * (1 + 1e-9 * Math.sin(i))),
     })),
   });
 
