@@ -129,10 +129,9 @@ describe('calls that every later version takes as they are', () => {
       autoPad: fc.constantFrom('NOTSET', 'NOTSET', 'SAME_UPPER', 'SAME_LOWER', 'VALID'),
     })
     .map(({ kernel, strides, pads, autoPad }): Record<string, Attribute> => {
-      const attributes = { kernel_shape: ints(kernel), strides: ints(strides) };
-      if (autoPad !== 'NOTSET') return { ...attributes, auto_pad: string(autoPad) };
       const fitted = pads.map((value, i) => Math.min(value, kernel[i % 2]! - 1));
-      return { ...attributes, pads: ints(fitted) };
+      const [name, margins] = autoPad === 'NOTSET' ? ['pads', ints(fitted)] : ['auto_pad', string(autoPad)];
+      return { kernel_shape: ints(kernel), strides: ints(strides), [name]: margins };
     });
   const sides = pair(3, 10);
 
