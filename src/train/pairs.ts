@@ -2,6 +2,7 @@ import { findLayers } from '../factorize/layers.js';
 import { isOutputMajor } from '../factorize/layout.js';
 import { findPairs, type Pair } from '../factorize/find-pairs.js';
 import type { Model } from '../graph/model.js';
+import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import type { Emitter } from '../ops/emitter.js';
 import type { ShapeTable } from '../ops/infer.js';
@@ -33,7 +34,8 @@ export function findFactorPairs(
   const seen = new Set<Value>();
   const found = pairs.flatMap((pair): FactorPair[] => {
     const [v, u] = [pair.first.weight, pair.second.weight];
-    const isStored = u.chain.length === 0 && v.chain.length === 0;
+    const form = pair.form === 'conv' ? 'conv' : 'dense';
+    const isStored = [u, v].every(({ chain }) => chain.every((node) => form === 'dense' && isSwap(node)));
     if (!isStored || !trained.has(u.source) || !trained.has(v.source) || seen.has(u.source)) return [];
     seen.add(u.source);
     return [
@@ -42,7 +44,7 @@ export function findFactorPairs(
         u: u.source,
         v: v.source,
         rank: pair.rank,
-        form: pair.form === 'conv' ? 'conv' : 'dense',
+        form,
         isTransposed: { u: !isStoredByOutput(pair.second), v: !isStoredByOutput(pair.first) },
       },
     ];
@@ -50,8 +52,15 @@ export function findFactorPairs(
   return { pairs: found, warnings };
 }
 
-function isStoredByOutput({ form, node }: Pair['first']): boolean {
-  return isOutputMajor(form, node.int('transB', 0));
+/** Whether the initializer of a dense layer is [out, in]. */
+function isStoredByOutput({ form, node, weight }: Pair['first']): boolean {
+  const isSwapped = weight.chain.filter((step) => step.is('Transpose')).length % 2 === 1;
+  return isOutputMajor(form, node.int('transB', 0)) !== isSwapped;
+}
+
+/** A node that leaves a matrix as it is or transposes it. */
+function isSwap(node: Node): boolean {
+  return node.is('Identity') || (node.is('Transpose') && node.ints('perm')?.join() !== '0,1');
 }
 
 /**

@@ -29,7 +29,6 @@ async function check(name: string): Promise<void> {
   const update = buildUpdateGraph(prepared, settings);
   const hasAverage = meta.ema !== undefined;
   const state = initialState(prepared, update.stateLength, hasAverage);
-  prepared.model.file?.close();
   const driver = await loadDriver();
   const worst = new Map<string, number>();
 
@@ -106,6 +105,7 @@ async function check(name: string): Promise<void> {
     }
   } finally {
     await trainer.close();
+    prepared.model.file?.close();
   }
   const rows = [...worst].map(([kind, error]) => `${kind} ${error.toFixed(3)}`);
   process.stdout.write(`${name}: largest error in multiples of the tolerance: ${rows.join(', ')}\n`);
