@@ -1,6 +1,7 @@
 import { FLOAT } from '../onnx/data-type.js';
 import type { InferenceContext, Known, Operator } from './operator.js';
 import { input, known } from './support/known.js';
+import { layerNormGradient } from './support/layer-norm-gradient.js';
 import { normalizeAxis } from './support/layout.js';
 
 /** y as x; mean and 1/standard deviation, of type stash_type, with the axes from `axis` on set to 1. */
@@ -18,4 +19,5 @@ export const layerNormalization: Operator = {
   opType: 'LayerNormalization',
   domain: '',
   infer: inferLayerNormalization,
+  gradient: layerNormGradient,
 };

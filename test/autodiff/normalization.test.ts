@@ -56,3 +56,103 @@ describe('gradient of BatchNormalization', () => {
     );
   });
 });
+
+const layer = fc
+  .record({
+    dims: fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 4 }),
+    axis: fc.integer({ min: -4, max: 3 }),
+    hasBias: fc.boolean(),
+    outputs: fc.integer({ min: 1, max: 3 }),
+  })
+  // Of three elements and more: of one or two the normalized ones do not depend on x, or only by epsilon.
+  .filter(
+    ({ dims, axis }) => axis >= -dims.length && axis < dims.length && dims.slice(axis).reduce((a, b) => a * b) > 2,
+  );
+
+describe('gradients of the layer normalizations', () => {
+  it('LayerNormalization', async () => {
+    await fc.assert(
+      fc.asyncProperty(layer, fc.constantFrom(17, 18, 21), async ({ dims, axis, hasBias, outputs }, opset) => {
+        const rest = { dims: dims.slice(axis) };
+        await checkGradient({
+          opType: 'LayerNormalization',
+          opset,
+          inputs: [{ dims }, rest, ...(hasBias ? [rest] : [])],
+          attributes: { axis: int(axis), epsilon: float(1e-2) },
+          outputs,
+        });
+      }),
+      { seed: seed('LayerNormalization'), numRuns: 40 },
+    );
+  });
+
+  it.each([
+    ['RMSNormalization', 23],
+    ['SimplifiedLayerNormalization', 17],
+  ])('%s', async (opType, opset) => {
+    await fc.assert(
+      fc.asyncProperty(layer, async ({ dims, axis }) => {
+        await checkGradient({
+          opType,
+          opset,
+          inputs: [{ dims }, { dims: dims.slice(axis) }],
+          attributes: { axis: int(axis), epsilon: float(1e-2) },
+        });
+      }),
+      { seed: seed(opType), numRuns: 15 },
+    );
+  });
+
+  it.each([1, 4])('SkipLayerNormalization, %i outputs', async (outputs) => {
+    const x = { dims: [2, 3, 5] };
+    for (const inputs of [[], [{ dims: [5] }], [{ dims: [5] }, { dims: [5] }], [undefined, { dims: [5] }]]) {
+      await checkGradient({
+        opType: 'SkipLayerNormalization',
+        domain: 'com.microsoft',
+        inputs: [x, x, { dims: [5] }, ...inputs],
+        outputs,
+        attributes: { epsilon: float(1e-3) },
+        read: outputs === 1 ? [0] : [0, 3],
+      });
+    }
+  });
+
+  it.each([1, 4])('SkipSimplifiedLayerNormalization, %i outputs', async (outputs) => {
+    const x = { dims: [2, 3, 5] };
+    for (const inputs of [[], [{ dims: [5] }]]) {
+      await checkGradient({
+        opType: 'SkipSimplifiedLayerNormalization',
+        domain: 'com.microsoft',
+        inputs: [x, x, { dims: [5] }, ...inputs],
+        outputs,
+        attributes: { epsilon: float(1e-3) },
+        read: outputs === 1 ? [0] : [0, 3],
+      });
+    }
+  });
+
+  it.each([[[3, 4, 5]], [[2, 3, 2, 3]], [[2, 1, 2, 2, 2]]])('InstanceNormalization of %j', async (dims) => {
+    const vector = { dims: [dims[1]!] };
+    await checkGradient({
+      opType: 'InstanceNormalization',
+      inputs: [{ dims }, vector, vector],
+      attributes: { epsilon: float(1e-3) },
+    });
+  });
+
+  it.each([
+    [18, 2, [2, 4, 3, 3]],
+    [18, 3, [2, 6, 5]],
+    [21, 2, [2, 4, 3, 3]],
+    [21, 1, [3, 3, 4]],
+    [21, 6, [2, 6, 2, 2]],
+  ])('GroupNormalization, opset %i, %i groups of %j', async (opset, groups, dims) => {
+    const vector = { dims: [opset < 21 ? groups : dims[1]!] };
+    await checkGradient({
+      opType: 'GroupNormalization',
+      opset,
+      inputs: [{ dims }, vector, vector],
+      attributes: { num_groups: int(groups), epsilon: float(1e-3) },
+    });
+  });
+});
