@@ -8,16 +8,23 @@ import type { Markup } from './markup.js';
 import { colour } from './theme.js';
 import type { ColourName } from './theme.js';
 
+interface SchemeMark {
+  readonly symbol: 'circle' | 'rect' | 'triangle';
+  readonly colour: ColourName;
+  /** In the legend. */
+  readonly text: string;
+}
+
 /** Shape and colour of a scheme: either is enough to tell them apart. */
-export const SCHEME_MARKS: Readonly<
-  Record<Scheme, { readonly symbol: 'circle' | 'rect' | 'triangle'; readonly colour: ColourName }>
-> = {
-  spatial: { symbol: 'circle', colour: 'after' },
-  channel: { symbol: 'rect', colour: 'kept' },
-  dense: { symbol: 'triangle', colour: 'third' },
+export const SCHEME_MARKS: Readonly<Record<Scheme, SchemeMark>> = {
+  spatial: { symbol: 'circle', colour: 'after', text: 'spatial pair: 1×kw, then kh×1' },
+  channel: { symbol: 'rect', colour: 'kept', text: 'channel pair: kh×kw, then 1×1' },
+  dense: { symbol: 'triangle', colour: 'third', text: 'dense pair' },
 };
 
-const SCHEMES: readonly Scheme[] = ['spatial', 'channel', 'dense'];
+export const SCHEMES: readonly Scheme[] = ['spatial', 'channel', 'dense'];
+/** Room beyond the largest value, so that its mark lies inside. */
+const HEADROOM = 1.04;
 const LAYOUTS = [
   { width: 1080, height: 400, className: 'wide' },
   { width: 340, height: 320, className: 'narrow' },
@@ -56,8 +63,8 @@ function roundUp(value: number): number {
 function drawLayout(renderer: ChartRenderer, points: readonly ErrorPoint[], layout: (typeof LAYOUTS)[number]): Markup {
   const worst = new Set(worstPoints(points, LABELLED));
   const largest = Math.max(...points.map(({ layer }) => layer.params.before), 1);
-  const xMax = roundUp(Math.max(...points.map(({ weightError }) => weightError)));
-  const yMax = roundUp(Math.max(...points.map(({ functionError }) => functionError)));
+  const xMax = roundUp(HEADROOM * Math.max(...points.map(({ weightError }) => weightError)));
+  const yMax = roundUp(HEADROOM * Math.max(...points.map(({ functionError }) => functionError)));
   const diagonal = Math.min(xMax, yMax);
   const bySchemes = SCHEMES.map((scheme) => points.filter((point) => point.scheme === scheme));
   const itemText = ({ number, layer, weightError, functionError }: ErrorPoint): string =>
@@ -88,6 +95,9 @@ function drawLayout(renderer: ChartRenderer, points: readonly ErrorPoint[], layo
                 minMargin: 8,
                 position: 'right' as const,
                 color: colour('ink'),
+                // Readable across other marks.
+                textBorderColor: colour('page'),
+                textBorderWidth: 3,
                 formatter: String(point.number),
               },
             })),
