@@ -64,11 +64,15 @@ async function check(name: string): Promise<void> {
     const norms: number[] = [];
     const size = images.length / labels.length;
     for (let step = 0; step < meta.steps; step++) {
-      const batches = Array.from({ length: parts }, (_, k) => ({
-        images: images.subarray(k * batch * size, (k + 1) * batch * size),
-        labels: labels.subarray(k * batch, (k + 1) * batch),
-      }));
-      const { loss, gradientNorm } = await trainer.run(batches, golden.learningRate(step));
+      let loss = 0;
+      for (let k = 0; k < parts; k++) {
+        const micro = await trainer.accumulate({
+          images: images.subarray(k * batch * size, (k + 1) * batch * size),
+          labels: labels.subarray(k * batch, (k + 1) * batch),
+        });
+        loss += micro.loss / parts;
+      }
+      const { gradientNorm } = await trainer.update(golden.learningRate(step));
       losses.push(loss);
       norms.push(gradientNorm);
     }

@@ -1,0 +1,213 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { LowrankError, messageOf } from '../errors.js';
+import { writeFileWhole } from '../onnx/write-file.js';
+import type { TrainEpoch } from '../report/train-contract.js';
+import { encodeSafetensors, readSafetensors, type SafetensorsEntry } from './safetensors.js';
+import type { TrainingState } from './vectors.js';
+
+/** Where a training is, beside its vectors. */
+export interface CheckpointPosition {
+  /** Updates done. */
+  readonly step: number;
+  /** From 0: the epoch that comes next, or goes on. */
+  readonly epoch: number;
+  /** Batches of that epoch that are done. */
+  readonly batch: number;
+  /** Sums over the part of that epoch that is done. */
+  readonly running: {
+    readonly images: number;
+    readonly loss: number;
+    readonly correct: number;
+    readonly gradientNorm: number;
+    readonly seconds: number;
+    readonly waitSeconds: number;
+  };
+  /** Epochs that are done. */
+  readonly epochs: readonly TrainEpoch[];
+}
+
+/** What must be the same for a training to go on from a checkpoint. */
+export interface CheckpointIdentity {
+  /** SHA-256 of the model that training began with. */
+  readonly model: string;
+  /** Settings that decide what the numbers of a step are. */
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+interface StateFile extends CheckpointPosition {
+  readonly schema: 'lowrank.checkpoint/1';
+  readonly identity: CheckpointIdentity;
+  /** SHA-256 of state.safetensors: a torn checkpoint is recognized by it. */
+  readonly sha256: string;
+}
+
+const names = { model: 'model.onnx', state: 'state.safetensors', position: 'state.json' } as const;
+const prefix = 'step-';
+
+/** A folder of checkpoints, `step-000000120/{model.onnx,state.safetensors,state.json}` each. */
+export interface CheckpointFolder {
+  readonly path: string;
+  /** Paths of what is there, the newest first. */
+  list(): readonly string[];
+  /**
+   * Writes a checkpoint: whole under its name, or not at all. `model` writes the model to a path. Removes old ones: the
+   * last `keep` stay, and those of `kept`. Throws OUTPUT, with the checkpoints before it as they were.
+   */
+  write(
+    state: TrainingState,
+    position: CheckpointPosition,
+    identity: CheckpointIdentity,
+    model: (path: string) => void,
+  ): string;
+  /** A checkpoint that stays when newer ones come. */
+  keep(step: number): void;
+}
+
+export function openCheckpoints(path: string, keepLast: number): CheckpointFolder {
+  const kept = new Set<string>();
+  const list = (): string[] => {
+    if (!existsSync(path)) return [];
+    const folders = readdirSync(path).filter((name) => /^step-\d+$/.test(name));
+    return folders
+      .sort()
+      .reverse()
+      .map((name) => join(path, name));
+  };
+  const nameOf = (step: number): string => `${prefix}${String(step).padStart(9, '0')}`;
+  return {
+    path,
+    list,
+    keep: (step) => void kept.add(nameOf(step)),
+    write(state, position, identity, model) {
+      const final = join(path, nameOf(position.step));
+      const staging = join(path, `.${nameOf(position.step)}.${process.pid}`);
+      try {
+        rmSync(staging, { recursive: true, force: true });
+        mkdirSync(staging, { recursive: true });
+        const bytes = encodeSafetensors(vectorsOf(state), { step: String(position.step) });
+        writeFileWhole(join(staging, names.state), bytes);
+        model(join(staging, names.model));
+        const file: StateFile = {
+          schema: 'lowrank.checkpoint/1',
+          ...position,
+          identity,
+          sha256: createHash('sha256').update(bytes).digest('hex'),
+        };
+        writeFileWhole(join(staging, names.position), `${JSON.stringify(file, undefined, 2)}\n`);
+        // The same step again: the old one makes place only when the new one is whole.
+        rmSync(final, { recursive: true, force: true });
+        renameSync(staging, final);
+      } catch (error) {
+        rmSync(staging, { recursive: true, force: true });
+        if (error instanceof LowrankError) throw error;
+        throw new LowrankError('OUTPUT', `the checkpoint cannot be written: ${messageOf(error)}`, {
+          place: path,
+          remedy: 'make room or choose another output; the checkpoint before it is whole',
+          cause: error,
+        });
+      }
+      for (const old of list().slice(keepLast)) {
+        if (!kept.has(basename(old))) rmSync(old, { recursive: true, force: true });
+      }
+      return final;
+    },
+  };
+}
+
+/** The four vectors by name. */
+function vectorsOf({ parameters, statistics, state, ema }: TrainingState): Map<string, SafetensorsEntry> {
+  return new Map(
+    Object.entries({ parameters, statistics, state, ema }).map(([name, data]) => [
+      name,
+      { shape: [data.length], data },
+    ]),
+  );
+}
+
+export interface Checkpoint {
+  readonly path: string;
+  readonly state: TrainingState;
+  readonly position: CheckpointPosition;
+}
+
+/**
+ * Reads the newest whole checkpoint of the list; torn ones are passed over with a warning that says why.
+ * Throws USAGE where it belongs to another model or other settings, INPUT where none is whole.
+ */
+export function readNewest(
+  paths: readonly string[],
+  identity: CheckpointIdentity,
+  lengths: { readonly [Name in keyof TrainingState]: number },
+  warn: (line: string) => void,
+): Checkpoint {
+  const reasons: string[] = [];
+  for (const path of paths) {
+    let read: { readonly file: StateFile; readonly state: TrainingState };
+    try {
+      read = readCheckpoint(path);
+    } catch (error) {
+      const reason = `checkpoint ${path} is damaged (${error instanceof LowrankError ? error.fact : messageOf(error)})`;
+      warn(`${reason}: the one before it is used`);
+      reasons.push(reason);
+      continue;
+    }
+    requireSame(path, read.file.identity, identity);
+    for (const name of ['parameters', 'statistics', 'state', 'ema'] as const) {
+      if (read.state[name].length === lengths[name]) continue;
+      throw new LowrankError('USAGE', `the checkpoint has ${read.state[name].length} ${name}, not ${lengths[name]}`, {
+        place: path,
+        remedy: 'resume with the model and the settings of that training',
+      });
+    }
+    return { path, state: read.state, position: read.file };
+  }
+  throw new LowrankError('INPUT', reasons[0] ?? 'there is no checkpoint to resume from', {
+    remedy: 'train without --resume',
+  });
+}
+
+function readCheckpoint(path: string): { readonly file: StateFile; readonly state: TrainingState } {
+  const file = JSON.parse(readFileSync(join(path, names.position), 'utf8')) as Partial<StateFile>;
+  if (file.schema !== 'lowrank.checkpoint/1') {
+    throw new LowrankError('FORMAT', `state.json is '${String(file.schema)}'`, { place: path });
+  }
+  const statePath = join(path, names.state);
+  const digest = createHash('sha256').update(readFileSync(statePath)).digest('hex');
+  if (digest !== file.sha256)
+    throw new LowrankError('FORMAT', 'state.safetensors is not what was written', { place: path });
+  const { tensors } = readSafetensors(statePath);
+  const vector = (name: string): Float32Array => {
+    const data = tensors.get(name)?.data;
+    if (data instanceof Float32Array) return data;
+    throw new LowrankError('FORMAT', `state.safetensors has no '${name}'`, { place: path });
+  };
+  return {
+    file: file as StateFile,
+    state: {
+      parameters: vector('parameters'),
+      statistics: vector('statistics'),
+      state: vector('state'),
+      ema: vector('ema'),
+    },
+  };
+}
+
+function requireSame(path: string, found: CheckpointIdentity, expected: CheckpointIdentity): void {
+  if (found.model !== expected.model) {
+    throw new LowrankError('USAGE', 'the checkpoint is of another model', {
+      place: path,
+      remedy: 'give the model that the training began with, or train without --resume',
+    });
+  }
+  const other = Object.keys(expected.settings).find(
+    (key) => JSON.stringify(found.settings[key]) !== JSON.stringify(expected.settings[key]),
+  );
+  if (other === undefined) return;
+  const [was, is] = [found.settings[other], expected.settings[other]].map((value) => JSON.stringify(value));
+  throw new LowrankError('USAGE', `the checkpoint was trained with ${other} ${was}, not ${is}`, {
+    place: path,
+    remedy: 'resume with the same settings',
+  });
+}

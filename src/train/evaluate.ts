@@ -1,0 +1,66 @@
+import { throwIfAborted } from '../errors.js';
+import type { Predictions } from '../report/eval-summary.js';
+
+/** Some labelled images as a loader gives them: the first `size` count. */
+export interface EvaluationBatch {
+  readonly images: Float32Array;
+  readonly labels: BigInt64Array;
+  readonly size: number;
+  readonly dims: readonly number[];
+}
+
+/** A model's outputs for a batch: logits or probabilities, row-major [n, classes]. */
+export type Predict = (images: Float32Array, dims: readonly number[]) => Promise<Float32Array>;
+
+export interface EvaluateOptions {
+  readonly classes: number;
+  /** Whether the outputs are probabilities: the model ends in a Softmax. Default: logits. */
+  readonly areProbabilities?: boolean;
+  readonly signal?: AbortSignal | undefined;
+  /** Called behind every batch with the number of images done. */
+  readonly onProgress?: (done: number) => void;
+}
+
+const topCount = 5;
+
+/**
+ * What a model predicts for all images: the class of the largest output (the first of equal ones), whether the label is
+ * among the five largest, and −log softmax(z)_label in nats, in float64. Throws ABORTED.
+ */
+export async function evaluate(
+  batches: AsyncIterable<EvaluationBatch>,
+  predict: Predict,
+  { classes, areProbabilities = false, signal, onProgress }: EvaluateOptions,
+): Promise<Predictions> {
+  const labels: number[] = [];
+  const predicted: number[] = [];
+  const inTop5: number[] | null = classes > topCount ? [] : null;
+  const losses: number[] = [];
+  for await (const { images, labels: given, size, dims } of batches) {
+    throwIfAborted(signal);
+    const outputs = await predict(images, dims);
+    for (let row = 0; row < size; row++) {
+      const logits = outputs.subarray(row * classes, (row + 1) * classes);
+      const label = Number(given[row]!);
+      let best = 0;
+      let above = 0;
+      for (let k = 1; k < classes; k++) if (logits[k]! > logits[best]!) best = k;
+      for (let k = 0; k < classes; k++) {
+        if (logits[k]! > logits[label]! || (logits[k]! === logits[label]! && k < label)) above++;
+      }
+      labels.push(label);
+      predicted.push(best);
+      inTop5?.push(above < topCount ? 1 : 0);
+      losses.push(areProbabilities ? -Math.log(logits[label]!) : logSumExp(logits) - logits[label]!);
+    }
+    onProgress?.(labels.length);
+  }
+  return { labels, predicted, inTop5, losses };
+}
+
+function logSumExp(values: Float32Array): number {
+  const largest = values.reduce((most, value) => Math.max(most, value), -Infinity);
+  let sum = 0;
+  for (const value of values) sum += Math.exp(value - largest);
+  return largest + Math.log(sum);
+}

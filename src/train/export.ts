@@ -1,0 +1,58 @@
+import { LowrankError } from '../errors.js';
+import { checkModel } from '../graph/check.js';
+import type { Model } from '../graph/model.js';
+import { readModel } from '../graph/read.js';
+import type { Value } from '../graph/value.js';
+import { stageModel, type StagedModel, type WriteOptions } from '../graph/write.js';
+import { Tensor } from '../onnx/tensor.js';
+import type { Slot } from './flat.js';
+
+/** Weights to put into a model: flat vectors and where each tensor lies in them. */
+export interface TrainedWeights {
+  readonly parameters: Float32Array;
+  readonly statistics: Float32Array;
+  readonly parameterSlots: readonly Slot[];
+  readonly statisticSlots: readonly Slot[];
+}
+
+/**
+ * The model that training began with, with its trained weights in place of the old; everything else stays byte for byte.
+ * The result is open (`model.file`). Throws what `readModel` throws, INTERNAL where a weight has no place.
+ */
+export function trainedModel(source: string | Uint8Array, weights: TrainedWeights): Model {
+  const model = readModel(source);
+  put(model, weights.parameters, weights.parameterSlots);
+  put(model, weights.statistics, weights.statisticSlots);
+  checkModel(model);
+  return model;
+}
+
+/** Writes the trained model beside its place; `commit` puts it there. */
+export function stageTrained(
+  source: string | Uint8Array,
+  weights: TrainedWeights,
+  path: string,
+  options: WriteOptions = {},
+): StagedModel {
+  const model = trainedModel(source, weights);
+  try {
+    return stageModel(model, path, options);
+  } finally {
+    model.file?.close();
+  }
+}
+
+function put({ graph }: Model, flat: Float32Array, slots: readonly Slot[]): void {
+  for (const { name, shape, offset, size } of slots) {
+    const value = graph.value(name);
+    const tensor = Tensor.ofFloats(name, shape, flat.slice(offset, offset + size));
+    if (value?.tensor !== undefined) graph.setTensor(value, tensor);
+    else if (value !== undefined && isConstant(value)) {
+      value.producer!.setAttribute('value', { type: 'tensor', value: tensor.renamed('') });
+    } else throw new LowrankError('INTERNAL', `'${name}' is no weight of the model`);
+  }
+}
+
+function isConstant({ producer }: Value): boolean {
+  return producer?.is('Constant') === true;
+}
