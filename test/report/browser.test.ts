@@ -4,8 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { convertHtml } from '../../src/report/html/convert-html.js';
+import { evalHtml } from '../../src/report/html/eval.js';
 import { inspectHtml } from '../../src/report/html/inspect-html.js';
+import { trainHtml } from '../../src/report/html/train.js';
 import { resnet50, resnet50Inspected } from './support/resnet50-report.js';
+import { evalReport, trainReport } from './support/train-report.js';
 
 /** A browser: CHROMIUM names it, else the first of the usual names on the PATH. */
 function findBrowser(): string | undefined {
@@ -122,15 +125,29 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
       await convertHtml(few.report, { spectra: few.spectra }),
       await convertHtml(many.report, { spectra: many.spectra }),
       await inspectHtml(resnet50Inspected()),
+      await trainHtml(trainReport()),
+      await trainHtml(trainReport({ epochs: 300, hasValidation: false })),
+      await trainHtml(trainReport({ epochs: 1 })),
+      await evalHtml(evalReport()),
+      await evalHtml(evalReport({ classes: 100, images: 10_000, hasVersus: false })),
+      await evalHtml(evalReport({ classes: 1000, images: 20_000, hasVersus: false, rename: longName })),
     ];
     results = measure(pages, widths);
   }, 120_000);
 
   // Change charts: 2 shown, 2 in details; 1 scatter; a tile for each spectrum. Inspection: rank chart twice, all layers.
+  // Training: six curves, a row an epoch. Evaluation: bars, up to 100 classes the map, with another model the difference;
+  // rows are classes and the 15 most frequent confusions, or 100 where there is no map.
   it.each([
     ['54 layers', 0, 5 + Object.keys(few.spectra).length, 54],
     ['162 layers with long names', 1, 5 + Object.keys(many.spectra).length, 162],
     ['an inspection', 2, 2 + 54, 54],
+    ['a training run', 3, 6, 30],
+    ['a long training run without validation', 4, 6, 300],
+    ['one epoch', 5, 6, 1],
+    ['an evaluation', 6, 3, 10 + 15],
+    ['100 classes', 7, 2, 100 + 15],
+    ['1000 classes with long names', 8, 1, 1000 + 100],
   ])('%s: every chart is drawn once and nothing is too wide', (_, page, charts, rows) => {
     const measured = results[page] ?? [];
     expect(measured).toHaveLength(widths.length);
@@ -146,15 +163,23 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
   });
 
   it('follows the dark setting, inside the charts too', () => {
-    const [[light] = [], ,] = results;
-    const [[dark] = []] = measure(pages.slice(0, 1), [1280], true);
+    const shown = [0, 3, 6];
+    const darkResults = measure(
+      shown.map((page) => pages[page] ?? ''),
+      [1280],
+      true,
+    );
     const brightness = (colour = ''): number =>
       (colour.match(/\d+/g) ?? []).slice(0, 3).reduce((sum, channel) => sum + Number(channel), 0) / (3 * 255);
-    expect(brightness(light?.background)).toBeGreaterThan(0.9);
-    expect(brightness(light?.ink)).toBeLessThan(0.2);
-    expect(brightness(light?.chartText)).toBeLessThan(0.5);
-    expect(brightness(dark?.background)).toBeLessThan(0.2);
-    expect(brightness(dark?.ink)).toBeGreaterThan(0.8);
-    expect(brightness(dark?.chartText)).toBeGreaterThan(0.5);
+    for (const [index, page] of shown.entries()) {
+      const light = results[page]?.[0];
+      const dark = darkResults[index]?.[0];
+      expect(brightness(light?.background)).toBeGreaterThan(0.9);
+      expect(brightness(light?.ink)).toBeLessThan(0.2);
+      expect(brightness(light?.chartText)).toBeLessThan(0.5);
+      expect(brightness(dark?.background)).toBeLessThan(0.2);
+      expect(brightness(dark?.ink)).toBeGreaterThan(0.8);
+      expect(brightness(dark?.chartText)).toBeGreaterThan(0.5);
+    }
   });
 });

@@ -6,43 +6,8 @@ import { escapeHtml, markup } from '../../src/report/html/markup.js';
 import { DARK, LIGHT } from '../../src/report/html/theme.js';
 import type { Palette } from '../../src/report/html/theme.js';
 import { verdictOf } from '../../src/report/verdict.js';
+import { expectBalanced, expectHarmless, HOSTILE } from './support/harmless.js';
 import { resnet50, resnet50Inspected } from './support/resnet50-report.js';
-
-const HOSTILE = `"><script>alert(1)</script><img src=x onerror='alert(2)'>{a|b}&amp;\u0000\u202E]]>--></svg></style>`;
-
-/** The first places where `page` matches, with a little of what is around them. */
-function finds(page: string, pattern: RegExp): readonly string[] {
-  const all = page.matchAll(new RegExp(pattern, `gi${pattern.unicode ? 'u' : ''}`));
-  return Array.from(all, ({ index }) => page.slice(Math.max(0, index - 20), index + 60)).slice(0, 5);
-}
-
-/** Everything that could run, load or leave the page. */
-function expectHarmless(page: string): void {
-  expect(finds(page, /<script|<img|<iframe|<object|<embed|<link|<base|<form/)).toEqual([]);
-  // Attributes only: a hostile name may say onerror= as text.
-  const tags = page.replaceAll(/>[^<]*</g, '><');
-  expect(finds(tags, /\son\w+\s*=|javascript:|https?:|url\(/)).toEqual([]);
-  expect(finds(page.replaceAll('\n', ''), /\p{Cc}|\u202E/u)).toEqual([]);
-  expect(finds(page, /<meta http-equiv="Content-Security-Policy" content="default-src 'none'/)).toHaveLength(1);
-}
-
-const VOID = new Set(['meta', 'path', 'circle']);
-
-/** Tags open and close like brackets, and every attribute is quoted: nothing escaped from where it stands. */
-function expectBalanced(page: string): void {
-  const open: string[] = [];
-  const withoutTags = page.replaceAll(
-    /<(\/?)([a-z][\da-z]*)((?:\s+[a-z][\w:-]*="[^"<>]*")*)\s*(\/?)>/gi,
-    (_, slash: string, name: string, __, end: string) => {
-      if (slash === '/') expect(open.pop()).toBe(name);
-      else if (end === '' && name !== 'meta') open.push(name);
-      else expect(VOID).toContain(name);
-      return '';
-    },
-  );
-  expect(open).toEqual([]);
-  expect(finds(withoutTags.replace('<!doctype html>', ''), /</)).toEqual([]);
-}
 
 describe('markup', () => {
   it('escapes values, keeps markup, and leaves out null', () => {

@@ -17,12 +17,13 @@ import { drawChangeChart } from './change-chart.js';
 import type { ChangeRow } from './change-chart.js';
 import { createChartRenderer } from './chart.js';
 import type { ChartRenderer } from './chart.js';
-import { drawErrorChart, errorPoints, SCHEME_MARKS, worstPoints } from './error-chart.js';
+import { drawErrorChart, errorPoints, SCHEME_MARKS, SCHEMES, worstPoints } from './error-chart.js';
 import { changeCell, largestCount, LAYER_COLUMNS, twoLines } from './layer-table.js';
 import { markup } from './markup.js';
-import type { Content, Markup } from './markup.js';
+import type { Markup } from './markup.js';
 import { code, dataTable, details, factList, figure, legend, renderPage, section } from './page.js';
 import type { TableColumn } from './page.js';
+import { settingsSection } from './run-sections.js';
 import type { LayerSpectrum } from './spectrum-chart.js';
 import { CHOSEN_RANK_LEGEND, spectrumTiles } from './spectrum-tiles.js';
 import { colour } from './theme.js';
@@ -179,17 +180,11 @@ function errorSection(renderer: ChartRenderer, layers: readonly LayerReport[]): 
     'How far each layer moved',
     markup`<p class="muted">Weight error is the change of the weights; function error the change of the layer's output after its activation, for random inputs. Both are relative: 0 is exact. Below the dashed line the output moved less than the weights. Larger marks are larger layers. The numbers are those of the table below.</p>`,
     legend([
-      {
-        shape: SCHEME_MARKS.spatial.symbol,
-        colour: colour(SCHEME_MARKS.spatial.colour),
-        text: 'spatial pair: 1×kw, then kh×1',
-      },
-      {
-        shape: SCHEME_MARKS.channel.symbol,
-        colour: colour(SCHEME_MARKS.channel.colour),
-        text: 'channel pair: kh×kw, then 1×1',
-      },
-      { shape: SCHEME_MARKS.dense.symbol, colour: colour(SCHEME_MARKS.dense.colour), text: 'dense pair' },
+      ...SCHEMES.filter((scheme) => points.some((point) => point.scheme === scheme)).map((scheme) => ({
+        shape: SCHEME_MARKS[scheme].symbol,
+        colour: colour(SCHEME_MARKS[scheme].colour),
+        text: SCHEME_MARKS[scheme].text,
+      })),
       { shape: 'line', colour: colour('muted'), text: 'equal errors' },
     ]),
     drawErrorChart(renderer, points),
@@ -240,22 +235,6 @@ function layerSection(layers: readonly LayerReport[]): Markup {
   );
 }
 
-function settingText(value: unknown): Content {
-  if (value === null || value === undefined) return markup`<span class="muted">not set</span>`;
-  return code(typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value)));
-}
-
-function repeatSection(report: ConvertReport, commandLine: string | undefined): Markup {
-  const settings = Object.entries(report.settings).map(([name, value]) => [name, settingText(value)] as const);
-  return section(
-    'Settings',
-    commandLine === undefined
-      ? null
-      : markup`<p>This command repeats the run:</p><pre><code>${commandLine}</code></pre>`,
-    factList([['seed', report.seed], ...settings.filter(([name]) => name !== 'seed')]),
-  );
-}
-
 function factsSection(report: ConvertReport): Markup {
   const { model, output, seconds } = report;
   return section(
@@ -293,7 +272,7 @@ export async function convertHtml(report: ConvertReport, options: ConvertHtmlOpt
       spectrumSection(renderer, layers, options.spectra ?? {}),
       errorSection(renderer, layers),
       layers.length === 0 ? null : layerSection(layers),
-      repeatSection(report, options.commandLine),
+      settingsSection(report.settings, options.commandLine, [['seed', report.seed]]),
       factsSection(report),
     ],
     footer: markup`Written by ${tool.name} ${tool.version}. Counts are of the written file, reloaded.`,

@@ -59,7 +59,7 @@ export function code(text: string): Markup {
 }
 
 export interface LegendEntry {
-  readonly shape: 'bar' | 'circle' | 'rect' | 'triangle' | 'line';
+  readonly shape: 'bar' | 'circle' | 'rect' | 'triangle' | 'line' | 'solid' | 'dotted' | 'ring';
   /** A CSS colour. */
   readonly colour: string;
   readonly text: string;
@@ -71,6 +71,9 @@ const SHAPES: Readonly<Record<LegendEntry['shape'], string>> = {
   rect: '<path d="M1 1h10v10H1z"/>',
   triangle: '<path d="M6 1l5.5 10H.5z"/>',
   line: '<path d="M0 5h5v2H0zM7 5h5v2H7z"/>',
+  solid: '<path d="M0 5h12v2H0z"/>',
+  ring: '<path fill-rule="evenodd" d="M6 1a5 5 0 1 0 0 10a5 5 0 1 0 0-10zM6 3a3 3 0 1 0 0 6a3 3 0 1 0 0-6z"/>',
+  dotted: '<path d="M0 5h2v2H0zM5 5h2v2H5zM10 5h2v2h-2z"/>',
 };
 
 export function legend(entries: readonly LegendEntry[]): Markup {

@@ -105,6 +105,7 @@ figure{margin:0;min-width:0}
 figcaption{margin-bottom:6px}
 figcaption p{font-size:13px;margin:0;color:var(--muted)}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:24px 36px;margin-top:14px}
+.stack{display:grid;gap:26px;align-content:start}
 .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,245px),1fr));gap:22px 20px;margin-top:14px}
 .tiles h3{font-family:${MONO};font-size:12.5px}
 svg.chart{display:block;width:100%;height:auto;overflow:visible}
@@ -122,6 +123,8 @@ th,td{padding:6px 10px;text-align:left;vertical-align:top;border-bottom:1px soli
 tbody tr:last-child>*{border-bottom:0}
 thead th{background:var(--surface);font-weight:600;white-space:nowrap;vertical-align:bottom}
 th.number,td.number{text-align:right;white-space:nowrap}
+thead th.wraps{white-space:normal;min-width:8ch}
+td.label{min-width:14ch}
 tbody th{font-weight:400}
 .layers .name{font-family:${MONO};font-size:12px}
 .layers td.layer{min-width:25ch;max-width:46ch}

@@ -1,0 +1,264 @@
+import { formatBytes, formatError, formatLoss, formatPercent, formatRate, formatSeconds } from '../format.js';
+import { formatSpeed, formatWhole, plural } from '../format.js';
+import type { TrainEpoch, TrainReport } from '../train-contract.js';
+import { createChartRenderer } from './chart.js';
+import type { ChartRenderer } from './chart.js';
+import { fileName, warningList } from './convert-html.js';
+import { curveLegend, drawCurveChart, hasValues } from './curve-chart.js';
+import type { Curve, CurveChart } from './curve-chart.js';
+import { markup } from './markup.js';
+import type { Content, Markup } from './markup.js';
+import { code, dataTable, details, factList, figure, legend, renderPage, section } from './page.js';
+import type { TableColumn } from './page.js';
+import { badImageFacts, dataFact, modelFacts, numberCard, settingsSection } from './run-sections.js';
+
+export interface TrainHtmlOptions {
+  /** What repeats the run. Default: the report's `command`. */
+  readonly commandLine?: string | undefined;
+}
+
+/** A longer table of epochs is one click away. */
+const MOST_ROWS = 60;
+
+const STATUS = {
+  finished: { level: 'good', icon: '✓', text: 'Finished' },
+  interrupted: { level: 'caution', icon: '!', text: 'Interrupted' },
+  failed: { level: 'caution', icon: '!', text: 'Failed' },
+} as const;
+
+function lowest(epochs: readonly TrainEpoch[], valueOf: (epoch: TrainEpoch) => number | null): TrainEpoch | undefined {
+  return epochs
+    .filter((epoch) => hasValues([valueOf(epoch)]))
+    .toSorted((a, b) => (valueOf(a) ?? 0) - (valueOf(b) ?? 0))
+    .at(0);
+}
+
+function cards(report: TrainReport): Markup {
+  const { epochs, best, seconds } = report;
+  const last = epochs.at(-1);
+  if (last === undefined) return markup``;
+  const bestLoss = lowest(epochs, ({ valLoss }) => valLoss);
+  const mean = epochs.reduce((sum, { imagesPerSecond }) => sum + imagesPerSecond, 0) / epochs.length;
+  const wait = epochs.reduce((sum, { dataWaitShare }) => sum + dataWaitShare, 0) / epochs.length;
+  const accuracy =
+    best === null
+      ? numberCard('Training top-1', formatPercent(last.top1), `in epoch ${last.epoch}; nothing was validated`)
+      : numberCard('Best validation top-1', formatPercent(best.top1), `in epoch ${best.epoch}`);
+  const loss =
+    bestLoss === undefined
+      ? numberCard('Training loss', formatLoss(last.loss), `in epoch ${last.epoch}`)
+      : numberCard('Lowest validation loss', formatLoss(bestLoss.valLoss ?? NaN), `in epoch ${bestLoss.epoch}`);
+  const speed = numberCard('Mean speed', formatSpeed(mean), `${formatPercent(wait)} waiting for images`);
+  const time = numberCard('Time', formatSeconds(seconds.total), `peak memory ${formatBytes(last.peakMemory)}`);
+  return markup`<ul class="cards">${accuracy}${loss}${speed}${time}</ul>`;
+}
+
+function header(report: TrainReport): Markup {
+  const { epochs, data, best, status, reason, output, resumedFrom } = report;
+  const { level, icon, text } = STATUS[status];
+  const last = epochs.at(-1);
+  const updates = last === undefined ? '' : `, ${plural(last.steps, 'update')}`;
+  const lead = markup`${plural(epochs.length, 'epoch')}${updates} on ${plural(data.train.images, 'image')}${best === null ? '' : markup`; at best <strong>${formatPercent(best.top1)}</strong> of the validation images right`}.`;
+  const written = output === null ? 'No model was written.' : markup`Written: ${code(output.path)}.`;
+  const resumed =
+    resumedFrom === null
+      ? null
+      : markup` Resumed after ${plural(resumedFrom.steps, 'update')}, from ${code(resumedFrom.path)}.`;
+  return markup`<p class="eyebrow">lowrank training report</p><h1 class="name">${fileName(report.model.path)}</h1><p class="lead">${lead}</p><div class="verdict ${level}"><span class="icon" aria-hidden="true">${icon}</span><p><strong>${text}${reason === null ? '' : `: ${reason}`}.</strong> ${written}${resumed}</p></div>${cards(report)}${warningList(report.warnings)}`;
+}
+
+function curveFigure(renderer: ChartRenderer, chart: CurveChart, note: Content): Markup | null {
+  const curves = chart.curves.filter(({ values }) => hasValues(values));
+  if (curves.length === 0) return null;
+  const shown = { ...chart, curves };
+  const entries = curveLegend(shown);
+  return figure(chart.title, note, [entries.length === 0 ? null : legend(entries), drawCurveChart(renderer, shown)]);
+}
+
+/** An axis of accuracies from a whole fifth to 1, so that small changes of a good model can be seen. */
+function accuracyAxis(curves: readonly Curve[]): Pick<CurveChart, 'min' | 'max' | 'interval'> {
+  const values = curves.flatMap((curve) => curve.values.filter((value) => value !== null && Number.isFinite(value)));
+  const fifths = Math.min(4, Math.floor(5 * Math.min(1, ...values.map(Number))));
+  return { min: fifths / 5, max: 1, interval: [0.2, 0.2, 0.2, 0.1, 0.05][fifths] ?? 0.2 };
+}
+
+function curveSection(renderer: ChartRenderer, report: TrainReport): Markup | null {
+  const list = report.epochs;
+  if (list.length === 0) return null;
+  const epochs = list.map(({ epoch }) => epoch);
+  const curve = (
+    name: string,
+    of: (epoch: TrainEpoch) => number | null,
+    stroke: Pick<Curve, 'colour' | 'shape'>,
+  ): Curve => ({
+    name,
+    values: list.map(of),
+    ...stroke,
+  });
+  const training = { colour: 'kept', shape: 'line' } as const;
+  const validation = { colour: 'after', shape: 'solid' } as const;
+  const single = { colour: 'after', shape: 'solid' } as const;
+  const { best } = report;
+  const bestLoss = lowest(list, ({ valLoss }) => valLoss);
+  const accuracies = [
+    curve('training top-1', ({ top1 }) => top1, training),
+    curve('validation top-1', ({ valTop1 }) => valTop1, validation),
+    curve('validation top-5', ({ valTop5 }) => valTop5, { colour: 'third', shape: 'dotted' }),
+  ];
+  const figures = [
+    curveFigure(
+      renderer,
+      {
+        title: 'Loss',
+        epochs,
+        curves: [
+          curve('training', ({ loss }) => loss, training),
+          curve('validation', ({ valLoss }) => valLoss, validation),
+        ],
+        format: lossTick,
+      },
+      bestLoss === undefined
+        ? 'Of the training images'
+        : `Lowest on the validation images: ${formatLoss(bestLoss.valLoss ?? NaN)} in epoch ${bestLoss.epoch}`,
+    ),
+    curveFigure(
+      renderer,
+      {
+        title: 'Accuracy',
+        epochs,
+        curves: accuracies,
+        format: percentTick,
+        ...accuracyAxis(accuracies),
+        mark:
+          best === null
+            ? undefined
+            : { epoch: best.epoch, value: best.top1, text: `best: ${formatPercent(best.top1)}` },
+      },
+      'Training images are augmented, and judged while the parameters change',
+    ),
+    curveFigure(
+      renderer,
+      { title: 'Learning rate', epochs, curves: [curve('learning rate', ({ lr }) => lr, single)], format: formatRate },
+      'At the end of each epoch',
+    ),
+    curveFigure(
+      renderer,
+      {
+        title: 'Gradient norm',
+        epochs,
+        curves: [curve('gradient norm', ({ gradientNorm }) => gradientNorm, single)],
+        format: (value) => String(Number(value.toPrecision(3))),
+      },
+      'Of all parameters together, before clipping; mean over the updates',
+    ),
+    curveFigure(
+      renderer,
+      {
+        title: 'Images a second',
+        epochs,
+        curves: [curve('images a second', ({ imagesPerSecond }) => imagesPerSecond, single)],
+        format: (value) => String(Number(value.toPrecision(3))),
+      },
+      'While training; validation and checkpoints excluded',
+    ),
+    curveFigure(
+      renderer,
+      {
+        title: 'Waiting for images',
+        epochs,
+        curves: [curve('data-wait share', ({ dataWaitShare }) => dataWaitShare, single)],
+        format: percentTick,
+      },
+      'Share of the training time: where it is high, decoding is too slow',
+    ),
+  ];
+  return section('Curves', markup`<div class="two">${figures}</div>`);
+}
+
+function lossTick(loss: number): string {
+  return String(Number(loss.toPrecision(4)));
+}
+
+function percentTick(share: number): string {
+  return `${Number((share * 100).toPrecision(3))} %`;
+}
+
+function optional(value: number | null, format: (value: number) => string): string {
+  return value === null ? '–' : format(value);
+}
+
+function epochColumns(report: TrainReport): readonly TableColumn<TrainEpoch>[] {
+  const number = (header: string, value: (epoch: TrainEpoch) => Content): TableColumn<TrainEpoch> => ({
+    header,
+    className: 'number wraps',
+    value,
+  });
+  return [
+    number('Epoch', ({ epoch }) =>
+      epoch === report.best?.epoch ? markup`<strong><span class="muted">best</span> ${epoch}</strong>` : epoch,
+    ),
+    number('Updates', ({ steps }) => formatWhole(steps)),
+    number('Loss', ({ loss }) => formatLoss(loss)),
+    number('Top-1', ({ top1 }) => formatPercent(top1)),
+    number('Val. loss', ({ valLoss }) => optional(valLoss, formatLoss)),
+    number('Val. top-1', ({ valTop1 }) => optional(valTop1, formatPercent)),
+    number('Val. top-5', ({ valTop5 }) => optional(valTop5, formatPercent)),
+    number('Learning rate', ({ lr }) => formatRate(lr)),
+    number('Gradient norm', ({ gradientNorm }) => optional(gradientNorm, formatError)),
+    number('Img/s', ({ imagesPerSecond }) => imagesPerSecond.toFixed(imagesPerSecond < 99.95 ? 1 : 0)),
+    number('Data wait', ({ dataWaitShare }) => formatPercent(dataWaitShare)),
+    number('Peak memory', ({ peakMemory }) => formatBytes(peakMemory)),
+    number('Time', ({ seconds }) => formatSeconds(seconds)),
+  ];
+}
+
+function epochSection(report: TrainReport): Markup | null {
+  const { epochs } = report;
+  if (epochs.length === 0) return null;
+  const table = dataTable('All epochs', epochColumns(report), epochs);
+  return section(
+    'All epochs',
+    epochs.length <= MOST_ROWS ? table : details(`The table of ${epochs.length} epochs`, table),
+  );
+}
+
+function factsSection(report: TrainReport): Markup {
+  const { data, output, seconds } = report;
+  return section(
+    'Files',
+    factList([
+      ...modelFacts('Model before', report.model),
+      dataFact('Training images', data.train),
+      ...(data.val === null ? [] : [dataFact('Validation images', data.val)]),
+      ...badImageFacts(report.badImages),
+      ...(output === null
+        ? []
+        : ([
+            ['Written', code(output.path)],
+            ['SHA-256', code(output.sha256)],
+            ['Size', `${formatWhole(output.bytes)} bytes`],
+          ] as const)),
+      [
+        'Time',
+        `${formatSeconds(seconds.total)}: prepare ${formatSeconds(seconds.prepare)}, train ${formatSeconds(seconds.train)}, validate ${formatSeconds(seconds.validate)}, write ${formatSeconds(seconds.write)}`,
+      ],
+    ]),
+  );
+}
+
+/** The report of a training run as one HTML page, like `convertHtml`. */
+export async function trainHtml(report: TrainReport, options: TrainHtmlOptions = {}): Promise<string> {
+  const renderer = await createChartRenderer();
+  const { tool } = report;
+  return renderPage({
+    title: `${fileName(report.model.path)} – lowrank training`,
+    header: header(report),
+    sections: [
+      curveSection(renderer, report),
+      epochSection(report),
+      settingsSection(report.settings, options.commandLine ?? report.command, [['seed', report.seed]]),
+      factsSection(report),
+    ],
+    footer: markup`Written by ${tool.name} ${tool.version}.`,
+  });
+}

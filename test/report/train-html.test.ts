@@ -1,0 +1,184 @@
+import { describe, expect, it } from 'vitest';
+import { evalHtml } from '../../src/report/html/eval.js';
+import { trainHtml } from '../../src/report/html/train.js';
+import type { TrainReport } from '../../src/report/train-contract.js';
+import { expectBalanced, expectHarmless, HOSTILE } from './support/harmless.js';
+import { evalReport, trainReport } from './support/train-report.js';
+
+/** What a reader sees outside of the pictures. */
+function textOf(page: string): string {
+  return page
+    .replace(/<style>[^]*?<\/style>/, '')
+    .replaceAll(/<svg[^]*?<\/svg>/g, '')
+    .replaceAll(/<[^>]*>/g, ' ')
+    .replaceAll(/\s+/g, ' ');
+}
+
+function headings(page: string): readonly string[] {
+  return Array.from(page.matchAll(/<h3>([^<]*)<\/h3>/g), ([, title]) => title ?? '');
+}
+
+describe('trainHtml', () => {
+  it('says how the run went, with every epoch and setting', async () => {
+    const report = trainReport();
+    const page = await trainHtml(report);
+    expectHarmless(page);
+    expectBalanced(page);
+    const text = textOf(page);
+    expect(text).toContain('30 epochs, 8,880 updates on 9,469 images');
+    expect(text).toContain('Finished');
+    expect(text).toContain(
+      `Best validation top-1 ${(100 * report.best!.top1).toFixed(1)} % in epoch ${report.best!.epoch}`,
+    );
+    for (const { loss } of report.epochs) expect(text).toContain(`${loss.toFixed(4)} `);
+    for (const { valLoss } of report.epochs) expect(text).toContain(`${valLoss!.toFixed(4)} `);
+    expect(text).toContain(report.command);
+    expect(text).toContain('n02102040/empty.jpg');
+    expect(text).toContain(report.output!.sha256);
+    expect(headings(page)).toEqual([
+      'Loss',
+      'Accuracy',
+      'Learning rate',
+      'Gradient norm',
+      'Images a second',
+      'Waiting for images',
+    ]);
+  });
+
+  it('draws the curves to scale: the lowest point of the loss is the lowest loss', async () => {
+    const { epochs } = trainReport();
+    const page = await trainHtml(trainReport());
+    const chart = /<svg class="chart wide"[^]*?<\/svg>/.exec(page)?.[0] ?? '';
+    const points = Array.from(
+      chart.matchAll(/matrix\([\d.]+,0,0,[\d.]+,([\d.]+),([\d.]+)\)"[^>]*><title>epoch (\d+), training: /g),
+      ([, x, y, epoch]) => ({ x: Number(x), y: Number(y), epoch: Number(epoch) }),
+    );
+    expect(points).toHaveLength(epochs.length);
+    const [first, last] = [points[0]!, points.at(-1)!];
+    for (const { x, y, epoch } of points) {
+      const { loss } = epochs[epoch - 1]!;
+      const [from, to] = [epochs[0]!.loss, epochs.at(-1)!.loss];
+      // Coordinates are written with at most four digits behind the point.
+      expect(Math.abs(y - (first.y + ((loss - from) / (to - from)) * (last.y - first.y)))).toBeLessThan(0.01);
+      expect(Math.abs(x - (first.x + ((epoch - 1) / (epochs.length - 1)) * (last.x - first.x)))).toBeLessThan(0.01);
+    }
+  });
+
+  it('names no validation where there was none, and no picture without values', async () => {
+    const report = trainReport({ epochs: 3, hasValidation: false });
+    const withoutNorm = {
+      ...report,
+      epochs: report.epochs.map((epoch) => Object.assign({}, epoch, { gradientNorm: null })),
+    };
+    const page = await trainHtml(withoutNorm);
+    expect(textOf(page)).toContain('nothing was validated');
+    expect(headings(page)).not.toContain('Gradient norm');
+    expect(page).not.toContain('validation top-1');
+  });
+
+  it('shows a run that failed before its first epoch, and losses that are not finite', async () => {
+    const empty = await trainHtml({
+      ...trainReport({ epochs: 0 }),
+      status: 'failed',
+      reason: 'out of memory',
+      output: null,
+    });
+    expectBalanced(empty);
+    expect(textOf(empty)).toContain('Failed: out of memory. No model was written.');
+    const report = trainReport({ epochs: 4 });
+    const broken = report.epochs.map((epoch, index) =>
+      Object.assign({}, epoch, index === 3 ? { loss: NaN, valLoss: Infinity, gradientNorm: NaN } : {}),
+    );
+    const page = await trainHtml({
+      ...report,
+      epochs: broken,
+      status: 'failed',
+      reason: 'the loss is NaN at update 1,184',
+    });
+    expectBalanced(page);
+    expect(textOf(page)).toContain('Failed: the loss is NaN at update 1,184.');
+    expect(page).not.toMatch(/<path[^>]*NaN/);
+  });
+
+  it('shows hostile texts as text', async () => {
+    const base = trainReport({ epochs: 2 });
+    const report: TrainReport = {
+      ...base,
+      command: HOSTILE,
+      model: { ...base.model, path: `a/${HOSTILE}`, producer: HOSTILE },
+      settings: { [HOSTILE]: HOSTILE, list: [HOSTILE] },
+      data: { train: { path: HOSTILE, images: 1, classes: 1 }, val: { path: HOSTILE, images: 1, classes: 1 } },
+      badImages: { count: 1, names: [HOSTILE] },
+      resumedFrom: { path: HOSTILE, epoch: 1, steps: 1 },
+      output: { path: HOSTILE, bytes: 1, sha256: HOSTILE },
+      warnings: [HOSTILE],
+      status: 'interrupted',
+      reason: HOSTILE,
+    };
+    const page = await trainHtml(report);
+    expectHarmless(page);
+    expectBalanced(page);
+    expect(page.split('&lt;script&gt;alert(1)').length).toBeGreaterThan(12);
+  });
+});
+
+describe('evalHtml', () => {
+  it('says what is right, how sure that is, and how the other model compares', async () => {
+    const report = evalReport();
+    const page = await evalHtml(report);
+    expectHarmless(page);
+    expectBalanced(page);
+    const text = textOf(page);
+    expect(text).toContain(
+      `${Math.round(report.n * report.top1).toLocaleString('en-US')} of 3,925 images of 10 classes are right`,
+    );
+    const [low, high] = report.ci95.map((value) => (100 * value).toFixed(1));
+    expect(text).toContain(`95 % interval: ${low} % to ${high} %`);
+    const { onlyFirst, onlySecond } = report.versus!.discordant;
+    expect(text).toContain(`Right in this model only ${onlyFirst} Right in the other only ${onlySecond}`);
+    const counts = Array.from(text.matchAll(/Right in both ([\d,]+)|Wrong in both ([\d,]+)/g), ([, a, b]) =>
+      Number((a ?? b ?? '').replace(',', '')),
+    );
+    expect(counts.reduce((sum, count) => sum + count, onlyFirst + onlySecond)).toBe(report.n);
+  });
+
+  it('draws every cell of the confusion once, at its row and column', async () => {
+    const report = evalReport({ classes: 7, images: 700, hasVersus: false });
+    const page = await evalHtml(report);
+    const map = /<svg class="chart wide"[^>]*>(?=<title[^>]*>Confusion)[^]*?<\/svg>/.exec(page)?.[0] ?? '';
+    const cells = Array.from(
+      map.matchAll(/matrix\([\d.]+,0,0,[\d.]+,([\d.]+),([\d.]+)\)"[^>]*><title>([^:]*): (\d+),/g),
+      ([, x, y, name, count]) => ({ x: Number(x), y: Number(y), name, count: Number(count) }),
+    );
+    expect(cells).toHaveLength(report.confusion.length);
+    const xs = [...new Set(cells.map(({ x }) => x))].toSorted((a, b) => a - b);
+    const ys = [...new Set(cells.map(({ y }) => y))].toSorted((a, b) => a - b);
+    expect([xs.length, ys.length]).toEqual([7, 7]);
+    for (const { actual, predicted, count } of report.confusion) {
+      const name = `${report.perClass[actual]!.name} as ${report.perClass[predicted]!.name}`;
+      expect(cells.find((cell) => cell.name === name)).toEqual({ x: xs[predicted], y: ys[actual], name, count });
+    }
+  });
+
+  it('lists pairs instead of a map beyond 100 classes, and all classes', async () => {
+    const page = await evalHtml(evalReport({ classes: 101, images: 2020, hasVersus: false }));
+    expect(headings(page)).toEqual(['Top-1 of each class', 'Most frequent confusions']);
+    expect(textOf(page)).toContain('The table of 101 classes');
+    const whole = await evalHtml(evalReport({ classes: 100, images: 2000, hasVersus: false }));
+    expect(headings(whole)).toContain('Confusion');
+  });
+
+  it('shows a perfect model, classes without images, and hostile names', async () => {
+    const base = evalReport({ classes: 4, images: 3, rename: () => HOSTILE });
+    const perfect = {
+      ...base,
+      confusion: [0, 1, 2].map((index) => ({ actual: index, predicted: index, count: 1 })),
+      versus: { ...base.versus!, model: { ...base.model, path: HOSTILE } },
+      top5: null,
+    };
+    const page = await evalHtml(perfect);
+    expectHarmless(page);
+    expectBalanced(page);
+    expect(headings(page)).toEqual(['Confusion', 'Top-1 of each class']);
+  });
+});
