@@ -1,8 +1,31 @@
+import type { Node } from '../graph/node.js';
+import type { Value } from '../graph/value.js';
+import type { Emitter } from './emitter.js';
+import { rule } from './gradient.js';
 import type { Operator } from './operator.js';
+import { type Convolution, convBiasGradient, convolve, convWeightGradient } from './support/conv-gradient.js';
 import { shapeError } from './support/fail.js';
 import { input, known } from './support/known.js';
 import { showDims, sizeOf } from './support/layout.js';
-import { transposedDims, windowOf } from './support/window.js';
+import { transposedBegins, transposedDims, windowOf } from './support/window.js';
+
+function adjointConvolution(e: Emitter, node: Node, x: Value, w: Value, dy: Value): Convolution {
+  const [, filters, ...output] = e.dims(x);
+  const [, channels, ...input] = e.dims(dy);
+  const kernel = e.dims(w).slice(2);
+  const window = windowOf(node, kernel, kernel.length);
+  return {
+    group: node.int('group', 1),
+    channels: channels!,
+    filters: filters!,
+    kernel,
+    strides: window.strides,
+    dilations: window.dilations,
+    begins: transposedBegins(node, output, input, window),
+    input,
+    output,
+  };
+}
 
 /**
  * Transposed convolution of x [N, C, …] with w [C, M/group, …] (ai.onnx 1, 11, 22).
@@ -24,5 +47,14 @@ export const convTranspose: Operator = {
     const window = windowOf(node, kernel, spatial.length);
     return [known(x.dataType, [x.dims[0]!, w[1]! * group, ...transposedDims(node, spatial, window)])];
   },
+  // The convolution whose adjoint this is leads from y to x.
+  gradient: rule(({ e, node, inputs: [x, w], gradients: [dy], needs }) => {
+    const convolution = adjointConvolution(e, node, x!, w!, dy!);
+    return [
+      needs[0] === true ? convolve(e, convolution, dy!, w!) : undefined,
+      needs[1] === true ? convWeightGradient(e, convolution, dy!, x!) : undefined,
+      needs[2] === true ? convBiasGradient(e, dy!) : undefined,
+    ];
+  }),
   macs: (_, [x, w]) => (x === undefined || w === undefined ? 0 : sizeOf(x.dims) * sizeOf(w.dims.slice(1))),
 };

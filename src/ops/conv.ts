@@ -1,6 +1,6 @@
 import { rule } from './gradient.js';
 import type { InferenceContext, Known, Operator, TensorType } from './operator.js';
-import { convBiasGradient, convDataGradient, convWeightGradient } from './support/conv-gradient.js';
+import { convBiasGradient, convDataGradient, convolutionOf, convWeightGradient } from './support/conv-gradient.js';
 import { shapeError } from './support/fail.js';
 import { input, known } from './support/known.js';
 import { showDims, sizeOf } from './support/layout.js';
@@ -44,9 +44,12 @@ export const conv: Operator = {
   domain: '',
   infer: inferConv,
   macs: (_, inputs, outputs) => convMacs(inputs[1], outputs[0]),
-  gradient: rule(({ e, node, inputs: [x, w], gradients: [dy], needs }) => [
-    needs[0] === true ? convDataGradient(e, node, x!, w!, dy!) : undefined,
-    needs[1] === true ? convWeightGradient(e, node, x!, w!, dy!) : undefined,
-    needs[2] === true ? convBiasGradient(e, dy!) : undefined,
-  ]),
+  gradient: rule(({ e, node, inputs: [x, w], gradients: [dy], needs }) => {
+    const convolution = convolutionOf(e, node, x!, w!, dy!);
+    return [
+      needs[0] === true ? convDataGradient(e, convolution, w!, dy!) : undefined,
+      needs[1] === true ? convWeightGradient(e, convolution, x!, dy!) : undefined,
+      needs[2] === true ? convBiasGradient(e, dy!) : undefined,
+    ];
+  }),
 };

@@ -1,12 +1,12 @@
+import { int, ints } from '../../graph/attributes.js';
 import type { Node } from '../../graph/node.js';
 import type { Value } from '../../graph/value.js';
-import { int, ints } from '../../graph/attributes.js';
 import type { Emitter } from '../emitter.js';
 import { sizeOf } from './layout.js';
 import { convolutionBegins, windowOf } from './window.js';
 
 /** A convolution of x [N, C, …] by w [M, C/group, …] to y [N, M, …], its padding resolved; one number per spatial axis. */
-interface Convolution {
+export interface Convolution {
   readonly group: number;
   /** C and M. */
   readonly channels: number;
@@ -20,7 +20,8 @@ interface Convolution {
   readonly output: readonly number[];
 }
 
-function convolutionOf(e: Emitter, node: Node, x: Value, w: Value, dy: Value): Convolution {
+/** The convolution that a Conv node computes; `dy` has the shape of its result. */
+export function convolutionOf(e: Emitter, node: Node, x: Value, w: Value, dy: Value): Convolution {
   const [, channels, ...input] = e.dims(x);
   const [filters, , ...kernel] = e.dims(w);
   const output = e.dims(dy).slice(2);
@@ -38,15 +39,14 @@ function convolutionOf(e: Emitter, node: Node, x: Value, w: Value, dy: Value): C
   };
 }
 
-const extents = ({ kernel, dilations }: Convolution): number[] =>
+export const extents = ({ kernel, dilations }: Convolution): number[] =>
   kernel.map((size, axis) => dilations[axis]! * (size - 1) + 1);
 
 /**
  * dx of a convolution. Stride 1: a convolution of dy with the flipped kernel whose input and output channels are exchanged
  * (2.4–7.2 ms where ConvTranspose takes 7.0–8.5 on CPU). Larger strides: ConvTranspose, which is the adjoint by definition.
  */
-export function convDataGradient(e: Emitter, node: Node, x: Value, w: Value, dy: Value): Value {
-  const convolution = convolutionOf(e, node, x, w, dy);
+export function convDataGradient(e: Emitter, convolution: Convolution, w: Value, dy: Value): Value {
   return convolution.strides.every((stride) => stride === 1)
     ? byFlippedKernel(e, convolution, w, dy)
     : byTransposedConvolution(e, convolution, w, dy);
@@ -110,8 +110,7 @@ const thin = 16;
  * dw of a convolution: for each tap of the kernel, the product of dy with the elements of x that the tap meets, summed over
  * positions and batch. A batched MatMul per tap (8.9 ms where a Conv with exchanged axes takes 17 on CPU, 11.4 against 99).
  */
-export function convWeightGradient(e: Emitter, node: Node, x: Value, w: Value, dy: Value): Value {
-  const convolution = convolutionOf(e, node, x, w, dy);
+export function convWeightGradient(e: Emitter, convolution: Convolution, x: Value, dy: Value): Value {
   const { group, channels, filters, kernel, output } = convolution;
   if (channels === group) return depthwiseWeightGradient(e, convolution, x, dy);
   const positions = sizeOf(output);
@@ -149,11 +148,24 @@ function depthwiseWeightGradient(e: Emitter, convolution: Convolution, x: Value,
 }
 
 /** Zeros after each axis of x, up to the last element that a window reads; negative where it reads less than x. */
-function endsRead(convolution: Convolution): number[] {
+export function endsRead(convolution: Convolution): number[] {
   const { strides, begins, input, output } = convolution;
   return extents(convolution).map(
     (extent, axis) => (output[axis]! - 1) * strides[axis]! + extent - input[axis]! - begins[axis]!,
   );
+}
+
+/** The convolution itself, of x by w, with what is cut from x cut. */
+export function convolve(e: Emitter, convolution: Convolution, x: Value, w: Value): Value {
+  const { group, strides, dilations, begins } = convolution;
+  const ends = endsRead(convolution);
+  const cut = [0, 0, ...begins.map((size) => Math.min(0, size)), 0, 0, ...ends.map((size) => Math.min(0, size))];
+  return e.emit('Conv', [e.pad(x, cut), w], {
+    group: int(group),
+    strides: ints(strides),
+    dilations: ints(dilations),
+    pads: ints([...begins, ...ends].map((size) => Math.max(0, size))),
+  });
 }
 
 /** For each tap of the kernel, in the kernel's order, the elements of x that it meets: [N, C, …output]. */

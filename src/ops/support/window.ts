@@ -107,6 +107,28 @@ export function poolBegins(input: readonly number[], window: Window): number[] {
 }
 
 /**
+ * What ConvTranspose from `input` to `output` dims cuts before each spatial axis: `pads`, or, with auto_pad or
+ * output_shape, half of what is too much; an odd one goes to the end with SAME_UPPER, else to the beginning.
+ */
+export function transposedBegins(
+  node: Node,
+  input: readonly number[],
+  output: readonly number[],
+  window: Window,
+): number[] {
+  const isSame = window.autoPad.startsWith('SAME');
+  if (!isSame && (node.ints('output_shape') ?? []).length === 0) {
+    return input.map((_, axis) => explicitMargins(window, axis)[0]);
+  }
+  const outputPadding = node.ints('output_padding') ?? [];
+  return input.map((size, axis) => {
+    const full = window.strides[axis]! * (size - 1) + (outputPadding[axis] ?? 0) + extentOf(window, axis);
+    const excess = Math.max(0, full - output[axis]!);
+    return window.autoPad === 'SAME_UPPER' ? Math.floor(excess / 2) : Math.ceil(excess / 2);
+  });
+}
+
+/**
  * Spatial dims of ConvTranspose: full − pads, where full = stride·(in−1) + output_padding + dilation·(kernel−1) + 1; with
  * SAME_* in·stride, or full where that is less; `output_shape` where it is given.
  */
