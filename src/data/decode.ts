@@ -49,11 +49,11 @@ function bad(reason: string, cause?: unknown): LowrankError {
   return new LowrankError('FORMAT', reason, { cause });
 }
 
-/** The sentence of libvips that says what is wrong, without its repetitions. */
+/** The first sentence of libvips, which tells the same several times, each with who says it. */
 function reasonOf(error: unknown): string {
   const text = messageOf(error);
-  const [first = text] = text.split(/(?<=\S)(?=Vips[A-Z]\w+: |vips2?\w*: |pngload|jpegload|webpload|gifload)/);
-  return first.replace(/^(Vips\w+|Input buffer has corrupt header|Input buffer): /, '').trim();
+  const sentences = text.split(/\s*\b(?:Input buffer(?: has corrupt header)?|Vips\w+|vips\w*|[a-z]+load\w*):\s*/);
+  return sentences.find((sentence) => sentence !== '') ?? text;
 }
 
 /** Size and format, from the bytes themselves where possible. Throws FORMAT, saying why, for what is no readable image. */

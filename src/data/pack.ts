@@ -40,6 +40,9 @@ interface Journal {
 
 const imagesPerTask = 8;
 
+/** What a killed run leaves of a file that it had begun. */
+const temporaryName = /^\.?(?:shard-\d{6}\.tar|pack(?:\.unfinished)?\.json|classes\.txt)\.[0-9a-f]{8}\.tmp$/;
+
 /**
  * Writes a data set as WebDataset shards of reduced images: `shard-000000.tar` …, `classes.txt`, and last `pack.json`. Every
  * file appears whole. Stopped and called again with the same settings, it goes on after the last whole shard; the bytes are
@@ -187,13 +190,21 @@ async function prepareFolder(
   force: boolean,
 ): Promise<Pick<Journal, 'shards' | 'bad'>> {
   await attempt(folder, () => mkdir(folder, { recursive: true }));
-  const present = await attempt(folder, () => readdir(folder));
+  const all = await attempt(folder, () => readdir(folder));
+  const isTemporary = (name: string): boolean => temporaryName.test(name);
+  const present = all.filter((name) => !isTemporary(name));
   const journal = present.includes(unfinishedName) ? await readJournal(join(folder, unfinishedName)) : undefined;
   const isSame =
     journal !== undefined &&
     journal.fingerprint === expected.fingerprint &&
     JSON.stringify(journal.settings) === JSON.stringify(expected.settings);
-  if (isSame && journal.shards.every(({ name }) => present.includes(name))) return journal;
+  const remove = async (names: readonly string[]): Promise<void> => {
+    for (const name of names) await attempt(folder, () => rm(join(folder, name), { force: true }));
+  };
+  if (isSame && journal.shards.every(({ name }) => present.includes(name))) {
+    await remove(all.filter(isTemporary));
+    return journal;
+  }
   if (present.length > 0 && !force) {
     const fact =
       journal === undefined
@@ -203,7 +214,7 @@ async function prepareFolder(
   }
   // Only what a pack consists of: --force is no licence to delete anything else.
   const own = present.filter((name) => /^shard-\d{6}\.tar$/.test(name) || [manifestName, classListName].includes(name));
-  for (const name of [unfinishedName, ...own]) await attempt(folder, () => rm(join(folder, name), { force: true }));
+  await remove([unfinishedName, ...own, ...all.filter(isTemporary)]);
   return { shards: [], bad: [] };
 }
 

@@ -18,16 +18,24 @@ interface Shard {
   readonly imageColumn?: string;
 }
 
-/** As `datasets` of Hugging Face writes it, but for the image: a plain column of bytes. */
+/** As `datasets` of Hugging Face writes it: an image is a group of its bytes and its path. */
 function shardOf({ images, labels, names, rowGroupSize = 3, imageColumn = 'image' }: Shard): Uint8Array {
   const isText = labels.some((label) => typeof label === 'string');
   const features = { [imageColumn]: { _type: 'Image' }, label: { _type: 'ClassLabel', names } };
-  const data = isText ? [...labels] : labels.map((label) => (label === null ? null : BigInt(label)));
+  const optional = { repetition_type: 'OPTIONAL' } as const;
+  const text = { type: 'BYTE_ARRAY', converted_type: 'UTF8', ...optional } as const;
   return new Uint8Array(
     parquetWriteBuffer({
+      schema: [
+        { name: 'schema', num_children: 2 },
+        { name: imageColumn, num_children: 2, ...optional },
+        { name: 'bytes', type: 'BYTE_ARRAY', ...optional },
+        { name: 'path', ...text },
+        isText ? { name: 'label', ...text } : { name: 'label', type: 'INT64', ...optional },
+      ],
       columnData: [
-        { name: imageColumn, data: [...images], type: 'BYTE_ARRAY' },
-        { name: 'label', data, type: isText ? 'STRING' : 'INT64' },
+        { name: imageColumn, data: images.map((bytes, index) => ({ bytes, path: `${index}.jpg` })) },
+        { name: 'label', data: isText ? [...labels] : labels.map((label) => (label === null ? null : BigInt(label))) },
       ],
       rowGroupSize,
       ...(names === undefined
