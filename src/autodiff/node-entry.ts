@@ -1,8 +1,10 @@
 import { LowrankError } from '../errors.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
+import { BFLOAT16, DOUBLE, FLOAT, FLOAT16 } from '../onnx/data-type.js';
 import type { Emitter } from '../ops/emitter.js';
 import { findOperator } from '../ops/registry.js';
+import { atNode } from '../ops/support/fail.js';
 import { showDims } from '../ops/support/layout.js';
 import type { TapeEntry } from './backward.js';
 
@@ -15,13 +17,17 @@ export function nodeEntry(e: Emitter, node: Node): TapeEntry<Value, Value> {
   const gradient = findOperator(node.domain, node.opType)?.gradient;
   return {
     inputs,
-    outputs,
+    outputs:
+      gradient?.kind === 'rule'
+        ? outputs.map((output) => (output !== undefined && isReal(e, output) ? output : undefined))
+        : outputs,
     label: node.label,
     isDifferentiable: gradient?.kind !== 'zero',
     backward: (gradients, needs) => {
       if (gradient?.kind !== 'rule') throw noGradient(node, gradient?.kind === 'none' ? gradient.reason : undefined);
       const context = { node, opset: e.opsets.get(node.domain) ?? 1, e, inputs, outputs, gradients, needs };
-      const result = gradient.rule(context);
+      const { rule } = gradient;
+      const result = atNode(node, () => rule(context));
       inputs.forEach((input, i) => {
         if (input === undefined || needs[i] !== true) return;
         const given = result[i];
@@ -32,6 +38,13 @@ export function nodeEntry(e: Emitter, node: Node): TapeEntry<Value, Value> {
     },
   };
 }
+
+/** Only real numbers have gradients: indices, masks and what Cast rounds to integers have none. */
+function isReal(e: Emitter, value: Value): boolean {
+  return realTypes.has(e.typeOf(value).dataType);
+}
+
+const realTypes: ReadonlySet<number> = new Set([FLOAT, FLOAT16, BFLOAT16, DOUBLE]);
 
 function requireSameDims(e: Emitter, node: Node, input: Value, gradient: Value): void {
   const [expected, got] = [e.dims(input), e.dims(gradient)];

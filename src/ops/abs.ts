@@ -1,4 +1,10 @@
+import { elementwise } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
-/** y = |x| (ai.onnx 6). */
-export const abs = unary('Abs', Math.abs);
+/** y = |x| (ai.onnx 6). The derivative at 0 is 0, as in PyTorch. */
+export const abs = unary(
+  'Abs',
+  Math.abs,
+  '',
+  elementwise((e, dy, x) => e.mul(dy, e.emit('Sign', [x]))),
+);

@@ -1,4 +1,10 @@
+import { elementwise } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
 /** y = arsinh x (ai.onnx 9). */
-export const asinh = unary('Asinh', Math.asinh);
+export const asinh = unary(
+  'Asinh',
+  Math.asinh,
+  '',
+  elementwise((e, dy, x) => e.div(dy, e.emit('Sqrt', [e.add(e.mul(x, x), e.scalar(1, x))]))),
+);

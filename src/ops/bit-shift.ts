@@ -1,4 +1,5 @@
+import { zero } from './gradient.js';
 import { binary } from './support/elementwise.js';
 
 /** z = a shifted by b bits (ai.onnx 11, broadcast). */
-export const bitShift = binary('BitShift');
+export const bitShift = binary('BitShift', undefined, zero);

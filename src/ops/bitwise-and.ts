@@ -1,4 +1,5 @@
+import { zero } from './gradient.js';
 import { binary } from './support/elementwise.js';
 
 /** z = a ∧ b, bit by bit (ai.onnx 18, broadcast). */
-export const bitwiseAnd = binary('BitwiseAnd');
+export const bitwiseAnd = binary('BitwiseAnd', undefined, zero);

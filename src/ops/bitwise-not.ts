@@ -1,4 +1,5 @@
+import { zero } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
 /** y = ¬x, bit by bit (ai.onnx 18). */
-export const bitwiseNot = unary('BitwiseNot');
+export const bitwiseNot = unary('BitwiseNot', undefined, '', zero);

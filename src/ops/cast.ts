@@ -1,3 +1,4 @@
+import { rule } from './gradient.js';
 import type { Operator } from './operator.js';
 import { castTarget } from './support/cast-target.js';
 import { input, known } from './support/known.js';
@@ -6,6 +7,7 @@ import { input, known } from './support/known.js';
 export const cast: Operator = {
   opType: 'Cast',
   domain: '',
+  gradient: rule(({ e, inputs: [x], gradients: [dy] }) => [e.cast(dy!, e.typeOf(x!).dataType)]),
   infer: (context) => {
     const x = input(context, 0);
     return [known(castTarget(context.node) ?? x.dataType, x.dims, x.constant)];

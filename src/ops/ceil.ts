@@ -1,4 +1,5 @@
+import { zero } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
 /** y = ⌈x⌉ (ai.onnx 6). */
-export const ceil = unary('Ceil', Math.ceil);
+export const ceil = unary('Ceil', Math.ceil, '', zero);

@@ -1,4 +1,5 @@
 import { FLOAT } from '../onnx/data-type.js';
+import { zero } from './gradient.js';
 import type { Operator } from './operator.js';
 import { shapeError } from './support/fail.js';
 import { givenInput, isSmall, known } from './support/known.js';
@@ -8,6 +9,7 @@ import { sizeOf } from './support/layout.js';
 export const constantOfShape: Operator = {
   opType: 'ConstantOfShape',
   domain: '',
+  gradient: zero,
   infer: (context) => {
     const dims = givenInput(context, 0);
     if (dims === 'unknown') return undefined;

@@ -1,4 +1,5 @@
 import { FLOAT, INT64, STRING } from '../onnx/data-type.js';
+import { zero } from './gradient.js';
 import type { Operator } from './operator.js';
 import { known, knownOfTensor } from './support/known.js';
 
@@ -6,6 +7,7 @@ import { known, knownOfTensor } from './support/known.js';
 export const constant: Operator = {
   opType: 'Constant',
   domain: '',
+  gradient: zero,
   infer: ({ node }) => {
     const tensor = node.tensor('value');
     if (tensor !== undefined) return [knownOfTensor(tensor)];

@@ -1,4 +1,6 @@
+import { LowrankError } from '../errors.js';
 import { BOOL } from '../onnx/data-type.js';
+import { rule } from './gradient.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
 
@@ -6,6 +8,19 @@ import { input, known } from './support/known.js';
 export const dropout: Operator = {
   opType: 'Dropout',
   domain: '',
+  gradient: rule(({ e, node, inputs: [, , isTraining], gradients: [dy] }) => {
+    const isIdentity = isTraining === undefined || e.typeOf(isTraining).constant?.[0] === 0;
+    if (isIdentity) return [dy];
+    throw new LowrankError('UNSUPPORTED', 'Dropout that draws its own mask has no gradient', { place: node.label });
+  }),
+  training: ({ node, e, inputs: [x, given], mask }) => {
+    const ratio = node.float('ratio') ?? (given === undefined ? 0.5 : e.typeOf(given).constant?.[0]);
+    if (ratio === undefined) {
+      throw new LowrankError('UNSUPPORTED', 'the ratio of Dropout is not known before the run', { place: node.label });
+    }
+    const drawn = ratio === 0 ? undefined : mask(node.id, x!, ratio);
+    return { outputs: [drawn === undefined ? x : e.mul(x!, drawn)] };
+  },
   infer: (context) => {
     const x = input(context, 0);
     return [known(x.dataType, x.dims), known(context.opset < 10 ? x.dataType : BOOL, x.dims)];

@@ -1,4 +1,10 @@
+import { elementwise } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
 /** y = exp x (ai.onnx 6). */
-export const exp = unary('Exp', Math.exp);
+export const exp = unary(
+  'Exp',
+  Math.exp,
+  '',
+  elementwise((e, dy, _x, y) => e.mul(dy, y)),
+);

@@ -1,4 +1,5 @@
+import { zero } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
 /** y = ⌊x⌋ (ai.onnx 6). */
-export const floor = unary('Floor', Math.floor);
+export const floor = unary('Floor', Math.floor, '', zero);

@@ -1,4 +1,10 @@
+import { elementwise } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
 /** y = −x (ai.onnx 6). */
-export const neg = unary('Neg', (x) => -x);
+export const neg = unary(
+  'Neg',
+  (x) => -x,
+  '',
+  elementwise((e, dy) => e.neg(dy)),
+);

@@ -1,4 +1,5 @@
 import { INT64 } from '../onnx/data-type.js';
+import { zero } from './gradient.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
 import { stridesOf, upTo } from './support/select.js';
@@ -7,6 +8,7 @@ import { stridesOf, upTo } from './support/select.js';
 export const nonZero: Operator = {
   opType: 'NonZero',
   domain: '',
+  gradient: zero,
   infer: (context) => {
     const { dims, constant } = input(context, 0);
     if (constant === undefined) return undefined;

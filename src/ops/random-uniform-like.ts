@@ -1,3 +1,4 @@
+import { zero } from './gradient.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
 
@@ -5,6 +6,7 @@ import { input, known } from './support/known.js';
 export const randomUniformLike: Operator = {
   opType: 'RandomUniformLike',
   domain: '',
+  gradient: zero,
   infer: (context) => {
     const x = input(context, 0);
     return [known(context.node.int('dtype', x.dataType), x.dims)];

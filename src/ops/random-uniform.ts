@@ -1,4 +1,5 @@
 import { FLOAT } from '../onnx/data-type.js';
+import { zero } from './gradient.js';
 import type { Operator } from './operator.js';
 import { known } from './support/known.js';
 
@@ -6,5 +7,6 @@ import { known } from './support/known.js';
 export const randomUniform: Operator = {
   opType: 'RandomUniform',
   domain: '',
+  gradient: zero,
   infer: ({ node }) => [known(node.int('dtype', FLOAT), node.ints('shape') ?? [])],
 };

@@ -1,4 +1,8 @@
-import { reduction } from './support/reduce.js';
+import { reduction, reductionGradient } from './support/reduce.js';
 
 /** Σ|x| over axes: an attribute, since ai.onnx 18 an input. */
-export const reduceL1 = reduction('ReduceL1');
+export const reduceL1 = reduction(
+  'ReduceL1',
+  undefined,
+  reductionGradient((e, { dy, x }) => e.mul(dy, e.emit('Sign', [x]))),
+);

@@ -1,4 +1,8 @@
-import { reduction } from './support/reduce.js';
+import { reduction, reductionGradient } from './support/reduce.js';
 
 /** ln Σ exp x over axes: an attribute, since ai.onnx 18 an input. */
-export const reduceLogSumExp = reduction('ReduceLogSumExp');
+export const reduceLogSumExp = reduction(
+  'ReduceLogSumExp',
+  undefined,
+  reductionGradient((e, { dy, x, y }) => e.mul(dy, e.emit('Exp', [e.sub(x, y)]))),
+);

@@ -1,4 +1,8 @@
-import { reduction } from './support/reduce.js';
+import { reduction, reductionGradient } from './support/reduce.js';
 
 /** ln Σx over axes: an attribute, since ai.onnx 18 an input. */
-export const reduceLogSum = reduction('ReduceLogSum');
+export const reduceLogSum = reduction(
+  'ReduceLogSum',
+  undefined,
+  reductionGradient((e, { dy, y }) => e.mul(dy, e.emit('Exp', [e.neg(y)]))),
+);

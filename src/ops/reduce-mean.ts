@@ -1,7 +1,8 @@
-import { reduction } from './support/reduce.js';
+import { reduction, reductionGradient } from './support/reduce.js';
 
 /** mean x over axes: an attribute, since ai.onnx 18 an input. */
 export const reduceMean = reduction(
   'ReduceMean',
   (values) => values.reduce((sum, value) => sum + value, 0) / values.length,
+  reductionGradient((e, { dy, x, axes }) => e.div(dy, e.count(x, axes))),
 );

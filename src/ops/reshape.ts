@@ -1,3 +1,4 @@
+import { rule } from './gradient.js';
 import type { Operator } from './operator.js';
 import { shapeError } from './support/fail.js';
 import { givenList, input, known } from './support/known.js';
@@ -7,6 +8,7 @@ import { reshaped } from './support/layout.js';
 export const reshape: Operator = {
   opType: 'Reshape',
   domain: '',
+  gradient: rule(({ e, inputs, gradients: [dy] }) => [e.reshapeLike(dy!, inputs[0]!)]),
   infer: (context) => {
     const x = input(context, 0);
     const shape = givenList(context, 'shape', 1);

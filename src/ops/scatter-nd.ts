@@ -1,12 +1,22 @@
+import { rule } from './gradient.js';
 import type { Operator } from './operator.js';
 import { input, isSmall, known } from './support/known.js';
 import { sizeOf } from './support/layout.js';
+import { requireSum } from './support/scatter-reduction.js';
 import { stridesOf } from './support/select.js';
 
 /** x with `updates` at index tuples (ai.onnx 11; reductions since 16, 18). */
 export const scatterND: Operator = {
   opType: 'ScatterND',
   domain: '',
+  gradient: rule(({ e, node, inputs: [, indices, updates], gradients: [dy], needs }) => {
+    const isAdded = requireSum(node);
+    return [
+      needs[0] !== true || isAdded ? dy : e.emit('ScatterND', [dy!, indices!, e.zerosLike(updates!)]),
+      undefined,
+      needs[2] === true ? e.emit('GatherND', [dy!, indices!]) : undefined,
+    ];
+  }),
   infer: (context) => {
     const x = input(context, 0);
     const indices = input(context, 1);

@@ -1,4 +1,5 @@
 import { INT64 } from '../onnx/data-type.js';
+import { zero } from './gradient.js';
 import type { Operator } from './operator.js';
 import { known } from './support/known.js';
 import { sequenceInput } from './support/sequence.js';
@@ -7,5 +8,6 @@ import { sequenceInput } from './support/sequence.js';
 export const sequenceLength: Operator = {
   opType: 'SequenceLength',
   domain: '',
+  gradient: zero,
   infer: (context) => [known(INT64, [], [sequenceInput(context, 0).length])],
 };

@@ -1,4 +1,5 @@
 import { INT64 } from '../onnx/data-type.js';
+import { zero } from './gradient.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
 
@@ -6,6 +7,7 @@ import { input, known } from './support/known.js';
 export const shape: Operator = {
   opType: 'Shape',
   domain: '',
+  gradient: zero,
   infer: (context) => {
     const { dims } = input(context, 0);
     const chosen = dims.slice(context.node.int('start', 0), context.node.int('end', dims.length));

@@ -1,4 +1,5 @@
+import { zero } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
 /** y = sign x (ai.onnx 9). */
-export const sign = unary('Sign', Math.sign);
+export const sign = unary('Sign', Math.sign, '', zero);

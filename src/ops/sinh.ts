@@ -1,4 +1,10 @@
+import { elementwise } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
 /** y = sinh x (ai.onnx 9). */
-export const sinh = unary('Sinh', Math.sinh);
+export const sinh = unary(
+  'Sinh',
+  Math.sinh,
+  '',
+  elementwise((e, dy, x) => e.mul(dy, e.emit('Cosh', [x]))),
+);

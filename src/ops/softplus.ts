@@ -1,4 +1,10 @@
+import { elementwise } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
 /** y = ln(1 + exp x) (ai.onnx 1). */
-export const softplus = unary('Softplus');
+export const softplus = unary(
+  'Softplus',
+  undefined,
+  '',
+  elementwise((e, dy, x) => e.mul(dy, e.emit('Sigmoid', [x]))),
+);

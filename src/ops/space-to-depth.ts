@@ -1,3 +1,5 @@
+import { int } from '../graph/attributes.js';
+import { rule } from './gradient.js';
 import type { Operator } from './operator.js';
 import { shapeError } from './support/fail.js';
 import { input, known } from './support/known.js';
@@ -7,6 +9,9 @@ import { showDims } from './support/layout.js';
 export const spaceToDepth: Operator = {
   opType: 'SpaceToDepth',
   domain: '',
+  gradient: rule(({ e, node, gradients: [dy] }) => [
+    e.emit('DepthToSpace', [dy!], { blocksize: int(node.int('blocksize', 1)) }),
+  ]),
   infer: (context) => {
     const x = input(context, 0);
     const block = context.node.int('blocksize', 0);

@@ -1,3 +1,4 @@
+import { rule } from './gradient.js';
 import type { InferenceContext, Operator } from './operator.js';
 import { shapeError } from './support/fail.js';
 import { givenList, input, known } from './support/known.js';
@@ -26,6 +27,12 @@ function partsOf(context: InferenceContext, size: number): readonly number[] | u
 export const split: Operator = {
   opType: 'Split',
   domain: '',
+  gradient: rule(({ e, node, outputs, gradients, inputs: [x] }) => [
+    e.concat(
+      outputs.map((y, i) => gradients[i] ?? e.zerosLike(y!)),
+      normalizeAxis(node.int('axis', 0), e.rank(x!)),
+    ),
+  ]),
   infer: (context) => {
     const x = input(context, 0);
     const axis = normalizeAxis(context.node.int('axis', 0), x.dims.length);

@@ -1,4 +1,10 @@
+import { elementwise } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
 /** y = √x (ai.onnx 6). */
-export const sqrt = unary('Sqrt', Math.sqrt);
+export const sqrt = unary(
+  'Sqrt',
+  Math.sqrt,
+  '',
+  elementwise((e, dy, _x, y) => e.div(dy, e.scale(y, 2))),
+);

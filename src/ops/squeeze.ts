@@ -1,3 +1,4 @@
+import { rule } from './gradient.js';
 import type { Operator } from './operator.js';
 import { givenList, input, known } from './support/known.js';
 import { squeezed } from './support/layout.js';
@@ -6,6 +7,7 @@ import { squeezed } from './support/layout.js';
 export const squeeze: Operator = {
   opType: 'Squeeze',
   domain: '',
+  gradient: rule(({ e, inputs, gradients: [dy] }) => [e.reshapeLike(dy!, inputs[0]!)]),
   infer: (context) => {
     const x = input(context, 0);
     const axes = givenList(context, 'axes', 1);

@@ -1,3 +1,4 @@
+import { rule } from './gradient.js';
 import type { Operator } from './operator.js';
 import { shapeError } from './support/fail.js';
 import { givenInput, input, known } from './support/known.js';
@@ -8,6 +9,20 @@ import { pick, upTo } from './support/select.js';
 export const tile: Operator = {
   opType: 'Tile',
   domain: '',
+  gradient: rule(({ e, inputs: [x, repeats], gradients: [dy] }) => {
+    const dims = e.dims(x!);
+    const given = e.typeOf(repeats!).constant!;
+    const parts = dims.flatMap((dim, i) => (given[i] === 1 ? [dim] : [given[i]!, dim]));
+    // The batch is the first dimension: copied, or what is left.
+    const free = e.isBatchOpen && dims.length > 0 ? parts.with(given[0] === 1 ? 0 : 1, given[0] === 1 ? 0 : -1) : parts;
+    const axes: number[] = [];
+    let at = 0;
+    for (const count of given) {
+      if (count !== 1) axes.push(at++);
+      at++;
+    }
+    return [e.reduceSum(e.reshape(dy!, free), axes, false)];
+  }),
   infer: (context) => {
     const x = input(context, 0);
     const repeats = givenInput(context, 1);

@@ -1,3 +1,4 @@
+import { rule } from './gradient.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
 import { permutation, transposed } from './support/layout.js';
@@ -7,6 +8,15 @@ import { permuteElements } from './support/select.js';
 export const transpose: Operator = {
   opType: 'Transpose',
   domain: '',
+  gradient: rule(({ e, node, gradients: [dy] }) => {
+    const perm = permutation(node.ints('perm'), e.rank(dy!));
+    return [
+      e.transpose(
+        dy!,
+        perm.map((_, axis) => perm.indexOf(axis)),
+      ),
+    ];
+  }),
   infer: (context) => {
     const x = input(context, 0);
     const perm = permutation(context.node.ints('perm'), x.dims.length);

@@ -1,10 +1,10 @@
 import { BOOL } from '../../onnx/data-type.js';
-import type { Gradient } from '../gradient.js';
+import { type Gradient, zero } from '../gradient.js';
 import type { InferenceContext, Known, Operator } from '../operator.js';
 import { broadcast, foldBroadcast } from './broadcast.js';
+import { shapeError } from './fail.js';
 import { input, known } from './known.js';
 import { showDims } from './layout.js';
-import { shapeError } from './fail.js';
 
 type UnaryFold = (x: number, context: InferenceContext) => number;
 type BinaryFold = (a: number, b: number, context: InferenceContext) => number;
@@ -34,6 +34,7 @@ export function predicate(opType: string, fold?: UnaryFold): Operator {
   return {
     opType,
     domain: '',
+    gradient: zero,
     infer: (context) => {
       const x = input(context, 0);
       const constant = fold === undefined ? undefined : x.constant?.map((value) => fold(value, context));
@@ -68,14 +69,15 @@ export function binary(opType: string, fold?: BinaryFold, gradient?: Gradient): 
 /** z = f(a, b), broadcast, of type bool. */
 export function comparison(opType: string, fold?: (a: number, b: number) => boolean): Operator {
   const toNumber: BinaryFold | undefined = fold === undefined ? undefined : (a, b) => (fold(a, b) ? 1 : 0);
-  return { opType, domain: '', infer: (context) => inferBinary(context, BOOL, toNumber) };
+  return { opType, domain: '', gradient: zero, infer: (context) => inferBinary(context, BOOL, toNumber) };
 }
 
 /** z = f(x1, …, xn), broadcast since ai.onnx 8. */
-export function variadic(opType: string, fold: (values: readonly number[]) => number): Operator {
+export function variadic(opType: string, fold: (values: readonly number[]) => number, gradient: Gradient): Operator {
   return {
     opType,
     domain: '',
+    gradient,
     infer: (context) => {
       const { dataType } = input(context, 0);
       const values = context.inputs.map((_, index) => input(context, index));

@@ -1,5 +1,9 @@
+import type { Value } from '../../graph/value.js';
 import { INT64 } from '../../onnx/data-type.js';
+import type { Emitter } from '../emitter.js';
+import { type Gradient, rule, zero } from '../gradient.js';
 import type { InferenceContext, Operator } from '../operator.js';
+import { shapeError } from './fail.js';
 import { input, givenList, known } from './known.js';
 import { normalizeAxes } from './layout.js';
 
@@ -17,10 +21,15 @@ function reducedAxes(context: InferenceContext, rank: number): readonly number[]
  * Reduce* (axes: an attribute, since ai.onnx 18 an input, ReduceSum since 13; without axes all, or none with
  * noop_with_empty_axes). `fold` reduces known elements in order.
  */
-export function reduction(opType: string, fold?: (values: readonly number[]) => number): Operator {
+export function reduction(
+  opType: string,
+  fold: ((values: readonly number[]) => number) | undefined,
+  gradient: Gradient,
+): Operator {
   return {
     opType,
     domain: '',
+    gradient,
     infer: (context) => {
       const x = input(context, 0);
       const axes = reducedAxes(context, x.dims.length);
@@ -35,6 +44,28 @@ export function reduction(opType: string, fold?: (values: readonly number[]) => 
       return [known(x.dataType, dims, constant)];
     },
   };
+}
+
+/** A reduction y of x over `axes`; `y` and `dy` have these axes, of size 1. */
+export interface Reduced {
+  readonly x: Value;
+  readonly y: Value;
+  readonly dy: Value;
+  /** Counted from the front, in order. */
+  readonly axes: readonly number[];
+}
+
+/** Rule of a Reduce*: `derivative` gives dx, which may still have to be expanded along the axes. */
+export function reductionGradient(derivative: (e: Emitter, reduced: Reduced) => Value): Gradient {
+  return rule(({ e, node, opset, inputs, outputs: [output], gradients: [gradient] }) => {
+    const x = inputs[0]!;
+    const known = inputs.map((value) => (value === undefined ? undefined : e.typeOf(value)));
+    const axes = reducedAxes({ node, opset, inputs: known }, e.rank(x))?.toSorted((a, b) => a - b);
+    if (axes === undefined) throw shapeError('the axes are not known before the run');
+    const kept = (value: Value): Value => (node.int('keepdims', 1) === 0 ? e.unsqueeze(value, axes) : value);
+    const dx = derivative(e, { x, y: kept(output!), dy: kept(gradient!), axes });
+    return [e.expandLike(dx, x)];
+  });
 }
 
 /** The elements that fall on each element of the result, in row-major order. */
@@ -64,6 +95,7 @@ export function argReduction(opType: string): Operator {
   return {
     opType,
     domain: '',
+    gradient: zero,
     infer: (context) => {
       const { dims } = input(context, 0);
       const axis = normalizeAxes([context.node.int('axis', 0)], dims.length)[0]!;

@@ -6,14 +6,18 @@ import { Graph } from '../../../src/graph/graph.js';
 import type { Model } from '../../../src/graph/model.js';
 import type { Value } from '../../../src/graph/value.js';
 import { modelBytes } from '../../../src/graph/write.js';
-import { FLOAT } from '../../../src/onnx/data-type.js';
+import { BOOL, FLOAT, INT64 } from '../../../src/onnx/data-type.js';
 import { Emitter } from '../../../src/ops/emitter.js';
 import { randomOf } from '../../support/mutate.js';
 
-/** An input of the operator: a float tensor to differentiate by, one that is fed but not differentiated, or integers. */
+/**
+ * An input of the operator: a float tensor to differentiate by, one that is fed but not differentiated, integers (constant,
+ * or fed where nothing but their shape is to be known before the run), or truth values.
+ */
 export type Input =
   | { readonly dims: readonly number[]; readonly range?: readonly [number, number]; readonly fixed?: boolean }
-  | { readonly ints: readonly number[]; readonly dims?: readonly number[] }
+  | { readonly ints: readonly number[]; readonly dims?: readonly number[]; readonly isFed?: boolean }
+  | { readonly bools: readonly number[]; readonly dims: readonly number[] }
   | { readonly values: readonly number[]; readonly dims: readonly number[]; readonly fixed?: boolean }
   | undefined;
 
@@ -66,7 +70,7 @@ async function evaluate(gradientCase: GradientCase, isBatchOpen: boolean): Promi
   const e = new Emitter(graph, { opsets, isBatchOpen });
   const feeds: Record<string, ort.Tensor> = {};
   const points = gradientCase.inputs.map((input): Float32Array | undefined => {
-    if (input === undefined || 'ints' in input) return undefined;
+    if (input === undefined || 'ints' in input || 'bools' in input) return undefined;
     const size = input.dims.reduce((product, dim) => product * dim, 1);
     if ('values' in input) return Float32Array.from(input.values);
     const [low, high] = input.range ?? [-1.5, 1.5];
@@ -74,7 +78,18 @@ async function evaluate(gradientCase: GradientCase, isBatchOpen: boolean): Promi
   });
   const values = gradientCase.inputs.map((input, i): Value | undefined => {
     if (input === undefined) return undefined;
-    if ('ints' in input) return e.ints(input.ints, input.dims);
+    if ('bools' in input) {
+      const value = graph.addInput(`x${i}`, { dataType: BOOL, dims: input.dims });
+      feeds[value.name] = new ort.Tensor('bool', Uint8Array.from(input.bools), input.dims);
+      return e.declare(value, { dataType: BOOL, dims: input.dims });
+    }
+    if ('ints' in input) {
+      if (input.isFed !== true) return e.ints(input.ints, input.dims);
+      const dims = input.dims ?? [input.ints.length];
+      const value = graph.addInput(`x${i}`, { dataType: INT64, dims });
+      feeds[value.name] = new ort.Tensor('int64', BigInt64Array.from(input.ints, BigInt), dims);
+      return e.declare(value, { dataType: INT64, dims });
+    }
     const value = graph.addInput(`x${i}`, { dataType: FLOAT, dims: input.dims });
     feeds[value.name] = new ort.Tensor('float32', points[i]!, input.dims);
     return e.declare(value, { dataType: FLOAT, dims: input.dims });
@@ -94,7 +109,7 @@ async function evaluate(gradientCase: GradientCase, isBatchOpen: boolean): Promi
     seeds.set(y, e.declare(dy, { dataType: FLOAT, dims: e.dims(y) }));
   }
   const isWanted = gradientCase.inputs.map(
-    (input) => input !== undefined && !('ints' in input) && input.fixed !== true,
+    (input) => input !== undefined && !('ints' in input) && !('bools' in input) && input.fixed !== true,
   );
   const wanted = values.filter((value, i): value is Value => value !== undefined && isWanted[i] === true);
   const gradients = differentiate(e, nodes, seeds, wanted);
