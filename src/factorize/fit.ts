@@ -4,7 +4,7 @@ import { DOUBLE, FLOAT } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
 import type { Scheme } from '../report/contract.js';
 import type { Candidate } from './candidates.js';
-import { functionError } from './function-error.js';
+import { type PairErrors, pairErrors } from './function-error.js';
 import { matrixShape } from './geometry.js';
 import { inits } from './inits/index.js';
 import { isOutputMajor, toMatrix } from './layout.js';
@@ -115,11 +115,11 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
       signal: context.signal,
     };
     let pair: FactorPair;
-    let error: number;
+    let errors: PairErrors;
     try {
       // Errors are those of what is written: factors in the element type of the weight.
       pair = roundTo(await inits[context.init].fit(problem), layer.weight.dataType);
-      error = await functionError(problem, pair);
+      errors = await pairErrors(problem, pair);
     } catch (cause) {
       if (cause instanceof LowrankError && cause.code !== 'NUMERIC' && cause.code !== 'INTERNAL') throw cause;
       throw new LowrankError('NUMERIC', `fitting failed: ${messageOf(cause)}`, {
@@ -128,9 +128,8 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
         cause,
       });
     }
-    if (best === undefined || error < best.functionError) {
-      const weightDifference = await weightError(weight, pair, context.linalg);
-      best = { candidate, scheme, rank, pair, functionError: error, weightError: weightDifference, note: plan.note };
+    if (best === undefined || errors.functionError < best.functionError) {
+      best = { candidate, scheme, rank, pair, ...errors, note: plan.note };
     }
   }
   const seconds = (performance.now() - started) / 1000;
@@ -143,34 +142,12 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
   return { ...best!, seconds };
 }
 
-/** ‖W − U·V‖_F / ‖W‖_F from the difference itself, block by block; 0 for W = 0 and an exact pair. */
-export async function weightError(weight: Matrix, pair: FactorPair, linalg: Linalg): Promise<number> {
-  const blockRows = Math.max(1, Math.floor(8e6 / weight.cols));
-  let difference = 0;
-  let norm = 0;
-  for (let row = 0; row < weight.rows; row += blockRows) {
-    const rows = Math.min(blockRows, weight.rows - row);
-    const left = {
-      rows,
-      cols: pair.left.cols,
-      data: pair.left.data.subarray(row * pair.left.cols, (row + rows) * pair.left.cols),
-    };
-    const product = (await linalg.gemm(left, pair.right)).data;
-    const block = weight.data.subarray(row * weight.cols, (row + rows) * weight.cols);
-    for (let i = 0; i < block.length; i++) {
-      const w = block[i]!;
-      const d = w - product[i]!;
-      difference += d * d;
-      norm += w * w;
-    }
-  }
-  if (norm === 0) return difference === 0 ? 0 : Infinity;
-  return Math.sqrt(difference / norm);
-}
-
 function refuseNonFinite(data: Float32Array, name: string): void {
+  // x − x is 0 for every finite number.
+  let sum = 0;
+  for (let i = 0; i < data.length; i++) sum += data[i]! - data[i]!;
+  if (sum === 0) return;
   const at = data.findIndex((value) => !Number.isFinite(value));
-  if (at < 0) return;
   throw new LowrankError('NUMERIC', `weight element ${at} is ${data[at]}`, {
     place: `layer '${name}'`,
     remedy: `repair the model, or keep the layer with --exclude '${name}'`,

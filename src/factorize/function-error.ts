@@ -12,30 +12,45 @@ export interface FunctionRisk {
   readonly risk: number;
   /** E‖σ(Wx)‖². */
   readonly scale: number;
+  /** ‖Ŵ − W‖_F². */
+  readonly difference: number;
+  /** ‖W‖_F². */
+  readonly norm: number;
+}
+
+/** Relative errors of a pair; 0 where it is exact, Infinity where it approximates nothing. */
+export interface PairErrors {
+  /** sqrt(E‖σ(Ŵx) − σ(Wx)‖² / E‖σ(Wx)‖²). */
+  readonly functionError: number;
+  /** ‖Ŵ − W‖_F / ‖W‖_F. */
+  readonly weightError: number;
 }
 
 /** Elements of the product that are in memory at a time. */
 const largestBlock = 8e6;
 
 /**
- * sqrt(E‖σ(Ŵx) − σ(Wx)‖² / E‖σ(Wx)‖²) for x ~ N(0, I) and Ŵ = left · right, by closed forms: nothing is sampled. The
- * product is formed in float32, all else in float64. 0 where both expectations vanish; Infinity where only the second does.
+ * The errors of Ŵ = left · right, that of the function for x ~ N(0, I) and by closed forms: nothing is sampled. The
+ * product is formed in float32, all else in float64.
  */
-export async function functionError(problem: ErrorProblem, pair: FactorPair): Promise<number> {
-  const { risk, scale } = await functionRisk(problem, pair);
-  if (scale === 0) return risk === 0 ? 0 : Infinity;
-  return Math.sqrt(risk / scale);
+export async function pairErrors(problem: ErrorProblem, pair: FactorPair): Promise<PairErrors> {
+  const { risk, scale, difference, norm } = await functionRisk(problem, pair);
+  return { functionError: relativeRoot(risk, scale), weightError: relativeRoot(difference, norm) };
 }
 
-/** The two expectations of `functionError`. */
+function relativeRoot(error: number, scale: number): number {
+  if (scale === 0) return error === 0 ? 0 : Infinity;
+  return Math.sqrt(error / scale);
+}
+
+/** The sums that `pairErrors` divides. */
 export async function functionRisk(problem: ErrorProblem, pair: FactorPair): Promise<FunctionRisk> {
   const { weight, rowsPerNeuron, linalg } = problem;
   const { left, right } = pair;
   const kernel = createKernel(problem.activation);
   const neurons = weight.rows / rowsPerNeuron;
   const blockNeurons = Math.max(1, Math.floor(largestBlock / (weight.cols * rowsPerNeuron)));
-  let risk = 0;
-  let scale = 0;
+  const total = { risk: 0, scale: 0, difference: 0, norm: 0 };
   for (let neuron = 0; neuron < neurons; neuron += blockNeurons) {
     const rows = Math.min(blockNeurons, neurons - neuron) * rowsPerNeuron;
     const first = neuron * rowsPerNeuron;
@@ -43,23 +58,29 @@ export async function functionRisk(problem: ErrorProblem, pair: FactorPair): Pro
     const approximation = await product(linalg, { rows, cols: left.cols, data }, right);
     const original = weight.data.subarray(first * weight.cols, (first + rows) * weight.cols);
     const sums = sumNeurons(kernel, original, approximation.data, rowsPerNeuron * weight.cols);
-    risk += sums.risk;
-    scale += sums.scale;
+    total.risk += sums.risk;
+    total.scale += sums.scale;
+    total.difference += sums.difference;
+    total.norm += sums.norm;
   }
-  return { risk, scale };
+  return total;
 }
 
 /** Sums over neurons that own `size` consecutive elements each. */
 function sumNeurons(kernel: Kernel, w: Float32Array, v: Float32Array, size: number): FunctionRisk {
   let risk = 0;
   let scale = 0;
+  let difference = 0;
+  let norm = 0;
   for (let start = 0; start < w.length; start += size) {
-    const { alpha, student } = compare(w, v, start, size);
+    const { alpha, distanceSquared, student } = compare(w, v, start, size);
     const teacher = kernel.teacher(alpha);
     risk += teacher.risk(student).value;
     scale += teacher.secondMoment;
+    difference += distanceSquared;
+    norm += alpha * alpha;
   }
-  return { risk, scale };
+  return { risk, scale, difference, norm };
 }
 
 /** Norms and angle of two vectors from their difference: exact digits where they are nearly equal. */
@@ -68,7 +89,7 @@ export function compare(
   v: ArrayLike<number>,
   start: number,
   size: number,
-): { readonly alpha: number; readonly student: Student } {
+): { readonly alpha: number; readonly distanceSquared: number; readonly student: Student } {
   let ww = 0;
   let vv = 0;
   let dd = 0;
@@ -84,9 +105,10 @@ export function compare(
   }
   const alpha = Math.sqrt(ww);
   const beta = Math.sqrt(vv);
-  if (alpha === 0 || beta === 0) return { alpha, student: { beta, difference: beta - alpha, chordSquared: 2 } };
+  if (alpha === 0 || beta === 0)
+    return { alpha, distanceSquared: dd, student: { beta, difference: beta - alpha, chordSquared: 2 } };
   // β² − α² = ⟨v − w, v + w⟩; |v − w|² = (β − α)² + αβ·chord².
   const difference = radial / (alpha + beta);
   const chordSquared = Math.min(4, Math.max(0, (dd - difference * difference) / (alpha * beta)));
-  return { alpha, student: { beta, difference, chordSquared } };
+  return { alpha, distanceSquared: dd, student: { beta, difference, chordSquared } };
 }

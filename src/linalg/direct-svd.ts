@@ -13,11 +13,12 @@ const accurate = 1e-4;
 const chunkSize = 8e6;
 
 /** The lower triangle of A Aᵀ in float64. */
-export async function gramInFloat64({ products, a, n, m, signal }: SvdTask): Promise<Matrix64> {
+export async function gramInFloat64(task: SvdTask): Promise<Matrix64> {
+  const { a, n, m, signal } = task;
   const sum = zeros64(n, n);
   const step = Math.min(m, Math.max(1, Math.floor(chunkSize / n)));
   if (step === m) {
-    await lowerGram(products, a, sum, { inFloat64: true, signal });
+    await lowerGram(task, a, sum, { inFloat64: true, signal });
     return sum;
   }
   for (let from = 0; from < m; from += step) {
@@ -25,7 +26,7 @@ export async function gramInFloat64({ products, a, n, m, signal }: SvdTask): Pro
     const part = zeros32(n, length);
     for (let i = 0; i < n; i++) part.data.set(a.data.subarray(i * m + from, i * m + from + length), i * length);
     const gram = zeros64(n, n);
-    await lowerGram(products, part, gram, { inFloat64: true, signal });
+    await lowerGram(task, part, gram, { inFloat64: true, signal });
     for (let i = 0; i < sum.data.length; i++) sum.data[i] = sum.data[i]! + gram.data[i]!;
   }
   return sum;

@@ -2,7 +2,7 @@ import { filterDegrees, planFilter } from './filter-plan.js';
 import { lowerGram } from './gram.js';
 import { choleskyQr, orthonormalRows } from './orthonormal.js';
 import type { RealMatrix } from './products.js';
-import { randomBlock } from './random-block.js';
+import { fillRandom, randomBlock } from './random-block.js';
 import { estimateSpectrum } from './spectrum-estimate.js';
 import { type Matrix32, type SingularTriplets, type SvdTask, zeros32, zeros64 } from './svd-task.js';
 import { mirrorLower } from './transpose.js';
@@ -19,22 +19,38 @@ const leastCut = 1e-5;
  * undefined where float32 does not carry it: spectra that fall too far before the rank ends, a tail of almost nothing.
  */
 export async function filteredSvd(task: SvdTask): Promise<SingularTriplets | undefined> {
-  const { products, a, n, rank, seed, signal } = task;
-  const gram = zeros32(n, n);
-  await lowerGram(products, a, gram, { signal });
+  const gram = task.scratch.take32(task.n, task.n);
+  try {
+    return await filteredTriplets(task, gram);
+  } finally {
+    task.scratch.give(gram);
+  }
+}
+
+/** `filteredSvd` with memory for the Gram matrix. */
+async function filteredTriplets(task: SvdTask, gram: Matrix32): Promise<SingularTriplets | undefined> {
+  const { products, scratch, a, n, rank, seed, signal } = task;
+  await lowerGram(task, a, gram, { signal });
   mirrorLower(gram.data, n);
   const spectrum = await estimateSpectrum(products, gram.data, n, seed, signal);
   let plan = planFilter(spectrum, task);
-  let block: Matrix32 = { rows: plan.size, cols: n, data: randomBlock(plan.size, n, seed, 'start') };
+  let block = scratch.take32(plan.size, n);
+  fillRandom(block.data, seed, 'start');
   for (let round = 0; round < mostRounds; round++) {
     if (!(plan.cut > leastCut * spectrum.largest)) return undefined;
     shiftGram(gram.data, n, plan.cut);
     const basis = await filterBlock(task, gram, block, plan.degrees);
+    scratch.give(block);
     if (basis === undefined) return undefined;
     const ritz = await rayleighRitz(task, basis);
     if (drownsInRounding(task, ritz.values)) return undefined;
     const excess = await excessEstimate(task, gram, plan.cut, ritz, basis);
-    if (excess <= acceptedExcess) return triplets(task, basis, ritz);
+    if (excess <= acceptedExcess) {
+      const result = await triplets(task, basis, ritz);
+      scratch.give(basis, ritz.image);
+      return result;
+    }
+    scratch.give(ritz.image);
     // Once more from here, as if from a random block: at least as good.
     unshiftGram(gram.data, n, plan.cut);
     block = basis;
@@ -56,12 +72,13 @@ interface Ritz {
   readonly image: Matrix32;
 }
 
-async function rayleighRitz({ products, workers, a, m, rank, signal }: SvdTask, basis: Matrix32): Promise<Ritz> {
+async function rayleighRitz(task: SvdTask, basis: Matrix32): Promise<Ritz> {
+  const { products, workers, scratch, a, m, rank, signal } = task;
   const p = basis.rows;
-  const image = zeros32(p, m);
+  const image = scratch.take32(p, m);
   await products.multiply(basis, a, image, { signal });
   const projected = zeros64(p, p);
-  await lowerGram(products, image, projected, { inFloat64: true, signal });
+  await lowerGram(task, image, projected, { inFloat64: true, signal });
   const { values, vectors } = await workers.solve({ kind: 'eigen', matrix: projected.data, n: p, count: rank }, signal);
   return { values, coefficients: { rows: rank, cols: p, data: vectors }, image };
 }
@@ -116,6 +133,8 @@ async function filterBlock(
     const filtered = await chebyshev(task, doubled, block, degree);
     const isLast = stage === degrees.length - 1;
     const basis = isLast ? await orthonormalRows(task, filtered) : await choleskyQr(task, filtered);
+    task.scratch.give(filtered);
+    if (block !== start) task.scratch.give(block);
     if (basis === undefined) return undefined;
     block = basis;
   }
@@ -124,25 +143,32 @@ async function filterBlock(
 
 /** T_degree(X) applied to the block: T_{j+1} = 2 X T_j − T_{j−1}. */
 async function chebyshev(
-  { products, signal }: SvdTask,
+  { products, scratch, signal }: SvdTask,
   doubled: Matrix32,
   block: Matrix32,
   degree: number,
 ): Promise<Matrix32> {
   const { rows, cols } = block;
   let previous = block;
-  let current = zeros32(rows, cols);
+  let current = scratch.take32(rows, cols);
   await products.multiply(block, doubled, current, { signal });
-  for (let i = 0; i < current.data.length; i++) current.data[i] = current.data[i]! / 2;
+  halve(current.data);
   // T_{j−2} is no longer needed, but the start block belongs to the caller.
   let free: Matrix32 | undefined;
   for (let j = 1; j < degree; j++) {
-    const next = free ?? zeros32(rows, cols);
+    const next = free ?? scratch.take32(rows, cols);
     await products.multiply(current, doubled, next, { add: { matrix: previous, sign: -1 }, signal });
     free = j === 1 ? undefined : previous;
-    [previous, current] = [current, next];
+    previous = current;
+    current = next;
   }
+  if (free !== undefined) scratch.give(free);
+  if (previous !== block) scratch.give(previous);
   return current;
+}
+
+function halve(data: Float32Array): void {
+  for (let i = 0; i < data.length; i++) data[i] = data[i]! / 2;
 }
 
 /** G → 2 X = (4 / cut) G − 2: eigenvalues on [0, cut] go to [−2, 2]. */

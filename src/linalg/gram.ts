@@ -1,5 +1,5 @@
-import type { Products, RealMatrix } from './products.js';
-import { zeros32, zeros64 } from './svd-task.js';
+import type { RealMatrix } from './products.js';
+import type { SvdTask } from './svd-task.js';
 
 /** Rows from which a product is cut into more strips: each saves work and costs a call. */
 const stripRows = 128;
@@ -13,7 +13,7 @@ export interface GramOptions {
 
 /** The lower triangle of G ← X Xᵀ, strip by strip: 5/8 of the work of the whole product. The rest of G is of no use. */
 export async function lowerGram(
-  products: Products,
+  { products, scratch }: Pick<SvdTask, 'products' | 'scratch'>,
   x: RealMatrix,
   gram: RealMatrix,
   options: GramOptions = {},
@@ -28,10 +28,11 @@ export async function lowerGram(
   for (let strip = 0; strip < strips; strip++) {
     const from = Math.floor((strip * rows) / strips);
     const to = Math.floor(((strip + 1) * rows) / strips);
-    const part = gram.data instanceof Float64Array ? zeros64(to - from, to) : zeros32(to - from, to);
+    const part = gram.data instanceof Float64Array ? scratch.take64(to - from, to) : scratch.take32(to - from, to);
     await products.multiply(rowsOf(from, to), rowsOf(0, to), part, { transposeB: true, ...options });
     for (let i = from; i < to; i++) {
       gram.data.set(part.data.subarray((i - from) * to, (i - from + 1) * to), i * rows);
     }
+    scratch.give(part);
   }
 }

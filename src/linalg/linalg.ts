@@ -7,6 +7,7 @@ import { prefersFilter } from './filter-plan.js';
 import { filteredSvd } from './filtered-svd.js';
 import { type ScaledMatrix, scaleToSquare } from './matrix-scale.js';
 import { createProducts } from './products.js';
+import { createScratch } from './scratch.js';
 import type { SvdTask } from './svd-task.js';
 import { transposed } from './transpose.js';
 import type { Linalg, Matrix, SvdOptions } from './types.js';
@@ -27,6 +28,7 @@ export async function createLinalg({ driver, threads }: LinalgSettings): Promise
   const parallelism = threads ?? availableParallelism();
   const workers = createWorkerPool(parallelism);
   // One more than there are workers: while they solve, products run.
+  const scratch = createScratch();
   const admission = createAdmission(parallelism + 1, memoryBudget);
 
   const taskOf = ({ matrix: a, squaredNorm }: ScaledMatrix, rank: number, options: SvdOptions): SvdTask => {
@@ -34,6 +36,7 @@ export async function createLinalg({ driver, threads }: LinalgSettings): Promise
     return {
       products,
       workers,
+      scratch,
       a: wide,
       n: wide.rows,
       m: wide.cols,

@@ -1,6 +1,6 @@
 import { LowrankError } from '../errors.js';
 import { lowerGram } from './gram.js';
-import { type Matrix32, type SvdTask, zeros32, zeros64 } from './svd-task.js';
+import { type Matrix32, type SvdTask, zeros64 } from './svd-task.js';
 import { mirrorLower } from './transpose.js';
 
 /** ‖QQᵀ − I‖_F up to which the iteration below converges fast. */
@@ -17,42 +17,54 @@ export async function orthonormalRows(task: SvdTask, y: Matrix32): Promise<Matri
   let q = y;
   for (let pass = 0; pass < 3; pass++) {
     const next = await choleskyQr(task, q);
+    if (q !== y) task.scratch.give(q);
     if (next === undefined) return undefined;
     q = next;
     const polished = await polish(task, q);
-    if (polished !== undefined) return polished;
+    if (polished === undefined) continue;
+    task.scratch.give(q);
+    return polished;
   }
   throw new LowrankError('INTERNAL', `${y.rows} vectors of ${y.cols} numbers could not be made orthonormal`);
 }
 
 /** One pass of Cholesky–QR: rows that are nearly orthonormal, row i from the first i rows of `y`. */
-export async function choleskyQr({ products, workers, signal }: SvdTask, y: Matrix32): Promise<Matrix32 | undefined> {
+export async function choleskyQr(task: SvdTask, y: Matrix32): Promise<Matrix32 | undefined> {
+  const { products, workers, scratch, signal } = task;
   const p = y.rows;
   const gram = zeros64(p, p);
-  await lowerGram(products, y, gram, { inFloat64: true, signal });
+  await lowerGram(task, y, gram, { inFloat64: true, signal });
   const { inverse } = await workers.solve({ kind: 'inverseCholesky', matrix: gram.data, n: p }, signal);
   if (inverse === undefined) return undefined;
-  const q = zeros32(p, y.cols);
+  const q = scratch.take32(p, y.cols);
   await products.multiply({ rows: p, cols: p, data: inverse }, y, q, { inFloat64: true, signal });
   return q;
 }
 
 /** undefined where Q is too far from orthonormal. */
-async function polish({ products, signal }: SvdTask, q: Matrix32): Promise<Matrix32 | undefined> {
+async function polish(task: SvdTask, q: Matrix32): Promise<Matrix32 | undefined> {
+  const { products, scratch, signal } = task;
   const p = q.rows;
   let current = q;
   for (;;) {
     // With H = (QQᵀ − I) / 2: (I + 2H)^(−1/2) = I − H + 3/2 H² − …
-    const half = zeros32(p, p);
-    await lowerGram(products, current, half, { signal });
+    const half = scratch.take32(p, p);
+    await lowerGram(task, current, half, { signal });
     mirrorLower(half.data, p);
     const departure = 2 * halfDeparture(half.data, p);
-    if (!(departure < polishable)) return undefined;
-    const correction = zeros32(p, p);
-    const scaled = { rows: p, cols: p, data: half.data.map((value) => 1.5 * value) };
+    if (!(departure < polishable)) {
+      scratch.give(half);
+      if (current !== q) scratch.give(current);
+      return undefined;
+    }
+    const correction = scratch.take32(p, p);
+    const scaled = scratch.take32(p, p);
+    for (let i = 0; i < half.data.length; i++) scaled.data[i] = 1.5 * half.data[i]!;
     await products.multiply(scaled, half, correction, { add: { matrix: half, sign: -1 }, signal });
-    const next = zeros32(p, q.cols);
+    const next = scratch.take32(p, q.cols);
     await products.multiply(correction, current, next, { add: { matrix: current, sign: 1 }, signal });
+    scratch.give(half, scaled, correction);
+    if (current !== q) scratch.give(current);
     if (departure < lastStep) return next;
     current = next;
   }

@@ -67,20 +67,18 @@ interface CountCurve {
  */
 function distribution(n: number, length: number, alphas: Float64Array, betas: Float64Array): SpectrumEstimate {
   const curves = Array.from({ length: probes }, (_, c) => countCurve(n, length, alphas, betas, c));
-  const largest = curves.reduce((most, { values }) => Math.max(most, values[0]!), 0);
+  const values = Float64Array.from(curves.flatMap((curve) => [...curve.values]))
+    .sort()
+    .reverse();
+  const counts = values.map((value) => curves.reduce((sum, curve) => sum + countAbove(curve, value), 0) / probes);
   return {
-    largest,
+    largest: values[0]!,
     above: (count) => {
-      let low = 0;
-      let high = largest;
-      // 40 halvings: far below what the estimate is good for.
-      for (let i = 0; i < 40; i++) {
-        const middle = (low + high) / 2;
-        const mean = curves.reduce((sum, curve) => sum + countAbove(curve, middle), 0) / probes;
-        if (mean > count) low = middle;
-        else high = middle;
-      }
-      return (low + high) / 2;
+      if (count <= counts[0]!) return values[0]!;
+      const next = counts.findIndex((other) => other > count);
+      if (next < 0) return Math.max(0, values.at(-1)!);
+      const t = (count - counts[next - 1]!) / (counts[next]! - counts[next - 1]!);
+      return Math.max(0, values[next - 1]! + t * (values[next]! - values[next - 1]!));
     },
   };
 }
@@ -109,8 +107,9 @@ function countCurve(n: number, length: number, alphas: Float64Array, betas: Floa
 
 function countAbove({ values, counts }: CountCurve, value: number): number {
   if (value >= values[0]!) return 0;
-  const next = values.findIndex((other) => other <= value);
-  if (next < 0) return counts.at(-1)!;
+  let next = 1;
+  while (next < values.length && values[next]! > value) next++;
+  if (next === values.length) return counts.at(-1)!;
   const t = (values[next - 1]! - value) / (values[next - 1]! - values[next]!);
   return counts[next - 1]! + t * (counts[next]! - counts[next - 1]!);
 }

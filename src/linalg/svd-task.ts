@@ -1,4 +1,5 @@
 import type { Products, RealMatrix } from './products.js';
+import type { Scratch } from './scratch.js';
 import type { WorkerPool } from './worker-pool.js';
 
 /**
@@ -9,6 +10,7 @@ import type { WorkerPool } from './worker-pool.js';
 export interface SvdTask {
   readonly products: Products;
   readonly workers: WorkerPool;
+  readonly scratch: Scratch;
   /** n × m */
   readonly a: RealMatrix & { readonly data: Float32Array };
   readonly n: number;

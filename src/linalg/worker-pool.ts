@@ -18,7 +18,13 @@ interface Job {
   readonly settle: (outcome: DenseReply | Error) => void;
 }
 
-/** Workers start with the first jobs, at most `size`; while idle they do not keep the process alive. */
+/** Work, as the cube of the order, up to which a job waits for a busy worker: a second one compiles everything anew. */
+const worthAnother = 6e8;
+
+/**
+ * Workers start when there is work for them, at most `size`; while idle they do not keep the process alive. A worker is
+ * first given its own time to warm up: another starts only when much is waiting.
+ */
 export function createWorkerPool(size: number): WorkerPool {
   const idle: Worker[] = [];
   const busy = new Map<Worker, Job>();
@@ -56,8 +62,12 @@ export function createWorkerPool(size: number): WorkerPool {
     });
     return worker;
   };
+  const isBacklog = (): boolean => {
+    const jobs = [...busy.values(), ...queue];
+    return busy.size === 0 || jobs.reduce((sum, { request }) => sum + request.n ** 3, 0) > worthAnother;
+  };
   const dispatch = (): void => {
-    while (queue.length > 0 && (idle.length > 0 || busy.size < size)) {
+    while (queue.length > 0 && (idle.length > 0 || (busy.size < size && isBacklog()))) {
       const job = queue.shift()!;
       let worker: Worker;
       try {

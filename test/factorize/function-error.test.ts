@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKernel } from '../../src/factorize/activations/index.js';
-import { functionError, functionRisk } from '../../src/factorize/function-error.js';
+import { functionRisk, pairErrors } from '../../src/factorize/function-error.js';
 import type { Activation, FactorPair } from '../../src/factorize/types.js';
 import type { Linalg, Matrix } from '../../src/linalg/types.js';
 import { cases } from './support/expectation.js';
@@ -9,6 +9,8 @@ import { testLinalg } from './support/linalg.js';
 import { freshWeight, normals } from './support/weights.js';
 
 let linalg: Linalg;
+const functionError = async (...call: Parameters<typeof pairErrors>): Promise<number> =>
+  (await pairErrors(...call)).functionError;
 beforeAll(async () => {
   linalg = await testLinalg();
 });
@@ -96,8 +98,9 @@ describe('the function error', () => {
             difference += (w - product.data[i]!) ** 2;
             norm += w * w;
           });
-          const error = await functionError({ weight, rowsPerNeuron, activation: { kind: 'linear' }, linalg }, pair);
-          expect(error).toBeCloseTo(Math.sqrt(difference / norm), 12);
+          const errors = await pairErrors({ weight, rowsPerNeuron, activation: { kind: 'linear' }, linalg }, pair);
+          expect(errors.functionError).toBeCloseTo(Math.sqrt(difference / norm), 12);
+          expect(errors.weightError).toBeCloseTo(Math.sqrt(difference / norm), 12);
         },
       ),
       { seed: 11, numRuns: 40 },

@@ -12,12 +12,7 @@ export function inverseCholesky(s: Float64Array, n: number): Float64Array | unde
   const workspace = createWorkspace(2 * n * padded(n) + 3 * (n + blockSize) * blockSize + panelSize + 64);
   const l = workspace.matrix(n, n);
   const scales = new Float64Array(n);
-  for (let i = 0; i < n; i++) {
-    const scale = 1 / Math.sqrt(s[i * n + i]!);
-    if (!(scale > 0 && scale < Infinity)) return undefined;
-    scales[i] = scale;
-    for (let j = 0; j <= i; j++) l.data[i * l.stride + j] = s[i * n + j]! * scale * scales[j]!;
-  }
+  if (!scaleToUnitDiagonal(s, n, scales, l)) return undefined;
   const inverse = workspace.matrix(n, n);
   const strip = workspace.matrix(Math.max(n, blockSize), blockSize);
   const wide = workspace.matrix(blockSize, n);
@@ -32,11 +27,7 @@ export function inverseCholesky(s: Float64Array, n: number): Float64Array | unde
     invertDiagonal(l, inverse, k, size);
     // L₂₁ = A₂₁ L₁₁⁻ᵀ
     const rows = n - next;
-    for (let i = 0; i < rows; i++) {
-      const at = (next + i) * l.stride + k;
-      strip.data.set(l.data.subarray(at, at + size), i * strip.stride);
-      l.data.fill(0, at, at + size);
-    }
+    moveBlock(l, next, k, rows, size, strip);
     multiplyAdd(
       kernels,
       panel,
@@ -73,11 +64,38 @@ export function inverseCholesky(s: Float64Array, n: number): Float64Array | unde
       panelOf(view(wide, 0, 0), i, -1),
     );
   }
+  return scaledColumns(inverse, scales);
+}
+
+/** The lower triangle of D S D, D = diag(scales), which has a unit diagonal. false where S cannot be positive definite. */
+function scaleToUnitDiagonal(s: Float64Array, n: number, scales: Float64Array, l: DenseMatrix): boolean {
+  const { data, stride } = l;
+  for (let i = 0; i < n; i++) {
+    const scale = 1 / Math.sqrt(s[i * n + i]!);
+    if (!(scale > 0 && scale < Infinity)) return false;
+    scales[i] = scale;
+    for (let j = 0; j <= i; j++) data[i * stride + j] = s[i * n + j]! * scale * scales[j]!;
+  }
+  return true;
+}
+
+/** The lower triangle of a matrix times diag(scales), without gaps. */
+function scaledColumns({ data, stride }: DenseMatrix, scales: Float64Array): Float64Array {
+  const n = scales.length;
   const result = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j <= i; j++) result[i * n + j] = inverse.data[i * inverse.stride + j]! * scales[j]!;
+    for (let j = 0; j <= i; j++) result[i * n + j] = data[i * stride + j]! * scales[j]!;
   }
   return result;
+}
+
+/** Moves a block of `l` to the start of `strip` and leaves zeros. */
+function moveBlock(l: DenseMatrix, row: number, col: number, rows: number, cols: number, strip: DenseMatrix): void {
+  for (let i = 0; i < rows; i++) {
+    const at = (row + i) * l.stride + col;
+    strip.data.set(l.data.subarray(at, at + cols), i * strip.stride);
+    l.data.fill(0, at, at + cols);
+  }
 }
 
 /** Cholesky's factor of a diagonal block, in place. false where a pivot has drowned in rounding. */

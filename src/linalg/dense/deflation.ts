@@ -23,7 +23,7 @@ export interface RankOneUpdate {
  */
 export function deflate(
   update: RankOneUpdate,
-  order: readonly number[],
+  order: Int32Array,
 ): { readonly kept: number[]; readonly deflated: number[] } {
   const { d, z, kind, rho } = update;
   let largest = 0;
@@ -31,7 +31,8 @@ export function deflate(
   const tolerance = 8 * Number.EPSILON * largest;
   const kept: number[] = [];
   const deflated: number[] = [];
-  for (const i of order) {
+  for (let place = 0; place < order.length; place++) {
+    const i = order[place]!;
     if (rho * Math.abs(z[i]!) <= tolerance) {
       deflated.push(i);
       continue;

@@ -96,14 +96,10 @@ function solveLeaf({ vectors, values, norm }: Solution, e: Float64Array, from: n
   }
 }
 
-/** An eigenpair of a merge: root `root` of the secular equation, or the deflated vector in row `row`. */
-interface Pair {
-  readonly value: number;
-  readonly root: number;
-  readonly row: number;
-}
-
-/** The eigenpairs of diag(T₁, T₂) + |coupling| u uᵀ from those of T₁ and T₂; vectors of the last `wanted` only. */
+/**
+ * The eigenpairs of diag(T₁, T₂) + |coupling| u uᵀ from those of T₁ and T₂; vectors of the last `wanted` only. Its parts
+ * are functions of their own with plain loops: in one piece it takes the optimizing compiler longer than all merges take.
+ */
 function mergeHalves(
   solution: Solution,
   from: number,
@@ -112,57 +108,127 @@ function mergeHalves(
   coupling: number,
   wanted: number,
 ): void {
-  const { vectors, values, secular, product } = solution;
-  const { data, stride } = vectors;
+  const { vectors, values, secular } = solution;
   const size = to - from;
   const d = values.slice(from, to);
-  // z = Q u / √2, so that ‖z‖ = 1 and rho = 2 |coupling|.
   const z = new Float64Array(size);
   const kind = new Uint8Array(size);
-  const sign = coupling < 0 ? -Math.SQRT1_2 : Math.SQRT1_2;
-  for (let i = 0; i < size; i++) {
-    const isUpper = from + i < middle;
-    z[i] = isUpper
-      ? data[(from + i) * stride + middle - 1]! * Math.SQRT1_2
-      : data[(from + i) * stride + middle]! * sign;
-    kind[i] = isUpper ? upper : lower;
-  }
+  tornVector(vectors, from, middle, to, coupling, z, kind);
   const rho = 2 * Math.abs(coupling);
-  const order = Array.from(d.keys()).sort((a, b) => d[a]! - d[b]! || a - b);
-  const { kept, deflated } = deflate({ vectors, origin: from, from, to, d, z, kind, rho }, order);
-  const poles = Float64Array.from(kept, (i) => d[i]!);
-  const weights = Float64Array.from(kept, (i) => z[i]!);
+  const { kept, deflated } = deflate({ vectors, origin: from, from, to, d, z, kind, rho }, ascending(d));
+  const poles = gathered(d, kept);
+  const weights = gathered(z, kept);
   const roots = solveSecular(poles, weights, rho, kept.length, secular.data, secular.stride);
-  const pairs: Pair[] = [
-    ...Array.from(roots, (value, root) => ({ value, root, row: -1 })),
-    ...deflated.map((i) => ({ value: d[i]!, root: -1, row: from + i })),
-  ].sort((a, b) => a.value - b.value || a.root - b.root || a.row - b.row);
-  const chosen = pairs.slice(size - wanted);
+  // Eigenpairs by number: the roots of the secular equation, then the deflated ones.
+  const all = new Float64Array(size);
+  all.set(roots);
+  all.set(gathered(d, deflated), roots.length);
+  const order = ascending(all);
+  const chosen = order.subarray(size - wanted);
+  const chosenRoots = chosen.filter((pair) => pair < roots.length);
   // By half: each half of the new vectors is then one product with neighbouring columns of the secular ones.
-  const columns = Array.from(kept.keys()).sort((a, b) => kind[kept[a]!]! - kind[kept[b]!]! || a - b);
-  const chosenRoots = chosen.filter(({ root }) => root >= 0).map(({ root }) => root);
+  const columns = columnsByKind(kept, kind);
   secularVectors(secular, poles, weights, columns, chosenRoots);
-  const sources = columns.map((i) => from + kept[i]!);
-  const upperEnd = columns.filter((i) => kind[kept[i]!] === upper).length;
-  const lowerBegin = columns.filter((i) => kind[kept[i]!] !== lower).length;
-  for (let row = 0; row < chosenRoots.length; row++) {
-    product.data.fill(0, row * product.stride, row * product.stride + size);
+  multiplyHalves(solution, kept, kind, columns, from, middle, to, chosenRoots.length);
+  placeRows(solution, chosen, roots.length, deflated, from, to, wanted);
+  values.set(gathered(all, order), from);
+}
+
+/** z = Q u / √2, so that ‖z‖ = 1 and rho = 2 |coupling|; `kind`: the half that each row of Q lives in. */
+function tornVector(
+  { data, stride }: DenseMatrix,
+  from: number,
+  middle: number,
+  to: number,
+  coupling: number,
+  z: Float64Array,
+  kind: Uint8Array,
+): void {
+  const sign = coupling < 0 ? -Math.SQRT1_2 : Math.SQRT1_2;
+  for (let row = from; row < middle; row++) {
+    z[row - from] = data[row * stride + middle - 1]! * Math.SQRT1_2;
+    kind[row - from] = upper;
   }
-  multiplyHalf(solution, sources, 0, lowerBegin, from, from, middle, chosenRoots.length);
-  multiplyHalf(solution, sources, upperEnd, kept.length, from, middle, to, chosenRoots.length);
-  // Deflated rows move too: by way of `secular`, which is no longer needed.
+  for (let row = middle; row < to; row++) {
+    z[row - from] = data[row * stride + middle]! * sign;
+    kind[row - from] = lower;
+  }
+}
+
+/** The places of the values from the smallest to the largest. */
+function ascending(values: Float64Array): Int32Array {
+  return Int32Array.from(values.keys()).sort((a, b) => values[a]! - values[b]! || a - b);
+}
+
+function gathered(values: Float64Array, places: ArrayLike<number>): Float64Array {
+  const result = new Float64Array(places.length);
+  for (let i = 0; i < result.length; i++) result[i] = values[places[i]!]!;
+  return result;
+}
+
+/** The places in `kept` of upper rows, then of rows of both halves, then of lower ones. */
+function columnsByKind(kept: readonly number[], kind: Uint8Array): Int32Array {
+  const columns = new Int32Array(kept.length);
+  let count = 0;
+  for (let wanted = upper; wanted <= lower; wanted++) {
+    for (let i = 0; i < kept.length; i++) if (kind[kept[i]!] === wanted) columns[count++] = i;
+  }
+  return columns;
+}
+
+/** New vectors of the chosen roots, into `product`. */
+function multiplyHalves(
+  solution: Solution,
+  kept: readonly number[],
+  kind: Uint8Array,
+  columns: Int32Array,
+  from: number,
+  middle: number,
+  to: number,
+  rows: number,
+): void {
+  const { product } = solution;
+  const sources = new Int32Array(columns.length);
+  let upperEnd = 0;
+  let lowerBegin = 0;
+  for (let c = 0; c < columns.length; c++) {
+    const row = kept[columns[c]!]!;
+    sources[c] = from + row;
+    if (kind[row] === upper) upperEnd++;
+    if (kind[row] !== lower) lowerBegin++;
+  }
+  for (let row = 0; row < rows; row++) product.data.fill(0, row * product.stride, row * product.stride + to - from);
+  multiplyHalf(solution, sources, 0, lowerBegin, from, from, middle, rows);
+  multiplyHalf(solution, sources, upperEnd, columns.length, from, middle, to, rows);
+}
+
+/** Moves the chosen vectors to the last `wanted` rows: those of roots from `product`, deflated ones from where they are. */
+function placeRows(
+  { vectors, product, secular }: Solution,
+  chosen: Int32Array,
+  rootCount: number,
+  deflated: readonly number[],
+  from: number,
+  to: number,
+  wanted: number,
+): void {
+  const { data, stride } = vectors;
+  const size = to - from;
+  // By way of `secular`, which is no longer needed: a deflated row may lie where another one goes.
   let saved = 0;
-  for (const { row } of chosen) {
-    if (row >= 0) secular.data.set(data.subarray(row * stride + from, row * stride + to), saved++ * secular.stride);
+  for (let i = 0; i < chosen.length; i++) {
+    if (chosen[i]! < rootCount) continue;
+    const begin = (from + deflated[chosen[i]! - rootCount]!) * stride;
+    secular.data.set(data.subarray(begin + from, begin + to), saved++ * secular.stride);
   }
   let root = 0;
   saved = 0;
-  for (const [place, { row }] of chosen.entries()) {
-    const source = row < 0 ? product : secular;
-    const begin = (row < 0 ? root++ : saved++) * source.stride;
-    data.set(source.data.subarray(begin, begin + size), (to - wanted + place) * stride + from);
+  for (let i = 0; i < chosen.length; i++) {
+    const isRoot = chosen[i]! < rootCount;
+    const source = isRoot ? product : secular;
+    const begin = (isRoot ? root++ : saved++) * source.stride;
+    data.set(source.data.subarray(begin, begin + size), (to - wanted + i) * stride + from);
   }
-  for (const [place, { value }] of pairs.entries()) values[from + place] = value;
 }
 
 /**
@@ -173,8 +239,8 @@ function secularVectors(
   { data, stride }: DenseMatrix,
   poles: Float64Array,
   weights: Float64Array,
-  columns: readonly number[],
-  chosen: readonly number[],
+  columns: Int32Array,
+  chosen: Int32Array,
 ): void {
   const count = poles.length;
   const squares = new Float64Array(count).fill(1);
@@ -185,9 +251,11 @@ function secularVectors(
     squares[j] = squares[j]! * -data[row + j]!;
     for (let i = j + 1; i < count; i++) squares[i] = squares[i]! * (data[row + i]! / (poles[i]! - pole));
   }
-  const exact = squares.map((square, i) => Math.sign(weights[i]!) * Math.sqrt(Math.abs(square)));
+  for (let i = 0; i < count; i++) squares[i] = Math.sign(weights[i]!) * Math.sqrt(Math.abs(squares[i]!));
+  const exact = squares;
   const entries = new Float64Array(count);
-  for (const [place, j] of chosen.entries()) {
+  for (let place = 0; place < chosen.length; place++) {
+    const j = chosen[place]!;
     let norm = 0;
     for (let i = 0; i < count; i++) {
       const entry = exact[i]! / data[j * stride + i]!;
@@ -206,7 +274,7 @@ function secularVectors(
  */
 function multiplyHalf(
   { workspace, panel, vectors, product, secular }: Solution,
-  sources: readonly number[],
+  sources: Int32Array,
   first: number,
   last: number,
   from: number,

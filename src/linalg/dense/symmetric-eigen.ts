@@ -48,6 +48,18 @@ function scaledCopy(
   matrix: Float64Array,
   n: number,
 ): { readonly copy: DenseMatrix; readonly scale: number } {
+  const largest = largestOfLower(matrix, n);
+  if (!Number.isFinite(largest)) {
+    throw new LowrankError('NUMERIC', `a symmetric matrix of ${n} rows holds NaN, infinity or numbers near overflow`);
+  }
+  const scale = largest === 0 ? 1 : 2 ** -Math.max(-1000, Math.floor(Math.log2(largest)));
+  const copy = workspace.matrix(n, n);
+  copyLower(matrix, n, scale, copy);
+  return { copy, scale };
+}
+
+/** The largest magnitude in the lower triangle; not finite where one of them, or their sum, is not. */
+function largestOfLower(matrix: Float64Array, n: number): number {
   let largest = 0;
   let sum = 0;
   for (let i = 0; i < n; i++) {
@@ -57,13 +69,11 @@ function scaledCopy(
       if (value > largest) largest = value;
     }
   }
-  if (!Number.isFinite(sum)) {
-    throw new LowrankError('NUMERIC', `a symmetric matrix of ${n} rows holds NaN, infinity or numbers near overflow`);
-  }
-  const scale = largest === 0 ? 1 : 2 ** -Math.max(-1000, Math.floor(Math.log2(largest)));
-  const copy = workspace.matrix(n, n);
+  return Number.isFinite(sum) ? largest : sum;
+}
+
+function copyLower(matrix: Float64Array, n: number, scale: number, { data, stride }: DenseMatrix): void {
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j <= i; j++) copy.data[i * copy.stride + j] = matrix[i * n + j]! * scale;
+    for (let j = 0; j <= i; j++) data[i * stride + j] = matrix[i * n + j]! * scale;
   }
-  return { copy, scale };
 }
