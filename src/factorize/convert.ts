@@ -1,6 +1,7 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
+import { runnableModel } from '../graph/runnable.js';
 import { modelBytes, type StagedModel, stageModelInPieces } from '../graph/write.js';
 import { createLinalg } from '../linalg/linalg.js';
 import type { Linalg } from '../linalg/types.js';
@@ -89,7 +90,9 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     const sessionOptions = sessionOptionsOf(settings);
     const samples = settings.verify ? [1, 2].map((n) => sampleFeeds(model, shapes, settings.seed + n)) : [];
     const reference =
-      samples.length === 0 ? [] : await runReference(await getDriver(), original, samples, sessionOptions, signal);
+      samples.length === 0
+        ? []
+        : await runReference(await getDriver(), runnableModel(model), samples, sessionOptions, signal);
     seconds.verify += lap();
 
     const algebra = await createLinalg({

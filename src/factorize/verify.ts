@@ -1,4 +1,5 @@
 import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
+import type { RunnableModel } from '../graph/runnable.js';
 import type { Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
 import { toNumbers } from './samples.js';
 
@@ -12,15 +13,26 @@ export interface Verification {
 
 type Outputs = Readonly<Record<string, RuntimeTensor>>;
 
+/**
+ * For a few runs, copies of the weights in the layout of the kernels cost more time and memory than they save, and
+ * threads that spin between operators only take the cores from each other.
+ */
+const fewRuns = { 'session.disable_prepacking': '1', 'session.intra_op.allow_spinning': '0' } as const;
+
 /** Runs the original on every sample, for comparison later; the session does not outlive the call. */
 export async function runReference(
   driver: Driver,
-  model: string | Uint8Array,
+  { model, externalDataFolder }: RunnableModel,
   samples: readonly Readonly<Record<string, RuntimeTensor>>[],
   options: SessionOptions,
   signal?: AbortSignal,
 ): Promise<Outputs[]> {
-  return withSession(driver, model, options, async (session) => {
+  const once: SessionOptions = {
+    ...options,
+    config: { ...options.config, ...fewRuns },
+    ...(externalDataFolder === undefined ? {} : { externalDataFolder }),
+  };
+  return withSession(driver, model, once, async (session) => {
     const results: Outputs[] = [];
     for (const feeds of samples) {
       throwIfAborted(signal);
@@ -44,7 +56,7 @@ export async function verifyAgainst(
 ): Promise<Verification> {
   let results: Outputs[];
   try {
-    results = await runReference(driver, model, samples, options, signal);
+    results = await runReference(driver, { model }, samples, options, signal);
   } catch (error) {
     if (error instanceof LowrankError && error.code === 'ABORTED') throw error;
     throw new LowrankError('VERIFY', `onnxruntime refuses the converted model: ${messageOf(error)}`, {

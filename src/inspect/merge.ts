@@ -10,6 +10,7 @@ import { sampleFeeds } from '../factorize/samples.js';
 import { runReference, type Verification, verifyAgainst } from '../factorize/verify.js';
 import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
+import { runnableModel } from '../graph/runnable.js';
 import type { Value } from '../graph/value.js';
 import { type StagedModel, stageModelInPieces } from '../graph/write.js';
 import { createLinalg } from '../linalg/linalg.js';
@@ -109,7 +110,9 @@ export async function merge(input: string, call: MergeCall = {}): Promise<MergeR
     };
     const samples = settings.verify ? [1, 2].map((n) => sampleFeeds(model, shapes, settings.seed + n)) : [];
     const reference =
-      samples.length === 0 ? [] : await runReference(await getDriver(), input, samples, sessionOptions, signal);
+      samples.length === 0
+        ? []
+        : await runReference(await getDriver(), runnableModel(model), samples, sessionOptions, signal);
     seconds.verify += lap();
 
     const { groups, kept } = planMerges(found.pairs, settings.all);
