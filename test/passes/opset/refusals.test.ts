@@ -170,6 +170,21 @@ describe('raising around the nodes', () => {
     expect(model.graph.initializers.map(({ name }) => name)).toEqual(['Resize.shrink', 'Resize.enlarge']);
   });
 
+  it('keeps the largest integer, which exporters write for "to the end"', async () => {
+    const list = (name: string, value: bigint): Uint8Array =>
+      flat(field(1, name), numberField(8, value), numberField(20, 7));
+    const attributes = [list('axes', 0n), list('starts', 1n), list('ends', 2n ** 63n - 1n)];
+    const graph = graphProto({
+      nodes: [nodeProto({ op: 'Slice', name: 'rest', inputs: ['x'], outputs: ['y'], attributes })],
+      inputs: [valueInfoProto('x', [5])],
+      outputs: [valueInfoProto('y', [4])],
+    });
+    const model = readModel(modelProto(graph, { opset: 9 }));
+    expect((await raiseAndCompare(model)).difference).toBe(0);
+    const ends = model.graph.value('rest.ends')!.tensor!.bytes();
+    expect(new DataView(ends.buffer, ends.byteOffset).getBigInt64(0, true)).toBe(2n ** 63n - 1n);
+  });
+
   it('keeps a BatchNormalization that trains what it is', async () => {
     const model = modelOf({ opset: 9, opType: 'BatchNormalization', inputs: [x, ...parameters], outputs: 5 });
     const { graph } = model;
