@@ -1,8 +1,14 @@
+import type { Node } from '../graph/node.js';
+import type { Value } from '../graph/value.js';
+import type { Emitter } from './emitter.js';
+import { rule } from './gradient.js';
 import type { InferenceContext, Operator } from './operator.js';
-import { shapeError } from './support/fail.js';
+import { shapeError, unsupported } from './support/fail.js';
 import { type Given, givenInput, input, known } from './support/known.js';
 import { normalizeAxes, showDims } from './support/layout.js';
+import { adjointAlong, isIdentity } from './support/linear-map.js';
 import { scaledDims } from './support/resize.js';
+import { type ResizedAxis, resizeMap } from './support/resize-map.js';
 
 const isEmpty = (given: Given): boolean => given === 'absent' || given.length === 0;
 
@@ -14,6 +20,22 @@ function sizesToDims(context: InferenceContext, dims: readonly number[], sizes: 
   const ratios = sizes.map((size, i) => Math.fround(size / dims[i]!));
   const scale = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios);
   return dims.map((dim) => Math.floor(Math.fround(scale * dim) + 0.5));
+}
+
+/** Every axis of x, resized or not. The scale is the one given; where sizes are given, the ratio of the sizes. */
+function resizedAxes(e: Emitter, node: Node, inputs: readonly (Value | undefined)[], dy: Value): ResizedAxis[] {
+  const dims = e.dims(inputs[0]!);
+  const axes = normalizeAxes(node.ints('axes') ?? dims.map((_, i) => i), dims.length);
+  const scales = inputs[2] === undefined ? [] : (e.typeOf(inputs[2]).constant ?? []);
+  const sizes = inputs[3] === undefined ? undefined : e.typeOf(inputs[3]).constant;
+  const ratios = axes.map((axis, i) => Math.fround((sizes?.[i] ?? e.dims(dy)[axis]!) / dims[axis]!));
+  const policy = node.string('keep_aspect_ratio_policy', 'stretch');
+  const common = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios);
+  const given = scales.length > 0 ? scales : policy === 'stretch' ? ratios : ratios.map(() => common);
+  return dims.map((input, axis) => {
+    const i = axes.indexOf(axis);
+    return { input, output: e.dims(dy)[axis]!, scale: i < 0 ? 1 : given[i]! };
+  });
 }
 
 /**
@@ -40,4 +62,15 @@ export const resize: Operator = {
     if (isEmpty(scales)) throw shapeError('Resize with neither scales nor sizes');
     return [known(x.dataType, place(scaledDims(chosen, scales as readonly number[])))];
   },
+  gradient: rule(({ e, node, inputs, gradients: [dy] }) => {
+    const axes = resizedAxes(e, node, inputs, dy!);
+    return [
+      axes.reduceRight((gradient, one, axis) => {
+        const map = resizeMap(node, one);
+        if (isIdentity(map)) return gradient;
+        if (axis === 0) throw unsupported(node, 'Resize of the batch has no gradient');
+        return adjointAlong(e, gradient, axis, map);
+      }, dy!),
+    ];
+  }),
 };

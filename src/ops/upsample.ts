@@ -1,3 +1,4 @@
+import { none } from './gradient.js';
 import type { Operator } from './operator.js';
 import { shapeError } from './support/fail.js';
 import { input, givenInput, known } from './support/known.js';
@@ -7,6 +8,7 @@ import { scaledDims } from './support/resize.js';
 export const upsample: Operator = {
   opType: 'Upsample',
   domain: '',
+  gradient: none('ONNX replaced it by Resize in opset 10; raise the opset of the model'),
   infer: (context) => {
     const x = input(context, 0);
     const scales = context.node.floats('scales') ?? givenInput(context, 1);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import type { Attribute } from '../../src/graph/attribute.js';
 import { int, ints, string } from '../../src/graph/attributes.js';
+import { randomOf } from '../support/mutate.js';
 import { checkGradient } from './support/check-gradient.js';
 import { distinct } from './support/distinct.js';
 import { seed } from './support/seed.js';
@@ -83,4 +84,67 @@ describe('gradient of MaxPool', () => {
       { seed: seed('MaxPool'), numRuns: 60 },
     );
   });
+});
+
+describe('gradients of the other pools', () => {
+  it('LpPool holds for every combination of attributes', async () => {
+    await fc.assert(
+      fc.asyncProperty(pool.filter(fits), fc.integer({ min: 1, max: 3 }), async (one, p) => {
+        const opset = Math.max(18, one.opset);
+        const attributes = { ...attributesOf(one, true), p: int(p) };
+        const dims = [2, 2, ...one.axes.map(({ size }) => size)];
+        const size = dims.reduce((product, dim) => product * dim, 1);
+        // Away from 0, where |x| has no derivative.
+        const values = Array.from({ length: size }, (_, i) => (i % 3 === 0 ? -1 : 1) * (0.3 + ((i * 13) % 17) / 12));
+        await checkGradient({ opType: 'LpPool', opset, inputs: [{ values, dims }], attributes });
+      }),
+      { seed: seed('LpPool'), numRuns: 40 },
+    );
+  });
+
+  it.each([1, 2, 3])('GlobalLpPool, p = %i', (p) => {
+    const values = Array.from({ length: 24 }, (_, i) => (i % 2 ? -1 : 1) * (0.3 + ((i * 13) % 17) / 12));
+    return checkGradient({
+      opType: 'GlobalLpPool',
+      inputs: [{ values, dims: [2, 3, 2, 2] }],
+      attributes: { p: int(p) },
+    });
+  });
+
+  it.each([[[2, 3, 4]], [[2, 3, 3, 4]], [[3, 2, 2, 2, 2]]])('GlobalMaxPool of %j', (dims) =>
+    checkGradient({ opType: 'GlobalMaxPool', inputs: [distinct(dims)], step: 4e-2 }),
+  );
+});
+
+describe('ties go to the first maximum of a window, as in PyTorch', () => {
+  // The weights r that the check gives to the outputs with seed 1.
+  const weights = (count: number): number[] => {
+    const random = randomOf(1);
+    return Array.from({ length: count }, () => -1 + (2 * random(2 ** 30)) / 2 ** 30);
+  };
+  const expected = (winners: readonly number[]): number[] => {
+    const gradient = Array.from({ length: 16 }, () => 0);
+    weights(winners.length).forEach((weight, i) => (gradient[winners[i]!]! += weight));
+    return gradient;
+  };
+  const x = { values: [1, 1, 0, 1, 2, 1, 2, 2, 0, 2, 2, 1, 1, 0, 1, 1], dims: [1, 1, 4, 4] };
+
+  // The winners are those of torch.nn.functional.max_pool2d(…, return_indices=True), torch 2.15.
+  it('MaxPool, overlapping windows', () =>
+    checkGradient({
+      opType: 'MaxPool',
+      inputs: [x],
+      attributes: { kernel_shape: ints([3, 3]) },
+      expected: [expected([4, 6, 4, 6])],
+    }));
+
+  it('MaxPool, padded', () =>
+    checkGradient({
+      opType: 'MaxPool',
+      inputs: [x],
+      attributes: { kernel_shape: ints([2, 2]), strides: ints([2, 2]), pads: ints([1, 1, 1, 1]) },
+      expected: [expected([0, 1, 3, 4, 6, 7, 12, 14, 15])],
+    }));
+
+  it('GlobalMaxPool', () => checkGradient({ opType: 'GlobalMaxPool', inputs: [x], expected: [expected([4])] }));
 });

@@ -2,6 +2,15 @@ import type { Node } from '../../graph/node.js';
 import { type LinearMap, linearMap } from './linear-map.js';
 import { poolBegins, type Window, windowOf } from './window.js';
 
+/** The maps that sum the elements of each window, one per spatial axis. */
+export function sumMaps(node: Node, input: readonly number[], output: readonly number[]): LinearMap[] {
+  return averageMaps(node, input, output).map(({ rows, columns, elements }) => ({
+    rows,
+    columns,
+    elements: elements.map((weight) => (weight === 0 ? 0 : 1)),
+  }));
+}
+
 /**
  * The maps of AveragePool along the spatial axes: the mean of a window is a sum along one axis after the other, and so is
  * the number of elements that it is divided by. Elements outside the input count where count_include_pad is set, as far as

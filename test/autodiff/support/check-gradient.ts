@@ -12,11 +12,12 @@ import { randomOf } from '../../support/mutate.js';
 
 /**
  * An input of the operator: a float tensor to differentiate by, one that is fed but not differentiated, integers (constant,
- * or fed where nothing but their shape is to be known before the run), or truth values.
+ * or fed where nothing but their shape is to be known before the run), constant floats, or truth values.
  */
 export type Input =
   | { readonly dims: readonly number[]; readonly range?: readonly [number, number]; readonly fixed?: boolean }
   | { readonly ints: readonly number[]; readonly dims?: readonly number[]; readonly isFed?: boolean }
+  | { readonly floats: readonly number[] }
   | { readonly bools: readonly number[]; readonly dims: readonly number[] }
   | { readonly values: readonly number[]; readonly dims: readonly number[]; readonly fixed?: boolean }
   | undefined;
@@ -37,7 +38,7 @@ export interface GradientCase {
   readonly step?: number;
   /** Error relative to the largest slope among the directions; default 2e-3: float32 differences are no better. */
   readonly tolerance?: number;
-  /** The gradient by another definition (PyTorch's at a kink), in place of the differences. */
+  /** The gradient of Σ y by another definition (PyTorch's at a kink), in place of the differences. */
   readonly expected?: readonly (readonly number[] | undefined)[];
 }
 
@@ -70,7 +71,7 @@ async function evaluate(gradientCase: GradientCase, isBatchOpen: boolean): Promi
   const e = new Emitter(graph, { opsets, isBatchOpen });
   const feeds: Record<string, ort.Tensor> = {};
   const points = gradientCase.inputs.map((input): Float32Array | undefined => {
-    if (input === undefined || 'ints' in input || 'bools' in input) return undefined;
+    if (input === undefined || 'ints' in input || 'bools' in input || 'floats' in input) return undefined;
     const size = input.dims.reduce((product, dim) => product * dim, 1);
     if ('values' in input) return Float32Array.from(input.values);
     const [low, high] = input.range ?? [-1.5, 1.5];
@@ -78,6 +79,7 @@ async function evaluate(gradientCase: GradientCase, isBatchOpen: boolean): Promi
   });
   const values = gradientCase.inputs.map((input, i): Value | undefined => {
     if (input === undefined) return undefined;
+    if ('floats' in input) return e.floats(input.floats);
     if ('bools' in input) {
       const value = graph.addInput(`x${i}`, { dataType: BOOL, dims: input.dims });
       feeds[value.name] = new ort.Tensor('bool', Uint8Array.from(input.bools), input.dims);
@@ -102,14 +104,15 @@ async function evaluate(gradientCase: GradientCase, isBatchOpen: boolean): Promi
     const y = results[index]!;
     graph.addOutput(y);
     const size = e.dims(y).reduce((product, dim) => product * dim, 1);
-    const r = Float32Array.from({ length: size }, () => uniform(-1, 1));
+    const r = Float32Array.from({ length: size }, () => (gradientCase.expected === undefined ? uniform(-1, 1) : 1));
     weights.set(y, r);
     const dy = graph.addInput(`r${index}`, { dataType: FLOAT, dims: e.dims(y) });
     feeds[dy.name] = new ort.Tensor('float32', r, e.dims(y));
     seeds.set(y, e.declare(dy, { dataType: FLOAT, dims: e.dims(y) }));
   }
   const isWanted = gradientCase.inputs.map(
-    (input) => input !== undefined && !('ints' in input) && !('bools' in input) && input.fixed !== true,
+    (input) =>
+      input !== undefined && !('ints' in input) && !('bools' in input) && !('floats' in input) && input.fixed !== true,
   );
   const wanted = values.filter((value, i): value is Value => value !== undefined && isWanted[i] === true);
   const gradients = differentiate(e, nodes, seeds, wanted);
