@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
 import { eventBytes } from './tensorboard/event.js';
@@ -21,7 +21,7 @@ export interface TensorBoardWriter {
 }
 
 export interface TensorBoardOptions {
-  /** Updates that a resumed run has behind it: points of earlier files from this step on disappear in TensorBoard. */
+  /** Updates that a resumed run has behind it: points of earlier files beyond this step disappear in TensorBoard. */
   readonly resumedAt?: number;
   /** Milliseconds since 1970. Default: `Date.now`. */
   readonly now?: () => number;
@@ -54,13 +54,17 @@ export function createTensorBoardWriter(folder: string, options: TensorBoardOpti
   const { resumedAt, now = Date.now } = options;
   const { path, descriptor } = open(folder, now());
   let isOpen = true;
+  let size = 0;
   const append = (step: number, content: EventContent): void => {
     if (!isOpen) throw new LowrankError('INTERNAL', 'the event file is closed', { place: path });
     const record = tfRecord(eventBytes(now() / 1000, step, content));
     try {
       let written = 0;
       while (written < record.length) written += writeSync(descriptor, record, written);
+      size += written;
     } catch (error) {
+      // A torn record would hide all that follows.
+      ftruncateSync(descriptor, size);
       throw new LowrankError('OUTPUT', `cannot write TensorBoard events: ${messageOf(error)}`, {
         place: path,
         remedy: 'free space on the disk, or train without --tensorboard',
@@ -69,7 +73,7 @@ export function createTensorBoardWriter(folder: string, options: TensorBoardOpti
     }
   };
   append(0, { kind: 'version' });
-  if (resumedAt !== undefined) append(resumedAt, { kind: 'restart' });
+  if (resumedAt !== undefined) append(resumedAt + 1, { kind: 'restart' });
   return {
     path,
     scalars(step, values) {

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { createTensorBoardWriter, epochScalars, settingsMarkdown } from '../../src/report/tensorboard.js';
 import { crc32c } from '../../src/report/tensorboard/crc32c.js';
 import { tfRecord } from '../../src/report/tensorboard/record.js';
+import { canMount, mountTmpfs } from '../support/mount.js';
 import { trainReport } from './support/train-report.js';
 
 /** A second reader, written against the format alone: fields by number, in order. */
@@ -161,7 +162,8 @@ describe('createTensorBoardWriter', () => {
     expect(readdirSync(run).toSorted()).toEqual([basename(first.path), basename(second.path)]);
     expect(readFileSync(first.path)).toEqual(before);
     const [, restart, point] = events(second.path);
-    expect(get(restart!, 2)!.value).toBe(90);
+    // TensorBoard drops what lies at the mark's step or beyond: a point at 90 itself stays.
+    expect(get(restart!, 2)!.value).toBe(91);
     expect(parse(get(restart!, 7)!.bytes)).toMatchObject([{ number: 1, value: 1 }]);
     expect(scalarsOf(point!)).toEqual({ loss: 2 });
   });
@@ -218,5 +220,21 @@ describe('createTensorBoardWriter', () => {
     writeFileSync(file, '');
     expect(() => createTensorBoardWriter(join(file, 'run'))).toThrow(/cannot write TensorBoard events.*--tensorboard/);
     expect(dirname(file)).toBe(folder);
+  });
+
+  it.skipIf(!canMount)('says so where the disk is full, and keeps what was written', () => {
+    const mounted = mountTmpfs('size=64k')!;
+    try {
+      writeFileSync(join(mounted.folder, 'filler'), Buffer.alloc(56_000));
+      const writer = createTensorBoardWriter(mounted.folder, { now });
+      expect(() => {
+        for (let step = 0; step < 1000; step++) writer.histogram(step, 'w', [1, 2, 3]);
+      }).toThrow(/cannot write TensorBoard events: ENOSPC.*free space/);
+      writer.close();
+      // No torn record stays at the end.
+      expect(events(writer.path).length).toBeGreaterThan(10);
+    } finally {
+      mounted.unmount();
+    }
   });
 });
