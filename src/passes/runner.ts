@@ -52,7 +52,8 @@ export interface RunPassesOptions {
 
 /**
  * Runs passes in order: requires → run → the graph is checked and its shapes inferred again → ensures. Inputs and outputs
- * of the model must keep their names and types. Throws GRAPH naming the pass and those that ran before it, or ABORTED.
+ * of the model must keep their names and types. Throws GRAPH naming the pass and those that ran before it, UNSUPPORTED where
+ * a pass cannot do its work on this model, or ABORTED.
  */
 export function runPasses(model: Model, passes: readonly Pass[], options: RunPassesOptions = {}): PassReport {
   const results: PassResult[] = [];
@@ -104,5 +105,10 @@ function blame(error: unknown, pass: Pass, step: string, done: readonly PassResu
   const fact = error instanceof LowrankError ? error.fact : messageOf(error);
   const ran = done.length === 0 ? 'the first pass' : `after ${done.map(({ name }) => name).join(', ')}`;
   const place = error instanceof LowrankError && error.place !== undefined ? `${error.place}, ${ran}` : ran;
-  return new LowrankError('GRAPH', `pass ${pass.name} ${step}: ${fact}`, { place, cause: error });
+  const isRefused = error instanceof LowrankError && error.code === 'UNSUPPORTED';
+  return new LowrankError(isRefused ? 'UNSUPPORTED' : 'GRAPH', `pass ${pass.name} ${step}: ${fact}`, {
+    place,
+    ...(error instanceof LowrankError && error.remedy !== undefined ? { remedy: error.remedy } : {}),
+    cause: error,
+  });
 }

@@ -66,9 +66,11 @@ describe('what cannot be raised', () => {
     expect(() => runPasses(modelOf(single), [raiseOpset()])).toThrow(message);
   });
 
-  it('is named', () => {
+  it('is named, with what to do', () => {
     expect(() => runPasses(modelOf(refused[6]![1]), [raiseOpset()])).toThrow(
       expect.objectContaining({
+        code: 'UNSUPPORTED',
+        remedy: 'export the model again with opset 17 or later',
         fact: 'pass raise-opset does not apply: ATen cannot be raised: what changed in it from opset 9 to 17 is not known',
         place: "ATen 'ATen', the first pass",
       }),
@@ -104,7 +106,7 @@ describe('what cannot be raised', () => {
   it('is a body with a node that changed', () => {
     const bytes = branches(10, nodeProto({ op: 'Clip', name: 'inner', inputs: ['x'], outputs: ['z'] }));
     expect(() => runPasses(readModel(bytes), [raiseOpset()])).toThrow(
-      "If cannot be raised: its body holds Clip 'inner', and it changed in opset 11; If 'choose'",
+      "If cannot be raised: its body holds Clip 'inner', and it changed in opset 11; If 'choose', the first pass; export the model again with opset 17 or later",
     );
   });
 
