@@ -1,4 +1,6 @@
 import { LowrankError } from '../errors.js';
+import { loadKernel, roomOf } from './kernel.js';
+import type { KernelMemory } from './kernel.js';
 import type { Pixels } from './pixels.js';
 import type { View } from './transform.js';
 
@@ -61,11 +63,16 @@ export type ImageWriter = (pixels: Pixels | undefined, view: View, target: Uint8
 /** A writer for a format. */
 export function imageWriter({ type, layout, normalization }: OutputFormat): ImageWriter {
   const tables = type === 'float32' ? normalizationTable(normalization) : identityTables;
+  const place = type === 'float32' ? coveringWriter(layout, normalizationTable(normalization)) : undefined;
   return (pixels, view, target) => {
     const { width, height, left, top, isFlipped } = view;
     // Of one pixel and of one channel, in the target.
     const steps = layout === 'nhwc' ? ([3, 1] as const) : ([1, width * height] as const);
     const isCovered = pixels !== undefined && pixels.width === width && pixels.height === height;
+    if (isCovered && place !== undefined) {
+      place(pixels, isFlipped, target);
+      return;
+    }
     if (!isCovered) fillBlack(target, tables, steps, width * height);
     if (pixels === undefined) return;
     const column = isFlipped ? width - 1 - left : left;
@@ -73,6 +80,43 @@ export function imageWriter({ type, layout, normalization }: OutputFormat): Imag
       const to = ((top + y) * width + column) * steps[0];
       writeRow(pixels, y, tables, target, to, isFlipped ? -steps[0] : steps[0], steps[1]);
     }
+  };
+}
+
+interface Kernel extends KernelMemory {
+  place(
+    source: number,
+    width: number,
+    rows: number,
+    tables: number,
+    target: number,
+    pixelStep: number,
+    channelStep: number,
+    rowStep: number,
+  ): void;
+}
+
+let kernel: Kernel | undefined;
+
+/** Writes images that leave nothing black, as float32, in WebAssembly (place.wat). */
+function coveringWriter(
+  layout: OutputFormat['layout'],
+  tables: readonly [Float32Array, Float32Array, Float32Array],
+): (pixels: Pixels, isFlipped: boolean, target: Uint8Array | Float32Array) => void {
+  const tableBytes = 3 * 256 * 4;
+  return ({ data, width, height }, isFlipped, target) => {
+    kernel ??= loadKernel<Kernel>('place');
+    const targetAt = tableBytes + Math.ceil(data.length / 4) * 4;
+    const bytes = roomOf(kernel, targetAt + target.byteLength);
+    const floats = new Float32Array(bytes.buffer);
+    for (const [channel, table] of tables.entries()) floats.set(table, channel * 256);
+    bytes.set(data, tableBytes);
+    const pixelBytes = layout === 'nhwc' ? 12 : 4;
+    const channelBytes = layout === 'nhwc' ? 4 : 4 * width * height;
+    const first = isFlipped ? targetAt + (width - 1) * pixelBytes : targetAt;
+    const step = isFlipped ? -pixelBytes : pixelBytes;
+    kernel.place(tableBytes, width, height, 0, first, step, channelBytes, width * pixelBytes);
+    target.set(floats.subarray(targetAt / 4, targetAt / 4 + target.length));
   };
 }
 

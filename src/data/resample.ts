@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { builtFile } from './built-file.js';
+import { loadKernel, roomOf } from './kernel.js';
+import type { KernelMemory } from './kernel.js';
 import type { Box, Pixels } from './pixels.js';
 
 /**
@@ -88,8 +88,7 @@ export function axisWeights(interpolation: Interpolation, axis: Axis): AxisWeigh
   return { starts, counts, weights, taps };
 }
 
-interface Kernel {
-  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
+interface Kernel extends KernelMemory {
   horizontal(
     source: number,
     stride: number,
@@ -115,24 +114,10 @@ interface Kernel {
 
 /** Vector instructions read and write this far past the last pixel. */
 const overrun = 16;
-const pageSize = 65_536;
 /** Memory of WebAssembly never shrinks: after a huge image a new one is taken. */
 const largestKept = 2 ** 26;
 
-/** What is used of the WebAssembly namespace, which TypeScript declares only for browsers. */
-interface WebAssemblyApi {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: unknown };
-}
-
-const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: WebAssemblyApi };
-
 let sharedKernel: Kernel | undefined;
-
-function loadKernel(): Kernel {
-  const module = new WebAssembly.Module(readFileSync(builtFile('resample.wasm')));
-  return new WebAssembly.Instance(module).exports as Kernel;
-}
 
 /** What becomes of an image: `box` is resampled to `width` × `height`, of which `window` is computed. */
 export interface Resampling {
@@ -226,7 +211,7 @@ export function resample(
   const stride = pixels.width * 3;
   const firstByte = (source.top - region.top) * stride;
 
-  sharedKernel ??= loadKernel();
+  sharedKernel ??= loadKernel<Kernel>('resample');
   const kernel = sharedKernel;
   const tables = [horizontal, vertical].flatMap(({ starts, counts, weights }) => [starts, counts, weights]);
   const tableBytes = tables.reduce((bytes, table) => bytes + table.byteLength, 0);
@@ -235,9 +220,7 @@ export function resample(
   const betweenBytes = isVerticalFirst ? height * stride : rows * width * 3;
   const targetAt = align(betweenAt + betweenBytes + overrun);
   const end = targetAt + height * width * 3 + overrun;
-  const missing = end - kernel.memory.buffer.byteLength;
-  if (missing > 0) kernel.memory.grow(Math.ceil(missing / pageSize));
-  const bytes = new Uint8Array(kernel.memory.buffer);
+  const bytes = roomOf(kernel, end);
   const addresses: number[] = [];
   let at = 0;
   for (const table of tables) {
