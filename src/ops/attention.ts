@@ -1,3 +1,4 @@
+import { none } from './gradient.js';
 import type { InferenceContext, Known, Operator } from './operator.js';
 import { shapeError } from './support/fail.js';
 import { input, known } from './support/known.js';
@@ -25,6 +26,7 @@ function sizes(context: Pick<InferenceContext, 'node'>, shapes: readonly (readon
 export const attention: Operator = {
   opType: 'Attention',
   domain: '',
+  gradient: none('export the model with attention as MatMul and Softmax (opset 22 or lower)'),
   infer: (context): Known[] => {
     const values = [0, 1, 2].map((index) => input(context, index));
     const { dataType, dims } = input(context, 0);

@@ -1,3 +1,4 @@
+import { none } from './gradient.js';
 import type { Operator } from './operator.js';
 import { shapeError } from './support/fail.js';
 import { input, known } from './support/known.js';
@@ -7,6 +8,7 @@ import { showDims } from './support/layout.js';
 export const gridSample: Operator = {
   opType: 'GridSample',
   domain: '',
+  gradient: none('sampling at computed places has no rule here'),
   infer: (context) => {
     const x = input(context, 0);
     const grid = input(context, 1).dims;

@@ -1,3 +1,4 @@
+import { none } from './gradient.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
 import { sizeOf } from './support/layout.js';
@@ -13,6 +14,7 @@ const swapLast = (dims: readonly number[]): readonly number[] =>
 export const microsoftFusedMatMul: Operator = {
   opType: 'FusedMatMul',
   domain: 'com.microsoft',
+  gradient: none('onnxruntime makes it when it optimizes a model; train the model as it was exported'),
   infer: (context) => {
     const { node } = context;
     if (node.int('transBatchA', 0) !== 0 || node.int('transBatchB', 0) !== 0) return undefined;
