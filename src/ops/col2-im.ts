@@ -1,3 +1,4 @@
+import { none } from './gradient.js';
 import type { Operator } from './operator.js';
 import { shapeError } from './support/fail.js';
 import { givenInput, input, known } from './support/known.js';
@@ -7,6 +8,7 @@ import { showDims, sizeOf } from './support/layout.js';
 export const col2Im: Operator = {
   opType: 'Col2Im',
   domain: '',
+  gradient: none('no ONNX operator takes images apart into columns'),
   infer: (context) => {
     const { dataType, dims } = input(context, 0);
     const image = givenInput(context, 1);

@@ -1,3 +1,4 @@
+import { none } from './gradient.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
 import { unsqueezed } from './support/layout.js';
@@ -8,6 +9,7 @@ import { sequenceInput } from './support/sequence.js';
 export const concatFromSequence: Operator = {
   opType: 'ConcatFromSequence',
   domain: '',
+  gradient: none('sequences of tensors have no gradients here'),
   infer: (context) => {
     const axis = context.node.int('axis', 0);
     const isNew = context.node.int('new_axis', 0) !== 0;

@@ -1,3 +1,4 @@
+import { quantized } from './gradient.js';
 import type { InferenceContext, Known, Operator } from './operator.js';
 import { input, known } from './support/known.js';
 
@@ -9,4 +10,9 @@ export function inferDequantize(context: InferenceContext): Known[] {
 }
 
 /** y = (x − zero point) · scale (ai.onnx 10, 13, 19, 21, 23). */
-export const dequantizeLinear: Operator = { opType: 'DequantizeLinear', domain: '', infer: inferDequantize };
+export const dequantizeLinear: Operator = {
+  opType: 'DequantizeLinear',
+  domain: '',
+  gradient: quantized,
+  infer: inferDequantize,
+};

@@ -1,4 +1,5 @@
 import { FLOAT } from '../onnx/data-type.js';
+import { quantized } from './gradient.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
 
@@ -8,5 +9,6 @@ const UINT8 = 2;
 export const dynamicQuantizeLinear: Operator = {
   opType: 'DynamicQuantizeLinear',
   domain: '',
+  gradient: quantized,
   infer: (context) => [known(UINT8, input(context, 0).dims), known(FLOAT, []), known(UINT8, [])],
 };

@@ -36,6 +36,8 @@ export type Gradient =
 export const rule = (gradientRule: GradientRule): Gradient => ({ kind: 'rule', rule: gradientRule });
 export const zero: Gradient = { kind: 'zero' };
 export const none = (reason: string): Gradient => ({ kind: 'none', reason });
+/** Of operators on quantized numbers: the rounding in them has no useful derivative. */
+export const quantized = none('quantized models are not trained, only the float models that they were made from');
 
 /** Rule of y = f(x), element by element: `derivative` gives dx from dy. */
 export function elementwise(derivative: (e: Emitter, dy: Value, x: Value, y: Value, node: Node) => Value): Gradient {

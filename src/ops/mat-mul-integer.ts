@@ -1,4 +1,5 @@
 import { INT32 } from '../onnx/data-type.js';
+import { quantized } from './gradient.js';
 import { matmulMacs } from './mat-mul.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
@@ -8,6 +9,7 @@ import { matmulDims } from './support/matmul.js';
 export const matMulInteger: Operator = {
   opType: 'MatMulInteger',
   domain: '',
+  gradient: quantized,
   infer: (context) => [known(INT32, matmulDims(input(context, 0).dims, input(context, 1).dims))],
   macs: (_, inputs, outputs) => matmulMacs(inputs[0], outputs[0]),
 };

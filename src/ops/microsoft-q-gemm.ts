@@ -1,5 +1,6 @@
 import { FLOAT } from '../onnx/data-type.js';
 import { gemmMacs } from './gemm.js';
+import { quantized } from './gradient.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
 import { gemmDims } from './support/matmul.js';
@@ -11,6 +12,7 @@ import { gemmDims } from './support/matmul.js';
 export const microsoftQGemm: Operator = {
   opType: 'QGemm',
   domain: 'com.microsoft',
+  gradient: quantized,
   infer: (context) => {
     const { node } = context;
     const a = input(context, 0).dims;

@@ -1,3 +1,4 @@
+import { quantized } from './gradient.js';
 import type { Operator } from './operator.js';
 import { broadcast } from './support/broadcast.js';
 import { input, known } from './support/known.js';
@@ -6,6 +7,7 @@ import { input, known } from './support/known.js';
 export const microsoftQLinearAdd: Operator = {
   opType: 'QLinearAdd',
   domain: 'com.microsoft',
+  gradient: quantized,
   infer: (context) => {
     const a = input(context, 0);
     return [known(a.dataType, broadcast(a.dims, input(context, 3).dims))];

@@ -1,3 +1,4 @@
+import { quantized } from './gradient.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
 import { channelsLast, poolDims } from './support/pool.js';
@@ -6,6 +7,7 @@ import { channelsLast, poolDims } from './support/pool.js';
 export const microsoftQLinearAveragePool: Operator = {
   opType: 'QLinearAveragePool',
   domain: 'com.microsoft',
+  gradient: quantized,
   infer: (context) => {
     const { dataType, dims } = input(context, 0);
     const rule = (channelsFirst: readonly number[]): number[] => poolDims(context.node, channelsFirst);

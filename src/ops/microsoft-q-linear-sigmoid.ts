@@ -1,3 +1,4 @@
+import { quantized } from './gradient.js';
 import type { Operator } from './operator.js';
 import { likeFirstInput } from './support/elementwise.js';
 
@@ -5,5 +6,6 @@ import { likeFirstInput } from './support/elementwise.js';
 export const microsoftQLinearSigmoid: Operator = {
   opType: 'QLinearSigmoid',
   domain: 'com.microsoft',
+  gradient: quantized,
   infer: likeFirstInput,
 };

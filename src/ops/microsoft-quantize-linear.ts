@@ -1,3 +1,4 @@
+import { quantized } from './gradient.js';
 import type { Operator } from './operator.js';
 import { inferQuantize } from './quantize-linear.js';
 
@@ -5,5 +6,6 @@ import { inferQuantize } from './quantize-linear.js';
 export const microsoftQuantizeLinear: Operator = {
   opType: 'QuantizeLinear',
   domain: 'com.microsoft',
+  gradient: quantized,
   infer: inferQuantize,
 };

@@ -1,11 +1,13 @@
+import { none } from './gradient.js';
 import type { Operator } from './operator.js';
-import { givenInput, input, known } from './support/known.js';
 import { shapeError } from './support/fail.js';
+import { givenInput, input, known } from './support/known.js';
 
 /** A new axis of `depth`, on where the index points, off elsewhere (ai.onnx 9, 11). */
 export const oneHot: Operator = {
   opType: 'OneHot',
   domain: '',
+  gradient: none('the values on and off are not trained'),
   infer: (context) => {
     const { dims } = input(context, 0);
     const depth = givenInput(context, 1);

@@ -1,4 +1,5 @@
 import { convDims, convMacs } from './conv.js';
+import { quantized } from './gradient.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
 
@@ -6,6 +7,7 @@ import { input, known } from './support/known.js';
 export const qLinearConv: Operator = {
   opType: 'QLinearConv',
   domain: '',
+  gradient: quantized,
   infer: (context) => {
     const dims = convDims(context, input(context, 0).dims, input(context, 3).dims);
     return [known(input(context, 7).dataType, dims)];

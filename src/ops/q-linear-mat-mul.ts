@@ -1,3 +1,4 @@
+import { quantized } from './gradient.js';
 import { matmulMacs } from './mat-mul.js';
 import type { Operator } from './operator.js';
 import { input, known } from './support/known.js';
@@ -7,6 +8,7 @@ import { matmulDims } from './support/matmul.js';
 export const qLinearMatMul: Operator = {
   opType: 'QLinearMatMul',
   domain: '',
+  gradient: quantized,
   infer: (context) => {
     const dims = matmulDims(input(context, 0).dims, input(context, 3).dims);
     return [known(input(context, 7).dataType, dims)];

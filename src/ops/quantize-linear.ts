@@ -1,3 +1,4 @@
+import { quantized } from './gradient.js';
 import type { InferenceContext, Known, Operator } from './operator.js';
 import { input, known } from './support/known.js';
 
@@ -11,4 +12,9 @@ export function inferQuantize(context: InferenceContext): Known[] {
 }
 
 /** y = saturate(round(x / scale) + zero point) (ai.onnx 10, 13, 19, 21, 23). */
-export const quantizeLinear: Operator = { opType: 'QuantizeLinear', domain: '', infer: inferQuantize };
+export const quantizeLinear: Operator = {
+  opType: 'QuantizeLinear',
+  domain: '',
+  gradient: quantized,
+  infer: inferQuantize,
+};

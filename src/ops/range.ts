@@ -1,11 +1,13 @@
+import { none } from './gradient.js';
 import type { Operator } from './operator.js';
-import { allConstants, input, known } from './support/known.js';
 import { largestConstant } from './operator.js';
+import { allConstants, input, known } from './support/known.js';
 
 /** start, start + delta, … before limit (ai.onnx 11). */
 export const range: Operator = {
   opType: 'Range',
   domain: '',
+  gradient: none('the numbers that it counts with are not trained'),
   infer: (context) => {
     const { dataType } = input(context, 0);
     const constants = allConstants([0, 1, 2].map((index) => input(context, index)));

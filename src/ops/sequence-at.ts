@@ -1,3 +1,4 @@
+import { none } from './gradient.js';
 import type { Operator } from './operator.js';
 import { shapeError } from './support/fail.js';
 import { givenInput } from './support/known.js';
@@ -7,6 +8,7 @@ import { sequenceInput } from './support/sequence.js';
 export const sequenceAt: Operator = {
   opType: 'SequenceAt',
   domain: '',
+  gradient: none('sequences of tensors have no gradients here'),
   infer: (context) => {
     const tensors = sequenceInput(context, 0);
     const position = givenInput(context, 1);

@@ -1,3 +1,4 @@
+import { none } from './gradient.js';
 import type { Operator } from './operator.js';
 import { input } from './support/known.js';
 import { sequenceOf } from './support/sequence.js';
@@ -6,6 +7,7 @@ import { sequenceOf } from './support/sequence.js';
 export const sequenceConstruct: Operator = {
   opType: 'SequenceConstruct',
   domain: '',
+  gradient: none('sequences of tensors have no gradients here'),
   infer: (context) => {
     const tensors = context.inputs.map((_, index) => input(context, index));
     return [sequenceOf(input(context, 0).dataType, tensors)];

@@ -1,3 +1,4 @@
+import { none } from './gradient.js';
 import type { Operator } from './operator.js';
 import { shapeError } from './support/fail.js';
 import { givenInput, input, known } from './support/known.js';
@@ -14,6 +15,7 @@ const mostParts = 1 << 16;
 export const splitToSequence: Operator = {
   opType: 'SplitToSequence',
   domain: '',
+  gradient: none('sequences of tensors have no gradients here'),
   infer: (context) => {
     const { dataType, dims } = input(context, 0);
     const axis = normalizeAxis(context.node.int('axis', 0), dims.length);

@@ -10,7 +10,6 @@ const within = (low: number, high: number): readonly Case[] => [{ inputs: [{ dim
 /** Further than the step of the differences from 0, ±0.5, ±1, ±2.5 and ±3, where activations have kinks. */
 const apart: Input = { values: [-4, -2.7, -1.4, -0.7, -0.2, 0.2, 0.7, 1.4, 2.7, 4], dims: [2, 5] };
 const at = (attributes: NonNullable<Case['attributes']>, opset = 17): Case => ({ inputs: [apart], attributes, opset });
-/** The derivative at the points of a kink, as PyTorch 2.15 gives it: dy is random, so the rule must give zero or all of it. */
 const smooth: readonly Case[] = [{ inputs: [x(2, 3)] }];
 const binary: readonly Case[] = [
   { inputs: [x(2, 3, 4), { dims: [3, 1], range: [0.5, 2] }] },
@@ -111,6 +110,7 @@ export const elementwiseCases: CaseTable = {
   Sqrt: within(0.5, 2),
   Sub: binary,
   Sum: several,
+  Swish: [at({}, 24), at({ alpha: float(1.7) }, 24)],
   Tan: within(-1, 1),
   Tanh: smooth,
   ThresholdedRelu: [{ inputs: [apart] }, at({ alpha: float(0.3) })],

@@ -82,7 +82,6 @@ export const movementCases: CaseTable = {
     { inputs: [x(4, 3, 2), list(1, 4, 3)] },
     { inputs: [x(3, 4, 2), list(1, 4, 3)], attributes: { batch_axis: int(0), time_axis: int(1) } },
   ],
-  Scatter: [],
   ScatterElements: [...scattered, { ...scattered[0]!, attributes: { axis: int(1), reduction: string('add') } }],
   ScatterND: [
     { inputs: [x(3, 4), fed([0, 2], [2, 1]), x(2, 4)] },
