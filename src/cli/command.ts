@@ -39,6 +39,8 @@ export interface CommandContext<Arguments, Settings> {
   readonly note: (line: string) => void;
   /** "warning: …" on stderr; silent with --quiet. */
   readonly warn: (line: string) => void;
+  /** Whether --quiet was given: nothing but errors goes to stderr. */
+  readonly isQuiet: boolean;
 }
 
 /** What a command hands back; the frame prints one of the two on stdout. */

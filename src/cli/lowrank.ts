@@ -27,6 +27,10 @@ export const COMMANDS: CommandRegistry = {
     summary: 'show layers, ranks and spectra of a full-rank or factorized model',
     load: () => import('./inspect.js'),
   },
+  train: {
+    summary: 'train or fine-tune a model, full-rank or factorized, on labelled images',
+    load: () => import('./train.js'),
+  },
   create: {
     summary: 'write a ResNet, EfficientNet, VGG-16 or LeNet-5 with fresh weights',
     load: () => import('./create.js'),
@@ -45,7 +49,8 @@ export const COMMANDS: CommandRegistry = {
   },
 };
 
-const DESCRIPTION = 'Factorize the convolutions and dense layers of ONNX vision models, and verify the result.';
+const DESCRIPTION =
+  'Factorize the convolutions and dense layers of ONNX vision models, verify the result, and train it.';
 
 /** Leaves the process: the only place that does. Everything that matters is written and closed by then. */
 function exit(code: number): never {
@@ -104,6 +109,7 @@ async function runCommand(
       progress: output.progress,
       note: output.note,
       warn: output.warn,
+      isQuiet: parsed.isQuiet,
     });
     await output.result(result, parsed.isJson);
     return signal.aborted ? EXIT.interrupted : (result.exitCode ?? EXIT.done);

@@ -21,6 +21,7 @@ export interface CheckpointPosition {
     readonly loss: number;
     readonly correct: number;
     readonly gradientNorm: number;
+    readonly steps: number;
     readonly seconds: number;
     readonly waitSeconds: number;
   };
@@ -63,10 +64,13 @@ export interface CheckpointFolder {
   ): string;
   /** A checkpoint that stays when newer ones come. */
   keep(step: number): void;
+  /** The best so far, which stays until a better one comes. */
+  keepBest(step: number): void;
 }
 
 export function openCheckpoints(path: string, keepLast: number): CheckpointFolder {
   const kept = new Set<string>();
+  let best: string | undefined;
   const list = (): string[] => {
     if (!existsSync(path)) return [];
     const folders = readdirSync(path).filter((name) => /^step-\d+$/.test(name));
@@ -80,6 +84,9 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
     path,
     list,
     keep: (step) => void kept.add(nameOf(step)),
+    keepBest: (step) => {
+      best = nameOf(step);
+    },
     write(state, position, identity, model) {
       const final = join(path, nameOf(position.step));
       const staging = join(path, `.${nameOf(position.step)}.${process.pid}`);
@@ -109,7 +116,7 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
         });
       }
       for (const old of list().slice(keepLast)) {
-        if (!kept.has(basename(old))) rmSync(old, { recursive: true, force: true });
+        if (!kept.has(basename(old)) && basename(old) !== best) rmSync(old, { recursive: true, force: true });
       }
       return final;
     },

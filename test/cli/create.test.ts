@@ -26,6 +26,7 @@ async function run(arch: string | undefined, flags: Readonly<Record<string, unkn
     progress: createProgress({ stream: process.stderr, enabled: false }),
     note: () => {},
     warn: () => {},
+    isQuiet: true,
   });
 }
 

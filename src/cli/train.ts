@@ -1,0 +1,286 @@
+import { LowrankError } from '../errors.js';
+import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
+import { trainHtml } from '../report/html/train.js';
+import { createTrainProgress } from '../report/train-progress.js';
+import { renderTrainTable } from '../report/train-table.js';
+import { train } from '../train/loop.js';
+import { defaultTrainSettings, type TrainSettings } from '../train/options.js';
+import { presetBatch, presetNames, presets } from '../train/presets.js';
+import { scheduleNames } from '../train/schedule.js';
+import { targetNames } from '../train/target.js';
+import { defineCommand } from './command.js';
+import type { SettingsOf } from './options.js';
+import { given, givenGraphSettings, graphOptions } from './training-options.js';
+
+const schedule = 'Schedule';
+const images = 'Images';
+const running = 'Running';
+
+const options = {
+  data: {
+    type: 'string',
+    required: true,
+    placeholder: 'path',
+    description: 'training images: class folders, ILSVRC tars, WebDataset shards, parquet or CIFAR files',
+  },
+  val: {
+    type: 'string',
+    placeholder: 'path',
+    description: 'validation images (default: the part of --data for validation)',
+  },
+  output: {
+    type: 'string',
+    short: 'o',
+    placeholder: 'path',
+    description: 'where to write the trained model (default: <model>.trained.onnx)',
+  },
+  force: { type: 'boolean', default: false, description: 'replace an existing output, and begin anew' },
+  resume: { type: 'boolean', default: false, description: 'go on from the newest checkpoint beside the output' },
+  preset: { type: 'string', choices: presetNames, description: 'settings to begin with; options given here win' },
+  newHead: {
+    type: 'boolean',
+    default: false,
+    description: 'replace the last dense layer by a fresh one for the classes of the images',
+  },
+  classes: {
+    type: 'string',
+    placeholder: 'file',
+    description: "class list in the order of the model's outputs (text or JSON)",
+  },
+  epochs: { type: 'integer', minimum: 1, group: schedule, description: 'passes over the images (default: 10)' },
+  batchSize: { type: 'integer', minimum: 1, group: schedule, description: 'images of one run (default: 32)' },
+  accumulate: {
+    type: 'integer',
+    minimum: 1,
+    group: schedule,
+    description: 'runs whose gradients are averaged for one update (default: 1)',
+  },
+  lr: { type: 'number', minimum: 0, group: schedule, description: 'largest learning rate (default: 0.01)' },
+  warmup: { type: 'number', minimum: 0, group: schedule, description: 'epochs of rising learning rate (default: 0)' },
+  schedule: { type: 'string', choices: scheduleNames, group: schedule, description: 'default: cosine' },
+  minLr: { type: 'number', minimum: 0, group: schedule, description: 'where the cosine ends (default: 0)' },
+  decayEvery: {
+    type: 'number',
+    minimum: 0,
+    group: schedule,
+    placeholder: 'epochs',
+    description: 'step schedule: epochs between two reductions (default: 30)',
+  },
+  decayFactor: {
+    type: 'number',
+    minimum: 0,
+    group: schedule,
+    description: 'step schedule: factor of a reduction (default: 0.1)',
+  },
+  ...graphOptions,
+  ema: {
+    type: 'number',
+    minimum: 0,
+    maximum: 1,
+    group: 'Optimization',
+    placeholder: 'decay',
+    description: 'validate and write moving averages of the weights (default: none)',
+  },
+  imageSize: {
+    type: 'integer',
+    minimum: 1,
+    group: images,
+    placeholder: 'pixels',
+    description: 'side of the images (default: what the model says, else 224)',
+  },
+  resize: {
+    type: 'integer',
+    minimum: 1,
+    group: images,
+    placeholder: 'pixels',
+    description: 'shorter side before the center crop of validation (default: the image size / 0.875)',
+  },
+  augment: {
+    type: 'string',
+    choices: ['crop', 'pad', 'none'],
+    group: images,
+    description: 'random resized crop, or crop after padding by 4 (CIFAR), or none (default: crop)',
+  },
+  minScale: {
+    type: 'number',
+    minimum: 0,
+    maximum: 1,
+    group: images,
+    description: 'smallest share of the area that a random crop keeps (default: 0.08)',
+  },
+  flip: { type: 'boolean', default: true, group: images, description: 'do not mirror images at random' },
+  normalization: {
+    type: 'string',
+    group: images,
+    placeholder: 'name',
+    description: 'imagenet, cifar10, cifar100, symmetric, unit or none (default: imagenet)',
+  },
+  mean: { type: 'string', group: images, placeholder: 'r,g,b', description: 'means of the channels, from 0 to 1' },
+  std: { type: 'string', group: images, placeholder: 'r,g,b', description: 'standard deviations of the channels' },
+  maxBad: { type: 'integer', minimum: 0, group: images, description: 'images that may be bad (default: 0)' },
+  cache: {
+    type: 'integer',
+    minimum: 0,
+    group: images,
+    placeholder: 'MiB',
+    description: 'memory for decoded images, so that later epochs decode nothing (default: 0)',
+  },
+  seed: { type: 'integer', minimum: 0, group: running, description: 'of everything random (default: 0)' },
+  checkpointEvery: {
+    type: 'integer',
+    minimum: 1,
+    group: running,
+    placeholder: 'updates',
+    description: 'updates between two checkpoints (default: at the end of every epoch)',
+  },
+  keepCheckpoints: {
+    type: 'integer',
+    minimum: 1,
+    group: running,
+    placeholder: 'n',
+    description: 'newest checkpoints that stay, beside the best (default: 2)',
+  },
+  saveEvery: {
+    type: 'integer',
+    minimum: 1,
+    group: running,
+    placeholder: 'epochs',
+    description: "every n-th epoch's checkpoint stays for good",
+  },
+  device: {
+    type: 'string',
+    choices: ['cpu', 'cuda'],
+    group: running,
+    description: 'where the training runs (default: cpu)',
+  },
+  target: {
+    type: 'string',
+    choices: targetNames,
+    group: running,
+    description: 'form of the training graph: the fast one of a device, or standard operators only (default: cpu)',
+  },
+  threads: {
+    type: 'integer',
+    minimum: 1,
+    group: running,
+    placeholder: 'n',
+    description: 'threads of onnxruntime (default: all cores)',
+  },
+  workers: {
+    type: 'integer',
+    minimum: 0,
+    group: running,
+    placeholder: 'n',
+    description: 'decode threads (default: one per core, at most 4)',
+  },
+  tensorboard: { type: 'string', group: running, placeholder: 'folder', description: 'write TensorBoard events' },
+  report: { type: 'string', group: running, placeholder: 'file.html', description: 'write an HTML report' },
+} as const;
+
+export const command = defineCommand({
+  name: 'train',
+  summary: 'train or fine-tune a model, full-rank or factorized, on labelled images',
+  arguments: { model: { description: 'ONNX classifier with float32 weights' } },
+  options,
+  examples: [
+    {
+      command: 'lowrank train model.lowrank.onnx --data photos --preset fine-tune',
+      description: 'a converted model gets its accuracy back; photos/train and photos/val hold a folder per class',
+    },
+    {
+      command: 'lowrank train resnet50.onnx --data imagenet/train --val imagenet/val --preset imagenet-resnet',
+      description: 'training from scratch',
+    },
+    {
+      command: 'lowrank train model.onnx --data flowers --new-head --epochs 5 --report report.html',
+      description: 'other classes than the model was made for',
+    },
+    {
+      command: 'lowrank train model.onnx --data photos --resume',
+      description: 'goes on where a training was interrupted, with the same settings',
+    },
+  ],
+  async run(context) {
+    const { settings, signal } = context;
+    const { model } = context.arguments;
+    const output = settings.output ?? model.replace(/(\.onnx)?$/, '.trained.onnx');
+    if (settings.report !== undefined) checkWritable(settings.report, settings.force || settings.resume);
+    const chosen = settingsFor(settings);
+    const progress = createTrainProgress({ stream: process.stderr, enabled: !context.isQuiet });
+    const report = await train({
+      model,
+      output,
+      force: settings.force,
+      data: settings.data,
+      val: settings.val,
+      classes: settings.classes,
+      resume: settings.resume,
+      tensorboard: settings.tensorboard,
+      settings: chosen,
+      command: context.commandLine,
+      signal,
+      progress,
+    });
+    if (settings.report !== undefined) {
+      writeFileWhole(settings.report, await trainHtml(report));
+      context.note(`report: ${settings.report}`);
+    }
+    return {
+      document: report,
+      text: (terminal) => renderTrainTable(report, terminal),
+    };
+  },
+});
+
+type Settings = SettingsOf<typeof options>;
+
+function settingsFor(settings: Settings): Partial<TrainSettings> {
+  const preset = settings.preset === undefined ? {} : presets[settings.preset];
+  const chosen = {
+    ...given({
+      epochs: settings.epochs,
+      batchSize: settings.batchSize,
+      accumulate: settings.accumulate,
+      lr: settings.lr,
+      warmup: settings.warmup,
+      schedule: settings.schedule,
+      minLr: settings.minLr,
+      decayEvery: settings.decayEvery,
+      decayFactor: settings.decayFactor,
+      ema: settings.ema,
+      imageSize: settings.imageSize,
+      resize: settings.resize,
+      augment: settings.augment,
+      minScale: settings.minScale,
+      normalization: settings.normalization,
+      mean: numbers(settings.mean, '--mean'),
+      std: numbers(settings.std, '--std'),
+      maxBad: settings.maxBad,
+      cache: settings.cache === undefined ? undefined : settings.cache * 2 ** 20,
+      seed: settings.seed,
+      checkpointEvery: settings.checkpointEvery,
+      keepCheckpoints: settings.keepCheckpoints,
+      saveEvery: settings.saveEvery,
+      device: settings.device,
+      target: settings.target,
+      threads: settings.threads,
+      workers: settings.workers,
+    }),
+    flip: settings.flip,
+    newHead: settings.newHead,
+    ...givenGraphSettings(settings),
+  };
+  const merged = { ...preset, ...chosen };
+  if (preset.lr === undefined || settings.lr !== undefined) return merged;
+  const batch = merged.batchSize ?? defaultTrainSettings.batchSize;
+  const updates = batch * (merged.accumulate ?? defaultTrainSettings.accumulate);
+  return { ...merged, lr: (preset.lr * updates) / presetBatch };
+}
+
+/** "0.1,0.2,0.3" */
+function numbers(text: string | undefined, option: string): readonly number[] | undefined {
+  if (text === undefined) return undefined;
+  const values = text.split(',').map(Number);
+  if (values.every(Number.isFinite)) return values;
+  throw new LowrankError('USAGE', `${option} is '${text}'`, { remedy: 'give numbers such as 0.485,0.456,0.406' });
+}

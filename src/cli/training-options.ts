@@ -1,0 +1,100 @@
+import { optimizerNames } from '../train/settings.js';
+import type { GraphSettings } from '../train/settings.js';
+
+const group = 'Optimization';
+
+/** Options of the emitted training graphs, the same in `train` and `artifacts`. */
+export const graphOptions = {
+  optimizer: { type: 'string', choices: optimizerNames, group, description: 'update rule (default: sgd)' },
+  momentum: { type: 'number', minimum: 0, maximum: 1, group, description: 'of SGD and RMSprop (default: 0.9)' },
+  nesterov: { type: 'boolean', default: false, group, description: "Nesterov's form of momentum" },
+  beta1: { type: 'number', minimum: 0, maximum: 1, group, description: 'of Adam and AdamW (default: 0.9)' },
+  beta2: {
+    type: 'number',
+    minimum: 0,
+    maximum: 1,
+    group,
+    description: 'of Adam and AdamW; of the mean square of RMSprop (default: 0.999)',
+  },
+  epsilon: { type: 'number', minimum: 0, group, description: 'of Adam, AdamW and RMSprop (default: 1e-8)' },
+  weightDecay: {
+    type: 'number',
+    minimum: 0,
+    group,
+    description: 'L2 penalty; decoupled with AdamW (default: 1e-4)',
+  },
+  decay: {
+    type: 'list',
+    placeholder: 'glob',
+    group,
+    description: 'parameters that are decayed (default: those of two and more dimensions)',
+  },
+  frobeniusDecay: {
+    type: 'number',
+    minimum: 0,
+    group,
+    description: 'decay of the product U·V of each low-rank pair, in place of weight decay (default: 0)',
+  },
+  labelSmoothing: { type: 'number', minimum: 0, maximum: 1, group, description: 'share of the target (default: 0)' },
+  clip: { type: 'number', minimum: 0, group, description: 'largest norm of the gradient (default: none)' },
+  dropout: {
+    type: 'number',
+    minimum: 0,
+    maximum: 1,
+    group,
+    description: 'before the last dense layer (default: what the model says)',
+  },
+  dropPath: {
+    type: 'number',
+    minimum: 0,
+    maximum: 1,
+    group,
+    description: 'stochastic depth: share of dropped residual branches in the last block (default: 0)',
+  },
+  freeze: { type: 'list', placeholder: 'glob', group, description: 'parameters that are not trained' },
+} as const;
+
+/** The settings of options that were given. */
+export function givenGraphSettings(settings: {
+  readonly optimizer: GraphSettings['optimizer'] | undefined;
+  readonly momentum: number | undefined;
+  readonly nesterov: boolean;
+  readonly beta1: number | undefined;
+  readonly beta2: number | undefined;
+  readonly epsilon: number | undefined;
+  readonly weightDecay: number | undefined;
+  readonly decay: readonly string[];
+  readonly frobeniusDecay: number | undefined;
+  readonly labelSmoothing: number | undefined;
+  readonly clip: number | undefined;
+  readonly dropout: number | undefined;
+  readonly dropPath: number | undefined;
+  readonly freeze: readonly string[];
+}): Partial<GraphSettings> {
+  const { nesterov, decay, freeze, ...rest } = settings;
+  return {
+    ...given({
+      optimizer: rest.optimizer,
+      momentum: rest.momentum,
+      beta1: rest.beta1,
+      beta2: rest.beta2,
+      epsilon: rest.epsilon,
+      weightDecay: rest.weightDecay,
+      frobeniusDecay: rest.frobeniusDecay,
+      labelSmoothing: rest.labelSmoothing,
+      clip: rest.clip,
+      dropout: rest.dropout,
+      dropPath: rest.dropPath,
+    }),
+    ...(nesterov ? { nesterov } : {}),
+    ...(decay.length > 0 ? { decay } : {}),
+    ...(freeze.length > 0 ? { freeze } : {}),
+  };
+}
+
+/** Without what is undefined. */
+export function given<T extends object>(values: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [Key in keyof T]?: Exclude<T[Key], undefined>;
+  };
+}

@@ -1,0 +1,301 @@
+import { rmSync } from 'node:fs';
+import { LowrankError } from '../errors.js';
+import { checkWritable } from '../onnx/write-file.js';
+import { createTensorBoardWriter, epochScalars, settingsMarkdown } from '../report/tensorboard.js';
+import { bestEpoch, type TrainEpoch, type TrainReport } from '../report/train-contract.js';
+import { tool } from '../version.js';
+import { type CheckpointIdentity, type CheckpointPosition, openCheckpoints, readNewest } from './checkpoint.js';
+import { takeLock } from './lock.js';
+import { drawMasks } from './masks.js';
+import { defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
+import { learningRateAt } from './schedule.js';
+import { checkGraphSettings } from './settings.js';
+import { openTrainingRun, type TrainingRun } from './run.js';
+
+/** Settings that do not change what a step computes: a training may go on with others. */
+const free = new Set<keyof TrainSettings>([
+  'checkpointEvery',
+  'keepCheckpoints',
+  'saveEvery',
+  'workers',
+  'cache',
+  'maxBad',
+]);
+
+/**
+ * Trains a model, and writes it with its trained weights: otherwise byte for byte the model that came in. Checkpoints
+ * lie in `<output>.checkpoints`; a training that is interrupted (`signal`) saves one and reports `interrupted`.
+ * On CPU, with the same threads, a resumed training equals an uninterrupted one bit for bit.
+ * Throws INPUT, USAGE, UNSUPPORTED for what cannot be trained, OUTPUT where another process trains into this output or it
+ * cannot be written, NUMERIC where the loss is not finite: the last checkpoint is then from before.
+ */
+export async function train(options: TrainOptions): Promise<TrainReport> {
+  const settings: TrainSettings = { ...defaultTrainSettings, ...options.settings };
+  checkGraphSettings(settings);
+  checkWritable(options.output, options.force === true || options.resume === true);
+  const lock = takeLock(`${options.output}.lock`);
+  try {
+    const started = performance.now();
+    const run = await openTrainingRun(options, settings);
+    try {
+      return await new Training(options, settings, run, started).run();
+    } finally {
+      await run.close();
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+interface Running {
+  images: number;
+  loss: number;
+  correct: number;
+  gradientNorm: number;
+  steps: number;
+  seconds: number;
+  waitSeconds: number;
+}
+
+const nothing = (): Running => ({
+  images: 0,
+  loss: 0,
+  correct: 0,
+  gradientNorm: 0,
+  steps: 0,
+  seconds: 0,
+  waitSeconds: 0,
+});
+
+/** One training from its first step, or its checkpoint, to the written model. */
+class Training {
+  readonly #options: TrainOptions;
+  readonly #settings: TrainSettings;
+  readonly #run: TrainingRun;
+  readonly #started: number;
+  readonly #epochs: TrainEpoch[] = [];
+  readonly #seconds = { prepare: 0, train: 0, validate: 0, write: 0, total: 0 };
+  readonly #checkpoints;
+  readonly #identity: CheckpointIdentity;
+  #resumedFrom: TrainReport['resumedFrom'] = null;
+  #output: TrainReport['output'] = null;
+
+  constructor(options: TrainOptions, settings: TrainSettings, run: TrainingRun, started: number) {
+    this.#options = options;
+    this.#settings = settings;
+    this.#run = run;
+    this.#started = started;
+    this.#checkpoints = openCheckpoints(`${options.output}.checkpoints`, settings.keepCheckpoints);
+    const fixed = Object.entries({ ...settings, threads: run.threads }).filter(
+      ([key]) => !free.has(key as keyof TrainSettings),
+    );
+    this.#identity = { model: run.model.sha256, settings: Object.fromEntries(fixed) };
+  }
+
+  async run(): Promise<TrainReport> {
+    const position = this.#resume();
+    await this.#run.start(position?.state, position?.position.step ?? 0);
+    const { signal, tensorboard } = this.#options;
+    const board =
+      tensorboard === undefined
+        ? undefined
+        : createTensorBoardWriter(tensorboard, position === undefined ? {} : { resumedAt: position.position.step });
+    board?.text(0, 'settings', settingsMarkdown(this.#settingsRecord()));
+    this.#seconds.prepare = (performance.now() - this.#started) / 1000;
+    try {
+      const first = position?.position.epoch ?? 0;
+      let running: Running = position === undefined ? nothing() : { ...position.position.running };
+      let batch = position?.position.batch ?? 0;
+      for (let epoch = first; epoch < this.#settings.epochs; epoch++) {
+        const isWhole = await this.#epoch(epoch, batch, running);
+        if (!isWhole) return this.#report('interrupted', 'stopped by the user');
+        const finished = await this.#finishEpoch(epoch, running);
+        board?.scalars(finished.steps, epochScalars(finished));
+        running = nothing();
+        batch = 0;
+        this.#save({ step: this.#run.trainer.step, epoch: epoch + 1, batch: 0, running, epochs: this.#epochs });
+        if (signal?.aborted === true && epoch + 1 < this.#settings.epochs) {
+          return this.#report('interrupted', 'stopped by the user');
+        }
+      }
+      this.#write();
+      return this.#report('finished', null);
+    } finally {
+      board?.close();
+      this.#options.progress?.done();
+    }
+  }
+
+  /** The checkpoint to go on from; undefined for a new training. */
+  #resume(): ReturnType<typeof readNewest> | undefined {
+    const found = this.#checkpoints.list();
+    if (this.#options.resume !== true) {
+      if (found.length > 0 && this.#options.force !== true) {
+        throw new LowrankError('OUTPUT', 'there are checkpoints of an earlier training', {
+          place: this.#checkpoints.path,
+          remedy: 'go on with --resume, or begin anew with --force',
+        });
+      }
+      for (const path of found) rmSync(path, { recursive: true, force: true });
+      return undefined;
+    }
+    const warn = (line: string): void => void this.#run.warnings.push(line);
+    const checkpoint = readNewest(found, this.#identity, this.#run.lengths, warn);
+    const { step, epoch, epochs } = checkpoint.position;
+    this.#epochs.push(...epochs);
+    const { saveEvery } = this.#settings;
+    for (const done of epochs) {
+      if (saveEvery !== null && done.epoch % saveEvery === 0) this.#checkpoints.keep(done.steps);
+    }
+    this.#resumedFrom = { path: checkpoint.path, epoch, steps: step };
+    return checkpoint;
+  }
+
+  /** Trains an epoch from `start` on; false where it was interrupted, with a checkpoint written. */
+  async #epoch(epoch: number, start: number, running: Running): Promise<boolean> {
+    const { trainer, loader, stepsPerEpoch, masks, schedule } = this.#run;
+    const { accumulate, batchSize, seed, checkpointEvery, epochs } = this.#settings;
+    const { signal, progress } = this.#options;
+    if (start >= stepsPerEpoch * accumulate) return true;
+    let clock = performance.now();
+    let waited = loader.waitSeconds;
+    let micro = 0;
+    let batch = start;
+    let loss = 0;
+    let correct = 0;
+    const tick = (): void => {
+      running.seconds += (performance.now() - clock) / 1000;
+      running.waitSeconds += loader.waitSeconds - waited;
+      clock = performance.now();
+      waited = loader.waitSeconds;
+    };
+    for await (const { images, labels } of loader.batches(epoch, start)) {
+      const drawn = drawMasks(masks, batchSize, seed, trainer.step, micro);
+      const seen = await trainer.accumulate({ images: images as Float32Array, labels, masks: drawn });
+      loss += seen.loss;
+      correct += seen.correct;
+      micro++;
+      batch++;
+      if (micro < accumulate) continue;
+      const { gradientNorm } = await trainer.update(learningRateAt(trainer.step, schedule));
+      running.images += micro * batchSize;
+      running.loss += loss * batchSize;
+      running.correct += correct;
+      running.gradientNorm += gradientNorm;
+      running.steps++;
+      micro = 0;
+      loss = 0;
+      correct = 0;
+      tick();
+      progress?.step({
+        epoch: epoch + 1,
+        epochs,
+        step: batch / accumulate,
+        steps: stepsPerEpoch,
+        loss: running.loss / running.images,
+        top1: running.correct / running.images,
+        imagesPerSecond: running.images / running.seconds,
+        dataWaitShare: running.waitSeconds / running.seconds,
+      });
+      const position = { step: trainer.step, epoch, batch, running: { ...running }, epochs: this.#epochs };
+      const isLast = batch >= stepsPerEpoch * accumulate;
+      if (signal?.aborted === true && !isLast) {
+        this.#save(position);
+        return false;
+      }
+      if (!isLast && checkpointEvery !== null && trainer.step % checkpointEvery === 0) this.#save(position);
+      clock = performance.now();
+      if (isLast) break;
+    }
+    return true;
+  }
+
+  async #finishEpoch(epoch: number, running: Running): Promise<TrainEpoch> {
+    const { epochs } = this.#settings;
+    const started = performance.now();
+    const val = await this.#run.validate((done, total) =>
+      this.#options.progress?.validating(epoch + 1, epochs, done, total),
+    );
+    const validation = (performance.now() - started) / 1000;
+    this.#seconds.train += running.seconds;
+    this.#seconds.validate += validation;
+    const { trainer, schedule } = this.#run;
+    const finished: TrainEpoch = {
+      epoch: epoch + 1,
+      steps: trainer.step,
+      loss: running.loss / running.images,
+      top1: running.correct / running.images,
+      valLoss: val?.loss ?? null,
+      valTop1: val?.top1 ?? null,
+      valTop5: val?.top5 ?? null,
+      lr: learningRateAt(trainer.step - 1, schedule),
+      imagesPerSecond: running.images / running.seconds,
+      dataWaitShare: running.waitSeconds / running.seconds,
+      gradientNorm: running.gradientNorm / running.steps,
+      seconds: running.seconds + validation,
+      peakMemory: process.resourceUsage().maxRSS * 1024,
+    };
+    this.#epochs.push(finished);
+    this.#options.progress?.epoch(finished, epochs);
+    this.#options.onEpoch?.(finished);
+    return finished;
+  }
+
+  #save(position: CheckpointPosition): void {
+    const { saveEvery } = this.#settings;
+    const started = performance.now();
+    const isKept = position.batch === 0 && saveEvery !== null && position.epoch % saveEvery === 0;
+    if (isKept) this.#checkpoints.keep(position.step);
+    const best = bestEpoch(this.#epochs);
+    const { steps } = this.#epochs.find(({ epoch }) => epoch === best?.epoch) ?? {};
+    if (steps !== undefined) this.#checkpoints.keepBest(steps);
+    this.#checkpoints.write(this.#run.trainer.state, position, this.#identity, (path) => this.#run.writeModel(path));
+    this.#seconds.write += (performance.now() - started) / 1000;
+  }
+
+  #write(): void {
+    const started = performance.now();
+    const { output } = this.#options;
+    // Whatever was there may go: `checkWritable` has asked.
+    const written = this.#run.writeModel(output, true);
+    this.#output = { path: output, ...written };
+    this.#seconds.write += (performance.now() - started) / 1000;
+  }
+
+  #settingsRecord(): Readonly<Record<string, unknown>> {
+    const { data, val, classes, output, tensorboard } = this.#options;
+    return {
+      data,
+      val: val ?? null,
+      classes: classes ?? null,
+      output,
+      tensorboard: tensorboard ?? null,
+      resume: this.#options.resume === true,
+      ...this.#settings,
+      threads: this.#run.threads,
+    };
+  }
+
+  #report(status: TrainReport['status'], reason: string | null): TrainReport {
+    const { bad } = this.#run.loader;
+    const { command } = this.#options;
+    return {
+      schema: 'lowrank.train/1',
+      tool,
+      ...(command === undefined ? {} : { command }),
+      seed: this.#settings.seed,
+      model: this.#run.model,
+      settings: this.#settingsRecord(),
+      data: this.#run.data,
+      epochs: this.#epochs,
+      best: bestEpoch(this.#epochs),
+      resumedFrom: this.#resumedFrom,
+      badImages: { count: bad.length, names: bad.slice(0, 10).map(({ name }) => name) },
+      output: this.#output,
+      warnings: this.#run.warnings,
+      seconds: { ...this.#seconds, total: (performance.now() - this.#started) / 1000 },
+      status,
+      reason,
+    };
+  }
+}

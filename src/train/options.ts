@@ -1,0 +1,146 @@
+import type { Transform } from '../data/transform.js';
+import type { Device } from '../runtime/types.js';
+import type { TrainReport } from '../report/train-contract.js';
+import type { TrainProgress } from '../report/train-progress.js';
+import { defaultGraphSettings, type GraphSettings } from './settings.js';
+import type { ScheduleName } from './schedule.js';
+import type { TargetName } from './target.js';
+
+/** Everything that decides a training; see `lowrank-train --help` for what the settings mean. */
+export interface TrainSettings extends GraphSettings {
+  readonly epochs: number;
+  /** Images of one run of the gradient graph. */
+  readonly batchSize: number;
+  /** Batches whose gradients are averaged for an update. */
+  readonly accumulate: number;
+  readonly lr: number;
+  /** Epochs in which the learning rate rises from 0. */
+  readonly warmup: number;
+  readonly schedule: ScheduleName;
+  /** Where the cosine ends. */
+  readonly minLr: number;
+  /** `step`: epochs between two reductions, and what the rate is multiplied by. */
+  readonly decayEvery: number;
+  readonly decayFactor: number;
+  /** Decay of moving averages of weights and statistics, which are then validated and written; null: none. */
+  readonly ema: number | null;
+  readonly seed: number;
+  /** Side of the images in pixels; null: what the model says, 224 where it does not. */
+  readonly imageSize: number | null;
+  /** Shorter side before the center crop of validation; null: the image size / 0.875. */
+  readonly resize: number | null;
+  /** `crop`: random resized crop and flip; `pad`: crop after padding by 4 and flip (CIFAR); `none`: as in validation. */
+  readonly augment: 'crop' | 'pad' | 'none';
+  /** Smallest share of the image's area that a random crop keeps. */
+  readonly minScale: number;
+  readonly flip: boolean;
+  /** Name of a normalization, or means and standard deviations of the channels, for pixels from 0 to 1. */
+  readonly normalization: string;
+  readonly mean: readonly number[] | null;
+  readonly std: readonly number[] | null;
+  readonly maxBad: number;
+  /** Bytes of decoded images that are kept in memory; 0: none. */
+  readonly cache: number;
+  readonly newHead: boolean;
+  /** Updates between two checkpoints beside those at the end of every epoch; null: none between. */
+  readonly checkpointEvery: number | null;
+  /** Newest checkpoints that stay. */
+  readonly keepCheckpoints: number;
+  /** The checkpoint of every n-th epoch stays for good; null: of none. */
+  readonly saveEvery: number | null;
+  readonly device: Device;
+  /** Threads of onnxruntime; null: all cores. */
+  readonly threads: number | null;
+  /** Decode threads; null: one per core, at most 4. */
+  readonly workers: number | null;
+  readonly target: TargetName;
+}
+
+export const defaultTrainSettings: TrainSettings = {
+  ...defaultGraphSettings,
+  epochs: 10,
+  batchSize: 32,
+  accumulate: 1,
+  lr: 0.01,
+  warmup: 0,
+  schedule: 'cosine',
+  minLr: 0,
+  decayEvery: 30,
+  decayFactor: 0.1,
+  ema: null,
+  seed: 0,
+  imageSize: null,
+  resize: null,
+  augment: 'crop',
+  minScale: 0.08,
+  flip: true,
+  normalization: 'imagenet',
+  mean: null,
+  std: null,
+  maxBad: 0,
+  cache: 0,
+  newHead: false,
+  checkpointEvery: null,
+  keepCheckpoints: 2,
+  saveEvery: null,
+  device: 'cpu',
+  threads: null,
+  workers: null,
+  target: 'cpu',
+};
+
+export interface TrainOptions {
+  readonly model: string;
+  /** Where the trained model goes; checkpoints go beside it, into `<output>.checkpoints`. */
+  readonly output: string;
+  readonly force?: boolean;
+  /** Training images: what `openSource` opens. */
+  readonly data: string;
+  /** Validation images; default: the part of `data` for validation, if it has one. */
+  readonly val?: string | undefined;
+  /** File of the classes in the order of the model's outputs. */
+  readonly classes?: string | undefined;
+  /** Goes on from the newest checkpoint beside the output. */
+  readonly resume?: boolean;
+  /** Folder for TensorBoard event files. */
+  readonly tensorboard?: string | undefined;
+  readonly settings?: Partial<TrainSettings>;
+  readonly command?: string;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress?: TrainProgress;
+  readonly onEpoch?: (report: TrainReport['epochs'][number]) => void;
+}
+
+/** How images become inputs in training and in validation. */
+export function transformsOf(
+  settings: TrainSettings,
+  width: number,
+  height: number,
+): { readonly train: Transform; readonly val: Transform } {
+  const val: Transform = {
+    kind: 'center-crop',
+    width,
+    height,
+    resize: settings.resize ?? Math.round(Math.min(width, height) / 0.875),
+  };
+  switch (settings.augment) {
+    case 'crop':
+      return {
+        train: {
+          kind: 'random-resized-crop',
+          width,
+          height,
+          scale: [settings.minScale, 1],
+          flip: settings.flip ? 0.5 : 0,
+        },
+        val,
+      };
+    case 'pad':
+      return {
+        train: { kind: 'padded-crop', width, height, padding: 4, flip: settings.flip ? 0.5 : 0 },
+        val: { ...val, resize: settings.resize ?? Math.min(width, height) },
+      };
+    case 'none':
+      return { train: val, val };
+  }
+}

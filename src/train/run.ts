@@ -1,0 +1,280 @@
+import { LowrankError } from '../errors.js';
+import { cachedSource } from '../data/cached-source.js';
+import { createLoader, type Loader } from '../data/loader.js';
+import type { ImageSource } from '../data/types.js';
+import { summarize } from '../factorize/prepare.js';
+import { fileSource } from '../onnx/source.js';
+import { sha256 } from '../onnx/hash.js';
+import type { ModelSummary } from '../report/contract.js';
+import { summarizePredictions } from '../report/eval-summary.js';
+import type { DataSummary } from '../report/train-contract.js';
+import { loadDriver } from '../runtime/driver.js';
+import type { Session, SessionOptions } from '../runtime/types.js';
+import { buildEvalGraph } from './eval-graph.js';
+import { evaluate } from './evaluate.js';
+import { stageTrained } from './export.js';
+import { lengthOf } from './flat.js';
+import { buildGradientGraph, type MaskInput } from './gradient-graph.js';
+import { classesFrom, normalizationOf, openTraining, openValidation, requireClasses, summaryOf } from './images.js';
+import { withNewHead } from './new-head.js';
+import { type TrainOptions, type TrainSettings, transformsOf } from './options.js';
+import { type Prepared, prepareTraining } from './prepare.js';
+import { checkSchedule, type Schedule } from './schedule.js';
+import { targetOf } from './target.js';
+import { createTrainer, type Trainer } from './trainer.js';
+import { buildUpdateGraph } from './update-graph.js';
+import { initialState, type TrainingState } from './vectors.js';
+
+/** What a training works with: images, graphs, sessions. */
+export interface TrainingRun {
+  readonly model: ModelSummary;
+  readonly data: { readonly train: DataSummary; readonly val: DataSummary | null };
+  readonly warnings: string[];
+  readonly threads: number | null;
+  readonly loader: Loader;
+  readonly stepsPerEpoch: number;
+  readonly schedule: Schedule;
+  readonly masks: readonly MaskInput[];
+  /** Elements of the vectors of a training's state. */
+  readonly lengths: { readonly [Name in keyof TrainingState]: number };
+  readonly trainer: Trainer;
+  /** Opens the sessions, with the state of a checkpoint or of the model. */
+  start(state: TrainingState | undefined, step: number): Promise<void>;
+  /** Results on the validation images; undefined where there are none. */
+  validate(
+    onProgress: (done: number, total: number) => void,
+  ): Promise<{ readonly loss: number; readonly top1: number; readonly top5: number | null } | undefined>;
+  /** Writes the model with the weights as they are: the moving averages where there are some. */
+  writeModel(path: string, replace?: boolean): { readonly bytes: number; readonly sha256: string };
+  close(): Promise<void>;
+}
+
+/** Opens images and model, and emits the graphs. The caller closes the result. */
+export async function openTrainingRun(options: TrainOptions, settings: TrainSettings): Promise<TrainingRun> {
+  const closers: (() => unknown)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    return await openRun(options, settings, closers, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function openRun(
+  options: TrainOptions,
+  settings: TrainSettings,
+  closers: (() => unknown)[],
+  close: () => Promise<void>,
+): Promise<TrainingRun> {
+  const { batchSize, accumulate, seed, ema } = settings;
+  const training = await openTraining(options.data, classesFrom(options.classes));
+  closers.push(() => training.close());
+  const validation = await openValidation(options.val, options.data, training);
+  if (validation !== undefined) closers.push(() => validation.close());
+  const source = settings.newHead ? withNewHead(options.model, training.classes.length, seed) : options.model;
+  const prepared = prepareTraining(source, {
+    settings,
+    ...(settings.imageSize === null ? {} : { imageDims: imageDimsOf(options.model, settings) }),
+  });
+  closers.push(() => prepared.model.file?.close());
+  requireClasses(training, prepared.classes, settings.newHead);
+  const warnings = [...prepared.warnings, ...training.warnings, ...(validation?.warnings ?? [])];
+  const target = targetOf(settings.device === 'cpu' ? settings.target : 'portable');
+  const gradient = buildGradientGraph(
+    prepared,
+    settings,
+    { batch: batchSize, isBatchOpen: false },
+    target.build,
+    target.opsets,
+  );
+  const update = buildUpdateGraph(prepared, settings);
+  const evalGraph = buildEvalGraph(prepared, { batch: batchSize, isBatchOpen: true });
+  const threads = settings.threads;
+  const images = imagesFor(prepared, settings, options.signal);
+  const cached = settings.cache > 0 ? await cache(training, settings, options.signal) : training;
+  const loader = images.training(cached, batchSize);
+  closers.push(() => loader.close());
+  const stepsPerEpoch = Math.floor(loader.batchesPerEpoch / accumulate);
+  if (stepsPerEpoch === 0) {
+    throw new LowrankError('USAGE', `${training.length} images are less than one update of ${batchSize * accumulate}`, {
+      place: training.path,
+      remedy: 'lower --batch-size or --accumulate',
+    });
+  }
+  const schedule = scheduleOf(settings, stepsPerEpoch);
+  checkSchedule(schedule);
+  const count = lengthOf(prepared.parameters);
+  const statisticsCount = lengthOf(prepared.statistics);
+  const driver = await loadDriver();
+  const session: SessionOptions = { device: settings.device, ...(threads === null ? {} : { threads }) };
+  const slots = { parameterSlots: prepared.parameters, statisticSlots: prepared.statistics };
+  let trainer: Trainer | undefined;
+  let evaluator: Session | undefined;
+  const current = (): { readonly parameters: Float32Array; readonly statistics: Float32Array } => {
+    const { state } = trainer!;
+    if (ema === null) return state;
+    return { parameters: state.ema.subarray(0, count), statistics: state.ema.subarray(count) };
+  };
+  return {
+    model: { ...summarize(prepared.model, prepared.shapesFor(1), options.model), ...identify(options.model) },
+    data: { train: summaryOf(training), val: validation === undefined ? null : summaryOf(validation) },
+    warnings,
+    threads,
+    loader,
+    stepsPerEpoch,
+    schedule,
+    masks: gradient.interface.inputs.masks,
+    lengths: {
+      parameters: count,
+      statistics: statisticsCount,
+      state: update.stateLength,
+      ema: ema === null ? 0 : count + statisticsCount,
+    },
+    get trainer() {
+      return trainer!;
+    },
+    async start(state, step) {
+      trainer = await createTrainer({
+        driver,
+        gradient,
+        update,
+        state: state ?? initialState(prepared, update.stateLength, ema !== null),
+        batch: batchSize,
+        imageDims: prepared.imageDims,
+        classes: prepared.classes,
+        averageDecay: ema ?? undefined,
+        session,
+        step,
+      });
+      closers.push(() => trainer!.close());
+    },
+    async validate(onProgress) {
+      if (validation === undefined) return undefined;
+      if (evaluator === undefined) {
+        evaluator = await driver.createSession(evalGraph.bytes(), session);
+        closers.push(() => evaluator!.close());
+      }
+      const { inputs, outputs } = evalGraph.interface;
+      const { parameters, statistics } = current();
+      const weights = {
+        [inputs.parameters]: { type: 'float32', dims: [count], data: parameters },
+        [inputs.statistics]: { type: 'float32', dims: [statisticsCount], data: statistics },
+      } as const;
+      const validating = images.validation(validation, batchSize);
+      try {
+        const batches = validating.batches(0) as AsyncIterable<never>;
+        const predictions = await evaluate(
+          batches,
+          async (data, dims) => {
+            const labels = { type: 'int64', dims: [dims[0]!], data: new BigInt64Array(dims[0]!) } as const;
+            const result = await evaluator!.run(
+              { ...weights, [inputs.images]: { type: 'float32', dims, data }, [inputs.labels]: labels },
+              [outputs.logits],
+            );
+            return result[outputs.logits]!.data as Float32Array;
+          },
+          {
+            classes: prepared.classes,
+            onProgress: (done) => onProgress(done, validation.length),
+          },
+        );
+        const { loss, top1, top5 } = summarizePredictions(predictions, validation.titles);
+        return { loss, top1, top5 };
+      } finally {
+        await validating.close();
+      }
+    },
+    writeModel(path, replace = false) {
+      const staged = stageTrained(source, { ...current(), ...slots }, path, { force: replace });
+      try {
+        const { bytes } = staged.commit();
+        return { bytes, sha256: fileHash(path) };
+      } finally {
+        staged.discard();
+      }
+    },
+    close,
+  };
+}
+
+/** Loaders for a model's input. */
+function imagesFor(
+  prepared: Prepared,
+  settings: TrainSettings,
+  signal: AbortSignal | undefined,
+): {
+  training(source: ImageSource, batchSize: number): Loader;
+  validation(source: ImageSource, batchSize: number): Loader;
+} {
+  const { layout, imageDims } = prepared;
+  const [height, width, channels] =
+    layout === 'nhwc' ? [imageDims[0]!, imageDims[1]!, imageDims[2]!] : [imageDims[1]!, imageDims[2]!, imageDims[0]!];
+  if (imageDims.length !== 3 || channels !== 3) {
+    throw new LowrankError('UNSUPPORTED', `the model takes [${imageDims.join(', ')}] where images have three colors`, {
+      place: `input '${prepared.images.name}'`,
+      remedy: 'give a model of color images',
+    });
+  }
+  const transforms = transformsOf(settings, width, height);
+  const shared = {
+    format: { type: 'float32', layout, normalization: normalizationOf(settings) },
+    seed: settings.seed,
+    maxBad: settings.maxBad,
+    ...(settings.workers === null ? {} : { workers: settings.workers }),
+  } as const;
+  void signal;
+  return {
+    training: (source, batchSize) =>
+      createLoader({ ...shared, source, batchSize, transform: transforms.train, shuffle: true, last: 'drop' }),
+    validation: (source, batchSize) =>
+      createLoader({ ...shared, source, batchSize, transform: transforms.val, shuffle: false, last: 'keep' }),
+  };
+}
+
+async function cache(
+  source: ImageSource,
+  settings: TrainSettings,
+  signal: AbortSignal | undefined,
+): Promise<ImageSource> {
+  return cachedSource(source, {
+    maxBytes: settings.cache,
+    signal,
+    ...(settings.workers === null ? {} : { workers: settings.workers }),
+  });
+}
+
+/** The shape of an image where the user says its side. */
+function imageDimsOf(path: string, settings: TrainSettings): readonly number[] {
+  const side = settings.imageSize!;
+  const { layout, model } = prepareTraining(path, { settings: { ...settings, freeze: [], decay: null } });
+  model.file?.close();
+  return layout === 'nhwc' ? [side, side, 3] : [3, side, side];
+}
+
+function scheduleOf(settings: TrainSettings, stepsPerEpoch: number): Schedule {
+  return {
+    kind: settings.schedule,
+    base: settings.lr,
+    warmup: Math.round(settings.warmup * stepsPerEpoch),
+    total: settings.epochs * stepsPerEpoch,
+    minimum: settings.minLr,
+    period: Math.max(1, Math.round(settings.decayEvery * stepsPerEpoch)),
+    factor: settings.decayFactor,
+  };
+}
+
+function identify(path: string): { readonly sha256: string } {
+  return { sha256: fileHash(path) };
+}
+
+function fileHash(path: string): string {
+  const source = fileSource(path);
+  try {
+    return sha256(source);
+  } finally {
+    source.close?.();
+  }
+}
