@@ -36,7 +36,7 @@ function open(folder: string, time: number): { readonly path: string; readonly d
     // TensorBoard reads all files of a folder in the order of their names: the seconds have ten digits until 2286.
     const seconds = String(Math.floor(time / 1000)).padStart(10, '0');
     const path = join(folder, `events.out.tfevents.${seconds}.lowrank.${process.pid}.${(count += 1)}`);
-    return { path, descriptor: openSync(path, 'wx') };
+    return { path, descriptor: openSync(path, 'ax') };
   } catch (error) {
     throw new LowrankError('OUTPUT', `cannot write TensorBoard events: ${messageOf(error)}`, {
       place: folder,

@@ -38,7 +38,7 @@ interface Shade {
 function shadeOf(cell: ConfusionCell, share: number): Shade {
   return cell.actual === cell.predicted
     ? { fill: colour('after'), opacity: 0.1 + 0.6 * share }
-    : { fill: colour('kept'), opacity: 0.12 + 0.88 * Math.sqrt(share) };
+    : { fill: colour('kept'), opacity: 0.2 + 0.8 * Math.sqrt(share) };
 }
 
 function drawLayout(renderer: ChartRenderer, report: EvalReport, layout: Layout): Markup {
