@@ -110,6 +110,28 @@ describe('what cannot be raised', () => {
     );
   });
 
+  it('is a model with functions of its own, whose bodies are not looked into', () => {
+    const graph = graphProto({
+      nodes: [nodeProto({ op: 'Relu', inputs: ['x'], outputs: ['y'] })],
+      inputs: [valueInfoProto('x', [3])],
+      outputs: [valueInfoProto('y', [3])],
+    });
+    const extra = field(25, field(1, 'Twice'), field(10, 'own'));
+    expect(() => runPasses(readModel(modelProto(graph, { opset: 15, extra })), [raiseOpset()])).toThrow(
+      'the model defines functions of its own, such as own:Twice',
+    );
+  });
+
+  it('is a stretched input of unknown rank', () => {
+    const { model, graph, node } = buildModel(6, { own: 1 });
+    const input = graph.addInput('x', { dataType: FLOAT, dims: [2, 3] });
+    const [strange] = node('Strange', [input], {}, { domain: 'own' });
+    graph.addOutput(node('Mul', [strange, input], { broadcast: int(1), axis: int(0) })[0]!);
+    expect(() => runPasses(model, [raiseOpset()])).toThrow(
+      'Mul cannot be raised: the ranks of its inputs are not known',
+    );
+  });
+
   it('is no body whose nodes mean the same', async () => {
     const bytes = branches(11, nodeProto({ op: 'Relu', inputs: ['x'], outputs: ['z'] }));
     expect((await raiseAndCompare(readModel(bytes))).difference).toBe(0);
@@ -170,6 +192,25 @@ describe('raising around the nodes', () => {
     const model = modelOf({ opset: 10, opType: 'Resize', inputs: [x, { floats: [1, 1, 2, 0.5] }] });
     runPasses(model, [raiseOpset()]);
     expect(model.graph.initializers.map(({ name }) => name)).toEqual(['Resize.shrink', 'Resize.enlarge']);
+  });
+
+  it('drops a mask that nothing reads', async () => {
+    for (const opset of [7, 10, 11]) {
+      const model = modelOf({ opset, opType: 'Dropout', inputs: [x], outputs: 2 });
+      for (const value of model.graph.outputs.splice(1)) value.isOutput = false;
+      expect((await raiseAndCompare(model)).difference).toBe(0);
+      expect(model.graph.nodes[0]!.outputs.length).toBe(1);
+    }
+  });
+
+  it('takes the initializers of IR 3 from the inputs, and leaves those that may be overridden', async () => {
+    for (const irVersion of [3, 8]) {
+      const model = modelOf({ opset: 8, opType: 'Add', inputs: [x, { dims: [5], values: [1, 2, 3, 4, 5] }] });
+      model.graph.addInput('in1', { dataType: FLOAT, dims: [5] });
+      model.irVersion = irVersion;
+      expect((await raiseAndCompare(model)).difference).toBe(0);
+      expect(model.graph.inputs.map(({ name }) => name)).toEqual(irVersion === 3 ? ['in0'] : ['in0', 'in1']);
+    }
   });
 
   it('keeps the largest integer, which exporters write for "to the end"', async () => {
