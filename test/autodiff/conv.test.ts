@@ -41,8 +41,7 @@ describe('gradient of Conv', () => {
   it('holds for every combination of attributes', async () => {
     await fc.assert(
       fc.asyncProperty(convolution, async ({ axes, batch, group, inputs, outputs, hasBias, autoPad, opset }) => {
-        // onnxruntime refuses dilations with SAME_*, and VALID needs a window that fits without pads.
-        const isSame = autoPad.startsWith('SAME');
+        // onnxruntime refuses dilations with SAME_*; kernels of 3 fit the smallest axis without pads.
         const fitting = axes.map((one) => (autoPad === 'NOTSET' ? one : { ...one, dilation: 1 }));
         const attributes: Record<string, Attribute> = {
           group: int(group),
@@ -55,7 +54,6 @@ describe('gradient of Conv', () => {
         } else {
           attributes['auto_pad'] = string(autoPad);
         }
-        fc.pre(!isSame || fitting.every(({ kernel, stride }) => kernel >= stride));
         const x = { dims: [batch, group * inputs, ...fitting.map(({ size }) => size)] };
         const w = { dims: [group * outputs, inputs, ...fitting.map(({ kernel }) => kernel)] };
         const bias = hasBias ? [{ dims: [group * outputs] }] : [];
