@@ -104,7 +104,7 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
         '--dump-dom',
         `file://${harness}`,
       ],
-      { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 90_000 },
+      { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 180_000 },
     );
     const body = /<body>([^]*)<\/body>/.exec(dom)?.[1] ?? '';
     const text = body.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
@@ -133,7 +133,7 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
       await evalHtml(evalReport({ classes: 1000, images: 20_000, hasVersus: false, rename: longName })),
     ];
     results = measure(pages, widths);
-  }, 120_000);
+  }, 240_000);
 
   // Change charts: 2 shown, 2 in details; 1 scatter; a tile for each spectrum. Inspection: rank chart twice, all layers.
   // Training: six curves, a row an epoch. Evaluation: bars, up to 100 classes the map, with another model the difference;
