@@ -4,7 +4,6 @@ import { unary } from './support/elementwise.js';
 /** y = arccos x (ai.onnx 7). */
 export const acos = unary(
   'Acos',
-  Math.acos,
-  '',
   elementwise((e, dy, x) => e.neg(e.div(dy, e.emit('Sqrt', [e.sub(e.scalar(1, x), e.mul(x, x))])))),
+  Math.acos,
 );

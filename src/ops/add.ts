@@ -4,8 +4,8 @@ import { binary } from './support/elementwise.js';
 /** z = a + b (ai.onnx 7, broadcast). */
 export const add = binary(
   'Add',
-  (a, b) => a + b,
   rule(({ e, inputs, gradients: [dz], needs }) =>
     inputs.map((x, i) => (needs[i] === true ? e.sumTo(dz!, x!) : undefined)),
   ),
+  (a, b) => a + b,
 );

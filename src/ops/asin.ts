@@ -4,7 +4,6 @@ import { unary } from './support/elementwise.js';
 /** y = arcsin x (ai.onnx 7). */
 export const asin = unary(
   'Asin',
-  Math.asin,
-  '',
   elementwise((e, dy, x) => e.div(dy, e.emit('Sqrt', [e.sub(e.scalar(1, x), e.mul(x, x))]))),
+  Math.asin,
 );

@@ -4,7 +4,6 @@ import { unary } from './support/elementwise.js';
 /** y = arsinh x (ai.onnx 9). */
 export const asinh = unary(
   'Asinh',
-  Math.asinh,
-  '',
   elementwise((e, dy, x) => e.div(dy, e.emit('Sqrt', [e.add(e.mul(x, x), e.scalar(1, x))]))),
+  Math.asinh,
 );

@@ -4,7 +4,6 @@ import { unary } from './support/elementwise.js';
 /** y = arctan x (ai.onnx 7). */
 export const atan = unary(
   'Atan',
-  Math.atan,
-  '',
   elementwise((e, dy, x) => e.div(dy, e.add(e.mul(x, x), e.scalar(1, x)))),
+  Math.atan,
 );

@@ -2,4 +2,4 @@ import { zero } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
 /** y = ¬x, bit by bit (ai.onnx 18). */
-export const bitwiseNot = unary('BitwiseNot', undefined, '', zero);
+export const bitwiseNot = unary('BitwiseNot', zero);

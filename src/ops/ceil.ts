@@ -2,4 +2,4 @@ import { zero } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
 /** y = ⌈x⌉ (ai.onnx 6). */
-export const ceil = unary('Ceil', Math.ceil, '', zero);
+export const ceil = unary('Ceil', zero, Math.ceil);

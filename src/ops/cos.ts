@@ -4,7 +4,6 @@ import { unary } from './support/elementwise.js';
 /** y = cos x (ai.onnx 7). */
 export const cos = unary(
   'Cos',
-  Math.cos,
-  '',
   elementwise((e, dy, x) => e.neg(e.mul(dy, e.emit('Sin', [x])))),
+  Math.cos,
 );

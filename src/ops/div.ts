@@ -4,7 +4,6 @@ import { binary } from './support/elementwise.js';
 /** z = a/b, integers rounded towards zero (ai.onnx 7, broadcast). */
 export const div = binary(
   'Div',
-  (a, b) => a / b,
   rule(({ e, inputs: [a, b], outputs: [z], gradients: [dz], needs }) => {
     const da = e.div(dz!, b!);
     return [
@@ -12,4 +11,5 @@ export const div = binary(
       needs[1] === true ? e.neg(e.sumTo(e.mul(da, z!), b!)) : undefined,
     ];
   }),
+  (a, b) => a / b,
 );

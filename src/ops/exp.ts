@@ -4,7 +4,6 @@ import { unary } from './support/elementwise.js';
 /** y = exp x (ai.onnx 6). */
 export const exp = unary(
   'Exp',
-  Math.exp,
-  '',
   elementwise((e, dy, _x, y) => e.mul(dy, y)),
+  Math.exp,
 );

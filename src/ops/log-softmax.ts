@@ -7,8 +7,6 @@ import { unary } from './support/elementwise.js';
  */
 export const logSoftmax = unary(
   'LogSoftmax',
-  undefined,
-  '',
   rule(({ e, node, outputs: [y], gradients: [dy] }) => {
     const sum = e.reduceSum(dy!, [node.int('axis', -1)]);
     return [e.sub(dy!, e.mul(e.emit('Exp', [y!]), sum))];

@@ -4,8 +4,6 @@ import { unary } from './support/elementwise.js';
 /** x divided by its p-norm along an axis (ai.onnx 1). */
 export const lpNormalization = unary(
   'LpNormalization',
-  undefined,
-  '',
   elementwise((e, dy, x, y, node) => {
     const axes = [node.int('axis', -1)];
     const isFirst = node.int('p', 2) === 1;

@@ -30,4 +30,4 @@ function gradient(e: Emitter, dy: Value, x: Value, y: Value, node: Node): Value 
 }
 
 /** Local response normalization across channels (ai.onnx 1): y = x / (bias + α/size·Σ x²)^β. */
-export const lrn = unary('LRN', undefined, '', elementwise(gradient));
+export const lrn = unary('LRN', elementwise(gradient));

@@ -7,8 +7,6 @@ const epsilon = 1e-9;
 /** (x − mean) / standard deviation over the axes given (ai.onnx 9). */
 export const meanVarianceNormalization = unary(
   'MeanVarianceNormalization',
-  undefined,
-  '',
   elementwise((e, dy, x, y, node) => {
     const axes = node.ints('axes') ?? [0, 2, 3];
     const centred = e.sub(x, e.reduceMean(x, axes));

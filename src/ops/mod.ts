@@ -5,11 +5,6 @@ import { binary } from './support/elementwise.js';
 /** The remainder of a/b, of the sign of b, or of a with fmod (ai.onnx 10, broadcast). */
 export const mod = binary(
   'Mod',
-  (a, b, { node }) => {
-    const remainder = a % b;
-    const isOtherSign = remainder !== 0 && remainder < 0 !== b < 0;
-    return isOtherSign && node.int('fmod', 0) === 0 ? remainder + b : remainder;
-  },
   rule(({ e, inputs: [a, b], outputs: [z], gradients: [dz], needs }) => {
     // z = a − q·b with a whole number q, which does not change with a and b.
     const quotient = (): Value => e.emit('Round', [e.div(e.sub(a!, z!), b!)]);
@@ -18,4 +13,9 @@ export const mod = binary(
       needs[1] === true ? e.neg(e.sumTo(e.mul(dz!, quotient()), b!)) : undefined,
     ];
   }),
+  (a, b, { node }) => {
+    const remainder = a % b;
+    const isOtherSign = remainder !== 0 && remainder < 0 !== b < 0;
+    return isOtherSign && node.int('fmod', 0) === 0 ? remainder + b : remainder;
+  },
 );

@@ -4,9 +4,9 @@ import { binary } from './support/elementwise.js';
 /** z = a · b (ai.onnx 7, broadcast). */
 export const mul = binary(
   'Mul',
-  (a, b) => a * b,
   rule(({ e, inputs: [a, b], gradients: [dz], needs }) => [
     needs[0] === true ? e.sumTo(e.mul(dz!, b!), a!) : undefined,
     needs[1] === true ? e.sumTo(e.mul(dz!, a!), b!) : undefined,
   ]),
+  (a, b) => a * b,
 );

@@ -4,7 +4,6 @@ import { unary } from './support/elementwise.js';
 /** y = −x (ai.onnx 6). */
 export const neg = unary(
   'Neg',
-  (x) => -x,
-  '',
   elementwise((e, dy) => e.neg(dy)),
+  (x) => -x,
 );

@@ -38,8 +38,8 @@ export interface Operator {
    * the shape depends on data that is not known.
    */
   infer(context: InferenceContext): readonly (Known | undefined)[] | undefined;
-  /** How gradients flow through it; an operator that does not say it stops training with its name. */
-  readonly gradient?: Gradient;
+  /** How gradients flow through it: an operator that has none says so, and why. */
+  readonly gradient: Gradient;
   /** What it computes in training, where that is something else than in inference. */
   readonly training?: TrainingRule;
   /** Multiply-accumulates of one run; operators without it count as 0, as is custom for element-wise work. */

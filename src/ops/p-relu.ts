@@ -7,7 +7,6 @@ import { binary } from './support/elementwise.js';
  */
 export const pRelu = binary(
   'PRelu',
-  (x, slope) => (x < 0 ? slope * x : x),
   rule(({ e, inputs: [x, slope], gradients: [dy], needs }) => {
     const zero = e.scalar(0, x);
     return [
@@ -15,4 +14,5 @@ export const pRelu = binary(
       needs[1] === true ? e.sumTo(e.mul(dy!, e.emit('Min', [x!, zero])), slope!) : undefined,
     ];
   }),
+  (x, slope) => (x < 0 ? slope * x : x),
 );

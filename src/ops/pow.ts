@@ -6,7 +6,6 @@ import { binary } from './support/elementwise.js';
 /** z = a^b, of the type of a (ai.onnx 7, broadcast). */
 export const pow = binary(
   'Pow',
-  (a, b) => a ** b,
   rule(({ e, inputs, outputs: [z], gradients: [dz], needs }) => {
     const a = inputs[0]!;
     const b = e.cast(inputs[1]!, e.typeOf(a).dataType);
@@ -15,6 +14,7 @@ export const pow = binary(
       needs[1] === true ? e.sumTo(e.mul(dz!, exponentSlope(e, a, z!)), b) : undefined,
     ];
   }),
+  (a, b) => a ** b,
 );
 
 /** b·a^(b − 1), which is 0 where b is 0. */

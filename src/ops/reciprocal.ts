@@ -4,7 +4,6 @@ import { unary } from './support/elementwise.js';
 /** y = 1/x (ai.onnx 6). */
 export const reciprocal = unary(
   'Reciprocal',
-  (x) => 1 / x,
-  '',
   elementwise((e, dy, _x, y) => e.neg(e.mul(dy, e.mul(y, y)))),
+  (x) => 1 / x,
 );

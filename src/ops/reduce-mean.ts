@@ -3,6 +3,6 @@ import { reduction, reductionGradient } from './support/reduce.js';
 /** mean x over axes: an attribute, since ai.onnx 18 an input. */
 export const reduceMean = reduction(
   'ReduceMean',
-  (values) => values.reduce((sum, value) => sum + value, 0) / values.length,
   reductionGradient((e, { dy, x, axes }) => e.div(dy, e.count(x, axes))),
+  (values) => values.reduce((sum, value) => sum + value, 0) / values.length,
 );

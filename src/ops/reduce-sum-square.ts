@@ -3,6 +3,5 @@ import { reduction, reductionGradient } from './support/reduce.js';
 /** Σx² over axes: an attribute, since ai.onnx 18 an input. */
 export const reduceSumSquare = reduction(
   'ReduceSumSquare',
-  undefined,
   reductionGradient((e, { dy, x }) => e.mul(x, e.scale(dy, 2))),
 );

@@ -4,8 +4,6 @@ import { unary } from './support/elementwise.js';
 /** y = γx where x > 0, else γα(exp x − 1) (ai.onnx 6). The derivative at 0 is γα, as in PyTorch. */
 export const selu = unary(
   'Selu',
-  undefined,
-  '',
   elementwise((e, dy, x, y, node) => {
     const alpha = node.float('alpha', 1.67326319217681884765625);
     const gamma = node.float('gamma', 1.05070102214813232421875);

@@ -4,7 +4,6 @@ import { unary } from './support/elementwise.js';
 /** y = 1/(1 + exp(−x)) (ai.onnx 6). */
 export const sigmoid = unary(
   'Sigmoid',
-  (x) => 1 / (1 + Math.exp(-x)),
-  '',
   elementwise((e, dy, _x, y) => e.mul(dy, e.mul(y, e.sub(e.scalar(1, y), y)))),
+  (x) => 1 / (1 + Math.exp(-x)),
 );

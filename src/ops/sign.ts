@@ -2,4 +2,4 @@ import { zero } from './gradient.js';
 import { unary } from './support/elementwise.js';
 
 /** y = sign x (ai.onnx 9). */
-export const sign = unary('Sign', Math.sign, '', zero);
+export const sign = unary('Sign', zero, Math.sign);

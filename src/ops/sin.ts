@@ -4,7 +4,6 @@ import { unary } from './support/elementwise.js';
 /** y = sin x (ai.onnx 7). */
 export const sin = unary(
   'Sin',
-  Math.sin,
-  '',
   elementwise((e, dy, x) => e.mul(dy, e.emit('Cos', [x]))),
+  Math.sin,
 );

@@ -4,7 +4,6 @@ import { unary } from './support/elementwise.js';
 /** y = sinh x (ai.onnx 9). */
 export const sinh = unary(
   'Sinh',
-  Math.sinh,
-  '',
   elementwise((e, dy, x) => e.mul(dy, e.emit('Cosh', [x]))),
+  Math.sinh,
 );

@@ -7,8 +7,6 @@ import { unary } from './support/elementwise.js';
  */
 export const softmax = unary(
   'Softmax',
-  undefined,
-  '',
   rule(({ e, node, outputs: [y], gradients: [dy] }) => {
     const sum = e.reduceSum(e.mul(dy!, y!), [node.int('axis', -1)]);
     return [e.mul(y!, e.sub(dy!, sum))];

@@ -4,7 +4,5 @@ import { unary } from './support/elementwise.js';
 /** y = ln(1 + exp x) (ai.onnx 1). */
 export const softplus = unary(
   'Softplus',
-  undefined,
-  '',
   elementwise((e, dy, x) => e.mul(dy, e.emit('Sigmoid', [x]))),
 );

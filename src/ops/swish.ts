@@ -5,7 +5,5 @@ import { swishSlope } from './support/gelu.js';
 /** y = x·sigmoid(αx) (ai.onnx 24). */
 export const swish = unary(
   'Swish',
-  undefined,
-  '',
   elementwise((e, dy, x, _y, node) => e.mul(dy, swishSlope(e, x, node.float('alpha', 1)))),
 );

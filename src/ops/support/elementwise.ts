@@ -16,11 +16,11 @@ export function likeFirstInput(context: InferenceContext): Known[] {
 }
 
 /** y = f(x), same type and shape. `fold` computes it where x is a known small constant. */
-export function unary(opType: string, fold?: UnaryFold, domain = '', gradient?: Gradient): Operator {
+export function unary(opType: string, gradient: Gradient, fold?: UnaryFold): Operator {
   return {
     opType,
-    domain,
-    ...(gradient === undefined ? {} : { gradient }),
+    domain: '',
+    gradient,
     infer: (context) => {
       const x = input(context, 0);
       const constant = fold === undefined ? undefined : x.constant?.map((value) => fold(value, context));
@@ -57,12 +57,12 @@ function inferBinary(context: InferenceContext, dataType: number, fold: BinaryFo
 }
 
 /** z = f(a, b), broadcast, of a's type. */
-export function binary(opType: string, fold?: BinaryFold, gradient?: Gradient): Operator {
+export function binary(opType: string, gradient: Gradient, fold?: BinaryFold): Operator {
   return {
     opType,
     domain: '',
+    gradient,
     infer: (context) => inferBinary(context, input(context, 0).dataType, fold),
-    ...(gradient === undefined ? {} : { gradient }),
   };
 }
 
@@ -73,7 +73,7 @@ export function comparison(opType: string, fold?: (a: number, b: number) => bool
 }
 
 /** z = f(x1, …, xn), broadcast since ai.onnx 8. */
-export function variadic(opType: string, fold: (values: readonly number[]) => number, gradient: Gradient): Operator {
+export function variadic(opType: string, gradient: Gradient, fold: (values: readonly number[]) => number): Operator {
   return {
     opType,
     domain: '',

@@ -21,11 +21,11 @@ export function inferPool(context: InferenceContext): Known[] {
 }
 
 /** Every spatial axis of x [N, C, …] becomes 1. */
-export function globalPool(opType: string, gradient?: Gradient): Operator {
+export function globalPool(opType: string, gradient: Gradient): Operator {
   return {
     opType,
     domain: '',
-    ...(gradient === undefined ? {} : { gradient }),
+    gradient,
     infer: (context) => {
       const x = input(context, 0);
       return [

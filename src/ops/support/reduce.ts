@@ -21,11 +21,7 @@ function reducedAxes(context: InferenceContext, rank: number): readonly number[]
  * Reduce* (axes: an attribute, since ai.onnx 18 an input, ReduceSum since 13; without axes all, or none with
  * noop_with_empty_axes). `fold` reduces known elements in order.
  */
-export function reduction(
-  opType: string,
-  fold: ((values: readonly number[]) => number) | undefined,
-  gradient: Gradient,
-): Operator {
+export function reduction(opType: string, gradient: Gradient, fold?: (values: readonly number[]) => number): Operator {
   return {
     opType,
     domain: '',
