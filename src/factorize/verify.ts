@@ -29,6 +29,7 @@ export async function runReference(
 ): Promise<Outputs[]> {
   const once: SessionOptions = {
     ...options,
+    memoryArena: false,
     config: { ...options.config, ...fewRuns },
     ...(externalDataFolder === undefined ? {} : { externalDataFolder }),
   };

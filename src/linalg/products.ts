@@ -47,7 +47,9 @@ export function createProducts(driver: Driver, threads: number | undefined): Pro
     if (known !== undefined) return known;
     // Several products run side by side with workers: threads that spin while they wait would take cores from them.
     const config = { 'session.intra_op.allow_spinning': '0' };
-    const session = driver.createSession(productModel(kind), { config, ...(threads === undefined ? {} : { threads }) });
+    // Only casts to float64 take memory; what those of a large matrix need must not stay with the session.
+    const options = { config, memoryArena: false, ...(threads === undefined ? {} : { threads }) };
+    const session = driver.createSession(productModel(kind), options);
     sessions.set(key, session);
     return session;
   };

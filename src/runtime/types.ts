@@ -55,6 +55,8 @@ export interface SessionOptions {
   readonly threads?: number;
   /** `enable_mem_pattern`; default false (the training step needs half the memory without it). */
   readonly memoryPattern?: boolean;
+  /** `enable_cpu_mem_arena`; default true: the session keeps what memory its runs ever needed, for the next ones. */
+  readonly memoryArena?: boolean;
   readonly graphOptimization?: 'disabled' | 'basic' | 'extended' | 'all';
   /** Raw `AddSessionConfigEntry` pairs. */
   readonly config?: Readonly<Record<string, string>>;

@@ -17,6 +17,7 @@ export const API_FUNCTIONS = {
   EnableProfiling: [14, 'void *(void *options, path prefix)'],
   EnableMemPattern: [16, 'void *(void *options)'],
   DisableMemPattern: [17, 'void *(void *options)'],
+  DisableCpuMemArena: [19, 'void *(void *options)'],
   SetSessionLogSeverityLevel: [22, 'void *(void *options, int severity)'],
   SetSessionGraphOptimizationLevel: [23, 'void *(void *options, int level)'],
   SetIntraOpNumThreads: [24, 'void *(void *options, int threads)'],

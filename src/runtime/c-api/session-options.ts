@@ -18,6 +18,7 @@ export function createSessionOptions(api: NativeApi, options: SessionOptions): b
     api.call('SetIntraOpNumThreads', handle, threadsOf(options));
     api.call(options.memoryPattern === true ? 'EnableMemPattern' : 'DisableMemPattern', handle);
     api.call('SetSessionGraphOptimizationLevel', handle, OPTIMIZATION_LEVELS[options.graphOptimization ?? 'all']);
+    if (options.memoryArena === false) api.call('DisableCpuMemArena', handle);
     if (options.profilePrefix !== undefined) api.call('EnableProfiling', handle, options.profilePrefix);
     for (const [key, value] of Object.entries(options.config ?? {})) {
       api.call('AddSessionConfigEntry', handle, key, value);

@@ -9,6 +9,7 @@ export function toSessionOptions(options: SessionOptions): InferenceSession.Sess
   return {
     executionProviders: [executionProvider(options)],
     intraOpNumThreads: threadsOf(options),
+    enableCpuMemArena: options.memoryArena !== false,
     enableMemPattern: options.memoryPattern === true,
     graphOptimizationLevel: options.graphOptimization ?? 'all',
     logSeverityLevel: logSeverity() as 0 | 1 | 2 | 3 | 4,
