@@ -92,6 +92,7 @@ export { microsoftFusedConv } from './microsoft-fused-conv.js';
 export { microsoftFusedGemm } from './microsoft-fused-gemm.js';
 export { microsoftFusedMatMul } from './microsoft-fused-mat-mul.js';
 export { microsoftGelu } from './microsoft-gelu.js';
+export { microsoftNchwcConv } from './microsoft-nchwc-conv.js';
 export { microsoftQGemm } from './microsoft-q-gemm.js';
 export { microsoftQLinearAdd } from './microsoft-q-linear-add.js';
 export { microsoftQLinearAveragePool } from './microsoft-q-linear-average-pool.js';

@@ -12,10 +12,11 @@ const engine = new Set([
 ]);
 const files = readdirSync(folder).filter((file) => file.endsWith('.ts') && !engine.has(file));
 
-/** "QLinearConv" → "q-linear-conv", "LRN" → "lrn", "com.microsoft.Gelu" → "microsoft-gelu". */
+/** "QLinearConv" → "q-linear-conv", "LRN" → "lrn", "com.microsoft.Gelu" → "microsoft-gelu", "com.microsoft.nchwc.Conv" → "microsoft-nchwc-conv". */
 function fileOf({ domain, opType }: Operator): string {
   const words = opType.replaceAll(/([A-Z]+)([A-Z][a-z])/g, '$1-$2').replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2');
-  return `${domain === '' ? '' : 'microsoft-'}${words.toLowerCase()}.ts`;
+  const prefix = domain.replace('com.', '').replaceAll('.', '-');
+  return `${prefix === '' ? '' : `${prefix}-`}${words.toLowerCase()}.ts`;
 }
 
 describe('the operator index', () => {

@@ -2,6 +2,7 @@ import { add } from './add.js';
 import { averagePool } from './average-pool.js';
 import { batchNormalization } from './batch-normalization.js';
 import { conv } from './conv.js';
+import { depthwise } from './depthwise.js';
 import { elementwise } from './elementwise.js';
 import { gemm } from './gemm.js';
 import { maxPool } from './max-pool.js';
@@ -14,6 +15,7 @@ import { spatialMean } from './spatial-mean.js';
 /** In the order in which they are tried. */
 export const rules: readonly LoweringRule[] = [
   conv,
+  depthwise,
   batchNormalization,
   maxPool,
   averagePool,

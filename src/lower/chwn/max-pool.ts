@@ -76,10 +76,11 @@ function poolAxis(context: LowerContext, node: Node, x: Value, geometry: Geometr
   const view = e.reshape(x, [outer, axis.length, inner]);
   const { kernel, stride, dilation, before, length, outputs } = axis;
   const after = (outputs - 1) * stride + dilation * (kernel - 1) + 1 - length - before;
+  // One channel: onnxruntime reorders pools of many channels into blocks, which costs more than the pool.
   // A negative padding cuts away what no window reads: MaxPool leaves it out by itself.
   const pooled = e.emit(
     'MaxPool',
-    [e.reshape(view, [1, outer, length, inner])],
+    [e.reshape(view, [outer, 1, length, inner])],
     {
       kernel_shape: ints([kernel, 1]),
       strides: ints([stride, 1]),

@@ -135,3 +135,10 @@ export function difference(a: Float32Array, b: Float32Array): { readonly error: 
   }
   return { error: Number.isNaN(error) || a.length !== b.length ? Infinity : error, largest };
 }
+
+/** `data`, `copies` times in a row. */
+export function repeated(data: Float32Array, copies: number): Float32Array {
+  const result = new Float32Array(data.length * copies);
+  for (let i = 0; i < copies; i++) result.set(data, i * data.length);
+  return result;
+}
