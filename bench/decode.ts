@@ -1,6 +1,6 @@
 // Decoding and augmenting against PyTorch's DataLoader with torchvision v2: warm epochs, each in a process of its own, in turns.
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { median, oraclePython, saveResult, sharedFolder, timed } from './support/bench.js';
 
@@ -8,7 +8,7 @@ const rounds = Number(process.argv[2] ?? 5);
 const pictures = join(sharedFolder, 'data/images/imagenet-sample');
 const workers = 2;
 const batch = 32;
-const copies = 10;
+const copies = 5;
 const sizes = [160, 224] as const;
 const folder = mkdtempSync(join(tmpdir(), 'lowrank-bench-'));
 
@@ -49,10 +49,12 @@ const python = (name: string, kind: string): Contender => ({
     return JSON.parse(timed(oraclePython, words).stdout) as Epoch;
   },
 });
-const ours = (name: string, path: string, place: 'files' | 'memory' = 'files'): Contender => ({
+const turboJpeg = process.env['LOWRANK_TURBOJPEG'] ?? '';
+const ours = (name: string, path: string, place: 'files' | 'memory' = 'files', library = ''): Contender => ({
   name,
   run: (size) => {
     const words = ['dist/bench/support/decode-epoch.js', path, size, batch, workers, place].map(String);
+    process.env['LOWRANK_TURBOJPEG'] = library;
     return JSON.parse(timed(process.execPath, words).stdout) as Epoch;
   },
 });
@@ -62,6 +64,7 @@ try {
     python('PIL', 'pil'),
     python('decode_image', 'tensor'),
     ours('lowrank, files', files),
+    ...(turboJpeg === '' ? [] : [ours('lowrank, files, TurboJPEG', files, 'files', turboJpeg)]),
     ours('lowrank, pack jpeg', pack(files, 'jpeg')),
     ours('lowrank, pack ppm', pack(files, 'ppm')),
     ours('lowrank, memory', files, 'memory'),
@@ -82,18 +85,22 @@ try {
     cpuMilliseconds: epochs.map(({ images, cpuSeconds }) => (cpuSeconds / images) * 1000),
   }));
   const table = results.map(({ size, name, imagesPerSecond, cpuMilliseconds }) => {
-    const against = (other: string): number => {
-      const { imagesPerSecond: theirs } = results.find((result) => result.size === size && result.name === other)!;
-      // In turns: the machine is equally busy within a round.
-      return median(imagesPerSecond.map((speed, round) => speed / theirs[round]!));
-    };
+    const other = (theirs: string): (typeof results)[number] =>
+      results.find((result) => result.size === size && result.name === theirs)!;
+    // In turns: the machine is equally busy within a round.
+    const speedOver = (theirs: string): number =>
+      median(imagesPerSecond.map((speed, round) => speed / other(theirs).imagesPerSecond[round]!));
+    // Processor time does not depend on what else the machine does: on idle cores both ratios are the same.
+    const cpuOver = (theirs: string): number => median(other(theirs).cpuMilliseconds) / median(cpuMilliseconds);
     return {
       size,
       name,
       imagesPerSecond: median(imagesPerSecond),
+      speedOverPil: speedOver('PIL'),
+      speedOverDecodeImage: speedOver('decode_image'),
       cpuMilliseconds: median(cpuMilliseconds),
-      againstPil: against('PIL'),
-      againstDecodeImage: against('decode_image'),
+      cpuOverPil: cpuOver('PIL'),
+      cpuOverDecodeImage: cpuOver('decode_image'),
     };
   });
   console.table(
@@ -103,7 +110,8 @@ try {
       ),
     ),
   );
-  saveResult('decode', { pictures: 'imagenet-sample', copies, workers, batch, rounds, table, results });
+  const load = loadavg()[0]!;
+  saveResult('decode', { pictures: 'imagenet-sample', copies, workers, batch, rounds, load, table, results });
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

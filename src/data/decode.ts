@@ -1,5 +1,7 @@
 import sharp from 'sharp';
 import { LowrankError, messageOf } from '../errors.js';
+import { loadTurboJpeg } from '../runtime/turbojpeg.js';
+import type { JpegDecoder } from '../runtime/turbojpeg.js';
 import { hasJpegEnd, readImageHeader } from './image-header.js';
 import type { ImageHeader } from './image-header.js';
 import { cmykToRgb, toRgb } from './pixels.js';
@@ -43,6 +45,15 @@ function configure(): void {
   sharp.cache(false);
   sharp.concurrency(1);
   isConfigured = true;
+}
+
+let turboJpeg: Promise<JpegDecoder | undefined> | undefined;
+
+/** The decoder of the library that LOWRANK_TURBOJPEG names. It gives the pixels that libvips gives, sooner. */
+function turboJpegDecoder(): Promise<JpegDecoder | undefined> {
+  const path = process.env['LOWRANK_TURBOJPEG'] ?? '';
+  turboJpeg ??= path === '' ? Promise.resolve(undefined) : loadTurboJpeg(path);
+  return turboJpeg;
 }
 
 function bad(reason: string, cause?: unknown): LowrankError {
@@ -106,6 +117,14 @@ export async function decodeRegion(
   // Other formats are small or rare; decoding all of them finds damage wherever it is.
   const isPartial = request !== undefined && format === 'jpeg' && hasJpegEnd(bytes);
   const isCmyk = format === 'jpeg' && header.channels === 4;
+  if (isPartial && request.reduction === undefined && !isCmyk) {
+    const decoder = await turboJpegDecoder();
+    // Whatever it complains about, libvips decides.
+    const data = decoder?.(bytes, header.width, header.height);
+    if (data !== undefined) {
+      return { pixels: { data, width: header.width, height: header.height }, left: 0, top: 0, isReduced: false };
+    }
+  }
   try {
     let image = sharp(bytes, {
       ignoreIcc: true,

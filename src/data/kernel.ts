@@ -17,9 +17,9 @@ export interface KernelMemory {
 const pageSize = 65_536;
 
 /** An instance of the kernel that the build made of `<name>.wat`, with a memory of its own. */
-export function loadKernel<Kernel extends KernelMemory>(name: string): Kernel {
+export function loadKernel(name: string): KernelMemory {
   const module = new WebAssembly.Module(readFileSync(builtFile(`${name}.wasm`)));
-  return new WebAssembly.Instance(module).exports as Kernel;
+  return new WebAssembly.Instance(module).exports as KernelMemory;
 }
 
 /** The memory's bytes, at least `size` of them. A view of before may be detached. */

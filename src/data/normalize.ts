@@ -105,7 +105,7 @@ function coveringWriter(
 ): (pixels: Pixels, isFlipped: boolean, target: Uint8Array | Float32Array) => void {
   const tableBytes = 3 * 256 * 4;
   return ({ data, width, height }, isFlipped, target) => {
-    kernel ??= loadKernel<Kernel>('place');
+    kernel ??= loadKernel('place') as Kernel;
     const targetAt = tableBytes + Math.ceil(data.length / 4) * 4;
     const bytes = roomOf(kernel, targetAt + target.byteLength);
     const floats = new Float32Array(bytes.buffer);

@@ -211,7 +211,7 @@ export function resample(
   const stride = pixels.width * 3;
   const firstByte = (source.top - region.top) * stride;
 
-  sharedKernel ??= loadKernel<Kernel>('resample');
+  sharedKernel ??= loadKernel('resample') as Kernel;
   const kernel = sharedKernel;
   const tables = [horizontal, vertical].flatMap(({ starts, counts, weights }) => [starts, counts, weights]);
   const tableBytes = tables.reduce((bytes, table) => bytes + table.byteLength, 0);
