@@ -86,7 +86,7 @@ class Training {
     this.#run = run;
     this.#started = started;
     this.#checkpoints = openCheckpoints(`${options.output}.checkpoints`, settings.keepCheckpoints);
-    const fixed = Object.entries({ ...settings, threads: run.threads }).filter(
+    const fixed = Object.entries({ ...settings, threads: run.threads, ...run.machine }).filter(
       ([key]) => !free.has(key as keyof TrainSettings),
     );
     this.#identity = { model: run.model.sha256, settings: Object.fromEntries(fixed) };

@@ -31,6 +31,8 @@ export interface TrainingRun {
   readonly data: { readonly train: DataSummary; readonly val: DataSummary | null };
   readonly warnings: string[];
   readonly threads: number | null;
+  /** What the emitted graphs depend on beside the settings. */
+  readonly machine: Readonly<Record<string, unknown>>;
   readonly loader: Loader;
   readonly stepsPerEpoch: number;
   readonly schedule: Schedule;
@@ -82,7 +84,8 @@ async function openRun(
   closers.push(() => prepared.model.file?.close());
   requireClasses(training, prepared.classes, settings.newHead);
   const warnings = [...prepared.warnings, ...training.warnings, ...(validation?.warnings ?? [])];
-  const target = targetOf(settings.device === 'cpu' ? settings.target : 'portable');
+  const driver = await loadDriver();
+  const target = await targetOf(settings.device === 'cpu' ? settings.target : 'portable', driver);
   const gradient = buildGradientGraph(
     prepared,
     settings,
@@ -108,7 +111,6 @@ async function openRun(
   checkSchedule(schedule);
   const count = lengthOf(prepared.parameters);
   const statisticsCount = lengthOf(prepared.statistics);
-  const driver = await loadDriver();
   const session: SessionOptions = { device: settings.device, ...(threads === null ? {} : { threads }) };
   const slots = { parameterSlots: prepared.parameters, statisticSlots: prepared.statistics };
   let trainer: Trainer | undefined;
@@ -123,6 +125,7 @@ async function openRun(
     data: { train: summaryOf(training), val: validation === undefined ? null : summaryOf(validation) },
     warnings,
     threads,
+    machine: target.machine,
     loader,
     stepsPerEpoch,
     schedule,

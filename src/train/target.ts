@@ -1,5 +1,8 @@
 import { copyForward } from '../autodiff/copy-forward.js';
 import type { BuildForward } from '../autodiff/forward.js';
+import { lowerForwardFor } from '../lower/chwn/forward.js';
+import { probeBlockedConv } from '../lower/chwn/probe.js';
+import type { Driver } from '../runtime/types.js';
 
 /** Where the emitted graphs run: `portable` on any onnxruntime, with standard operators only. */
 export const targetNames = ['portable', 'cpu', 'cuda'] as const;
@@ -9,14 +12,25 @@ export type TargetName = (typeof targetNames)[number];
 export interface Target {
   readonly build: BuildForward;
   readonly opsets: ReadonlyMap<string, number>;
+  /** What was found out about the machine: a training goes on bit for bit only where it is the same. */
+  readonly machine: Readonly<Record<string, unknown>>;
 }
 
-const targets: Readonly<Record<TargetName, Target>> = {
-  portable: { build: copyForward, opsets: new Map() },
-  cpu: { build: copyForward, opsets: new Map() },
-  cuda: { build: copyForward, opsets: new Map() },
-};
+const portable: Target = { build: copyForward, opsets: new Map(), machine: {} };
 
-export function targetOf(name: TargetName): Target {
-  return targets[name];
+/**
+ * The target of a name. `cpu` lowers the graph to one layout and uses the blocked depthwise convolution where this
+ * machine's onnxruntime has it, which a run of the operator finds out. Its graphs have a fixed batch.
+ */
+export async function targetOf(name: TargetName, driver: Driver): Promise<Target> {
+  if (name !== 'cpu') return portable;
+  const blockSize = await probeBlockedConv(driver);
+  return {
+    build: lowerForwardFor({ hasContribOperators: true, blockSize }),
+    opsets: new Map([
+      ['com.microsoft', 1],
+      ['com.microsoft.nchwc', 1],
+    ]),
+    machine: { blockSize: blockSize ?? null },
+  };
 }
