@@ -20,9 +20,13 @@ const fewestSteps = 3;
 const mostSteps = 40;
 /** Products from this size on are what a conversion's time is spent on. */
 const largeWork = 1e7;
-/** Directions tried for neurons that are orthogonal to the subspace, and the size up to which they are. */
+/**
+ * Products up to this size cost next to nothing. The loss mostly ends within ten times the tolerance of its minimum, but where
+ * few neurons share few directions it may pass a saddle, at which a step promises less than what lies behind it.
+ */
+const smallWork = 1e6;
+/** Directions tried for neurons that are orthogonal to the subspace, where products are small. */
 const attempts = 8;
-const attemptWork = 1e6;
 
 async function fitLfai(problem: InitProblem): Promise<FactorPair> {
   const { weight, rowsPerNeuron, rank, linalg, seed, signal } = problem;
@@ -38,13 +42,12 @@ async function fitLfai(problem: InitProblem): Promise<FactorPair> {
     linalg,
     seed,
     signal,
-    // The loss ends within about ten times this of its minimum.
-    tolerance: work < largeWork ? 5e-6 : 1e-5,
+    tolerance: work < smallWork ? 1e-7 : work < largeWork ? 5e-6 : 1e-5,
     mostSteps: Math.min(mostSteps, Math.max(fewestSteps, Math.round(stepWork / work))),
   };
   let best = await minimizeSubspace(start.projection, start.losses, options);
   // Structured weights: which minimum is found depends on the arbitrary directions.
-  if (start.hasOrthogonal && work <= attemptWork) {
+  if (start.hasOrthogonal && work <= smallWork) {
     for (let attempt = 1; attempt < attempts; attempt++) {
       const other = await minimizeSubspace(start.projection, start.losses, { ...options, attempt });
       if (other.losses.risk < best.losses.risk) best = other;
