@@ -30,6 +30,7 @@ async function run(
     signal: new AbortController().signal,
     progress: createProgress({ stream: process.stderr, enabled: false }),
     note: () => {},
+    isQuiet: true,
     warn: () => {},
   });
 }
