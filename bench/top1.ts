@@ -1,19 +1,33 @@
 // Top-1 on real images right after conversion, without fine-tuning: what each initialization keeps of a trained model.
-// npm run bench -- top1 [--images 600] [--models resnet50v2,mobilenetv2] [--inits …] [--scales …]
+// npm run bench -- top1 [--images 600] [--models resnet50v2,resnet20,…] [--inits …] [--scales …]
 // Every initialization sees the same pictures; differences to `spectral` at the same rank scale are paired.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { convert, type InitName, loadDriver } from '../src/index.js';
 import { saveResult, sharedFolder } from './support/bench.js';
-import { imagenetClasses, imagenetSample, imagenette, type Picture, pixels } from './support/pictures.js';
+import {
+  cifarPreparation,
+  folders,
+  imagenetClasses,
+  imagenetPreparation,
+  imagenetSample,
+  imagenette,
+  type Picture,
+  pixels,
+  type Preparation,
+  unitPreparation,
+} from './support/pictures.js';
 import { interval, pairedDifference } from './support/proportion.js';
 
 const { values } = parseArgs({
   options: {
     images: { type: 'string', default: '600' },
-    models: { type: 'string', default: 'mobilenetv2,resnet50v2' },
+    models: {
+      type: 'string',
+      default: 'mobilenetv2,resnet50v2,st-efficientnet,resnet20,resnet20-op7,conv8,st-resnet8',
+    },
     inits: { type: 'string', default: 'spectral,spectral-scaled,lfai,relu-svd,baseline' },
     scales: { type: 'string', default: '0.25,0.5,0.75' },
   },
@@ -21,19 +35,23 @@ const { values } = parseArgs({
 
 interface Subject {
   readonly file: string;
+  readonly preparation: Preparation;
   /** Sets of pictures by name; each is a result of its own. */
   readonly sets: Readonly<Record<string, () => readonly Picture[]>>;
 }
 
 const count = Number(values.images);
+const cifar = { 'cifar10-test': () => folders('cifar10/test', 100) };
 const models: Readonly<Record<string, Subject>> = {
   resnet50v2: {
     file: 'resnet50v2-stages1to3-imagenette10.onnx',
+    preparation: imagenetPreparation,
     sets: { 'imagenette-160': () => imagenette((_, position) => position, count) },
   },
   // 1,000 classes to choose from in both sets.
   mobilenetv2: {
     file: 'mobilenetv2-imagenet-fp32-int8fc.onnx',
+    preparation: imagenetPreparation,
     sets: {
       'imagenet-sample': imagenetSample,
       'imagenette-160': () => {
@@ -42,6 +60,19 @@ const models: Readonly<Record<string, Subject>> = {
       },
     },
   },
+  'st-efficientnet': {
+    file: 'st-efficientnet-lc-flowers5.onnx',
+    preparation: unitPreparation(224, 224),
+    sets: { flowers: () => folders('flowers/test', 60) },
+  },
+  resnet20: { file: 'cifar10-resnet20-pt1.6-op9-bn.onnx', preparation: cifarPreparation, sets: cifar },
+  'resnet20-op7': {
+    file: 'cifar10-resnet20-pt1.5-op7-initinputs.onnx',
+    preparation: { ...imagenetPreparation, shorterSide: null, side: 32 },
+    sets: cifar,
+  },
+  conv8: { file: 'cifar10-conv8-pt1.11-op9.onnx', preparation: cifarPreparation, sets: cifar },
+  'st-resnet8': { file: 'st-resnetv1-8-cifar10.onnx', preparation: unitPreparation(32, null), sets: cifar },
 };
 
 interface Result {
@@ -58,6 +89,7 @@ interface Result {
   readonly macsRatio: number;
 }
 
+const saved = 'bench/results/top1.json';
 const driver = await loadDriver();
 
 /** Whether each picture is classified rightly. */
@@ -65,12 +97,13 @@ async function judge(
   model: string,
   inputs: readonly Float32Array[],
   list: readonly Picture[],
+  side: number,
 ): Promise<readonly boolean[]> {
   const session = await driver.createSession(model);
   const [input] = session.inputs;
   const right: boolean[] = [];
   for (const [index, data] of inputs.entries()) {
-    const outputs = await session.run({ [input!.name]: { type: 'float32', dims: [1, 3, 224, 224], data } });
+    const outputs = await session.run({ [input!.name]: { type: 'float32', dims: [1, 3, side, side], data } });
     const logits = Object.values(outputs)[0]!.data as Float32Array;
     let best = 0;
     for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
@@ -97,14 +130,14 @@ function add(result: Result): void {
 
 try {
   for (const name of values.models.split(',')) {
-    const { file, sets } = models[name]!;
+    const { file, preparation, sets } = models[name]!;
     const path = join(sharedFolder, 'data/models', file);
     const pictures = Object.entries(sets).map(([set, list]) => ({ set, list: list() }));
     const loaded = await Promise.all(
       pictures.map(async ({ set, list }) => ({
         set,
         list,
-        inputs: await Promise.all(list.map(async (picture) => pixels(picture.file))),
+        inputs: await Promise.all(list.map(async (picture) => pixels(picture.file, preparation))),
       })),
     );
     const spectral = new Map<string, readonly boolean[]>();
@@ -113,7 +146,7 @@ try {
       variant: Pick<Result, 'init' | 'rankScale' | 'paramsRatio' | 'macsRatio'>,
     ): Promise<void> => {
       for (const { set, list, inputs } of loaded) {
-        const right = await judge(model, inputs, list);
+        const right = await judge(model, inputs, list, preparation.side);
         const hits = right.filter(Boolean).length;
         const key = `${set} ${variant.rankScale}`;
         if (variant.init === 'spectral') spectral.set(key, right);
@@ -142,4 +175,7 @@ try {
 } finally {
   rmSync(folder, { recursive: true });
 }
-saveResult('top1', { results });
+// Models that were not part of this run keep what was measured before.
+const earlier = existsSync(saved) ? (JSON.parse(readFileSync(saved, 'utf8')) as { results: Result[] }).results : [];
+const others = earlier.filter(({ model }) => !values.models.split(',').includes(model));
+saveResult('top1', { results: [...others, ...results] });

@@ -10,9 +10,37 @@ export interface Picture {
 }
 
 const images = join(sharedFolder, 'data/images');
-const mean = [0.485, 0.456, 0.406];
-const deviation = [0.229, 0.224, 0.225];
-const side = 224;
+
+/** How a model was trained to see pictures. */
+export interface Preparation {
+  /** Pixels of the shorter side; null: as the file has it. */
+  readonly shorterSide: number | null;
+  /** Side of the square cut out of the middle. */
+  readonly side: number;
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
+}
+
+export const imagenetPreparation: Preparation = {
+  shorterSide: 256,
+  side: 224,
+  mean: [0.485, 0.456, 0.406],
+  deviation: [0.229, 0.224, 0.225],
+};
+/** The mean and deviation that models trained on CIFAR-10 mostly take. */
+export const cifarPreparation: Preparation = {
+  shorterSide: null,
+  side: 32,
+  mean: [0.4914, 0.4822, 0.4465],
+  deviation: [0.2023, 0.1994, 0.201],
+};
+/** Values from 0 to 1. */
+export const unitPreparation = (side: number, shorterSide: number | null): Preparation => ({
+  shorterSide,
+  side,
+  mean: [0, 0, 0],
+  deviation: [1, 1, 1],
+});
 
 /** Index of each of ImageNet's 1,000 classes by its WordNet id. */
 export function imagenetClasses(): ReadonlyMap<string, number> {
@@ -47,15 +75,25 @@ export function imagenetSample(): Picture[] {
     .map((name) => ({ file: join(root, name), label: classes.get(name.split('_')[0]!)! }));
 }
 
-/** [3, 224, 224]: shorter side to 256 bilinearly, centre 224², greyscale as three equal channels, ImageNet's mean and deviation. */
-export async function pixels(file: string): Promise<Float32Array> {
-  // Raw in between: a JPEG there would be compressed a second time.
-  const { data: resized, info } = await sharp(file)
-    .toColourspace('srgb')
-    .removeAlpha()
-    .resize(256, 256, { fit: 'outside', kernel: 'linear' })
-    .raw()
-    .toBuffer({ resolveWithObject: true });
+/** A folder of pictures for each class, the classes in the order of their names; the first `perClass` of each. */
+export function folders(path: string, perClass: number): Picture[] {
+  const root = join(images, path);
+  return readdirSync(root)
+    .sort()
+    .flatMap((name, label) =>
+      readdirSync(join(root, name))
+        .sort()
+        .slice(0, perClass)
+        .map((file) => ({ file: join(root, name, file), label })),
+    );
+}
+
+/** [3, side, side]: resized bilinearly, the middle of it, greyscale as three equal channels. */
+export async function pixels(file: string, { shorterSide, side, mean, deviation }: Preparation): Promise<Float32Array> {
+  let picture = sharp(file).toColourspace('srgb').removeAlpha();
+  if (shorterSide !== null) picture = picture.resize(shorterSide, shorterSide, { fit: 'outside', kernel: 'linear' });
+  // Raw: a JPEG in between would be compressed a second time.
+  const { data, info } = await picture.raw().toBuffer({ resolveWithObject: true });
   const { width, height, channels } = info;
   const [left, top] = [Math.round((width - side) / 2), Math.round((height - side) / 2)];
   const result = new Float32Array(3 * side * side);
@@ -63,7 +101,7 @@ export async function pixels(file: string): Promise<Float32Array> {
     for (let x = 0; x < side; x++) {
       const from = ((top + y) * width + left + x) * channels;
       for (let c = 0; c < 3; c++) {
-        const value = resized[from + (channels === 3 ? c : 0)]!;
+        const value = data[from + (channels === 3 ? c : 0)]!;
         result[(c * side + y) * side + x] = (value / 255 - mean[c]!) / deviation[c]!;
       }
     }
