@@ -4,11 +4,11 @@ import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { median, oraclePython, saveResult, sharedFolder, timed } from './support/bench.js';
 
-const rounds = Number(process.argv[2] ?? 5);
+const mostRounds = Number(process.argv[2] ?? 5);
 const pictures = join(sharedFolder, 'data/images/imagenet-sample');
 const workers = 2;
 const batch = 32;
-const copies = 5;
+const copies = 4;
 const sizes = [160, 224] as const;
 const folder = mkdtempSync(join(tmpdir(), 'lowrank-bench-'));
 
@@ -70,14 +70,27 @@ try {
     ours('lowrank, memory', files, 'memory'),
   ];
   const runs = sizes.flatMap((size) => contenders.map((contender) => ({ size, contender, epochs: [] as Epoch[] })));
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < mostRounds; round++) {
     for (const { size, contender, epochs } of runs) {
       const epoch = contender.run(size);
       epochs.push(epoch);
       const speed = (epoch.images / epoch.seconds).toFixed(0);
       process.stderr.write(`round ${round}, ${size} px, ${contender.name}: ${speed} images/s\n`);
     }
+    report(runs, round + 1);
   }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+interface Run {
+  readonly size: number;
+  readonly contender: Contender;
+  readonly epochs: readonly Epoch[];
+}
+
+/** Prints and saves what the rounds so far say. */
+function report(runs: readonly Run[], rounds: number): void {
   const results = runs.map(({ size, contender, epochs }) => ({
     size,
     name: contender.name,
@@ -110,8 +123,6 @@ try {
       ),
     ),
   );
-  const load = loadavg()[0]!;
+  const [load] = loadavg();
   saveResult('decode', { pictures: 'imagenet-sample', copies, workers, batch, rounds, load, table, results });
-} finally {
-  rmSync(folder, { recursive: true, force: true });
 }
