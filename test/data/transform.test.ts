@@ -5,6 +5,7 @@ import { drawsOf } from '../../src/data/order.js';
 import { checkTransform, shorterSide, viewOf, wordsPerView } from '../../src/data/transform.js';
 import type { Draw, Transform } from '../../src/data/transform.js';
 import { failureOf } from '../support/errors.js';
+import { pattern } from './support/images.js';
 
 /** A sequence of numbers, and how many were taken. */
 function counted(draw: Draw): { readonly draw: Draw; count: number } {
@@ -147,5 +148,29 @@ describe('normalization', () => {
       black,
     );
     expect(black[0]).toBe(Math.fround(Math.fround(0 - Math.fround(0.485)) / Math.fround(0.229)));
+  });
+
+  it('gives float32 images the values of the tables where bytes would be, for any size, layout and flip', () => {
+    const tables = normalizationTable(NORMALIZATIONS.imagenet);
+    const cases = fc.record({
+      width: fc.integer({ min: 1, max: 40 }),
+      height: fc.integer({ min: 1, max: 40 }),
+      layout: fc.constantFrom('nhwc', 'nchw'),
+      isFlipped: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(cases, ({ width, height, layout, isFlipped }) => {
+        const pixels = pattern(width, height);
+        const view = { width, height, resampling: undefined, left: 0, top: 0, mayReduce: false, isFlipped };
+        const count = width * height * 3;
+        const [bytes, floats] = [new Uint8Array(count), new Float32Array(count)];
+        const normalization = NORMALIZATIONS.imagenet;
+        imageWriter({ type: 'uint8', layout, normalization })(pixels, view, bytes);
+        imageWriter({ type: 'float32', layout, normalization })(pixels, view, floats);
+        const channel = (at: number): number => (layout === 'nhwc' ? at % 3 : Math.floor(at / (width * height)));
+        expect([...floats]).toEqual(Array.from(bytes, (value, at) => tables[channel(at) as 0 | 1 | 2][value]));
+      }),
+      { seed: 6, numRuns: 100 },
+    );
   });
 });
