@@ -6,6 +6,7 @@ import { depthwise } from './depthwise.js';
 import { elementwise } from './elementwise.js';
 import { gemm } from './gemm.js';
 import { maxPool } from './max-pool.js';
+import { normalizedConv } from './normalized-conv.js';
 import { relu } from './relu.js';
 import { reshape } from './reshape.js';
 import type { LoweringRule } from './rule.js';
@@ -14,6 +15,7 @@ import { spatialMean } from './spatial-mean.js';
 
 /** In the order in which they are tried. */
 export const rules: readonly LoweringRule[] = [
+  normalizedConv,
   conv,
   depthwise,
   batchNormalization,
