@@ -2,7 +2,7 @@
 // npm run bench -- lfai [--models resnet20,…] [--scales 0.1,0.25] [--largest 4e5] [--schemes spatial,channel]
 // The optimum: scipy's L-BFGS in float64 on both factors, from the rescaled truncated SVD, with formulas of its own
 // (support/lfai-oracle.py). Set LOWRANK_ORACLE_PYTHON. Layers above --largest elements are timed, not minimized.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -146,6 +146,13 @@ for (const name of values.models.split(',')) {
 }
 await linalg.close();
 rmSync(folder, { recursive: true });
+
+// Models that were not part of this run keep what was measured before.
+const saved = 'bench/results/lfai.json';
+const earlier = existsSync(saved)
+  ? (JSON.parse(readFileSync(saved, 'utf8')) as { results: LayerResult[] }).results
+  : [];
+results.unshift(...earlier.filter(({ model }) => !values.models.split(',').includes(model)));
 
 const measured = results.filter(({ excess }) => excess !== null).sort((a, b) => b.excess! - a.excess!);
 const sum = (pick: (result: LayerResult) => number): number =>
