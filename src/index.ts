@@ -46,5 +46,6 @@ export type * from './report/train-contract.js';
 export { type Diagnosis, diagnose } from './runtime/diagnose.js';
 export { raiseOpset } from './passes/raise-opset.js';
 export { type Pass, type PassReport, runPasses, type RunPassesOptions } from './passes/runner.js';
+export { evaluateModel, type EvalOptions, type EvalSettings } from './train/eval.js';
 export { loadDriver, type DriverOptions } from './runtime/driver.js';
 export type * from './runtime/types.js';

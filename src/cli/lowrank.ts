@@ -31,6 +31,10 @@ export const COMMANDS: CommandRegistry = {
     summary: 'train or fine-tune a model, full-rank or factorized, on labelled images',
     load: () => import('./train.js'),
   },
+  eval: {
+    summary: 'measure the accuracy of a model on labelled images, alone or against another',
+    load: () => import('./eval.js'),
+  },
   create: {
     summary: 'write a ResNet, EfficientNet, VGG-16 or LeNet-5 with fresh weights',
     load: () => import('./create.js'),

@@ -1,4 +1,3 @@
-import { LowrankError } from '../errors.js';
 import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
 import { trainHtml } from '../report/html/train.js';
 import { createTrainProgress } from '../report/train-progress.js';
@@ -9,6 +8,7 @@ import { presetBatch, presetNames, presets } from '../train/presets.js';
 import { scheduleNames } from '../train/schedule.js';
 import { targetNames } from '../train/target.js';
 import { defineCommand } from './command.js';
+import { imageOptions, numbers } from './image-options.js';
 import type { SettingsOf } from './options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
 
@@ -81,19 +81,14 @@ const options = {
     placeholder: 'decay',
     description: 'validate and write moving averages of the weights (default: none)',
   },
-  imageSize: {
-    type: 'integer',
-    minimum: 1,
-    group: images,
-    placeholder: 'pixels',
-    description: 'side of the images (default: what the model says, else 224)',
-  },
+  ...imageOptions(images),
   resize: {
     type: 'integer',
     minimum: 1,
     group: images,
     placeholder: 'pixels',
-    description: 'shorter side before the center crop of validation (default: the image size / 0.875)',
+    description:
+      'shorter side before the center crop of validation (default: the image size / 0.875, or itself up to 64)',
   },
   augment: {
     type: 'string',
@@ -109,14 +104,6 @@ const options = {
     description: 'smallest share of the area that a random crop keeps (default: 0.08)',
   },
   flip: { type: 'boolean', default: true, group: images, description: 'do not mirror images at random' },
-  normalization: {
-    type: 'string',
-    group: images,
-    placeholder: 'name',
-    description: 'imagenet, cifar10, cifar100, symmetric, unit or none (default: imagenet)',
-  },
-  mean: { type: 'string', group: images, placeholder: 'r,g,b', description: 'means of the channels, from 0 to 1' },
-  std: { type: 'string', group: images, placeholder: 'r,g,b', description: 'standard deviations of the channels' },
   maxBad: { type: 'integer', minimum: 0, group: images, description: 'images that may be bad (default: 0)' },
   cache: {
     type: 'integer',
@@ -275,12 +262,4 @@ function settingsFor(settings: Settings): Partial<TrainSettings> {
   const batch = merged.batchSize ?? defaultTrainSettings.batchSize;
   const updates = batch * (merged.accumulate ?? defaultTrainSettings.accumulate);
   return { ...merged, lr: (preset.lr * updates) / presetBatch };
-}
-
-/** "0.1,0.2,0.3" */
-function numbers(text: string | undefined, option: string): readonly number[] | undefined {
-  if (text === undefined) return undefined;
-  const values = text.split(',').map(Number);
-  if (values.every(Number.isFinite)) return values;
-  throw new LowrankError('USAGE', `${option} is '${text}'`, { remedy: 'give numbers such as 0.485,0.456,0.406' });
 }

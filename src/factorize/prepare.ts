@@ -65,13 +65,18 @@ export async function shapesOf(
 /** The facts about a model that reports begin with. */
 export function summarize(model: Model, shapes: ShapeTable, path: string): ModelSummary {
   const input = model.graph.inputs.find((value) => !value.isInitializer);
+  return describeModel(model, input === undefined ? [] : [...(shapes.typeOf(input)?.dims ?? [])], path);
+}
+
+/** As `summarize`, where the shape of the input is known otherwise. */
+export function describeModel(model: Model, inputShape: readonly number[], path: string): ModelSummary {
   return {
     path,
     sha256: model.file === undefined ? '' : sha256(model.file.source),
     producer: [model.producerName, model.producerVersion].filter((part) => part !== '').join(' '),
     irVersion: model.irVersion,
     opset: opsetOf(model),
-    inputShape: input === undefined ? [] : [...(shapes.typeOf(input)?.dims ?? [])],
+    inputShape,
   };
 }
 

@@ -3,14 +3,14 @@ import type { Predictions } from '../report/eval-summary.js';
 
 /** Some labelled images as a loader gives them: the first `size` count. */
 export interface EvaluationBatch {
-  readonly images: Float32Array;
+  readonly images: Float32Array | Uint8Array;
   readonly labels: BigInt64Array;
   readonly size: number;
   readonly dims: readonly number[];
 }
 
 /** A model's outputs for a batch: logits or probabilities, row-major [n, classes]. */
-export type Predict = (images: Float32Array, dims: readonly number[]) => Promise<Float32Array>;
+export type Predict = (images: Float32Array | Uint8Array, dims: readonly number[]) => Promise<Float32Array>;
 
 export interface EvaluateOptions {
   readonly classes: number;
@@ -23,9 +23,13 @@ export interface EvaluateOptions {
 
 const topCount = 5;
 
+/** The smallest normal float32: a probability below it, 0 in a quantized model, counts as this in the loss. */
+export const smallestProbability = 2 ** -126;
+
 /**
  * What a model predicts for all images: the class of the largest output (the first of equal ones), whether the label is
- * among the five largest, and −log softmax(z)_label in nats, in float64. Throws ABORTED.
+ * among the five largest, and −log softmax(z)_label in nats, in float64; a probability of 0 counts as
+ * `smallestProbability`. Throws ABORTED.
  */
 export async function evaluate(
   batches: AsyncIterable<EvaluationBatch>,
@@ -38,6 +42,8 @@ export async function evaluate(
   const losses: number[] = [];
   for await (const { images, labels: given, size, dims } of batches) {
     throwIfAborted(signal);
+    // All of them were bad.
+    if (size === 0) continue;
     const outputs = await predict(images, dims);
     for (let row = 0; row < size; row++) {
       const logits = outputs.subarray(row * classes, (row + 1) * classes);
@@ -51,11 +57,16 @@ export async function evaluate(
       labels.push(label);
       predicted.push(best);
       inTop5?.push(above < topCount ? 1 : 0);
-      losses.push(areProbabilities ? -Math.log(logits[label]!) : logSumExp(logits) - logits[label]!);
+      losses.push(areProbabilities ? -Math.log(likelihood(logits[label]!)) : logSumExp(logits) - logits[label]!);
     }
     onProgress?.(labels.length);
   }
   return { labels, predicted, inTop5, losses };
+}
+
+/** NaN stays NaN. */
+function likelihood(probability: number): number {
+  return probability < smallestProbability ? smallestProbability : probability;
 }
 
 function logSumExp(values: Float32Array): number {

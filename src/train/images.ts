@@ -5,6 +5,7 @@ import { type ClassList, readClassList } from '../data/class-list.js';
 import { NORMALIZATIONS, type Normalization } from '../data/normalize.js';
 import { openSource } from '../data/open.js';
 import { findSplit } from '../data/source.js';
+import type { CenterCrop } from '../data/transform.js';
 import type { ImageSource } from '../data/types.js';
 import type { DataSummary } from '../report/train-contract.js';
 
@@ -43,9 +44,18 @@ export async function openTraining(path: string, classes: ClassList | undefined)
     checkTrainable(source);
     return source;
   } catch (error) {
-    source.close();
+    await source.close();
     throw error;
   }
+}
+
+/** Opens the images to evaluate on: the part `split`, else that for validation where the data set has parts. */
+export function openEvaluation(
+  path: string,
+  options: { readonly split: string | null; readonly classes: ClassList | undefined },
+): Promise<ImageSource> {
+  const split = options.split ?? (hasValidation(path) ? 'val' : undefined);
+  return openSource(path, { split, classes: options.classes });
 }
 
 /** Opens validation images in the classes of the training images; undefined where none are given and `data` has none. */
@@ -65,14 +75,50 @@ function hasValidation(path: string): boolean {
 }
 
 /** Throws INPUT where the classes of the images are not those of the model. */
-export function requireClasses(source: ImageSource, outputs: number, hasNewHead: boolean): void {
+export function requireClasses(source: ImageSource, outputs: number, remedy: string): void {
   if (source.classes.length === outputs) return;
   throw new LowrankError('INPUT', `the images have ${source.classes.length} classes and the model ${outputs} outputs`, {
     place: source.path,
-    remedy: hasNewHead
-      ? 'report this: the new head should fit'
-      : `list the model's classes with --classes, or replace its last layer with --new-head`,
+    remedy,
   });
+}
+
+/** Where the colors of an image of `dims` (three numbers, without the batch) are. */
+export function layoutOf(dims: readonly number[]): 'nchw' | 'nhwc' {
+  const isColors = (dim: number | undefined): boolean => dim === 1 || dim === 3;
+  return dims.length === 3 && !isColors(dims[0]) && isColors(dims[2]) ? 'nhwc' : 'nchw';
+}
+
+/** Sides of the images of a model's input, given its dims without the batch. Throws UNSUPPORTED for other than three colors. */
+export function imageSizeOf(
+  imageDims: readonly number[],
+  layout: 'nchw' | 'nhwc',
+  inputName: string,
+): { readonly width: number; readonly height: number } {
+  const [height, width, channels] =
+    layout === 'nhwc' ? [imageDims[0]!, imageDims[1]!, imageDims[2]!] : [imageDims[1]!, imageDims[2]!, imageDims[0]!];
+  if (imageDims.length === 3 && channels === 3) return { width, height };
+  throw new LowrankError('UNSUPPORTED', `the model takes [${imageDims.join(', ')}] where images have three colors`, {
+    place: `input '${inputName}'`,
+    remedy: 'give a model of color images',
+  });
+}
+
+/** Images up to this side are shown whole: such data sets (CIFAR) come in the size of the model. */
+const smallSide = 64;
+
+/** How an image becomes an input where nothing is left to chance: the shorter side is resized, the center cut out. */
+export function centerCrop(
+  { width, height }: { readonly width: number; readonly height: number },
+  resize: number | null,
+): CenterCrop {
+  const side = Math.min(width, height);
+  return {
+    kind: 'center-crop',
+    width,
+    height,
+    resize: resize ?? (side <= smallSide ? side : Math.round(side / 0.875)),
+  };
 }
 
 export function summaryOf(source: ImageSource): DataSummary {

@@ -2,6 +2,7 @@ import type { Transform } from '../data/transform.js';
 import type { Device } from '../runtime/types.js';
 import type { TrainReport } from '../report/train-contract.js';
 import type { TrainProgress } from '../report/train-progress.js';
+import { centerCrop } from './images.js';
 import { defaultGraphSettings, type GraphSettings } from './settings.js';
 import type { ScheduleName } from './schedule.js';
 import type { TargetName } from './target.js';
@@ -27,7 +28,7 @@ export interface TrainSettings extends GraphSettings {
   readonly seed: number;
   /** Side of the images in pixels; null: what the model says, 224 where it does not. */
   readonly imageSize: number | null;
-  /** Shorter side before the center crop of validation; null: the image size / 0.875. */
+  /** Shorter side before the center crop of validation; null: the image size / 0.875; up to 64 pixels, the image size. */
   readonly resize: number | null;
   /** `crop`: random resized crop and flip; `pad`: crop after padding by 4 and flip (CIFAR); `none`: as in validation. */
   readonly augment: 'crop' | 'pad' | 'none';
@@ -117,12 +118,7 @@ export function transformsOf(
   width: number,
   height: number,
 ): { readonly train: Transform; readonly val: Transform } {
-  const val: Transform = {
-    kind: 'center-crop',
-    width,
-    height,
-    resize: settings.resize ?? Math.round(Math.min(width, height) / 0.875),
-  };
+  const val = centerCrop({ width, height }, settings.resize);
   switch (settings.augment) {
     case 'crop':
       return {

@@ -10,6 +10,7 @@ import { constantsToInitializers } from '../passes/constants-to-initializers.js'
 import { raiseOpset } from '../passes/raise-opset.js';
 import { runPasses } from '../passes/runner.js';
 import { layOut, type Slot } from './flat.js';
+import { layoutOf } from './images.js';
 import { openBatch } from './open-batch.js';
 import { findFactorPairs, type FactorPairs } from './pairs.js';
 import { findParameters } from './parameters.js';
@@ -169,9 +170,4 @@ function classesOf(logits: Value, shapes: ShapeTable): number {
     place: `output '${logits.name}'`,
     remedy: 'training needs a classifier whose output is [batch, classes]',
   });
-}
-
-function layoutOf(dims: readonly number[]): 'nchw' | 'nhwc' {
-  const isColors = (dim: number | undefined): boolean => dim === 1 || dim === 3;
-  return dims.length === 3 && !isColors(dims[0]) && isColors(dims[2]) ? 'nhwc' : 'nchw';
 }

@@ -15,7 +15,15 @@ import { evaluate } from './evaluate.js';
 import { stageTrained } from './export.js';
 import { lengthOf } from './flat.js';
 import { buildGradientGraph, type MaskInput } from './gradient-graph.js';
-import { classesFrom, normalizationOf, openTraining, openValidation, requireClasses, summaryOf } from './images.js';
+import {
+  classesFrom,
+  imageSizeOf,
+  normalizationOf,
+  openTraining,
+  openValidation,
+  requireClasses,
+  summaryOf,
+} from './images.js';
 import { withNewHead } from './new-head.js';
 import { type TrainOptions, type TrainSettings, transformsOf } from './options.js';
 import { type Prepared, prepareTraining } from './prepare.js';
@@ -82,7 +90,13 @@ async function openRun(
     ...(settings.imageSize === null ? {} : { imageDims: imageDimsOf(options.model, settings) }),
   });
   closers.push(() => prepared.model.file?.close());
-  requireClasses(training, prepared.classes, settings.newHead);
+  requireClasses(
+    training,
+    prepared.classes,
+    settings.newHead
+      ? 'report this: the new head should fit'
+      : `list the model's classes with --classes, or replace its last layer with --new-head`,
+  );
   const warnings = [...prepared.warnings, ...training.warnings, ...(validation?.warnings ?? [])];
   const driver = await loadDriver();
   const target = await targetOf(settings.device === 'cpu' ? settings.target : 'portable', driver);
@@ -213,14 +227,7 @@ function imagesFor(
   validation(source: ImageSource, batchSize: number): Loader;
 } {
   const { layout, imageDims } = prepared;
-  const [height, width, channels] =
-    layout === 'nhwc' ? [imageDims[0]!, imageDims[1]!, imageDims[2]!] : [imageDims[1]!, imageDims[2]!, imageDims[0]!];
-  if (imageDims.length !== 3 || channels !== 3) {
-    throw new LowrankError('UNSUPPORTED', `the model takes [${imageDims.join(', ')}] where images have three colors`, {
-      place: `input '${prepared.images.name}'`,
-      remedy: 'give a model of color images',
-    });
-  }
+  const { width, height } = imageSizeOf(imageDims, layout, prepared.images.name);
   const transforms = transformsOf(settings, width, height);
   const shared = {
     format: { type: 'float32', layout, normalization: normalizationOf(settings) },

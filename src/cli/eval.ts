@@ -1,0 +1,126 @@
+import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
+import { renderEvalTable } from '../report/eval-table.js';
+import { evalHtml } from '../report/html/eval.js';
+import { evaluateModel } from '../train/eval.js';
+import { defineCommand } from './command.js';
+import { imageOptions, numbers } from './image-options.js';
+import { given } from './training-options.js';
+
+const images = 'Images';
+const running = 'Running';
+
+export const command = defineCommand({
+  name: 'eval',
+  summary: 'measure the accuracy of a model on labelled images, alone or against another',
+  arguments: { model: { description: 'ONNX classifier, run as it is: of any opset, quantized too' } },
+  options: {
+    data: {
+      type: 'string',
+      required: true,
+      placeholder: 'path',
+      description: 'labelled images: class folders, ILSVRC tars, WebDataset shards, parquet or CIFAR files',
+    },
+    split: {
+      type: 'string',
+      placeholder: 'name',
+      description: 'part of the data set, such as val or test (default: val where there are parts)',
+    },
+    classes: {
+      type: 'string',
+      placeholder: 'file',
+      description: "class list in the order of the model's outputs (text or JSON)",
+    },
+    vs: { type: 'string', placeholder: 'path', description: 'a second model, compared image by image' },
+    report: { type: 'string', placeholder: 'file.html', description: 'write an HTML report' },
+    force: { type: 'boolean', default: false, description: 'replace an existing report' },
+    ...imageOptions(images),
+    resize: {
+      type: 'integer',
+      minimum: 1,
+      group: images,
+      placeholder: 'pixels',
+      description: 'shorter side before the center crop (default: the image size / 0.875, or itself up to 64)',
+    },
+    limit: {
+      type: 'integer',
+      minimum: 1,
+      group: images,
+      placeholder: 'n',
+      description: 'so many images only, drawn at random (default: all)',
+    },
+    seed: { type: 'integer', minimum: 0, group: images, description: 'of the draw of --limit (default: 0)' },
+    maxBad: { type: 'integer', minimum: 0, group: images, description: 'images that may be bad (default: 0)' },
+    batchSize: { type: 'integer', minimum: 1, group: running, description: 'images of one run (default: 32)' },
+    device: {
+      type: 'string',
+      choices: ['cpu', 'cuda', 'webgpu'],
+      group: running,
+      description: 'where the model runs (default: cpu)',
+    },
+    threads: {
+      type: 'integer',
+      minimum: 1,
+      group: running,
+      placeholder: 'n',
+      description: 'threads of onnxruntime (default: all cores)',
+    },
+    workers: {
+      type: 'integer',
+      minimum: 0,
+      group: running,
+      placeholder: 'n',
+      description: 'decode threads (default: one per core, at most 4)',
+    },
+  },
+  examples: [
+    {
+      command: 'lowrank eval model.onnx --data photos',
+      description: 'photos/val holds a folder per class; else --split says where',
+    },
+    {
+      command: 'lowrank eval resnet50.onnx --data imagenet/val --classes LOC_synset_mapping.txt',
+      description: 'a model of 1000 classes, on images of all or of some of them',
+    },
+    {
+      command: 'lowrank eval model.onnx --vs model.lowrank.onnx --data photos --report eval.html',
+      description: 'what the conversion cost, with an interval and a test; confusion as a picture',
+    },
+    {
+      command: 'lowrank eval model.onnx --data photos --normalization unit --limit 500 --json',
+      description: 'pixels from 0 to 1; 500 images',
+    },
+  ],
+  async run(context) {
+    const { settings, signal, progress } = context;
+    if (settings.report !== undefined) checkWritable(settings.report, settings.force);
+    const report = await evaluateModel({
+      model: context.arguments.model,
+      data: settings.data,
+      classes: settings.classes,
+      versus: settings.vs,
+      settings: given({
+        split: settings.split,
+        batchSize: settings.batchSize,
+        imageSize: settings.imageSize,
+        resize: settings.resize,
+        normalization: settings.normalization,
+        mean: numbers(settings.mean, '--mean'),
+        std: numbers(settings.std, '--std'),
+        limit: settings.limit,
+        seed: settings.seed,
+        maxBad: settings.maxBad,
+        device: settings.device,
+        threads: settings.threads,
+        workers: settings.workers,
+      }),
+      command: context.commandLine,
+      signal,
+      onProgress: ({ model, done, total }) => progress.update({ phase: 'evaluating', done, total, detail: model }),
+    });
+    if (settings.report !== undefined) {
+      writeFileWhole(settings.report, await evalHtml(report));
+      context.note(`report: ${settings.report}`);
+    }
+    return { document: report, text: (terminal) => renderEvalTable(report, terminal) };
+  },
+});

@@ -1,0 +1,198 @@
+import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
+import type { OutputFormat } from '../data/normalize.js';
+import { describeModel } from '../factorize/prepare.js';
+import { toNumbers } from '../factorize/samples.js';
+import { checkModel } from '../graph/check.js';
+import { readModel } from '../graph/read.js';
+import { numberToFloat16 } from '../onnx/float16.js';
+import type { ModelSummary } from '../report/contract.js';
+import type { Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
+import { imageSizeOf, layoutOf } from './images.js';
+import { endsInSoftmax } from './softmax-end.js';
+
+/** A model file that classifies images, ready to run as it is. */
+export interface Classifier {
+  readonly summary: ModelSummary;
+  readonly classes: number;
+  /** Whether the outputs are probabilities; else they are logits. */
+  readonly areProbabilities: boolean;
+  readonly width: number;
+  readonly height: number;
+  readonly layout: OutputFormat['layout'];
+  /** What the images come as: bytes for a model that takes bytes, else float32. */
+  readonly pixels: OutputFormat['type'];
+  /** The number of images that every run must have; undefined where any number will do. */
+  readonly fixedBatch: number | undefined;
+  readonly warnings: readonly string[];
+  /** Outputs of all images, row-major [n, classes]. Throws RUNTIME, ABORTED. */
+  predict(images: Float32Array | Uint8Array, dims: readonly number[]): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+export interface ClassifierOptions {
+  readonly driver: Driver;
+  readonly session: SessionOptions;
+  /** Side of the images for models that take any; null: 224. */
+  readonly imageSize: number | null;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Side of the images where neither the model nor the user says one. */
+const usualSide = 224;
+
+const inputTypes = ['float32', 'float16', 'uint8'] as const;
+
+/**
+ * Opens a model file, of any opset and quantized ones too, and finds out by runs what it takes: a batch of two, or else
+ * of one where the model has the batch written into it. Throws what `readModel` throws, UNSUPPORTED where it is no
+ * classifier of color images, USAGE where it does not take images of the given size, RUNTIME where onnxruntime refuses it.
+ */
+export async function openClassifier(path: string, options: ClassifierOptions): Promise<Classifier> {
+  const { driver, session: sessionOptions, signal } = options;
+  const model = readModel(path);
+  let session: Session | undefined;
+  try {
+    checkModel(model);
+    const areProbabilities = endsInSoftmax(model.graph);
+    session = await driver.createSession(path, sessionOptions);
+    const input = imageInputOf(session, path, options.imageSize);
+    const found = await probe(session, input, path, signal);
+    const { batch, classes } = found;
+    return {
+      summary: describeModel(model, [batch ?? 1, ...input.imageDims], path),
+      classes,
+      areProbabilities,
+      width: input.width,
+      height: input.height,
+      layout: input.layout,
+      pixels: input.type === 'uint8' ? 'uint8' : 'float32',
+      fixedBatch: batch,
+      warnings: [
+        ...found.warnings,
+        ...(input.type === 'uint8' ? [`${path} takes pixels from 0 to 255: they are not normalized`] : []),
+      ],
+      predict: (images, dims) => run(session!, input, images, dims, signal).then(({ data }) => data),
+      close: async () => {
+        await session!.close();
+      },
+    };
+  } catch (error) {
+    await session?.close();
+    throw error;
+  } finally {
+    model.file?.close();
+  }
+}
+
+interface ImageInput {
+  readonly name: string;
+  readonly type: (typeof inputTypes)[number];
+  /** −1 where any number will do. */
+  readonly batch: number;
+  readonly imageDims: readonly number[];
+  readonly layout: OutputFormat['layout'];
+  readonly width: number;
+  readonly height: number;
+}
+
+function imageInputOf(session: Session, path: string, imageSize: number | null): ImageInput {
+  const [input] = session.inputs;
+  const fail = (fact: string): never => {
+    throw new LowrankError('UNSUPPORTED', fact, { place: path, remedy: 'give a classifier of color images' });
+  };
+  if (input === undefined || session.inputs.length > 1) {
+    const names = session.inputs.map(({ name }) => `'${name}'`).join(', ');
+    return fail(`the model has ${session.inputs.length} inputs (${names}) where the images are one`);
+  }
+  const type = inputTypes.find((name) => name === input.type);
+  if (type === undefined || input.dims.length !== 4) {
+    return fail(`the input '${input.name}' is ${input.type} [${input.dims.join(', ')}], no batch of images`);
+  }
+  const [batch, ...declared] = input.dims as [number, number, number, number];
+  const layout = layoutOf(declared);
+  const isSide = (axis: number): boolean => axis !== (layout === 'nhwc' ? 2 : 0);
+  const imageDims = declared.map((dim, axis) => {
+    if (!isSide(axis)) return dim < 0 ? 3 : dim;
+    if (dim < 0) return imageSize ?? usualSide;
+    if (imageSize === null || imageSize === dim) return dim;
+    throw new LowrankError('USAGE', `--image-size is ${imageSize}, and the model takes [${declared.join(', ')}]`, {
+      place: `${path}, input '${input.name}'`,
+      remedy: 'leave --image-size out',
+    });
+  });
+  return { name: input.name, type, batch, imageDims, layout, ...imageSizeOf(imageDims, layout, input.name) };
+}
+
+interface Probed {
+  readonly batch: number | undefined;
+  readonly classes: number;
+  readonly warnings: readonly string[];
+}
+
+/** Runs black images to see which batch the model takes and what comes out. */
+async function probe(
+  session: Session,
+  input: ImageInput,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<Probed> {
+  const attempt = async (batch: number): Promise<number> => {
+    const elements = batch * input.imageDims.reduce((product, dim) => product * dim, 1);
+    const { dims } = await run(session, input, new Float32Array(elements), [batch, ...input.imageDims], signal);
+    const [n, classes, ...rest] = dims;
+    if (n === batch && classes !== undefined && classes > 1 && rest.every((dim) => dim === 1)) return classes;
+    throw new LowrankError(
+      'UNSUPPORTED',
+      `the first output, '${session.outputs[0]?.name ?? ''}', is [${dims.join(', ')}] for a batch of ${batch}, where a classifier gives [batch, classes]`,
+      { place: path, remedy: 'give a classifier whose first output is one number per class' },
+    );
+  };
+  if (input.batch > 0) return { batch: input.batch, classes: await attempt(input.batch), warnings: [] };
+  try {
+    return { batch: undefined, classes: await attempt(2), warnings: [] };
+  } catch (error) {
+    throwIfAborted(signal);
+    let classes: number;
+    try {
+      classes = await attempt(1);
+    } catch (single) {
+      if (!(single instanceof LowrankError) || single.code !== 'RUNTIME') throw single;
+      const side = `${input.width}x${input.height}`;
+      throw new LowrankError('RUNTIME', `the model does not run on an image of ${side}: ${messageOf(single)}`, {
+        place: path,
+        remedy: 'say the side of its images with --image-size',
+        cause: single,
+      });
+    }
+    return {
+      batch: 1,
+      classes,
+      warnings: [`${path} says that it takes any batch, but runs at 1 only: one image per run (${messageOf(error)})`],
+    };
+  }
+}
+
+async function run(
+  session: Session,
+  { name, type }: ImageInput,
+  images: Float32Array | Uint8Array,
+  dims: readonly number[],
+  signal: AbortSignal | undefined,
+): Promise<{ readonly dims: readonly number[]; readonly data: Float32Array }> {
+  const output = session.outputs[0]!.name;
+  const feed: RuntimeTensor = { type, dims, data: converted(images, type) };
+  const result = (await session.run({ [name]: feed }, [output], { signal }))[output]!;
+  const data = result.data instanceof Float32Array ? result.data : Float32Array.from(toNumbers(result));
+  return { dims: result.dims, data };
+}
+
+function converted(images: Float32Array | Uint8Array, type: ImageInput['type']): RuntimeTensor['data'] {
+  switch (type) {
+    case 'float32':
+      return images;
+    case 'uint8':
+      return images instanceof Uint8Array ? images : Uint8Array.from(images);
+    case 'float16':
+      return Uint16Array.from(images, numberToFloat16);
+  }
+}
