@@ -32,9 +32,10 @@ const small = `${folder}/resnet18.lowrank.onnx`;
 const tuned = `${folder}/resnet18.tuned.onnx`;
 const images = `${folder}/images`;
 const input = ['--data', images, '--normalization', 'symmetric'];
+const training = ['--batch-size', '16', ...training];
 
 process.stdout.write(`drawing images into ${images}\n`);
-const classes = await drawImages(images, { train: 200, val: 50 });
+const classes = await drawImages(images, { train: 150, val: 50 });
 
 run(false, 'create', 'resnet18', '-o', full, '--image-size', String(side), '--num-classes', String(classes), '--force');
 run(
@@ -47,7 +48,7 @@ run(
   '--epochs',
   '4',
   '--lr',
-  '0.05',
+  '0.02',
   '--warmup',
   '0.5',
   '--min-scale',
@@ -81,7 +82,7 @@ run(
   '2',
   '--report',
   `${folder}/training.html`,
-  '--force',
+  ...training,
 );
 
 const before = run(true, 'eval', trained, ...input);
