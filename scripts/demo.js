@@ -10,18 +10,16 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 mkdirSync(folder, { recursive: true });
 const started = performance.now();
 
-/** Runs a command as a user would, and gives its JSON document where `isJson`. */
-function run(isJson, command, ...args) {
-  process.stdout.write(`\n$ lowrank ${command} ${args.join(' ')}\n`);
-  const { status, stdout } = spawnSync(
-    process.execPath,
-    ['bin/lowrank.js', command, ...args, ...(isJson ? ['--json'] : [])],
-    {
-      stdio: ['inherit', isJson ? 'pipe' : 'inherit', 'inherit'],
-      maxBuffer: 2 ** 28,
-      encoding: 'utf8',
-    },
-  );
+/** Runs a command line as a user would; gives its JSON document where it is asked for one. */
+function lowrank(line) {
+  process.stdout.write(`\n$ lowrank ${line}\n`);
+  const words = line.split(' ');
+  const isJson = words.includes('--json');
+  const { status, stdout } = spawnSync(process.execPath, ['bin/lowrank.js', ...words], {
+    stdio: ['inherit', isJson ? 'pipe' : 'inherit', 'inherit'],
+    maxBuffer: 2 ** 28,
+    encoding: 'utf8',
+  });
   if (status !== 0) process.exit(status ?? 1);
   return isJson ? JSON.parse(stdout) : undefined;
 }
@@ -31,63 +29,22 @@ const trained = `${folder}/resnet18.trained.onnx`;
 const small = `${folder}/resnet18.lowrank.onnx`;
 const tuned = `${folder}/resnet18.tuned.onnx`;
 const images = `${folder}/images`;
-const input = ['--data', images, '--normalization', 'symmetric'];
-const training = ['--batch-size', '16', ...training];
+const data = `--data ${images} --normalization symmetric`;
+const training = `${data} --batch-size 16 --min-scale 0.5 --force`;
 
 process.stdout.write(`drawing images into ${images}\n`);
 const classes = await drawImages(images, { train: 150, val: 50 });
 
-run(false, 'create', 'resnet18', '-o', full, '--image-size', String(side), '--num-classes', String(classes), '--force');
-run(
-  true,
-  'train',
-  full,
-  '-o',
-  trained,
-  ...input,
-  '--epochs',
-  '4',
-  '--lr',
-  '0.02',
-  '--warmup',
-  '0.5',
-  '--min-scale',
-  '0.5',
-  '--force',
+lowrank(`create resnet18 -o ${full} --image-size ${side} --num-classes ${classes} --force`);
+lowrank(`train ${full} -o ${trained} ${training} --epochs 4 --lr 0.02 --warmup 0.5 --json`);
+const converted = lowrank(
+  `convert ${trained} -o ${small} --rank-scale 0.25 --latency --report ${folder}/report.html --force --json`,
 );
-const converted = run(
-  true,
-  'convert',
-  trained,
-  '-o',
-  small,
-  '--rank-scale',
-  '0.25',
-  '--latency',
-  '--report',
-  `${folder}/report.html`,
-  '--force',
-);
-run(false, 'inspect', small, '--no-spectrum');
-run(
-  true,
-  'train',
-  small,
-  '-o',
-  tuned,
-  ...input,
-  '--preset',
-  'fine-tune',
-  '--epochs',
-  '2',
-  '--report',
-  `${folder}/training.html`,
-  ...training,
-);
-
-const before = run(true, 'eval', trained, ...input);
-const after = run(true, 'eval', small, ...input);
-const finetuned = run(true, 'eval', tuned, ...input, '--vs', trained, '--report', `${folder}/evaluation.html`);
+lowrank(`inspect ${small} --no-spectrum`);
+lowrank(`train ${small} -o ${tuned} ${training} --preset fine-tune --epochs 2 --report ${folder}/training.html --json`);
+const before = lowrank(`eval ${trained} ${data} --json`);
+const after = lowrank(`eval ${small} ${data} --json`);
+const finetuned = lowrank(`eval ${tuned} ${data} --vs ${trained} --report ${folder}/evaluation.html --force --json`);
 
 const { params, macs, latencyMs } = converted.totals;
 const count = (value) => `${(value / 1e6).toFixed(1)} M`;
