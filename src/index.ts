@@ -46,6 +46,8 @@ export type * from './report/train-contract.js';
 export { type Diagnosis, diagnose } from './runtime/diagnose.js';
 export { raiseOpset } from './passes/raise-opset.js';
 export { type Pass, type PassReport, runPasses, type RunPassesOptions } from './passes/runner.js';
+export { type ArtifactsOptions, writeArtifacts } from './train/artifacts.js';
+export type { ArtifactsManifest, ArtifactsSettings } from './train/manifest.js';
 export { evaluateModel, type EvalOptions, type EvalSettings } from './train/eval.js';
 export { loadDriver, type DriverOptions } from './runtime/driver.js';
 export type * from './runtime/types.js';

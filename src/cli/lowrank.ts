@@ -31,6 +31,10 @@ export const COMMANDS: CommandRegistry = {
     summary: 'train or fine-tune a model, full-rank or factorized, on labelled images',
     load: () => import('./train.js'),
   },
+  artifacts: {
+    summary: 'write training as ONNX graphs, so that any language with onnxruntime can train the model',
+    load: () => import('./artifacts.js'),
+  },
   eval: {
     summary: 'measure the accuracy of a model on labelled images, alone or against another',
     load: () => import('./eval.js'),

@@ -168,7 +168,8 @@ function temporaryBase(path: string): string {
   return `.${base}`;
 }
 
-function temporaryName(path: string): string {
+/** A name beside `path` that is free, hidden, and recognized by `removeStale`. */
+export function temporaryName(path: string): string {
   const marks = `${machine}-${process.pid}-${randomBytes(4).toString('hex')}`;
   return join(dirname(path), `${temporaryBase(path)}.${marks}.tmp`);
 }
@@ -177,7 +178,7 @@ function temporaryName(path: string): string {
 const marksOf = new RegExp(`^(?:\\.(?:\\d+\\.)?data)?\\.${machine}-(\\d+)-[0-9a-f]{8}\\.tmp$`);
 
 /** Removes what processes of this machine that are no longer there left when they were killed. */
-function removeStale(path: string): void {
+export function removeStale(path: string): void {
   const base = temporaryBase(path);
   let names: string[];
   try {
@@ -190,7 +191,7 @@ function removeStale(path: string): void {
     const pid = name.startsWith(base) ? marksOf.exec(name.slice(base.length))?.[1] : undefined;
     if (pid === undefined || isAlive(Number(pid))) continue;
     try {
-      rmSync(join(dirname(path), name), { force: true });
+      rmSync(join(dirname(path), name), { force: true, recursive: true });
     } catch {
       // Of another user, who will remove it.
     }
@@ -248,7 +249,7 @@ function writeAll(fd: number, bytes: Uint8Array): void {
   }
 }
 
-function syncFolder(folder: string): void {
+export function syncFolder(folder: string): void {
   try {
     const fd = openSync(folder, 'r');
     fsyncSync(fd);
@@ -258,7 +259,8 @@ function syncFolder(folder: string): void {
   }
 }
 
-function unwritable(path: string, error: unknown): LowrankError {
+/** What went wrong in writing `path`, as OUTPUT with its remedy. */
+export function unwritable(path: string, error: unknown): LowrankError {
   if (error instanceof LowrankError) return error;
   const code = (error as NodeJS.ErrnoException).code;
   const details = { place: path, cause: error };
@@ -285,6 +287,6 @@ function unwritable(path: string, error: unknown): LowrankError {
   }
 }
 
-function existing(path: string): LowrankError {
+export function existing(path: string): LowrankError {
   return new LowrankError('OUTPUT', 'the output exists already', { place: path, remedy: 'pass --force to replace it' });
 }

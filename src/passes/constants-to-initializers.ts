@@ -1,4 +1,5 @@
 import { isFloatType } from '../onnx/data-type.js';
+import { becomeInitializer, canBecomeInitializer } from './become-initializer.js';
 import type { Pass } from './runner.js';
 
 /** Tensors of Constant nodes become initializers of the same name, so that weights kept there can be trained. */
@@ -10,15 +11,9 @@ export const constantsToInitializers: Pass = {
     for (const node of [...graph.nodes]) {
       const tensor = node.is('Constant') ? node.tensor('value') : undefined;
       const value = node.outputs[0];
-      if (tensor === undefined || value === undefined || value.isOutput || !isFloatType(tensor.dataType)) continue;
-      if (value.uses.some(({ index }) => index < 0)) continue;
-      const { name } = value;
-      const stand = graph.addInitializer(tensor.renamed(graph.uniqueName(`${name}.constant`)));
-      graph.replaceUses(value, stand);
-      graph.removeNode(node);
-      const initializer = graph.addInitializer(tensor.renamed(name));
-      graph.replaceUses(stand, initializer);
-      graph.removeIfUnused(stand);
+      if (tensor === undefined || value === undefined || !isFloatType(tensor.dataType)) continue;
+      if (!canBecomeInitializer(value)) continue;
+      becomeInitializer(graph, value, tensor);
       changes++;
     }
     return changes;

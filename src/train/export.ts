@@ -5,6 +5,7 @@ import { readModel } from '../graph/read.js';
 import type { Value } from '../graph/value.js';
 import { stageModel, type StagedModel, type WriteOptions } from '../graph/write.js';
 import { Tensor } from '../onnx/tensor.js';
+import { becomeInitializer } from '../passes/become-initializer.js';
 import type { Slot } from './flat.js';
 
 /** Weights to put into a model: flat vectors and where each tensor lies in them. */
@@ -17,6 +18,7 @@ export interface TrainedWeights {
 
 /**
  * The model that training began with, with its trained weights in place of the old; everything else stays byte for byte.
+ * Copies of a weight (Identity) that were trained on their own become initializers.
  * The result is open (`model.file`). Throws what `readModel` throws, INTERNAL where a weight has no place.
  */
 export function trainedModel(source: string | Uint8Array, weights: TrainedWeights): Model {
@@ -49,7 +51,8 @@ function put({ graph }: Model, flat: Float32Array, slots: readonly Slot[]): void
     if (value?.tensor !== undefined) graph.setTensor(value, tensor);
     else if (value !== undefined && isConstant(value)) {
       value.producer!.setAttribute('value', { type: 'tensor', value: tensor.renamed('') });
-    } else throw new LowrankError('INTERNAL', `'${name}' is no weight of the model`);
+    } else if (value?.producer?.is('Identity') === true) becomeInitializer(graph, value, tensor);
+    else throw new LowrankError('INTERNAL', `'${name}' is no weight of the model`);
   }
 }
 

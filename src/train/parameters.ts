@@ -43,6 +43,12 @@ const statisticInputs: Readonly<Record<string, readonly number[]>> = { BatchNorm
  */
 const learnedOperands = new Set(['Add', 'Sub', 'Mul', 'Div', 'Concat', 'BiasGelu', 'SkipLayerNormalization']);
 
+/** Those that say that weights are whole numbers. */
+const quantizedOperators = /^(QLinear|QGemm|DequantizeLinear|ConvInteger|MatMulInteger)/;
+
+/** Operators that repeat a constant, or add it to one: what class tokens come through. By the inputs that are data. */
+const constantSteps: Readonly<Record<string, readonly number[]>> = { Expand: [0], Tile: [0], Add: [0, 1] };
+
 /**
  * Finds the float32 initializers that `output` depends on in a differentiable way and that hold weights: the weight
  * inputs of layers, through Transpose, Reshape and the like, and constant operands behind layers. Matches of `freeze`
@@ -54,6 +60,8 @@ export function findParameters(graph: Graph, output: Value, freeze: readonly str
   const statistics = new Set<Value>();
   /** Values that depend on the input and on parameters. */
   const learned = new Set<Value>();
+  /** Values that depend on what is in the input, not on its shape alone. */
+  const seen = new Set(graph.inputs.filter(({ tensor }) => tensor === undefined));
   const needed = ancestors(output);
   for (const node of graph.sorted()) {
     if (!needed.has(node)) continue;
@@ -69,17 +77,27 @@ export function findParameters(graph: Graph, output: Value, freeze: readonly str
       }
       const isOperand = learnedOperands.has(node.opType) && isLearned;
       if (own?.includes(index) !== true && !isOperand) return;
-      const stored = storedIn(graph, value);
-      if (stored === undefined || (!isLayer && stored.tensor!.size < 2)) return;
-      requireFloat32(stored, node);
-      parameters.add(stored);
+      for (const stored of isOperand ? constantsBehind(graph, value, seen) : [storedIn(graph, value)]) {
+        if (stored === undefined || (!isLayer && stored.tensor!.size < 2)) continue;
+        requireFloat32(stored, node);
+        parameters.add(stored);
+      }
     });
-    const flows = findOperator(node.domain, node.opType)?.gradient?.kind !== 'zero';
+    const flows = findOperator(node.domain, node.opType)?.gradient.kind !== 'zero';
+    if (flows && node.inputs.some((value) => value !== undefined && seen.has(value))) {
+      for (const value of node.outputs) if (value !== undefined) seen.add(value);
+    }
     if (flows && (isLearned || isLayer)) {
       for (const value of node.outputs) if (value !== undefined) learned.add(value);
     }
   }
-  for (const value of statistics) parameters.delete(value);
+  const both = [...statistics].find((value) => parameters.has(value));
+  if (both !== undefined) {
+    throw new LowrankError('UNSUPPORTED', `'${both.name}' is a weight and a running statistic at once`, {
+      place: both.uses.map(({ node }) => node.label).join(', '),
+      remedy: 'export the model so that equal tensors are not shared',
+    });
+  }
   const isFrozen = ({ name }: Value): boolean => freeze.some((glob) => matchesGlob(name, glob));
   const unused = freeze.find((glob) => ![...parameters].some(({ name }) => matchesGlob(name, glob)));
   if (unused !== undefined) {
@@ -89,12 +107,27 @@ export function findParameters(graph: Graph, output: Value, freeze: readonly str
   }
   const trained = [...parameters].filter((value) => !isFrozen(value));
   if (trained.length === 0) {
-    throw new LowrankError('UNSUPPORTED', 'the model has nothing to train', {
-      place: `output '${output.name}'`,
-      remedy: parameters.size > 0 ? 'freeze less' : 'give a model with float32 layers',
+    const quantized = [...needed].find((node) => quantizedOperators.test(node.opType));
+    const isQuantized = parameters.size === 0 && quantized !== undefined;
+    throw new LowrankError('UNSUPPORTED', isQuantized ? 'the model is quantized' : 'the model has nothing to train', {
+      place: isQuantized ? quantized.label : `output '${output.name}'`,
+      remedy: parameters.size > 0 ? 'freeze less' : 'give a model with float32 weights',
     });
   }
   return { parameters: trained, statistics: [...statistics] };
+}
+
+/** The initializers that a value is made of, where it does not depend on the images. */
+function constantsBehind(graph: Graph, value: Value, seen: ReadonlySet<Value>): Value[] {
+  if (seen.has(value)) return [];
+  const stored = storedIn(graph, value);
+  if (stored !== undefined) return [stored];
+  const { producer } = value;
+  const data = producer?.domain === '' ? (constantSteps[producer.opType] ?? []) : [];
+  return data.flatMap((index) => {
+    const input = producer!.inputs[index];
+    return input === undefined ? [] : constantsBehind(graph, input, seen);
+  });
 }
 
 /** The initializer that a value is, maybe in another layout. */

@@ -7,6 +7,7 @@ import type { Value } from '../graph/value.js';
 import { FLOAT } from '../onnx/data-type.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { constantsToInitializers } from '../passes/constants-to-initializers.js';
+import { copiesToInitializers } from '../passes/copies-to-initializers.js';
 import { raiseOpset } from '../passes/raise-opset.js';
 import { runPasses } from '../passes/runner.js';
 import { layOut, type Slot } from './flat.js';
@@ -52,6 +53,8 @@ export interface PrepareTrainingOptions {
   readonly settings: Pick<GraphSettings, 'decay' | 'frobeniusDecay' | 'freeze'>;
   /** [C, H, W] or [H, W, C] for models whose image size is open; default what the model says, 224 where it does not. */
   readonly imageDims?: readonly number[];
+  /** Side of the images of such a model, in pixels; the channels are the model's. */
+  readonly imageSize?: number;
 }
 
 /** The opset that training graphs have at least: what their operators are written for. */
@@ -72,18 +75,22 @@ export function prepareTraining(path: string | Uint8Array, options: PrepareTrain
   }
 }
 
-function prepared(model: Model, { settings, imageDims: given }: PrepareTrainingOptions): Prepared {
+function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
+  const { settings, imageSize } = options;
   checkModel(model);
   const { graph } = model;
   const images = imageInput(model);
+  const given = options.imageDims ?? (imageSize === undefined ? undefined : squareDims(model, images, imageSize));
   const inputShapes = given === undefined ? {} : { [images.name]: [fixedBatch(images) ?? 1, ...given] };
-  runPasses(model, [constantsToInitializers, raiseOpset(trainingOpset)], { shapes: { inputShapes } });
+  runPasses(model, [constantsToInitializers, copiesToInitializers, raiseOpset(trainingOpset)], {
+    shapes: { inputShapes },
+  });
   openBatch(model, images);
   const imageDims = given ?? inferShapes(model).require(images).dims.slice(1);
   const logits = logitsOf(model);
   const shapesFor = (batch: number): ShapeTable =>
     inferShapes(model, { inputShapes: { [images.name]: [batch, ...imageDims] } });
-  const shapes = shapesFor(probeBatch);
+  const shapes = shapesAtAnotherBatch(shapesFor);
   const classes = classesOf(logits, shapes);
   const found = findParameters(graph, logits, settings.freeze);
   const { pairs, warnings } = findFactorPairs(model, shapes, new Set(found.parameters));
@@ -124,6 +131,19 @@ function prepared(model: Model, { settings, imageDims: given }: PrepareTrainingO
 
 /** Another batch size than any model is exported for. */
 const probeBatch = 3;
+
+function shapesAtAnotherBatch(shapesFor: (batch: number) => ShapeTable): ShapeTable {
+  try {
+    return shapesFor(probeBatch);
+  } catch (error) {
+    if (!(error instanceof LowrankError) || error.code !== 'SHAPE') throw error;
+    throw new LowrankError('UNSUPPORTED', `the model cannot take a batch of ${probeBatch}: ${error.fact}`, {
+      ...(error.place === undefined ? {} : { place: error.place }),
+      remedy: 'export it with an open batch',
+      cause: error,
+    });
+  }
+}
 
 function fixedBatch({ declared }: Value): number | undefined {
   const batch = declared?.dims?.[0];
@@ -169,5 +189,15 @@ function classesOf(logits: Value, shapes: ShapeTable): number {
   throw new LowrankError('UNSUPPORTED', `the output is [${dims.join(', ')}] for a batch of ${probeBatch}`, {
     place: `output '${logits.name}'`,
     remedy: 'training needs a classifier whose output is [batch, classes]',
+  });
+}
+
+/** The dimensions of square images of the given side, with the channels of the model. */
+function squareDims(model: Model, images: Value, side: number): readonly number[] {
+  const dims = inferShapes(model).require(images).dims.slice(1);
+  if (dims.length === 3) return layoutOf(dims) === 'nhwc' ? [side, side, dims[2]!] : [dims[0]!, side, side];
+  throw new LowrankError('USAGE', `the model takes vectors of [${dims.join(', ')}], which have no image size`, {
+    place: `input '${images.name}'`,
+    remedy: 'leave out --image-size',
   });
 }

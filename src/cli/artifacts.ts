@@ -1,0 +1,88 @@
+import { formatWhole, plural } from '../report/format.js';
+import { renderFacts } from '../report/table.js';
+import { paint, type Terminal } from '../report/terminal.js';
+import { printable } from '../report/text.js';
+import { writeArtifacts } from '../train/artifacts.js';
+import type { ArtifactsManifest } from '../train/manifest.js';
+import { targetNames } from '../train/target.js';
+import { defineCommand } from './command.js';
+import { given, givenGraphSettings, graphOptions } from './training-options.js';
+
+export const command = defineCommand({
+  name: 'artifacts',
+  summary: 'write training as ONNX graphs, so that any language with onnxruntime can train the model',
+  arguments: { model: { description: 'ONNX classifier with float32 weights' } },
+  options: {
+    output: {
+      type: 'string',
+      short: 'o',
+      placeholder: 'folder',
+      description: 'where to write (default: <model>.artifacts)',
+    },
+    force: { type: 'boolean', default: false, description: 'replace artifacts that are there' },
+    target: {
+      type: 'string',
+      choices: targetNames,
+      default: 'portable',
+      description: 'portable: standard operators only, runs anywhere; cpu: the fast form for this machine',
+    },
+    batchSize: {
+      type: 'integer',
+      minimum: 1,
+      placeholder: 'n',
+      description: 'images of one run (default: any number; --target cpu needs one)',
+    },
+    imageSize: {
+      type: 'integer',
+      minimum: 1,
+      placeholder: 'pixels',
+      description: 'side of the images (default: what the model says, else 224)',
+    },
+    ...graphOptions,
+  },
+  examples: [
+    {
+      command: 'lowrank artifacts model.onnx -o training/',
+      description: 'training/manifest.json says how to drive gradient.onnx and update.onnx',
+    },
+    {
+      command: 'lowrank artifacts model.onnx -o training/ --optimizer adamw --weight-decay 0.05 --clip 1',
+      description: 'another update rule',
+    },
+    {
+      command: 'lowrank artifacts small.lowrank.onnx -o training/ --frobenius-decay 1e-4',
+      description: 'a converted model: its pairs are decayed as products',
+    },
+  ],
+  async run(context) {
+    const { settings, signal } = context;
+    const { model } = context.arguments;
+    const folder = settings.output ?? `${model.replace(/\.onnx$/, '')}.artifacts`;
+    const manifest = await writeArtifacts(model, folder, {
+      settings: {
+        ...given({ batchSize: settings.batchSize, imageSize: settings.imageSize }),
+        target: settings.target,
+        ...givenGraphSettings(settings),
+      },
+      force: settings.force,
+      signal,
+    });
+    for (const warning of manifest.warnings) context.warn(warning);
+    return { document: manifest, text: (terminal) => summary(manifest, folder, terminal) };
+  },
+});
+
+function summary(manifest: ArtifactsManifest, folder: string, terminal: Terminal): string {
+  const { parameters, lengths, imageShape, classes, batch, settings } = manifest;
+  const pairs = new Set(parameters.flatMap(({ pair }) => pair ?? []));
+  const decayed = parameters.filter(({ decay }) => decay).length;
+  const facts: readonly (readonly [string, string])[] = [
+    ['parameters', `${formatWhole(lengths.parameters)} in ${plural(parameters.length, 'tensor')}, ${decayed} decayed`],
+    ['pairs', String(pairs.size)],
+    ['statistics', formatWhole(lengths.statistics)],
+    ['images', `[${[batch ?? 'any number', ...imageShape].join(', ')}], ${classes} classes`],
+    ['optimizer', `${settings.optimizer}, ${formatWhole(lengths.state)} elements of state`],
+    ['written', `${printable(folder)}: ${manifest.gradient.file}, ${manifest.update.file}, ${manifest.eval.file} …`],
+  ];
+  return [paint(terminal, 'bold', printable(manifest.model.file)), '', ...renderFacts(facts, terminal), ''].join('\n');
+}

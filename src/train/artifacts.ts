@@ -1,0 +1,124 @@
+import { basename, join } from 'node:path';
+import { LowrankError, throwIfAborted } from '../errors.js';
+import { fileSha256 } from '../onnx/hash.js';
+import { drain } from '../onnx/pieces.js';
+import { writeFileWhole } from '../onnx/write-file.js';
+import { stageFolder } from '../onnx/write-folder.js';
+import { loadDriver } from '../runtime/driver.js';
+import type { EmitSettings } from './emitted.js';
+import { buildEvalGraph, type EvalGraph } from './eval-graph.js';
+import { buildGradientGraph, type GradientGraph } from './gradient-graph.js';
+import { artifactFiles, type ArtifactsManifest, type ArtifactsSettings, manifestOf } from './manifest.js';
+import { type Prepared, prepareTraining } from './prepare.js';
+import { requireSameGraph } from './same-graph.js';
+import { encodeSafetensors } from './safetensors.js';
+import { checkGraphSettings, defaultGraphSettings } from './settings.js';
+import { type Target, targetOf } from './target.js';
+import { buildUpdateGraph } from './update-graph.js';
+import { initialState } from './vectors.js';
+
+export const defaultArtifactsSettings: ArtifactsSettings = {
+  ...defaultGraphSettings,
+  target: 'portable',
+  batchSize: null,
+  imageSize: null,
+};
+
+export interface ArtifactsOptions {
+  readonly settings?: Partial<ArtifactsSettings>;
+  /** Replace artifacts that are there. */
+  readonly force?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Writes the training of a model as ONNX graphs and flat vectors, for any program with onnxruntime: gradient.onnx,
+ * update.onnx, eval.onnx, initial.safetensors and manifest.json, into a folder that appears whole or not at all. It is
+ * replaced only with `force`, and only where it holds nothing else.
+ * Throws what `readModel` throws, USAGE, UNSUPPORTED for a model that cannot be trained, OUTPUT.
+ */
+export async function writeArtifacts(
+  modelPath: string,
+  folder: string,
+  options: ArtifactsOptions = {},
+): Promise<ArtifactsManifest> {
+  const settings: ArtifactsSettings = { ...defaultArtifactsSettings, ...options.settings };
+  checkSettings(settings);
+  const staged = stageFolder(folder, { force: options.force === true, files: Object.values(artifactFiles) });
+  try {
+    const { imageSize, target } = settings;
+    const prepared = prepareTraining(modelPath, { settings, ...(imageSize === null ? {} : { imageSize }) });
+    try {
+      const emitted = emitter(prepared, settings, await targetOf(target, await loadDriver()));
+      const graphs = settings.batchSize === null ? openGraphs(emitted) : emitted(settings.batchSize, false);
+      throwIfAborted(options.signal);
+      const update = buildUpdateGraph(prepared, settings);
+      const manifest = manifestOf({
+        prepared,
+        settings,
+        model: { file: basename(modelPath), sha256: drain(fileSha256(modelPath)) },
+        ...graphs,
+        update,
+      });
+      const { parameters, statistics, state } = initialState(prepared, update.stateLength, false);
+      const vectors = Object.entries({ parameters, statistics, state }).map(
+        ([name, data]) => [name, { shape: [data.length], data }] as const,
+      );
+      const put = (file: string, content: Uint8Array | string): void => {
+        throwIfAborted(options.signal);
+        writeFileWhole(join(staged.temporaryPath, file), content);
+      };
+      put(artifactFiles.gradient, graphs.gradient.bytes());
+      put(artifactFiles.update, update.bytes());
+      put(artifactFiles.eval, graphs.eval.bytes());
+      put(artifactFiles.initial, encodeSafetensors(new Map(vectors)));
+      put(artifactFiles.manifest, `${JSON.stringify(manifest, undefined, 2)}\n`);
+      staged.commit();
+      return manifest;
+    } finally {
+      prepared.model.file?.close();
+    }
+  } finally {
+    staged.discard();
+  }
+}
+
+function checkSettings(settings: ArtifactsSettings): void {
+  checkGraphSettings(settings);
+  if (settings.target === 'cpu' && settings.batchSize === null) {
+    throw new LowrankError('USAGE', 'the graphs of --target cpu are made for one batch size', {
+      remedy: 'give --batch-size, or leave out --target',
+    });
+  }
+}
+
+interface BatchGraphs {
+  readonly gradient: GradientGraph;
+  readonly eval: EvalGraph;
+}
+
+type EmitGraphs = (batch: number, isBatchOpen: boolean) => BatchGraphs;
+
+function emitter(prepared: Prepared, settings: ArtifactsSettings, target: Target): EmitGraphs {
+  return (batch, isBatchOpen) => {
+    const emit: EmitSettings = { batch, isBatchOpen };
+    return {
+      gradient: buildGradientGraph(prepared, settings, emit, target.build, target.opsets),
+      eval: buildEvalGraph(prepared, emit),
+    };
+  };
+}
+
+/** Two batch sizes that differ from each other and from what models are exported for. */
+const probes = [3, 5] as const;
+
+/**
+ * Graphs for any batch size. That nothing in them depends on the size they were emitted with is checked by emitting them
+ * for another: every byte must be the same. Throws UNSUPPORTED naming the first difference.
+ */
+function openGraphs(emit: EmitGraphs): BatchGraphs {
+  const [graphs, others] = probes.map((batch) => emit(batch, true)) as [BatchGraphs, BatchGraphs];
+  requireSameGraph(graphs.gradient, others.gradient);
+  requireSameGraph(graphs.eval, others.eval);
+  return graphs;
+}
