@@ -54,7 +54,8 @@ function requireSameDims(e: Emitter, node: Node, input: Value, gradient: Value):
   });
 }
 
-function noGradient(node: Node, reason: string | undefined): LowrankError {
+/** UNSUPPORTED, with the nodes that lead to the operator without a gradient. */
+export function noGradient(node: Node, reason: string | undefined): LowrankError {
   const operator = `${node.domain === '' ? '' : `${node.domain}.`}${node.opType}`;
   const fact = `${operator} has no gradient${reason === undefined ? '' : `: ${reason}`}`;
   return new LowrankError('UNSUPPORTED', fact, {

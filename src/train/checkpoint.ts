@@ -33,7 +33,7 @@ export interface CheckpointPosition {
 export interface CheckpointIdentity {
   /** SHA-256 of the model that training began with. */
   readonly model: string;
-  /** Settings that decide what the numbers of a step are. */
+  /** Settings, images and facts of the machine that decide what the numbers of a step are. */
   readonly settings: Readonly<Record<string, unknown>>;
 }
 
@@ -66,9 +66,17 @@ export interface CheckpointFolder {
   keep(step: number): void;
   /** The best so far, which stays until a better one comes. */
   keepBest(step: number): void;
+  /** Removes the checkpoint of a step, whose weights turned out to be worthless. */
+  drop(step: number): void;
 }
 
+/** Removes what killed processes left of checkpoints that were not whole: one process at a time writes here. */
 export function openCheckpoints(path: string, keepLast: number): CheckpointFolder {
+  if (existsSync(path)) {
+    for (const name of readdirSync(path)) {
+      if (/^\.step-\d+/.test(name)) rmSync(join(path, name), { recursive: true, force: true });
+    }
+  }
   const kept = new Set<string>();
   let best: string | undefined;
   const list = (): string[] => {
@@ -87,6 +95,9 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
     keepBest: (step) => {
       best = nameOf(step);
     },
+    drop(step) {
+      rmSync(join(path, nameOf(step)), { recursive: true, force: true });
+    },
     write(state, position, identity, model) {
       const final = join(path, nameOf(position.step));
       const staging = join(path, `.${nameOf(position.step)}.${process.pid}`);
@@ -104,16 +115,14 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
         };
         writeFileWhole(join(staging, names.position), `${JSON.stringify(file, undefined, 2)}\n`);
         // The same step again: the old one makes place only when the new one is whole.
-        rmSync(final, { recursive: true, force: true });
+        const replaced = join(path, `.${nameOf(position.step)}.replaced`);
+        rmSync(replaced, { recursive: true, force: true });
+        if (existsSync(final)) renameSync(final, replaced);
         renameSync(staging, final);
+        rmSync(replaced, { recursive: true, force: true });
       } catch (error) {
         rmSync(staging, { recursive: true, force: true });
-        if (error instanceof LowrankError) throw error;
-        throw new LowrankError('OUTPUT', `the checkpoint cannot be written: ${messageOf(error)}`, {
-          place: path,
-          remedy: 'make room or choose another output; the checkpoint before it is whole',
-          cause: error,
-        });
+        throw unwritable(path, position.step, list()[0], error);
       }
       for (const old of list().slice(keepLast)) {
         if (!kept.has(basename(old)) && basename(old) !== best) rmSync(old, { recursive: true, force: true });
@@ -121,6 +130,16 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
       return final;
     },
   };
+}
+
+function unwritable(path: string, step: number, before: string | undefined, error: unknown): LowrankError {
+  const fact = error instanceof LowrankError ? error.fact : messageOf(error);
+  const isWhole = before === undefined ? '' : `; the one before it is whole: ${before}`;
+  return new LowrankError('OUTPUT', `the checkpoint of step ${step} cannot be written: ${fact}`, {
+    place: path,
+    remedy: `make room, then go on with --resume${isWhole}`,
+    cause: error,
+  });
 }
 
 /** The four vectors by name. */
@@ -156,8 +175,8 @@ export function readNewest(
       read = readCheckpoint(path);
     } catch (error) {
       const reason = `checkpoint ${path} is damaged (${error instanceof LowrankError ? error.fact : messageOf(error)})`;
-      warn(`${reason}: the one before it is used`);
       reasons.push(reason);
+      if (path !== paths.at(-1)) warn(`${reason}: the one before it is used`);
       continue;
     }
     requireSame(path, read.file.identity, identity);
@@ -215,6 +234,6 @@ function requireSame(path: string, found: CheckpointIdentity, expected: Checkpoi
   const [was, is] = [found.settings[other], expected.settings[other]].map((value) => JSON.stringify(value));
   throw new LowrankError('USAGE', `the checkpoint was trained with ${other} ${was}, not ${is}`, {
     place: path,
-    remedy: 'resume with the same settings',
+    remedy: 'resume with the same settings, images and machine, or begin anew from its model.onnx',
   });
 }

@@ -1,5 +1,6 @@
 import { copyForward } from '../autodiff/copy-forward.js';
 import type { BuildForward, MaskFactory } from '../autodiff/forward.js';
+import { requireGradients } from '../autodiff/require-gradients.js';
 import type { Value } from '../graph/value.js';
 import { FLOAT, INT64 } from '../onnx/data-type.js';
 import type { Emitter } from '../ops/emitter.js';
@@ -74,17 +75,18 @@ export function buildGradientGraph(
   const bindings = new Map<Value, Value>([[prepared.images, images]]);
   parameters.forEach(({ value }, i) => bindings.set(value, weights[i]!));
   statistics.forEach(({ value }, i) => bindings.set(value, moments[i]!));
-  const forward = build(
-    e,
-    {
-      graph: prepared.model.graph,
-      opsets: prepared.model.opsets,
-      shapes: prepared.shapesFor(batch),
-      output: prepared.logits,
-      masks: mask,
-    },
-    bindings,
+  const source = {
+    graph: prepared.model.graph,
+    opsets: prepared.model.opsets,
+    shapes: prepared.shapesFor(batch),
+    output: prepared.logits,
+    masks: mask,
+  };
+  requireGradients(
+    source,
+    parameters.map(({ value }) => value),
   );
+  const forward = build(e, source, bindings);
   const logits = e.emit('Reshape', [forward.output, e.ints([0, prepared.classes])], {}, { name: 'logits' });
   const { loss, correct, gradient } = crossEntropy(e, logits, labels, settings.labelSmoothing);
   const seed = e.reshapeLike(gradient(), forward.output);

@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { LowrankError } from '../errors.js';
+import { LowrankError, throwIfAborted } from '../errors.js';
 import { checkWritable } from '../onnx/write-file.js';
 import { createTensorBoardWriter, epochScalars, settingsMarkdown } from '../report/tensorboard.js';
 import { bestEpoch, type TrainEpoch, type TrainReport } from '../report/train-contract.js';
@@ -11,16 +11,10 @@ import { defaultTrainSettings, type TrainOptions, type TrainSettings } from './o
 import { learningRateAt } from './schedule.js';
 import { checkGraphSettings } from './settings.js';
 import { openTrainingRun, type TrainingRun } from './run.js';
+import { outOfMemory } from './trainer.js';
 
 /** Settings that do not change what a step computes: a training may go on with others. */
-const free = new Set<keyof TrainSettings>([
-  'checkpointEvery',
-  'keepCheckpoints',
-  'saveEvery',
-  'workers',
-  'cache',
-  'maxBad',
-]);
+const free = new Set<keyof TrainSettings>(['checkpointEvery', 'keepCheckpoints', 'saveEvery', 'workers', 'maxBad']);
 
 /**
  * Trains a model, and writes it with its trained weights: otherwise byte for byte the model that came in. Checkpoints
@@ -39,12 +33,23 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
     const run = await openTrainingRun(options, settings);
     try {
       return await new Training(options, settings, run, started).run();
+    } catch (error) {
+      // A buffer of JavaScript that could not be made.
+      throw error instanceof RangeError ? outOfMemory(error) : error;
     } finally {
       await run.close();
     }
   } finally {
     lock.release();
   }
+}
+
+/** Whether no element is NaN or infinite. */
+function isFinite(vector: Float32Array): boolean {
+  // NaN and infinities survive x − x as NaN, and sums: one addition an element.
+  let sum = 0;
+  for (const value of vector) sum += value - value;
+  return sum === 0;
 }
 
 interface Running {
@@ -86,7 +91,7 @@ class Training {
     this.#run = run;
     this.#started = started;
     this.#checkpoints = openCheckpoints(`${options.output}.checkpoints`, settings.keepCheckpoints);
-    const fixed = Object.entries({ ...settings, threads: run.threads, ...run.machine }).filter(
+    const fixed = Object.entries({ ...settings, ...run.conditions }).filter(
       ([key]) => !free.has(key as keyof TrainSettings),
     );
     this.#identity = { model: run.model.sha256, settings: Object.fromEntries(fixed) };
@@ -107,9 +112,8 @@ class Training {
       let running: Running = position === undefined ? nothing() : { ...position.position.running };
       let batch = position?.position.batch ?? 0;
       for (let epoch = first; epoch < this.#settings.epochs; epoch++) {
-        const isWhole = await this.#epoch(epoch, batch, running);
-        if (!isWhole) return this.#report('interrupted', 'stopped by the user');
-        const finished = await this.#finishEpoch(epoch, running);
+        const finished = await this.#epoch(epoch, batch, running);
+        if (finished === undefined) return this.#report('interrupted', 'stopped by the user');
         board?.scalars(finished.steps, epochScalars(finished));
         running = nothing();
         batch = 0;
@@ -120,6 +124,8 @@ class Training {
       }
       this.#write();
       return this.#report('finished', null);
+    } catch (error) {
+      throw error instanceof LowrankError && error.code === 'NUMERIC' ? this.#withAdvice(error) : error;
     } finally {
       board?.close();
       this.#options.progress?.done();
@@ -139,7 +145,10 @@ class Training {
       for (const path of found) rmSync(path, { recursive: true, force: true });
       return undefined;
     }
-    const warn = (line: string): void => void this.#run.warnings.push(line);
+    const warn = (line: string): void => {
+      this.#run.warnings.push(line);
+      this.#options.progress?.note(`warning: ${line}`);
+    };
     const checkpoint = readNewest(found, this.#identity, this.#run.lengths, warn);
     const { step, epoch, epochs } = checkpoint.position;
     this.#epochs.push(...epochs);
@@ -151,8 +160,22 @@ class Training {
     return checkpoint;
   }
 
-  /** Trains an epoch from `start` on; false where it was interrupted, with a checkpoint written. */
-  async #epoch(epoch: number, start: number, running: Running): Promise<boolean> {
+  /** Trains an epoch from `start` on and validates; undefined where it was interrupted, with a checkpoint written. */
+  async #epoch(epoch: number, start: number, running: Running): Promise<TrainEpoch | undefined> {
+    if (!(await this.#steps(epoch, start, running))) return undefined;
+    try {
+      throwIfAborted(this.#options.signal);
+      return await this.#finishEpoch(epoch, running);
+    } catch (error) {
+      if (!(error instanceof LowrankError) || error.code !== 'ABORTED') throw error;
+      const batch = this.#run.stepsPerEpoch * this.#settings.accumulate;
+      this.#save({ step: this.#run.trainer.step, epoch, batch, running, epochs: this.#epochs });
+      return undefined;
+    }
+  }
+
+  /** The updates of an epoch from batch `start` on; false where it was interrupted, with a checkpoint written. */
+  async #steps(epoch: number, start: number, running: Running): Promise<boolean> {
     const { trainer, loader, stepsPerEpoch, masks, schedule } = this.#run;
     const { accumulate, batchSize, seed, checkpointEvery, epochs } = this.#settings;
     const { signal, progress } = this.#options;
@@ -213,8 +236,9 @@ class Training {
   async #finishEpoch(epoch: number, running: Running): Promise<TrainEpoch> {
     const { epochs } = this.#settings;
     const started = performance.now();
-    const val = await this.#run.validate((done, total) =>
-      this.#options.progress?.validating(epoch + 1, epochs, done, total),
+    const val = await this.#run.validate(
+      (done, total) => this.#options.progress?.validating(epoch + 1, epochs, done, total),
+      this.#options.signal,
     );
     const validation = (performance.now() - started) / 1000;
     this.#seconds.train += running.seconds;
@@ -241,7 +265,29 @@ class Training {
     return finished;
   }
 
+  /** What to do where a loss, a gradient or a weight is not finite. Weights that gave no loss are no checkpoint. */
+  #withAdvice(error: LowrankError): LowrankError {
+    this.#checkpoints.drop(this.#run.trainer.step);
+    const [last] = this.#checkpoints.list();
+    const from = last === undefined ? '' : `, from the model or from the last good checkpoint ${last}/model.onnx`;
+    return new LowrankError('NUMERIC', error.fact, {
+      ...(error.place === undefined ? {} : { place: error.place }),
+      remedy: `train with a lower --lr, with --clip 1 or a longer --warmup${from}`,
+      cause: error,
+    });
+  }
+
+  /** Throws NUMERIC where a weight is not finite. */
+  #checkFinite(): void {
+    const { trainer } = this.#run;
+    for (const name of ['parameters', 'statistics', 'state', 'ema'] as const) {
+      if (isFinite(trainer.state[name])) continue;
+      throw new LowrankError('NUMERIC', `there are ${name} that are not finite`, { place: `step ${trainer.step}` });
+    }
+  }
+
   #save(position: CheckpointPosition): void {
+    this.#checkFinite();
     const { saveEvery } = this.#settings;
     const started = performance.now();
     const isKept = position.batch === 0 && saveEvery !== null && position.epoch % saveEvery === 0;
@@ -254,6 +300,7 @@ class Training {
   }
 
   #write(): void {
+    this.#checkFinite();
     const started = performance.now();
     const { output } = this.#options;
     // Whatever was there may go: `checkWritable` has asked.

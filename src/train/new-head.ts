@@ -27,9 +27,12 @@ const passed = new Set(['Softmax', 'LogSoftmax', 'Identity', 'Add', 'Flatten', '
 function replaceHead(model: Model, classes: number, seed: number): void {
   const { graph } = model;
   const biases: Value[] = [];
+  /** What has the classes in its shape: what the layer computes and what is made of it. */
+  const behind: Value[] = [];
   let value = graph.outputs[0]!;
   let layer: Node | undefined;
   while (layer === undefined) {
+    behind.push(value);
     const node = value.producer;
     if (node?.is('Gemm') === true || node?.is('MatMul') === true) {
       layer = node;
@@ -57,10 +60,11 @@ function replaceHead(model: Model, classes: number, seed: number): void {
     const shape = [...bias.tensor.dims.slice(0, -1), classes];
     graph.setTensor(bias, Tensor.ofFloats(bias.name, shape, new Float32Array(classes)));
   }
-  for (const output of graph.outputs) {
-    const { declared } = output;
+  for (const value of behind) {
+    const { declared } = value;
     if (declared?.dims === undefined) continue;
-    output.declared = { dataType: declared.dataType, dims: [declared.dims[0], classes, ...declared.dims.slice(2)] };
+    value.declared = { dataType: declared.dataType, dims: [declared.dims[0], classes, ...declared.dims.slice(2)] };
+    value.info = undefined;
   }
 }
 

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { LowrankError } from '../errors.js';
 import { cachedSource } from '../data/cached-source.js';
 import { createLoader, type Loader } from '../data/loader.js';
@@ -39,8 +41,8 @@ export interface TrainingRun {
   readonly data: { readonly train: DataSummary; readonly val: DataSummary | null };
   readonly warnings: string[];
   readonly threads: number | null;
-  /** What the emitted graphs depend on beside the settings. */
-  readonly machine: Readonly<Record<string, unknown>>;
+  /** What the numbers of a step depend on beside the settings: the machine, onnxruntime, the images. */
+  readonly conditions: Readonly<Record<string, unknown>>;
   readonly loader: Loader;
   readonly stepsPerEpoch: number;
   readonly schedule: Schedule;
@@ -50,9 +52,10 @@ export interface TrainingRun {
   readonly trainer: Trainer;
   /** Opens the sessions, with the state of a checkpoint or of the model. */
   start(state: TrainingState | undefined, step: number): Promise<void>;
-  /** Results on the validation images; undefined where there are none. */
+  /** Results on the validation images; undefined where there are none. Throws ABORTED. */
   validate(
     onProgress: (done: number, total: number) => void,
+    signal: AbortSignal | undefined,
   ): Promise<{ readonly loss: number; readonly top1: number; readonly top5: number | null } | undefined>;
   /** Writes the model with the weights as they are: the moving averages where there are some. */
   writeModel(path: string, replace?: boolean): { readonly bytes: number; readonly sha256: string };
@@ -110,7 +113,7 @@ async function openRun(
   const update = buildUpdateGraph(prepared, settings);
   const evalGraph = buildEvalGraph(prepared, { batch: batchSize, isBatchOpen: true });
   const threads = settings.threads;
-  const images = imagesFor(prepared, settings, options.signal);
+  const images = imagesFor(prepared, settings);
   const cached = settings.cache > 0 ? await cache(training, settings, options.signal) : training;
   const loader = images.training(cached, batchSize);
   closers.push(() => loader.close());
@@ -129,6 +132,7 @@ async function openRun(
   const slots = { parameterSlots: prepared.parameters, statisticSlots: prepared.statistics };
   let trainer: Trainer | undefined;
   let evaluator: Session | undefined;
+  let validating: Loader | undefined;
   const current = (): { readonly parameters: Float32Array; readonly statistics: Float32Array } => {
     const { state } = trainer!;
     if (ema === null) return state;
@@ -139,7 +143,12 @@ async function openRun(
     data: { train: summaryOf(training), val: validation === undefined ? null : summaryOf(validation) },
     warnings,
     threads,
-    machine: target.machine,
+    conditions: {
+      ...target.machine,
+      onnxruntime: driver.version,
+      threads: threads ?? availableParallelism(),
+      images: fingerprint(training),
+    },
     loader,
     stepsPerEpoch,
     schedule,
@@ -168,7 +177,7 @@ async function openRun(
       });
       closers.push(() => trainer!.close());
     },
-    async validate(onProgress) {
+    async validate(onProgress, signal) {
       if (validation === undefined) return undefined;
       if (evaluator === undefined) {
         evaluator = await driver.createSession(evalGraph.bytes(), session);
@@ -180,29 +189,29 @@ async function openRun(
         [inputs.parameters]: { type: 'float32', dims: [count], data: parameters },
         [inputs.statistics]: { type: 'float32', dims: [statisticsCount], data: statistics },
       } as const;
-      const validating = images.validation(validation, batchSize);
-      try {
-        const batches = validating.batches(0) as AsyncIterable<never>;
-        const predictions = await evaluate(
-          batches,
-          async (data, dims) => {
-            const labels = { type: 'int64', dims: [dims[0]!], data: new BigInt64Array(dims[0]!) } as const;
-            const result = await evaluator!.run(
-              { ...weights, [inputs.images]: { type: 'float32', dims, data }, [inputs.labels]: labels },
-              [outputs.logits],
-            );
-            return result[outputs.logits]!.data as Float32Array;
-          },
-          {
-            classes: prepared.classes,
-            onProgress: (done) => onProgress(done, validation.length),
-          },
-        );
-        const { loss, top1, top5 } = summarizePredictions(predictions, validation.titles);
-        return { loss, top1, top5 };
-      } finally {
-        await validating.close();
+      if (validating === undefined) {
+        validating = images.validation(validation, batchSize);
+        closers.push(() => validating!.close());
       }
+      const predictions = await evaluate(
+        validating.batches(0),
+        async (data, dims) => {
+          const size = dims[0]!;
+          const labels = { type: 'int64', dims: [size], data: new BigInt64Array(size) } as const;
+          const result = await evaluator!.run(
+            { ...weights, [inputs.images]: { type: 'float32', dims, data }, [inputs.labels]: labels },
+            [outputs.logits],
+          );
+          return result[outputs.logits]!.data as Float32Array;
+        },
+        {
+          classes: prepared.classes,
+          signal,
+          onProgress: (done) => onProgress(done, validation.length),
+        },
+      );
+      const { loss, top1, top5 } = summarizePredictions(predictions, validation.titles);
+      return { loss, top1, top5 };
     },
     writeModel(path, replace = false) {
       const staged = stageTrained(source, { ...current(), ...slots }, path, { force: replace });
@@ -221,7 +230,6 @@ async function openRun(
 function imagesFor(
   prepared: Prepared,
   settings: TrainSettings,
-  signal: AbortSignal | undefined,
 ): {
   training(source: ImageSource, batchSize: number): Loader;
   validation(source: ImageSource, batchSize: number): Loader;
@@ -235,7 +243,6 @@ function imagesFor(
     maxBad: settings.maxBad,
     ...(settings.workers === null ? {} : { workers: settings.workers }),
   } as const;
-  void signal;
   return {
     training: (source, batchSize) =>
       createLoader({ ...shared, source, batchSize, transform: transforms.train, shuffle: true, last: 'drop' }),
@@ -278,6 +285,13 @@ function scheduleOf(settings: TrainSettings, stepsPerEpoch: number): Schedule {
 
 function identify(path: string): { readonly sha256: string } {
   return { sha256: fileHash(path) };
+}
+
+/** A number for a set of images: their names and labels in order. */
+function fingerprint(source: ImageSource): string {
+  const hash = createHash('sha256');
+  for (let i = 0; i < source.length; i++) hash.update(`${source.label(i)} ${source.name(i)}\n`);
+  return `${source.length} (${hash.digest('hex').slice(0, 12)})`;
 }
 
 function fileHash(path: string): string {

@@ -1,4 +1,4 @@
-import { LowrankError } from '../errors.js';
+import { LowrankError, messageOf } from '../errors.js';
 import type { Binding, Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
 import { buildCombineGraph } from './combine-graph.js';
 import type { GradientGraph } from './gradient-graph.js';
@@ -67,7 +67,7 @@ function turning(initial: Float32Array): Turning {
   return { index: 0, vectors: [Float32Array.from(initial), new Float32Array(initial.length)] };
 }
 
-const current = ({ vectors, index }: Turning): Float32Array => vectors[index]!;
+const current = ({ vectors, index }: Turning): Float32Array => vectors[index];
 const other = ({ vectors, index }: Turning): Float32Array => vectors[1 - index]!;
 function turn(vector: Turning): void {
   vector.index = vector.index === 0 ? 1 : 0;
@@ -193,7 +193,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
         made.bindOutput(outputs.gradient, tensor(target));
         made.bindOutput(outputs.statistics, tensor(other(statistics)));
       });
-      await binding.run();
+      await orOutOfMemory(binding.run());
       if (!Number.isFinite(loss[0]!)) throw numeric(`the loss is ${loss[0]!}`);
       turn(statistics);
       pending++;
@@ -216,17 +216,20 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
         made.bindOutput(outputs.state, tensor(other(optimizer)));
         made.bindOutput(outputs.gradientNorm, tensor(norm, []));
       });
-      await binding.run();
+      await orOutOfMemory(binding.run());
       if (!Number.isFinite(norm[0]!)) throw numeric(`the norm of the gradient is ${norm[0]!}`);
       turn(parameters);
       turn(optimizer);
       done++;
       pending = 0;
       if (averageDecay !== undefined) {
-        const now = new Float32Array(current(averages).length);
-        now.set(current(parameters));
-        now.set(current(statistics), count);
-        await combine(current(averages), now, averageDecay, 1 - averageDecay, other(averages));
+        const part = (vector: Float32Array, now: Float32Array, at: number): Float32Array =>
+          vector.subarray(at, at + now.length);
+        for (const [now, at] of [[current(parameters), 0] as const, [current(statistics), count] as const]) {
+          if (now.length === 0) continue;
+          const before = part(current(averages), now, at);
+          await combine(before, now, averageDecay, 1 - averageDecay, part(other(averages), now, at));
+        }
         turn(averages);
       }
       return { gradientNorm: norm[0]! };
@@ -236,6 +239,27 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
       for (const session of sessions) await session.close();
     },
   };
+}
+
+const allocationFailure = /fail\w* to allocate|bad[ _]alloc|out of memory|not enough memory|CUDA failure 2:/i;
+
+/** onnxruntime's failures to get memory, with what to do about them. */
+async function orOutOfMemory(running: Promise<void>): Promise<void> {
+  try {
+    await running;
+  } catch (error) {
+    if (!(error instanceof LowrankError) || error.code !== 'RUNTIME' || !allocationFailure.test(error.fact))
+      throw error;
+    throw outOfMemory(error);
+  }
+}
+
+/** There is too little memory for a training step. */
+export function outOfMemory(cause: unknown): LowrankError {
+  return new LowrankError('RUNTIME', `out of memory: ${messageOf(cause)}`, {
+    remedy: 'lower --batch-size (with --accumulate the update stays the same), then --image-size or --cache',
+    cause,
+  });
 }
 
 function sizeOf(dims: readonly number[]): number {

@@ -1,0 +1,338 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { createLoader } from '../../src/data/loader.js';
+import { NORMALIZATIONS } from '../../src/data/normalize.js';
+import { openSource } from '../../src/data/open.js';
+import { checkModel } from '../../src/graph/check.js';
+import { readModel } from '../../src/graph/read.js';
+import { modelBytes } from '../../src/graph/write.js';
+import type { TrainReport } from '../../src/report/train-contract.js';
+import { loadDriver } from '../../src/runtime/driver.js';
+import { expectFailure, lowrank, run, temporaryFolder, type Outcome } from '../support/command.js';
+import { canMount, mountTmpfs } from '../support/mount.js';
+import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
+
+const folder = temporaryFolder();
+const photos = join(folder, 'photos');
+const model = join(folder, 'model.onnx');
+/** 6 updates an epoch. */
+const settings = ['--batch-size', '12', '--lr', '0.1', '--min-scale', '0.5', '--threads', '2', '--seed', '7'];
+
+beforeAll(async () => {
+  await writeTextures(join(photos, 'train'), 24, 1);
+  await writeTextures(join(photos, 'val'), 12, 2);
+  writeFileSync(model, tinyClassifier());
+});
+
+let outputs = 0;
+function newOutput(): string {
+  const place = join(folder, `output-${++outputs}`);
+  mkdirSync(place);
+  return join(place, 'trained.onnx');
+}
+
+const command = (output: string, ...options: readonly string[]): string[] => [
+  'train',
+  model,
+  '--data',
+  photos,
+  '-o',
+  output,
+  ...settings,
+  ...options,
+];
+
+function train(output: string, ...options: readonly string[]): TrainReport {
+  const outcome = run(...command(output, '--json', '--quiet', ...options));
+  expect(outcome.stderr).toBe('');
+  expect(outcome.code).toBe(0);
+  return JSON.parse(outcome.stdout) as TrainReport;
+}
+
+const checkpoints = (output: string): string[] => {
+  const path = `${output}.checkpoints`;
+  return existsSync(path)
+    ? readdirSync(path)
+        .filter((name) => name.startsWith('step-'))
+        .sort()
+    : [];
+};
+const newest = (output: string, file: string): string =>
+  join(`${output}.checkpoints`, checkpoints(output).at(-1)!, file);
+
+/** The trained model, and the vectors of the last checkpoint: parameters, statistics, optimizer, averages. */
+function expectSame(output: string, expected: string): void {
+  expect(readFileSync(output).equals(readFileSync(expected)), 'the written models differ').toBe(true);
+  const [state, other] = [output, expected].map((path) => readFileSync(newest(path, 'state.safetensors')));
+  expect(state!.equals(other!), 'the states differ').toBe(true);
+}
+
+function start(...words: readonly string[]): { readonly child: ChildProcess; readonly ended: Promise<Outcome> } {
+  const child = spawn(process.execPath, [lowrank, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
+  child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
+  const ended = new Promise<Outcome>((resolve) => {
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+  });
+  return { child, ended };
+}
+
+/** Sends the signal as soon as there is a checkpoint of `step` or a later one. */
+async function stopAt(
+  step: number,
+  signal: NodeJS.Signals,
+  output: string,
+  words: readonly string[],
+): Promise<Outcome> {
+  const { child, ended } = start(...words);
+  const timer = setInterval(() => {
+    const last = checkpoints(output).at(-1);
+    if (last === undefined || Number(last.slice('step-'.length)) < step) return;
+    clearInterval(timer);
+    child.kill(signal);
+  }, 2);
+  const outcome = await ended;
+  clearInterval(timer);
+  return outcome;
+}
+
+describe('lowrank train', () => {
+  it('learns, and writes a model that differs in its weights alone and has the reported accuracy', async () => {
+    const output = newOutput();
+    const board = join(folder, 'board');
+    const page = join(folder, 'report.html');
+    const report = train(output, '--epochs', '5', '--tensorboard', board, '--report', page);
+    expect(report).toMatchObject({ schema: 'lowrank.train/1', status: 'finished', reason: null, seed: 7 });
+    expect(report.epochs.map(({ epoch, steps }) => [epoch, steps])).toEqual([1, 2, 3, 4, 5].map((n) => [n, 6 * n]));
+    const [first, last] = [report.epochs[0]!, report.epochs.at(-1)!];
+    expect(last.loss).toBeLessThan(first.loss / 2);
+    // Chance is a third.
+    expect(last.valTop1).toBeGreaterThan(0.8);
+    expect(report.settings).toMatchObject({ batchSize: 12, lr: 0.1, optimizer: 'sgd', schedule: 'cosine' });
+    expect(report.data).toMatchObject({ train: { images: 72, classes: 3 }, val: { images: 36, classes: 3 } });
+
+    const [before, after] = [readModel(model), readModel(output)];
+    checkModel(after);
+    for (const value of after.graph.initializers) {
+      const { tensor } = before.graph.value(value.name)!;
+      expect(value.tensor!.dims).toEqual(tensor!.dims);
+      expect([...value.tensor!.toFloat32()], `${value.name} was not trained`).not.toEqual([...tensor!.toFloat32()]);
+      after.graph.setTensor(value, tensor!);
+    }
+    expect(Buffer.from(modelBytes(after)).equals(Buffer.from(modelBytes(before)))).toBe(true);
+
+    const source = await openSource(join(photos, 'val'), {});
+    const transform = { kind: 'center-crop', width: 16, height: 16, resize: 16 } as const;
+    const format = { type: 'float32', layout: 'nchw', normalization: NORMALIZATIONS.imagenet } as const;
+    const loader = createLoader({ source, transform, format, batchSize: 36, workers: 0 });
+    const driver = await loadDriver();
+    const session = await driver.createSession(output);
+    for await (const { images, labels, dims } of loader.batches(0)) {
+      const { y } = await session.run({ x: { type: 'float32', dims, data: Float32Array.from(images) } });
+      const correct = [...labels].filter((label, i) => {
+        const logits = [...(y!.data as Float32Array).slice(3 * i, 3 * i + 3)];
+        return logits.indexOf(Math.max(...logits)) === Number(label);
+      });
+      expect(correct.length / 36).toBe(last.valTop1);
+    }
+    await session.close();
+    await loader.close();
+
+    expect(readdirSync(board).some((name) => name.includes('tfevents'))).toBe(true);
+    expect(readFileSync(page, 'utf8')).toContain('lowrank training report');
+  });
+
+  it('writes the same bytes again, and others with another seed', () => {
+    const [a, b, c] = [newOutput(), newOutput(), newOutput()];
+    train(a, '--epochs', '1');
+    train(b, '--epochs', '1', '--workers', '0', '--checkpoint-every', '2');
+    train(c, '--epochs', '1', '--seed', '8');
+    expectSame(a, b);
+    expect(readFileSync(a).equals(readFileSync(c))).toBe(false);
+  });
+
+  it('stops at a loss that is not finite: the step, what to do, no model', () => {
+    const output = newOutput();
+    const outcome = run(...command(output, '--epochs', '2', '--lr', '1e30', '--checkpoint-every', '1', '--quiet'));
+    expectFailure(outcome, 'NUMERIC', /the loss is (NaN|inf).*step 2;.*--lr.*--clip.*--warmup/i);
+    expect(existsSync(output)).toBe(false);
+    // The only checkpoint was of the weights that gave the NaN.
+    expect(checkpoints(output)).toEqual([]);
+    // The first step of a warm-up moves nothing, the second too much, which the third finds.
+    const warm = ['--epochs', '2', '--lr', '1e30', '--warmup', '1', '--checkpoint-every', '1', '--quiet'];
+    expectFailure(
+      run(...command(output, ...warm)),
+      'NUMERIC',
+      /step 3;.*last good checkpoint .*step-000000001.model.onnx/,
+    );
+    expect(checkpoints(output)).toEqual(['step-000000001']);
+    expect(readFileSync(newest(output, 'model.onnx')).length).toBe(readFileSync(model).length);
+  });
+});
+
+describe('lowrank train --resume', () => {
+  const cases = [
+    { name: 'SGD', options: ['--epochs', '10', '--nesterov'] },
+    {
+      name: 'AdamW, accumulation, moving averages',
+      options: ['--epochs', '14', '--optimizer', 'adamw', '--lr', '0.005', '--accumulate', '2', '--ema', '0.9'],
+    },
+  ];
+  it.each(cases)(
+    'after SIGKILL at a random step equals a training that was not stopped: $name',
+    async ({ options }) => {
+      const expected = newOutput();
+      const whole = train(expected, ...options);
+      const output = newOutput();
+      const words = command(output, ...options, '--checkpoint-every', '1', '--quiet', '--json');
+      const step = 1 + Math.floor(Math.random() * 30);
+      const killed = await stopAt(step, 'SIGKILL', output, words);
+      expect(killed.code, `stopped at ${step}`).toBe(null);
+      expect(existsSync(output)).toBe(false);
+      const report = train(output, ...options, '--resume');
+      expect(report.resumedFrom!.steps, `stopped at ${step}`).toBeGreaterThanOrEqual(step);
+      expectSame(output, expected);
+      const numbers = ({ epochs }: TrainReport): unknown =>
+        epochs.map(({ epoch, steps, loss, top1, valLoss, valTop1, lr, gradientNorm }) => [
+          epoch,
+          steps,
+          loss,
+          top1,
+          valLoss,
+          valTop1,
+          lr,
+          gradientNorm,
+        ]);
+      expect(numbers(report)).toEqual(numbers(whole));
+    },
+  );
+
+  it('after SIGINT: 130, a checkpoint, and the same end', async () => {
+    const expected = newOutput();
+    train(expected, '--epochs', '10');
+    const output = newOutput();
+    const words = command(output, '--epochs', '10', '--checkpoint-every', '2', '--json');
+    const stopped = await stopAt(4, 'SIGINT', output, words);
+    expect(stopped.code).toBe(130);
+    expect(stopped.stderr).toContain('interrupted');
+    expect(JSON.parse(stopped.stdout)).toMatchObject({ status: 'interrupted', output: null });
+    expect(existsSync(output)).toBe(false);
+    expect(train(output, '--epochs', '10', '--resume').resumedFrom!.steps).toBeGreaterThanOrEqual(4);
+    expectSame(output, expected);
+  });
+
+  it('passes over torn checkpoints, refuses those of other trainings', () => {
+    const output = newOutput();
+    train(output, '--epochs', '2', '--keep-checkpoints', '9', '--checkpoint-every', '2');
+    expect(checkpoints(output).map((name) => Number(name.slice(5)))).toEqual([2, 4, 6, 8, 10, 12]);
+    const expected = readFileSync(output);
+    truncateSync(newest(output, 'state.safetensors'), 100);
+    const resume = (...options: string[]): Outcome => run(...command(output, '--epochs', '2', '--resume', ...options));
+    const outcome = resume('--json');
+    expect(outcome.stderr).toMatch(/step-000000012 is damaged .*the one before it is used/);
+    const report = JSON.parse(outcome.stdout) as TrainReport;
+    expect(report.resumedFrom!.steps).toBe(10);
+    expect(report.warnings.join()).toContain('step-000000012');
+    expect(readFileSync(output).equals(expected)).toBe(true);
+
+    expectFailure(resume('--lr', '0.2', '--quiet'), 'USAGE', /trained with lr 0.1, not 0.2/, 2);
+    expectFailure(resume('--threads', '1', '--quiet'), 'USAGE', /trained with threads 2, not 1/, 2);
+    expectFailure(resume('--data', join(photos, 'val'), '--quiet'), 'USAGE', /trained with images/, 2);
+    const foreign = join(folder, 'foreign.onnx');
+    writeFileSync(foreign, tinyClassifier({ seed: 2 }));
+    const other = command(output, '--epochs', '2', '--resume', '--quiet').with(1, foreign);
+    expectFailure(run(...other), 'USAGE', /checkpoint is of another model/, 2);
+    expectFailure(run(...command(output, '--quiet')), 'OUTPUT', /exists already/);
+
+    for (const name of checkpoints(output)) writeFileSync(join(`${output}.checkpoints`, name, 'state.json'), '{"sch');
+    expectFailure(resume('--quiet'), 'INPUT', /is damaged/);
+    expectFailure(run(...command(newOutput(), '--resume', '--quiet')), 'INPUT', /no checkpoint to resume from/);
+  });
+
+  it.skipIf(!canMount)('after a full disk: the checkpoint before it is whole', () => {
+    const disk = mountTmpfs('size=200k')!;
+    try {
+      const expected = newOutput();
+      train(expected, '--epochs', '3');
+      const output = join(disk.folder, 'trained.onnx');
+      const words = command(output, '--epochs', '3', '--quiet', '--checkpoint-every', '1', '--keep-checkpoints', '99');
+      expectFailure(run(...words), 'OUTPUT', /the checkpoint of step \d+ cannot be written: no space left.*--resume/);
+      const before = checkpoints(output).length;
+      expect(before).toBeGreaterThan(1);
+      disk.remount('size=4m');
+      const report = train(output, '--epochs', '3', '--resume');
+      expect(report.resumedFrom!.steps).toBe(before);
+      expectSame(output, expected);
+      expect(readdirSync(`${output}.checkpoints`).filter((name) => name.startsWith('.'))).toEqual([]);
+    } finally {
+      disk.unmount();
+    }
+  });
+
+  it('one training at a time writes to an output', async () => {
+    const output = newOutput();
+    const { child, ended } = start(...command(output, '--epochs', '500', '--quiet'));
+    await expect.poll(() => existsSync(`${output}.lock`), { timeout: 30_000, interval: 5 }).toBe(true);
+    expectFailure(run(...command(output, '--quiet')), 'OUTPUT', /process \d+ on .* is training into this output/);
+    child.kill('SIGKILL');
+    await ended;
+    // The lock of a process that has gone does not count.
+    expect(existsSync(`${output}.lock`)).toBe(true);
+    train(output, '--epochs', '1', '--force');
+    expect(existsSync(`${output}.lock`)).toBe(false);
+  });
+});
+
+describe('lowrank train, what cannot be trained', () => {
+  const trainOther = (bytes: Uint8Array, ...options: readonly string[]): Outcome => {
+    const path = join(folder, 'other.onnx');
+    writeFileSync(path, bytes);
+    return run(...command(newOutput(), '--epochs', '1', '--quiet', ...options).with(1, path));
+  };
+  const ints = (name: string, values: readonly bigint[]) => ({
+    name,
+    type: 'int64' as const,
+    dims: [values.length],
+    data: BigInt64Array.from(values),
+  });
+
+  it('classes that are not those of the model, unless it gets a new head', () => {
+    const four = tinyClassifier({ classes: 4 });
+    expectFailure(
+      trainOther(four),
+      'INPUT',
+      /the images have 3 classes and the model 4 outputs.*--classes.*--new-head/,
+    );
+    const outcome = trainOther(four, '--new-head', '--json');
+    expect(outcome.code).toBe(0);
+    const { output } = JSON.parse(outcome.stdout) as TrainReport;
+    expect(readModel(output!.path).graph.outputs[0]!.declared!.dims).toEqual(['n', 3]);
+  });
+
+  it('an operator without a gradient is named, with the nodes that lead to it', () => {
+    const nodes = [
+      { op: 'Reshape', inputs: ['block2.relu', 'flat.shape'], outputs: ['columns'], name: 'columns' },
+      { op: 'Col2Im', inputs: ['columns', 'image', 'block'], outputs: ['inserted'], name: 'odd' },
+    ];
+    const initializers = [ints('flat.shape', [0n, 8n, 64n]), ints('image', [8n, 8n]), ints('block', [1n, 1n])];
+    const outcome = trainOther(tinyClassifier({ inserted: { nodes, initializers } }));
+    expectFailure(
+      outcome,
+      'UNSUPPORTED',
+      /Col2Im has no gradient.*Col2Im 'odd'.*Relu 'block2.relu' → Reshape 'columns'/,
+    );
+  });
+
+  it('more memory than there is: what to lower', () => {
+    // 2⁴⁰ elements per channel: more than a process can address.
+    const nodes = [
+      { op: 'GlobalAveragePool', inputs: ['block2.relu'], outputs: ['small'] },
+      { op: 'Expand', inputs: ['small', 'large'], outputs: ['inserted'], name: 'large' },
+    ];
+    const inserted = { nodes, initializers: [ints('large', [1n, 1n, 2n ** 20n, 2n ** 20n])] };
+    expectFailure(trainOther(tinyClassifier({ inserted })), 'RUNTIME', /out of memory.*lower --batch-size/);
+  });
+});
