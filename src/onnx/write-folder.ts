@@ -65,8 +65,7 @@ export function stageFolder(path: string, options: StageFolderOptions): StagedFo
 /** Absolute, without a slash at its end, through a link to a folder. */
 function placeOf(path: string): string {
   const absolute = resolve(path);
-  const isLink = lstatSync(absolute, { throwIfNoEntry: false })?.isSymbolicLink() === true;
-  return isLink && existsSync(absolute) ? realpathSync(absolute) : absolute;
+  return existsSync(absolute) && lstatSync(absolute).isSymbolicLink() ? realpathSync(absolute) : absolute;
 }
 
 function checkReplaceable(path: string, { force, files }: StageFolderOptions): void {

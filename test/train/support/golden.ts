@@ -18,7 +18,7 @@ interface Meta {
     readonly decayed: readonly string[];
   };
   readonly steps: number;
-  readonly frobenius?: { readonly lambda: number };
+  readonly frobenius?: { readonly lambda: number; readonly pairs: readonly (readonly string[])[] };
   readonly clip?: { readonly norm: number };
   readonly ema?: { readonly decay: number };
   readonly accumulate?: { readonly micro_batches: number };
