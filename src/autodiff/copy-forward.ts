@@ -79,6 +79,8 @@ function emitCopy(e: Emitter, node: Node, inputs: Outputs): Outputs {
     });
   }
   const { domain } = node;
+  const inference = findOperator(domain, node.opType)?.inference;
+  if (inference !== undefined) return inference({ node, e, inputs });
   const options = { domain, outputs: node.outputs.length, name: node.id };
   return e.emitAll(node.opType, inputs, Object.fromEntries(node.attributes), options);
 }

@@ -11,12 +11,12 @@ export interface ForwardSource {
   readonly shapes: ShapeTable;
   /** What is computed: [N, classes]. */
   readonly output: Value;
-  /** Ratio of dropout before a node, by node label; see `lowrank-train --dropout`, `--drop-path`. */
+  /** What dropout and stochastic depth draw; without it nothing is dropped. */
   readonly masks?: MaskFactory;
 }
 
-/** Makes mask inputs of the training graph; undefined where there is no dropout. */
-export type MaskFactory = (name: string, like: Value, ratio: number) => Value | undefined;
+/** Makes mask inputs [N, ...shape] of the training graph; undefined where there is no dropout. */
+export type MaskFactory = (name: string, shape: readonly number[], ratio: number) => Value | undefined;
 
 /** The forward pass of a training step, and the way back. */
 export interface TrainingForward {

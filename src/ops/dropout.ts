@@ -18,7 +18,7 @@ export const dropout: Operator = {
     if (ratio === undefined) {
       throw new LowrankError('UNSUPPORTED', 'the ratio of Dropout is not known before the run', { place: node.label });
     }
-    const drawn = ratio === 0 ? undefined : mask(node.id, x!, ratio);
+    const drawn = mask(node.id, e.dims(x!).slice(1), ratio);
     return { outputs: [drawn === undefined ? x : e.mul(x!, drawn)] };
   },
   infer: (context) => {

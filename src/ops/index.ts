@@ -78,6 +78,7 @@ export { log } from './log.js';
 export { loopOperator } from './loop.js';
 export { lpNormalization } from './lp-normalization.js';
 export { lpPool } from './lp-pool.js';
+export { lowrankDropPath } from './lowrank-drop-path.js';
 export { lrn } from './lrn.js';
 export { matMulInteger } from './mat-mul-integer.js';
 export { matMul } from './mat-mul.js';

@@ -1,4 +1,6 @@
 import type { Node } from '../graph/node.js';
+import type { Value } from '../graph/value.js';
+import type { Emitter } from './emitter.js';
 import type { Gradient } from './gradient.js';
 import type { TrainingRule } from './training.js';
 
@@ -42,6 +44,12 @@ export interface Operator {
   readonly gradient: Gradient;
   /** What it computes in training, where that is something else than in inference. */
   readonly training?: TrainingRule;
+  /** For operators of our own, which no runtime knows: the outputs in inference, by operators that it does know. */
+  inference?(context: {
+    readonly node: Node;
+    readonly e: Emitter;
+    readonly inputs: readonly (Value | undefined)[];
+  }): readonly (Value | undefined)[];
   /** Multiply-accumulates of one run; operators without it count as 0, as is custom for element-wise work. */
   macs?(node: Node, inputs: readonly (TensorType | undefined)[], outputs: readonly (TensorType | undefined)[]): number;
 }

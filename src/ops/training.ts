@@ -23,8 +23,11 @@ export interface TrainingContext {
   readonly e: Emitter;
   /** Its inputs in the training graph. */
   readonly inputs: readonly (Value | undefined)[];
-  /** A random mask of `dims`, an input of the training graph: 1/(1 − ratio) with probability 1 − ratio, else 0. */
-  mask(name: string, like: Value, ratio: number): Value | undefined;
+  /**
+   * A random mask [N, ...shape], an input of the training graph: 1/(1 − ratio) with probability 1 − ratio, else 0; undefined
+   * where nothing is dropped.
+   */
+  mask(name: string, shape: readonly number[], ratio: number): Value | undefined;
 }
 
 export interface TrainingForm {

@@ -62,9 +62,8 @@ export function buildGradientGraph(
   const images = addInput(e, 'images', FLOAT, [batch, ...prepared.imageDims], true);
   const labels = addInput(e, 'labels', INT64, [batch], true);
   const masks: MaskInput[] = [];
-  const mask: MaskFactory = (name, like, ratio) => {
+  const mask: MaskFactory = (name, shape, ratio) => {
     if (ratio === 0) return undefined;
-    const shape = e.dims(like).slice(1);
     const input = addInput(e, `mask.${name}`, FLOAT, [batch, ...shape], true);
     masks.push({ name: input.name, shape, ratio });
     return input;

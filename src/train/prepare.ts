@@ -10,6 +10,8 @@ import { constantsToInitializers } from '../passes/constants-to-initializers.js'
 import { copiesToInitializers } from '../passes/copies-to-initializers.js';
 import { raiseOpset } from '../passes/raise-opset.js';
 import { runPasses } from '../passes/runner.js';
+import { setDropPath } from './drop-path.js';
+import { setDropout } from './dropout.js';
 import { layOut, type Slot } from './flat.js';
 import { layoutOf } from './images.js';
 import { openBatch } from './open-batch.js';
@@ -50,7 +52,7 @@ export interface Prepared {
 }
 
 export interface PrepareTrainingOptions {
-  readonly settings: Pick<GraphSettings, 'decay' | 'frobeniusDecay' | 'freeze'>;
+  readonly settings: Pick<GraphSettings, 'decay' | 'frobeniusDecay' | 'freeze' | 'dropout' | 'dropPath'>;
   /** [C, H, W] or [H, W, C] for models whose image size is open; default what the model says, 224 where it does not. */
   readonly imageDims?: readonly number[];
   /** Side of the images of such a model, in pixels; the channels are the model's. */
@@ -88,6 +90,8 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
   openBatch(model, images);
   const imageDims = given ?? inferShapes(model).require(images).dims.slice(1);
   const logits = logitsOf(model);
+  if (settings.dropout !== null) setDropout(graph, logits, settings.dropout);
+  if (settings.dropPath > 0) setDropPath(graph, logits, settings.dropPath);
   const shapesFor = (batch: number): ShapeTable =>
     inferShapes(model, { inputShapes: { [images.name]: [batch, ...imageDims] } });
   const shapes = shapesAtAnotherBatch(shapesFor);

@@ -177,8 +177,23 @@ describe('lowrank train --resume', () => {
   const cases = [
     { name: 'SGD', options: ['--epochs', '10', '--nesterov'] },
     {
-      name: 'AdamW, accumulation, moving averages',
-      options: ['--epochs', '14', '--optimizer', 'adamw', '--lr', '0.005', '--accumulate', '2', '--ema', '0.9'],
+      name: 'AdamW, accumulation, moving averages, dropout, stochastic depth',
+      options: [
+        '--epochs',
+        '14',
+        '--optimizer',
+        'adamw',
+        '--lr',
+        '0.005',
+        '--accumulate',
+        '2',
+        '--ema',
+        '0.9',
+        '--dropout',
+        '0.2',
+        '--drop-path',
+        '0.2',
+      ],
     },
   ];
   it.each(cases)(

@@ -3,6 +3,7 @@ import { averagePool } from './average-pool.js';
 import { batchNormalization } from './batch-normalization.js';
 import { conv } from './conv.js';
 import { depthwise } from './depthwise.js';
+import { dropPath } from './drop-path.js';
 import { elementwise } from './elementwise.js';
 import { gemm } from './gemm.js';
 import { maxPool } from './max-pool.js';
@@ -27,5 +28,6 @@ export const rules: readonly LoweringRule[] = [
   relu,
   silu,
   add,
+  dropPath,
   elementwise,
 ];
