@@ -38,6 +38,8 @@ export interface StringOption extends OptionBase {
 export interface ListOption extends OptionBase {
   readonly type: 'list';
   readonly default?: readonly string[];
+  /** Several texts may follow one flag, up to the next option: `--decay a b`. Operands then come before it. */
+  readonly isVariadic?: boolean;
 }
 
 export type OptionDefinition = BooleanOption | NumberOption | StringOption | ListOption;

@@ -37,7 +37,8 @@ function optionsOf(name: string, definition: OptionDefinition): readonly Option[
   const value =
     placeholder ??
     (definition.type === 'string' && definition.choices !== undefined ? 'name' : PLACEHOLDERS[definition.type]);
-  const option = grouped(new Option(`${letter}${flagOf(name)} <${value}>`, description));
+  const many = definition.type === 'list' && definition.isVariadic === true ? '...' : '';
+  const option = grouped(new Option(`${letter}${flagOf(name)} <${value}${many}>`, description));
   if (definition.type === 'string' && definition.choices !== undefined) option.choices(definition.choices);
   const items: string[] = [];
   option.argParser((text: string): unknown => {

@@ -25,6 +25,7 @@ export const graphOptions = {
   },
   decay: {
     type: 'list',
+    isVariadic: true,
     placeholder: 'glob',
     group,
     description: 'parameters that are decayed (default: those of two and more dimensions)',
@@ -51,7 +52,13 @@ export const graphOptions = {
     group,
     description: 'stochastic depth: share of dropped residual branches in the last block (default: 0)',
   },
-  freeze: { type: 'list', placeholder: 'glob', group, description: 'parameters that are not trained' },
+  freeze: {
+    type: 'list',
+    isVariadic: true,
+    placeholder: 'glob',
+    group,
+    description: 'parameters that are not trained',
+  },
 } as const;
 
 /** The settings of options that were given. */
