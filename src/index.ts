@@ -20,7 +20,14 @@ export type { SourceOptions } from './data/source.js';
 export type { CenterCrop, PaddedCrop, RandomResizedCrop, Stretch, Transform } from './data/transform.js';
 export type { Blocks, Extent, ImageContent, ImageSample, ImageSource, SourceFormat } from './data/types.js';
 export { type ErrorCode, type ErrorDetails, LowrankError } from './errors.js';
-export { convert, type ConvertCall, type ConvertPhase, type Progress } from './factorize/convert.js';
+export {
+  convert,
+  type ConvertCall,
+  type ConvertPhase,
+  type Progress,
+  type Recalibrate,
+  type RecalibrateContext,
+} from './factorize/convert.js';
 export type { FittedSpectrum } from './factorize/fit.js';
 export type { ConvertOptions } from './factorize/settings.js';
 export type { Activation, FactorPair, Init, InitName, InitProblem } from './factorize/types.js';
@@ -49,5 +56,6 @@ export { type Pass, type PassReport, runPasses, type RunPassesOptions } from './
 export { type ArtifactsOptions, writeArtifacts } from './train/artifacts.js';
 export type { ArtifactsManifest, ArtifactsSettings } from './train/manifest.js';
 export { evaluateModel, type EvalOptions, type EvalSettings } from './train/eval.js';
+export { recalibration, type RecalibrationSettings } from './train/recalibrate.js';
 export { loadDriver, type DriverOptions } from './runtime/driver.js';
 export type * from './runtime/types.js';

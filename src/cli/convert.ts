@@ -5,17 +5,25 @@ import { convert, type ConvertCall } from '../factorize/convert.js';
 import { initNames, inits } from '../factorize/inits/index.js';
 import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
 import { renderConvertTable } from '../report/convert-table.js';
+import type { ConvertReport } from '../report/contract.js';
 import { convertHtml } from '../report/html/convert-html.js';
+import type { RecalibrationSettings } from '../train/recalibrate.js';
 import { defineCommand } from './command.js';
+import { imageOptions, numbers } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
+import { flagOf } from './options.js';
+import { given } from './training-options.js';
 
 const phases = {
   read: 'reading',
   plan: 'choosing ranks',
   factorize: 'factorizing',
+  recalibrate: 'recalibrating',
   write: 'writing',
   verify: 'verifying',
 };
+
+const recalibrationGroup = 'Recalibration';
 
 export const command = defineCommand({
   name: 'convert',
@@ -121,6 +129,28 @@ export const command = defineCommand({
     },
     keepFirst: { type: 'boolean', default: true, group: 'Layers', description: 'also factorize the first layer' },
     keepLast: { type: 'boolean', default: true, group: 'Layers', description: 'also factorize the last layer' },
+    recalibrate: {
+      type: 'string',
+      placeholder: 'path',
+      group: recalibrationGroup,
+      description:
+        'estimate the statistics of every BatchNormalization anew on these images: a folder of them, or any data set',
+    },
+    recalibrateImages: {
+      type: 'integer',
+      minimum: 2,
+      placeholder: 'n',
+      group: recalibrationGroup,
+      description: 'images that are drawn (default: 512)',
+    },
+    batchSize: {
+      type: 'integer',
+      minimum: 2,
+      placeholder: 'n',
+      group: recalibrationGroup,
+      description: 'images that are normalized together (default: 64)',
+    },
+    ...imageOptions(recalibrationGroup),
     inputShape: {
       type: 'list',
       placeholder: 'name=1,3,224,224',
@@ -163,13 +193,29 @@ export const command = defineCommand({
       description: '70 % of the measured time, shortcuts untouched',
     },
     {
+      command: 'lowrank convert model.onnx --recalibrate photos/train --normalization imagenet',
+      description: 'the statistics of BatchNormalization follow the new layers: accuracy without training',
+    },
+    {
       command: 'lowrank convert resnet50.onnx --reinit --rank-scale 0.1 --scheme spatial --seed 1',
       description: 'fresh low-rank weights, the start of training from scratch',
     },
   ],
   async run(context) {
     const { settings } = context;
-    const { report, ranks, inputShape, latency, threads, output, ...options } = settings;
+    const { report, ranks, inputShape, latency, threads, output, ...others } = settings;
+    const { recalibrate, recalibrateImages, batchSize, imageSize, normalization, mean, std, ...options } = others;
+    const recalibrationSettings = given({
+      images: recalibrateImages,
+      batchSize,
+      imageSize,
+      normalization,
+      mean: numbers(mean, '--mean'),
+      std: numbers(std, '--std'),
+    });
+    checkRecalibration(recalibrate, settings);
+    // Loaded where it is asked for: it brings the image decoder.
+    const recalibrating = recalibrate === undefined ? undefined : await import('../train/recalibrate.js');
     if (report !== undefined) checkWritable(report, settings.force);
     const spectra: Record<string, FittedSpectrum> = {};
     const onSpectrum = (layer: string, spectrum: FittedSpectrum): void => {
@@ -179,6 +225,7 @@ export const command = defineCommand({
       ...defined(options),
       ...defined({ output, threads }),
       ...(ranks === undefined ? {} : { ranks: readRanks(ranks) }),
+      recalibrate: recalibrating?.recalibration(recalibrate!, recalibrationSettings),
       inputShapes: parseInputShapes(inputShape),
       measureLatency: latency,
       signal: context.signal,
@@ -187,7 +234,13 @@ export const command = defineCommand({
       ...(report === undefined ? {} : { onSpectrum }),
     };
     const done = await convert(context.arguments.model, call);
-    const document = { ...done, settings: inForce(context.resolvedSettings, done.settings) };
+    const document = {
+      ...done,
+      settings: inForce(context.resolvedSettings, {
+        ...done.settings,
+        ...recalibrationInForce(done, recalibrating?.defaultRecalibrationSettings),
+      }),
+    };
     if (report !== undefined) {
       writeFileWhole(report, await convertHtml(document, { spectra, commandLine: context.commandLine }));
       context.note(`report: ${report}`);
@@ -202,6 +255,25 @@ function inForce(
   used: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(given).map(([name, value]) => [name, value ?? used[name] ?? null]));
+}
+
+/** The options of the recalibration belong to `--recalibrate`. Throws USAGE where they stand alone. */
+function checkRecalibration(path: string | undefined, settings: Readonly<Record<string, unknown>>): void {
+  const own = ['recalibrateImages', 'batchSize', 'imageSize', 'normalization', 'mean', 'std'];
+  const alone = path === undefined ? own.find((name) => settings[name] !== undefined) : undefined;
+  if (alone === undefined) return;
+  throw new LowrankError('USAGE', `${flagOf(alone)} does nothing without --recalibrate`, {
+    remedy: 'give --recalibrate and a folder of images, or leave it out',
+  });
+}
+
+function recalibrationInForce(
+  { recalibration: done }: ConvertReport,
+  defaults: RecalibrationSettings | undefined,
+): Readonly<Record<string, unknown>> {
+  if (done === undefined || defaults === undefined) return {};
+  const { images, normalization } = defaults;
+  return { recalibrateImages: images, batchSize: done.batchSize, imageSize: done.imageSize, normalization };
 }
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };

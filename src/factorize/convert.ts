@@ -8,7 +8,7 @@ import type { Linalg } from '../linalg/types.js';
 import { paced } from '../onnx/pieces.js';
 import { checkWritable } from '../onnx/write-file.js';
 import type { ShapeTable } from '../ops/infer.js';
-import type { ConvertReport, LayerReport, Ratio } from '../report/contract.js';
+import type { ConvertReport, LayerReport, Ratio, Recalibration } from '../report/contract.js';
 import { loadDriver } from '../runtime/driver.js';
 import type { Driver, RuntimeTensor, SessionOptions } from '../runtime/types.js';
 import { tool } from '../version.js';
@@ -29,7 +29,7 @@ import { sampleFeeds } from './samples.js';
 import { type ConvertOptions, type ConvertSettings, describeSettings, resolveSettings } from './settings.js';
 import { compareLatency, runReference, type Verification, verifyAgainst } from './verify.js';
 
-export type ConvertPhase = 'read' | 'plan' | 'factorize' | 'write' | 'verify';
+export type ConvertPhase = 'read' | 'plan' | 'factorize' | 'recalibrate' | 'write' | 'verify';
 
 export interface Progress {
   readonly phase: ConvertPhase;
@@ -38,7 +38,26 @@ export interface Progress {
   readonly detail: string;
 }
 
+/** What `Recalibrate` works with. */
+export interface RecalibrateContext {
+  /** Of the file that is converted, for messages. */
+  readonly path: string;
+  readonly driver: Driver;
+  readonly session: SessionOptions;
+  readonly signal: AbortSignal | undefined;
+  /** Counts images. */
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+/** Estimates the running statistics of a model anew, in place; everything else stays. */
+export type Recalibrate = (
+  model: Model,
+  context: RecalibrateContext,
+) => Promise<{ readonly report: Recalibration; readonly warnings: readonly string[] }>;
+
 export interface ConvertCall extends ConvertOptions {
+  /** What is done to the factorized model before it is written: `recalibration` makes it from a folder of images. */
+  readonly recalibrate?: Recalibrate | undefined;
   /** Default: the input's name with `.lowrank.onnx`. */
   readonly output?: string;
   readonly signal?: AbortSignal;
@@ -124,6 +143,15 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     const records = emitFits(model, fits, settings);
     checkModel(model);
     seconds.factorize = lap();
+    const recalibrated = await call.recalibrate?.(model, {
+      path: input,
+      driver: await getDriver(),
+      session: sessionOptions,
+      signal,
+      onProgress: (done, total) => report(call, 'recalibrate', done, total, output),
+    });
+    warnings.push(...(recalibrated?.warnings ?? []));
+    lap();
 
     throwIfAborted(signal);
     report(call, 'write', 0, 1, output);
@@ -172,6 +200,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
         latencyMs,
       },
       verify: verification === null ? null : { reloaded: true, ...verification },
+      ...(recalibrated === undefined ? {} : { recalibration: recalibrated.report }),
       output: outputFacts,
       warnings,
       seconds,

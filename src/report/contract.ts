@@ -61,6 +61,24 @@ export interface Totals {
   readonly latencyMs: Ratio | null;
 }
 
+/** Running statistics that were estimated anew on images, after the factorization. */
+export interface Recalibration {
+  /** Where the images are. */
+  readonly data: string;
+  /** Images that were used. */
+  readonly images: number;
+  readonly batchSize: number;
+  /** Side of the images. */
+  readonly imageSize: number;
+  readonly normalization: { readonly mean: readonly number[]; readonly deviation: readonly number[] };
+  /** BatchNormalizations with new statistics. */
+  readonly layers: number;
+  /** Those that keep theirs. */
+  readonly kept: readonly Kept[];
+  readonly badImages: number;
+  readonly seconds: number;
+}
+
 export interface ConvertReport {
   readonly schema: 'lowrank.convert/1';
   readonly tool: { readonly name: 'lowrank'; readonly version: string };
@@ -77,6 +95,8 @@ export interface ConvertReport {
     readonly relativeDiff: number;
     readonly samples: number;
   } | null;
+  /** Absent where it was not asked for. */
+  readonly recalibration?: Recalibration;
   readonly output: { readonly path: string; readonly bytes: number; readonly sha256: string };
   readonly warnings: readonly string[];
   readonly seconds: {

@@ -1,4 +1,5 @@
 import type { ConvertReport, LayerReport, Ratio } from './contract.js';
+import { recalibrationText } from './recalibration-text.js';
 import {
   formatBytes,
   formatChange,
@@ -76,7 +77,7 @@ function ratioLine(
 }
 
 function totals(report: ConvertReport): readonly (readonly [string, string])[] {
-  const { layers, output, seconds } = report;
+  const { layers, output, seconds, recalibration } = report;
   const { params, macs, latencyMs } = report.totals;
   const factorized = layers.filter((layer) => !isKept(layer)).length;
   const verdict = verdictOf(report);
@@ -89,6 +90,9 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
     ...(latencyMs === null
       ? []
       : [['latency', ratioLine(latencyMs, formatMilliseconds, { less: 'less', more: 'more' })] as const]),
+    ...(recalibration === undefined || recalibration.layers === 0
+      ? []
+      : [['recalibrated', recalibrationText(recalibration)] as const]),
     ['check', `${verdict.short}. ${verdict.finding} ${verdict.advice}`],
     ['written', `${output.path}, ${formatBytes(output.bytes)}`],
     ['time', `${formatSeconds(seconds.total)}  (${phases})`],

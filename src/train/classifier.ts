@@ -4,10 +4,9 @@ import { describeModel } from '../factorize/prepare.js';
 import { toNumbers } from '../factorize/samples.js';
 import { checkModel } from '../graph/check.js';
 import { readModel } from '../graph/read.js';
-import { numberToFloat16 } from '../onnx/float16.js';
 import type { ModelSummary } from '../report/contract.js';
-import type { Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
-import { imageSizeOf, layoutOf } from './images.js';
+import type { Driver, Session, SessionOptions } from '../runtime/types.js';
+import { imageFeed, type ImageInput, imageInputOf, pixelsOf } from './image-input.js';
 import { endsInSoftmax } from './softmax-end.js';
 
 /** A model file that classifies images, ready to run as it is. */
@@ -37,11 +36,6 @@ export interface ClassifierOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Side of the images where neither the model nor the user says one. */
-const usualSide = 224;
-
-const inputTypes = ['float32', 'float16', 'uint8'] as const;
-
 /**
  * Opens a model file, of any opset and quantized ones too, and finds out by runs what it takes: a batch of two, or else
  * of one where the model has the batch written into it. Throws what `readModel` throws, UNSUPPORTED where it is no
@@ -65,7 +59,7 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
       width: input.width,
       height: input.height,
       layout: input.layout,
-      pixels: input.type === 'uint8' ? 'uint8' : 'float32',
+      pixels: pixelsOf(input),
       fixedBatch: batch,
       warnings: [
         ...found.warnings,
@@ -82,45 +76,6 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
   } finally {
     model.file?.close();
   }
-}
-
-interface ImageInput {
-  readonly name: string;
-  readonly type: (typeof inputTypes)[number];
-  /** −1 where any number will do. */
-  readonly batch: number;
-  readonly imageDims: readonly number[];
-  readonly layout: OutputFormat['layout'];
-  readonly width: number;
-  readonly height: number;
-}
-
-function imageInputOf(session: Session, path: string, imageSize: number | null): ImageInput {
-  const [input] = session.inputs;
-  const fail = (fact: string): never => {
-    throw new LowrankError('UNSUPPORTED', fact, { place: path, remedy: 'give a classifier of color images' });
-  };
-  if (input === undefined || session.inputs.length > 1) {
-    const names = session.inputs.map(({ name }) => `'${name}'`).join(', ');
-    return fail(`the model has ${session.inputs.length} inputs (${names}) where the images are one`);
-  }
-  const type = inputTypes.find((name) => name === input.type);
-  if (type === undefined || input.dims.length !== 4) {
-    return fail(`the input '${input.name}' is ${input.type} [${input.dims.join(', ')}], no batch of images`);
-  }
-  const [batch, ...declared] = input.dims as [number, number, number, number];
-  const layout = layoutOf(declared);
-  const isSide = (axis: number): boolean => axis !== (layout === 'nhwc' ? 2 : 0);
-  const imageDims = declared.map((dim, axis) => {
-    if (!isSide(axis)) return dim < 0 ? 3 : dim;
-    if (dim < 0) return imageSize ?? usualSide;
-    if (imageSize === null || imageSize === dim) return dim;
-    throw new LowrankError('USAGE', `--image-size is ${imageSize}, and the model takes [${declared.join(', ')}]`, {
-      place: `${path}, input '${input.name}'`,
-      remedy: 'leave --image-size out',
-    });
-  });
-  return { name: input.name, type, batch, imageDims, layout, ...imageSizeOf(imageDims, layout, input.name) };
 }
 
 interface Probed {
@@ -174,25 +129,13 @@ async function probe(
 
 async function run(
   session: Session,
-  { name, type }: ImageInput,
+  input: ImageInput,
   images: Float32Array | Uint8Array,
   dims: readonly number[],
   signal: AbortSignal | undefined,
 ): Promise<{ readonly dims: readonly number[]; readonly data: Float32Array }> {
   const output = session.outputs[0]!.name;
-  const feed: RuntimeTensor = { type, dims, data: converted(images, type) };
-  const result = (await session.run({ [name]: feed }, [output], { signal }))[output]!;
+  const result = (await session.run(imageFeed(input, images, dims), [output], { signal }))[output]!;
   const data = result.data instanceof Float32Array ? result.data : Float32Array.from(toNumbers(result));
   return { dims: result.dims, data };
-}
-
-function converted(images: Float32Array | Uint8Array, type: ImageInput['type']): RuntimeTensor['data'] {
-  switch (type) {
-    case 'float32':
-      return images;
-    case 'uint8':
-      return images instanceof Uint8Array ? images : Uint8Array.from(images);
-    case 'float16':
-      return Uint16Array.from(images, numberToFloat16);
-  }
 }

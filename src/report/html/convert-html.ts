@@ -12,6 +12,7 @@ import {
 } from '../format.js';
 import { numbered } from '../layer-columns.js';
 import type { NumberedLayer } from '../layer-columns.js';
+import { recalibrationText } from '../recalibration-text.js';
 import { verdictOf } from '../verdict.js';
 import { drawChangeChart } from './change-chart.js';
 import type { ChangeRow } from './change-chart.js';
@@ -236,7 +237,7 @@ function layerSection(layers: readonly LayerReport[]): Markup {
 }
 
 function factsSection(report: ConvertReport): Markup {
-  const { model, output, seconds } = report;
+  const { model, output, seconds, recalibration } = report;
   return section(
     'Files',
     factList([
@@ -248,6 +249,9 @@ function factsSection(report: ConvertReport): Markup {
       ['Written', code(output.path)],
       ['SHA-256', code(output.sha256)],
       ['Size', `${formatWhole(output.bytes)} bytes`],
+      ...(recalibration === undefined || recalibration.layers === 0
+        ? []
+        : [['Recalibrated', recalibrationText(recalibration)] as const]),
       [
         'Time',
         `${formatSeconds(seconds.total)}: read ${formatSeconds(seconds.read)}, factorize ${formatSeconds(seconds.factorize)}, write ${formatSeconds(seconds.write)}, verify ${formatSeconds(seconds.verify)}`,

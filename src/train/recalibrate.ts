@@ -1,0 +1,207 @@
+import { LowrankError, throwIfAborted } from '../errors.js';
+import { createLoader, type Loader } from '../data/loader.js';
+import { drawImages } from '../data/subset.js';
+import { openUnlabelled } from '../data/unlabelled.js';
+import type { Recalibrate, RecalibrateContext } from '../factorize/convert.js';
+import { checkModel } from '../graph/check.js';
+import type { Graph } from '../graph/graph.js';
+import type { Model } from '../graph/model.js';
+import type { Node } from '../graph/node.js';
+import { readModel } from '../graph/read.js';
+import { modelBytes } from '../graph/write.js';
+import { Tensor } from '../onnx/tensor.js';
+import { resolveWeight } from '../ops/resolve-weight.js';
+import type { Kept } from '../report/contract.js';
+import type { Session } from '../runtime/types.js';
+import { type ImageInput, imageFeed, imageInputOf, pixelsOf } from './image-input.js';
+import { centerCrop, normalizationOf } from './images.js';
+import { poolStatistics, type PooledStatistics } from './pooled-statistics.js';
+import { type Observed, observeStatistics, reasonToKeep } from './statistics-graph.js';
+
+export interface RecalibrationSettings {
+  /** Images that are drawn, by (seed); all where there are fewer. */
+  readonly images: number;
+  /** Images that are normalized together; the more, the closer to the statistics of all. */
+  readonly batchSize: number;
+  /** Side of the images in pixels; null: what the model says, 224 where it does not. */
+  readonly imageSize: number | null;
+  readonly normalization: string;
+  readonly mean: readonly number[] | null;
+  readonly std: readonly number[] | null;
+  readonly seed: number;
+  readonly maxBad: number;
+  /** Decode threads; null: one per core, at most 4. */
+  readonly workers: number | null;
+}
+
+export const defaultRecalibrationSettings: RecalibrationSettings = {
+  images: 512,
+  batchSize: 64,
+  imageSize: null,
+  normalization: 'imagenet',
+  mean: null,
+  std: null,
+  seed: 0,
+  maxBad: 0,
+  workers: null,
+};
+
+/**
+ * Re-estimates the running statistics of a model's BatchNormalizations on images, which need no labels: for `convert`.
+ * A factorized layer gives another distribution than the one it replaced, and the statistics behind it are still those of
+ * the old one.
+ *
+ * In one pass every BatchNormalization normalizes by the statistics of its batch, as in training, so that each layer sees
+ * its input as the layers before it will give it with their new statistics; what the batches had is pooled to the mean and
+ * unbiased variance of all images: PreciseBN (Wu and Johnson, "Rethinking 'Batch' in BatchNorm", arXiv 2105.07576,
+ * section 3), as PyTorch's `swa_utils.update_bn` does with averages of the batches' variances. The exact way, one pass for
+ * each depth of the graph, costs as many times more and differs by the noise of a batch of images.
+ *
+ * Throws INPUT for images that cannot be used, USAGE for settings that do not fit, UNSUPPORTED where the model does not
+ * take color images, NUMERIC where statistics are not finite, RUNTIME, ABORTED. Nothing is changed then.
+ */
+export function recalibration(path: string, chosen: Partial<RecalibrationSettings> = {}): Recalibrate {
+  const settings = { ...defaultRecalibrationSettings, ...chosen };
+  const normalization = normalizationOf(settings);
+  return async (model, context) => {
+    const started = performance.now();
+    const layers = model.graph.nodes.filter((node) => node.is('BatchNormalization'));
+    const kept = layers.flatMap((node): Kept[] => {
+      const reason = reasonToKeep(model.graph, node);
+      return reason === undefined ? [] : [{ name: node.id, reason }];
+    });
+    const about = { data: path, normalization, kept };
+    if (kept.length === layers.length) {
+      const { batchSize, imageSize } = settings;
+      const none = { images: 0, batchSize, imageSize: imageSize ?? 0, layers: 0, badImages: 0, seconds: 0 };
+      const why =
+        layers.length === 0
+          ? 'the model has no BatchNormalization: exporters fold it into the convolutions unless told not to; lowrank-train gets the accuracy back'
+          : `${kept[0]!.name}: ${kept[0]!.reason}`;
+      return { report: { ...about, ...none }, warnings: [`nothing was recalibrated: ${why}`] };
+    }
+    const observed = await observe(model, path, settings, context);
+    apply(model.graph, observed.statistics);
+    checkModel(model);
+    const { images, batchSize, imageSize, badImages } = observed;
+    const seconds = (performance.now() - started) / 1000;
+    const report = { ...about, images, batchSize, imageSize, layers: layers.length - kept.length, badImages, seconds };
+    return { report, warnings: [...observed.warnings, ...kept.map(({ name, reason }) => `${name}: ${reason}`)] };
+  };
+}
+
+interface Observation {
+  readonly statistics: ReadonlyMap<string, PooledStatistics>;
+  readonly images: number;
+  readonly batchSize: number;
+  readonly imageSize: number;
+  readonly badImages: number;
+  readonly warnings: readonly string[];
+}
+
+/** Runs the images through a copy of the model that observes. */
+async function observe(
+  model: Model,
+  path: string,
+  settings: RecalibrationSettings,
+  context: RecalibrateContext,
+): Promise<Observation> {
+  const { signal } = context;
+  const whole = await openUnlabelled(path, { signal });
+  let session: Session | undefined;
+  let loader: Loader | undefined;
+  try {
+    const source = drawImages(whole, settings.images, { seed: settings.seed, order: 'drawn' });
+    const copy = readModel(modelBytes(model));
+    const outputs = observeStatistics(copy);
+    session = await context.driver.createSession(modelBytes(copy), context.session);
+    const input = imageInputOf(session, context.path, settings.imageSize);
+    const batchSize = Math.min(settings.batchSize, source.length);
+    loader = createLoader({
+      source,
+      transform: centerCrop(input, null),
+      format: { type: pixelsOf(input), layout: input.layout, normalization: normalizationOf(settings) },
+      batchSize,
+      shuffle: false,
+      last: 'drop',
+      maxBad: settings.maxBad,
+      signal,
+      ...(settings.workers === null ? {} : { workers: settings.workers }),
+    });
+    const pools = new Map<string, PooledStatistics>();
+    const images = await run(session, input, loader, outputs, pools, context);
+    return {
+      statistics: pools,
+      images,
+      batchSize,
+      imageSize: Math.min(input.width, input.height),
+      badImages: loader.bad.length,
+      warnings: source.warnings,
+    };
+  } finally {
+    await loader?.close();
+    await session?.close();
+    await whole.close();
+  }
+}
+
+async function run(
+  session: Session,
+  input: ImageInput,
+  loader: Loader,
+  outputs: readonly Observed[],
+  pools: Map<string, PooledStatistics>,
+  { path, signal, onProgress }: RecalibrateContext,
+): Promise<number> {
+  let done = 0;
+  for await (const { images, dims, size } of loader.batches(0)) {
+    throwIfAborted(signal);
+    if (size === 0) continue;
+    const [, ...imageDims] = dims;
+    const elements = imageDims.reduce((product, dim) => product * dim, size);
+    const feeds = imageFeed(input, images.subarray(0, elements), [size, ...imageDims]);
+    const results = await session.run(feeds, undefined, { signal });
+    for (const { layer, mean, variance, shape } of outputs) {
+      const means = results[mean]!.data as Float32Array;
+      const variances = results[variance]!.data as Float32Array;
+      if (!means.every(Number.isFinite) || !variances.every(Number.isFinite)) {
+        throw new LowrankError('NUMERIC', `statistics are not finite behind ${done} images`, {
+          place: `${path}, the BatchNormalization of '${layer}'`,
+          remedy: 'check --normalization, or raise the ranks',
+        });
+      }
+      const channels = means.length;
+      const count = Array.from(results[shape]!.data, Number).reduce((product, dim) => product * dim, 1) / channels;
+      const pool = pools.get(layer) ?? poolStatistics(channels);
+      pools.set(layer, pool);
+      pool.add(count, means, variances);
+    }
+    done += size;
+    onProgress(done, loader.imagesPerEpoch);
+  }
+  return done;
+}
+
+/** Writes the statistics into the model, by the name of each layer's output. */
+function apply(graph: Graph, statistics: ReadonlyMap<string, PooledStatistics>): void {
+  for (const [layer, pool] of statistics) {
+    const node = graph.value(layer)!.producer!;
+    store(graph, node, 3, Float32Array.from(pool.mean));
+    store(graph, node, 4, Float32Array.from(pool.variance()));
+  }
+}
+
+/** Other data for a constant input of a node; under a new name where others read the old one, or it is laid out otherwise. */
+function store(graph: Graph, node: Node, index: number, values: Float32Array): void {
+  const value = node.inputs[index]!;
+  const { dataType } = resolveWeight(graph, value)!;
+  const tensor = (name: string): Tensor => Tensor.ofFloats(name, [values.length], values, dataType);
+  const isAlone = value.uses.length === 1 && !value.isOutput;
+  if (isAlone && value.tensor !== undefined) graph.setTensor(value, tensor(value.name));
+  else if (isAlone && value.producer?.is('Constant') === true && value.producer.tensor('value') !== undefined) {
+    value.producer.setAttribute('value', { type: 'tensor', value: tensor('') });
+  } else {
+    graph.setInput(node, index, graph.addInitializer(tensor(graph.uniqueName(`${value.name}.recalibrated`))));
+    graph.removeIfUnused(value);
+  }
+}
