@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readModel } from '../../src/graph/read.js';
 import { loadDriver } from '../../src/runtime/driver.js';
@@ -386,12 +386,12 @@ describe.skipIf(!hasGoldens)('the examples reproduce the golden losses and weigh
     artifacts(golden.modelPath, output, ...numbers, ...decay!.flatMap((name) => ['--decay', name]));
   });
 
-  function check(program: string, ...words: string[]): void {
-    const trained = inFolder(`${program.replaceAll(/\W/g, '-')}.safetensors`);
+  function check(program: string, artifactsFolder: string, example: string): void {
+    const trained = inFolder(`${basename(artifactsFolder)}-${basename(example)}.safetensors`);
     const { steps, tensors } = golden.meta;
     const data = join(golden.modelPath, '../steps.safetensors');
     const options = ['--data', data, '--steps', String(steps), '--lr', String(golden.learningRate(0)), '-o', trained];
-    const { status, stdout, stderr } = spawnSync(program, [...words, output, ...options], { encoding: 'utf8' });
+    const { status, stdout, stderr } = spawnSync(program, [example, artifactsFolder, ...options], { encoding: 'utf8' });
     expect(stderr).toBe('');
     expect(status).toBe(0);
     const losses = [...stdout.matchAll(/^step \d+: loss ([\d.e-]+)/gm)].map(([, loss]) => Number(loss));
@@ -409,7 +409,16 @@ describe.skipIf(!hasGoldens)('the examples reproduce the golden losses and weigh
     }
   }
 
-  it('examples/train.mjs', () => check(process.execPath, 'examples/train.mjs'));
+  it('examples/train.mjs with the graphs of --target cpu', async () => {
+    const { settings, labels } = golden;
+    const fast = inFolder('example-cpu');
+    await writeArtifacts(golden.modelPath, fast, {
+      settings: { ...settings, target: 'cpu', batchSize: labels.length },
+    });
+    check(process.execPath, fast, 'examples/train.mjs');
+  });
+
+  it('examples/train.mjs', () => check(process.execPath, output, 'examples/train.mjs'));
 
   const python = [
     process.env['LOWRANK_PYTHON'],
@@ -422,6 +431,6 @@ describe.skipIf(!hasGoldens)('the examples reproduce the golden losses and weigh
       spawnSync(program, ['-c', 'import numpy, onnxruntime'], { stdio: 'ignore' }).status === 0,
   );
   it.skipIf(python === undefined)('examples/train.py (needs a Python with onnxruntime: LOWRANK_PYTHON)', () =>
-    check(python!, 'examples/train.py'),
+    check(python!, output, 'examples/train.py'),
   );
 });
