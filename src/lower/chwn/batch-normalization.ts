@@ -1,7 +1,7 @@
 import { float, int } from '../../graph/attributes.js';
 import type { Value } from '../../graph/value.js';
-import type { Emitter } from '../../ops/emitter.js';
 import { sizeOf } from '../../ops/support/layout.js';
+import { affineSum, blockedFor, productSum } from './blocked.js';
 import { type Gradient, whole } from './gradient.js';
 import type { LowerContext, LoweringRule } from './rule.js';
 
@@ -51,7 +51,7 @@ export const batchNormalization: LoweringRule = (node, { dims, e }) => {
         outputs: [y],
         label: node.label,
         backward: ([gradient]) =>
-          normalizationGradient(e, input, gamma, whole(e, gradient!, y), { mean: mean!, reciprocal }),
+          normalizationGradient(context, input, gamma, whole(e, gradient!, y), { mean: mean!, reciprocal }),
       });
       context.define(node.outputs[0]!, y, 'batch-last');
     },
@@ -64,7 +64,7 @@ export const batchNormalization: LoweringRule = (node, { dims, e }) => {
  * x per channel: an inference-form BatchNormalization with mean 0, variance 1 and ε 0. γ·r is left to whoever made x.
  */
 function normalizationGradient(
-  e: Emitter,
+  { e, options }: LowerContext,
   x: Value,
   gamma: Value,
   dy: Value,
@@ -74,15 +74,18 @@ function normalizationGradient(
   const [channels, count] = [all[0]!, sizeOf(all.slice(1))];
   const sum = (value: Value): Value => e.reduceSum(e.reshape(value, [channels, count]), [1], false);
   const dBeta = sum(dy);
-  const dGamma = e.mul(reciprocal, e.sub(sum(e.mul(dy, x)), e.mul(mean, dBeta)));
+  const blocked = blockedFor(e, x, options);
+  const products = blocked === undefined ? sum(e.mul(dy, x)) : productSum(e, x, dy, blocked);
+  const dGamma = e.mul(reciprocal, e.sub(products, e.mul(mean, dBeta)));
   const slope = e.scale(e.mul(reciprocal, dGamma), -1 / count);
   const offset = e.sub(e.scale(dBeta, -1 / count), e.mul(slope, mean));
-  const zeros = e.floats(new Float32Array(channels));
-  const ones = e.floats(new Float32Array(channels).fill(1));
-  const affine = e.emit('BatchNormalization', [e.reshape(x, [1, channels, count]), slope, offset, zeros, ones], {
-    epsilon: float(0),
-  });
-  const value = e.add(dy, e.reshape(affine, all));
+  const added = (): Value => {
+    const [zeros, ones] = [0, 1].map((value) => e.floats(new Float32Array(channels).fill(value)));
+    const rows = e.reshape(x, [1, channels, count]);
+    const affine = e.emit('BatchNormalization', [rows, slope, offset, zeros, ones], { epsilon: float(0) });
+    return e.add(dy, e.reshape(affine, all));
+  };
+  const value = blocked === undefined ? added() : affineSum(e, x, slope, offset, dy, blocked);
   return [{ value, scale: e.mul(gamma, reciprocal) }, { value: dGamma }, { value: dBeta }];
 }
 

@@ -1,6 +1,8 @@
 import { float } from '../../graph/attributes.js';
+import type { Value } from '../../graph/value.js';
+import { affineSum, blockedFor } from './blocked.js';
 import { unscaled } from './gradient.js';
-import type { LoweringRule } from './rule.js';
+import type { Layout, LowerContext, LoweringRule } from './rule.js';
 
 /** x · Sigmoid(x), with dx = dy · σ(x) · (1 + x − y). */
 export const silu: LoweringRule = (node, { isReadOnce, options }) => {
@@ -24,11 +26,19 @@ export const silu: LoweringRule = (node, { isReadOnce, options }) => {
         outputs: [y],
         label: node.label,
         backward: ([gradient]) => {
-          const slope = e.add(e.sub(x, y), e.scalar(1, x));
-          return [{ value: e.mul(e.mul(unscaled(e, gradient!), sigmoid ?? e.emit('Sigmoid', [x])), slope) }];
+          const gate = sigmoid ?? e.emit('Sigmoid', [x]);
+          return [{ value: e.mul(e.mul(unscaled(e, gradient!), gate), slopeOf(context, layout, x, y)) }];
         },
       });
       context.define(node.outputs[0]!, y, layout);
     },
   };
 };
+
+/** 1 + x − y */
+function slopeOf({ e, options }: LowerContext, layout: Layout, x: Value, y: Value): Value {
+  const blocked = layout === 'model' ? undefined : blockedFor(e, x, options);
+  if (blocked === undefined) return e.add(e.sub(x, y), e.scalar(1, x));
+  const [negative, ones] = [-1, 1].map((value) => e.floats(new Float32Array(e.dims(x)[0]!).fill(value)));
+  return affineSum(e, y, negative!, ones!, x, blocked);
+}
