@@ -42,6 +42,11 @@ const options = {
     default: false,
     description: 'replace the last dense layer by a fresh one for the classes of the images',
   },
+  insertBn: {
+    type: 'boolean',
+    default: false,
+    description: 'train with BatchNormalization where it was folded into convolutions; it is folded again at the end',
+  },
   classes: {
     type: 'string',
     placeholder: 'file',
@@ -255,6 +260,7 @@ function settingsFor(settings: Settings): Partial<TrainSettings> {
     }),
     flip: settings.flip,
     newHead: settings.newHead,
+    insertBn: settings.insertBn,
     ...givenGraphSettings(settings),
   };
   const merged = { ...preset, ...chosen };

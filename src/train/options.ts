@@ -43,6 +43,8 @@ export interface TrainSettings extends GraphSettings {
   /** Bytes of decoded images that are kept in memory; 0: none. */
   readonly cache: number;
   readonly newHead: boolean;
+  /** Trains with BatchNormalization behind convolutions where it was folded away; what is written has it folded again. */
+  readonly insertBn: boolean;
   /** Updates between two checkpoints beside those at the end of every epoch; null: none between. */
   readonly checkpointEvery: number | null;
   /** Newest checkpoints that stay. */
@@ -81,6 +83,7 @@ export const defaultTrainSettings: TrainSettings = {
   maxBad: 0,
   cache: 0,
   newHead: false,
+  insertBn: false,
   checkpointEvery: null,
   keepCheckpoints: 2,
   saveEvery: null,

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { LowrankError } from '../errors.js';
 import { cachedSource } from '../data/cached-source.js';
 import { createLoader, type Loader } from '../data/loader.js';
+import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
 import { summarize } from '../factorize/prepare.js';
 import { fileSource } from '../onnx/source.js';
@@ -26,6 +27,7 @@ import {
   requireClasses,
   summaryOf,
 } from './images.js';
+import { calibrate, foldInserted, insertNormalization } from './insert-normalization.js';
 import { withNewHead } from './new-head.js';
 import { type TrainOptions, type TrainSettings, transformsOf } from './options.js';
 import { type Prepared, prepareTraining } from './prepare.js';
@@ -88,9 +90,10 @@ async function openRun(
   const validation = await openValidation(options.val, options.data, training);
   if (validation !== undefined) closers.push(() => validation.close());
   const source = settings.newHead ? withNewHead(options.model, training.classes.length, seed) : options.model;
-  const prepared = prepareTraining(source, {
+  const inserted = settings.insertBn ? insertNormalization(source, settings.freeze) : undefined;
+  const prepared = prepareTraining(inserted?.bytes ?? source, {
     settings,
-    ...(settings.imageSize === null ? {} : { imageDims: imageDimsOf(options.model, settings) }),
+    ...(settings.imageSize === null ? {} : { imageSize: settings.imageSize }),
   });
   closers.push(() => prepared.model.file?.close());
   requireClasses(
@@ -163,11 +166,24 @@ async function openRun(
       return trainer!;
     },
     async start(state, step) {
+      const initial = state ?? initialState(prepared, update.stateLength, ema !== null);
+      if (state === undefined && inserted !== undefined) {
+        const some = images.validation(drawImages(training, calibrationImages, { seed, order: 'drawn' }), batchSize);
+        try {
+          const { layers } = inserted;
+          const batches = some.batches(0);
+          const { signal } = options;
+          await calibrate({ source, layers, driver, session, batches, signal }, { ...initial, ...slots });
+        } finally {
+          await some.close();
+        }
+        if (ema !== null) initial.ema.set([...initial.parameters, ...initial.statistics]);
+      }
       trainer = await createTrainer({
         driver,
         gradient,
         update,
-        state: state ?? initialState(prepared, update.stateLength, ema !== null),
+        state: initial,
         batch: batchSize,
         imageDims: prepared.imageDims,
         classes: prepared.classes,
@@ -214,7 +230,9 @@ async function openRun(
       return { loss, top1, top5 };
     },
     writeModel(path, replace = false) {
-      const staged = stageTrained(source, { ...current(), ...slots }, path, { force: replace });
+      const weights = { ...current(), ...slots };
+      const own = inserted === undefined ? weights : foldInserted(weights, inserted.layers);
+      const staged = stageTrained(source, own, path, { force: replace });
       try {
         const { bytes } = staged.commit();
         return { bytes, sha256: fileHash(path) };
@@ -225,6 +243,9 @@ async function openRun(
     close,
   };
 }
+
+/** Images that inserted normalization layers are calibrated on. */
+const calibrationImages = 512;
 
 /** Loaders for a model's input. */
 function imagesFor(
@@ -261,14 +282,6 @@ async function cache(
     signal,
     ...(settings.workers === null ? {} : { workers: settings.workers }),
   });
-}
-
-/** The shape of an image where the user says its side. */
-function imageDimsOf(path: string, settings: TrainSettings): readonly number[] {
-  const side = settings.imageSize!;
-  const { layout, model } = prepareTraining(path, { settings: { ...settings, freeze: [], decay: null } });
-  model.file?.close();
-  return layout === 'nhwc' ? [side, side, 3] : [3, side, side];
 }
 
 function scheduleOf(settings: TrainSettings, stepsPerEpoch: number): Schedule {

@@ -154,6 +154,27 @@ describe('lowrank train', () => {
     expect(readFileSync(a).equals(readFileSync(c))).toBe(false);
   });
 
+  it('trains through BatchNormalization that an exporter folded away, and folds it again', () => {
+    const folded = join(folder, 'folded.onnx');
+    writeFileSync(folded, tinyClassifier({ hasNormalization: false }));
+    const output = newOutput();
+    const words = command(output, '--epochs', '4', '--insert-bn', '--json', '--quiet').with(1, folded);
+    const outcome = run(...words);
+    expect(outcome.stderr).toBe('');
+    const report = JSON.parse(outcome.stdout) as TrainReport;
+    expect(report.epochs.at(-1)!.valTop1).toBeGreaterThan(0.8);
+    const [before, after] = [readModel(folded), readModel(output)];
+    for (const value of after.graph.initializers) after.graph.setTensor(value, before.graph.value(value.name)!.tensor!);
+    expect(Buffer.from(modelBytes(after)).equals(Buffer.from(modelBytes(before)))).toBe(true);
+    const measured = run('eval', output, '--data', photos, '--json', '--quiet');
+    expect(measured.stderr).toBe('');
+    const { top1, loss } = JSON.parse(measured.stdout) as { readonly top1: number; readonly loss: number };
+    expect(top1).toBe(report.epochs.at(-1)!.valTop1);
+    // Folding rounds every weight once: 2⁻²⁴ relative, and a few layers.
+    expect(Math.abs(loss - report.epochs.at(-1)!.valLoss!)).toBeLessThan(1e-5);
+    expectFailure(run(...command(newOutput(), '--insert-bn', '--quiet')), 'UNSUPPORTED', /no convolution with a bias/);
+  });
+
   it('stops at a loss that is not finite: the step, what to do, no model', () => {
     const output = newOutput();
     const outcome = run(...command(output, '--epochs', '2', '--lr', '1e30', '--checkpoint-every', '1', '--quiet'));
