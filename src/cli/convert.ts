@@ -194,7 +194,7 @@ export const command = defineCommand({
     },
     {
       command: 'lowrank convert model.onnx --recalibrate photos/train --normalization imagenet',
-      description: 'the statistics of BatchNormalization follow the new layers: accuracy without training',
+      description: 'the statistics of BatchNormalization follow the new layers; no labels, no training',
     },
     {
       command: 'lowrank convert resnet50.onnx --reinit --rank-scale 0.1 --scheme spatial --seed 1',
