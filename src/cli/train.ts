@@ -1,9 +1,12 @@
+import { LowrankError } from '../errors.js';
 import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
+import { renderLrFindTable } from '../report/lr-find-table.js';
 import { trainHtml } from '../report/html/train.js';
 import { createTrainProgress } from '../report/train-progress.js';
 import { renderTrainTable } from '../report/train-table.js';
 import { train } from '../train/loop.js';
-import { defaultTrainSettings, type TrainSettings } from '../train/options.js';
+import { findLearningRate } from '../train/lr-find.js';
+import { defaultTrainSettings, type TrainOptions, type TrainSettings } from '../train/options.js';
 import { presetBatch, presetNames, presets } from '../train/presets.js';
 import { scheduleNames } from '../train/schedule.js';
 import { targetNames } from '../train/target.js';
@@ -37,6 +40,11 @@ const options = {
   force: { type: 'boolean', default: false, description: 'replace an existing output, and begin anew' },
   resume: { type: 'boolean', default: false, description: 'go on from the newest checkpoint beside the output' },
   preset: { type: 'string', choices: presetNames, description: 'settings to begin with; options given here win' },
+  lrFind: {
+    type: 'boolean',
+    default: false,
+    description: 'try learning rates from 1e-6 to 1 over 100 updates, suggest one, and write nothing',
+  },
   newHead: {
     type: 'boolean',
     default: false,
@@ -196,10 +204,14 @@ export const command = defineCommand({
     const { settings, signal } = context;
     const { model } = context.arguments;
     const output = settings.output ?? model.replace(/(\.onnx)?$/, '.trained.onnx');
+    if (settings.lrFind && settings.resume) {
+      throw new LowrankError('USAGE', '--lr-find and --resume together', {
+        remedy: "give a checkpoint's model.onnx as the model instead of --resume",
+      });
+    }
     if (settings.report !== undefined) checkWritable(settings.report, settings.force || settings.resume);
-    const chosen = settingsFor(settings);
     const progress = createTrainProgress({ stream: process.stderr, enabled: !context.isQuiet });
-    const report = await train({
+    const trainOptions: TrainOptions = {
       model,
       output,
       force: settings.force,
@@ -208,11 +220,16 @@ export const command = defineCommand({
       classes: settings.classes,
       resume: settings.resume,
       tensorboard: settings.tensorboard,
-      settings: chosen,
+      settings: settingsFor(settings),
       command: context.commandLine,
       signal,
       progress,
-    });
+    };
+    if (settings.lrFind) {
+      const found = await findLearningRate(trainOptions);
+      return { document: found, text: (terminal) => renderLrFindTable(found, terminal) };
+    }
+    const report = await train(trainOptions);
     if (settings.report !== undefined) {
       writeFileWhole(settings.report, await trainHtml(report));
       context.note(`report: ${settings.report}`);

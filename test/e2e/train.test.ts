@@ -8,6 +8,7 @@ import { openSource } from '../../src/data/open.js';
 import { checkModel } from '../../src/graph/check.js';
 import { readModel } from '../../src/graph/read.js';
 import { modelBytes } from '../../src/graph/write.js';
+import type { LrFindReport } from '../../src/report/lr-find-contract.js';
 import type { TrainReport } from '../../src/report/train-contract.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import { expectFailure, lowrank, run, temporaryFolder, type Outcome } from '../support/command.js';
@@ -173,6 +174,20 @@ describe('lowrank train', () => {
     // Folding rounds every weight once: 2⁻²⁴ relative, and a few layers.
     expect(Math.abs(loss - report.epochs.at(-1)!.valLoss!)).toBeLessThan(1e-5);
     expectFailure(run(...command(newOutput(), '--insert-bn', '--quiet')), 'UNSUPPORTED', /no convolution with a bias/);
+  });
+
+  it('--lr-find: a suggestion that trains, and nothing written', () => {
+    const output = newOutput();
+    const outcome = run(...command(output, '--lr-find', '--json', '--quiet'));
+    expect(outcome.stderr).toBe('');
+    const found = JSON.parse(outcome.stdout) as LrFindReport;
+    expect(found.schema).toBe('lowrank.lr-find/1');
+    expect(found.points[0]!.lr).toBe(1e-6);
+    expect(found.points.length).toBeGreaterThan(60);
+    expect(readdirSync(join(output, '..'))).toEqual([]);
+    expect(found.suggestion).toBeGreaterThan(1e-3);
+    const report = train(output, '--epochs', '4', '--lr', String(found.suggestion));
+    expect(report.epochs.at(-1)!.valTop1).toBeGreaterThan(0.8);
   });
 
   it('stops at a loss that is not finite: the step, what to do, no model', () => {

@@ -1,0 +1,119 @@
+import { LowrankError, throwIfAborted } from '../errors.js';
+import type { Batch } from '../data/batch.js';
+import type { LrFindPoint, LrFindReport } from '../report/lr-find-contract.js';
+import { tool } from '../version.js';
+import { drawMasks } from './masks.js';
+import { defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
+import { openTrainingRun, type TrainingRun } from './run.js';
+import { checkGraphSettings } from './settings.js';
+
+const smallestRate = 1e-6;
+const largestRate = 1;
+const updates = 100;
+/** Share of the old mean in the smoothed loss. */
+const smoothing = 0.9;
+/** Points on either side over which a slope is taken. */
+const reach = 5;
+/** The test ends where the smoothed loss is so many times its smallest value. */
+const explosion = 4;
+
+/**
+ * Learning-rate range test (Smith, Cyclical learning rates for training neural networks, arXiv 1506.01186, section 3.3): the
+ * rate rises exponentially from 1e-6 to 1 over 100 updates, and the loss says which are too large. Writes nothing.
+ * Throws what `train` throws for models and images that cannot be trained, ABORTED, and NUMERIC where the loss is not finite
+ * from the start.
+ */
+export async function findLearningRate(options: TrainOptions): Promise<LrFindReport> {
+  const started = performance.now();
+  const settings: TrainSettings = { ...defaultTrainSettings, ...options.settings };
+  checkGraphSettings(settings);
+  const run = await openTrainingRun(options, settings);
+  try {
+    await run.start(undefined, 0);
+    const { points, stopped } = await rise(run, settings, options);
+    const { command, data } = options;
+    return {
+      schema: 'lowrank.lr-find/1',
+      tool,
+      ...(command === undefined ? {} : { command }),
+      seed: settings.seed,
+      model: { path: options.model, sha256: run.model.sha256 },
+      settings: { data, ...settings },
+      points,
+      ...suggest(points),
+      stopped,
+      seconds: (performance.now() - started) / 1000,
+    };
+  } finally {
+    await run.close();
+  }
+}
+
+/** The rate of update i, from 0. */
+export function rateAt(i: number): number {
+  return smallestRate * (largestRate / smallestRate) ** (i / (updates - 1));
+}
+
+async function rise(
+  run: TrainingRun,
+  settings: TrainSettings,
+  { signal, progress }: TrainOptions,
+): Promise<{ readonly points: readonly LrFindPoint[]; readonly stopped: string | null }> {
+  const { trainer, masks } = run;
+  const points: LrFindPoint[] = [];
+  let mean = 0;
+  let least = Infinity;
+  const batches = endless(run);
+  try {
+    for (let i = 0; i < updates; i++) {
+      throwIfAborted(signal);
+      const lr = rateAt(i);
+      let loss = 0;
+      for (let micro = 0; micro < settings.accumulate; micro++) {
+        const { value } = await batches.next();
+        const drawn = drawMasks(masks, settings.batchSize, settings.seed, trainer.step, micro);
+        const { images, labels } = value;
+        loss += (await trainer.accumulate({ images: images as Float32Array, labels, masks: drawn })).loss;
+      }
+      loss /= settings.accumulate;
+      mean = smoothing * mean + (1 - smoothing) * loss;
+      const smoothed = mean / (1 - smoothing ** (i + 1));
+      points.push({ lr, loss, smoothed });
+      least = Math.min(least, smoothed);
+      progress?.step({
+        ...{ epoch: 1, epochs: 1, step: i + 1, steps: updates, loss: smoothed, top1: 0 },
+        ...{ imagesPerSecond: 0, dataWaitShare: 0 },
+      });
+      if (smoothed > explosion * least) return { points, stopped: `the loss exploded at ${lr.toPrecision(3)}` };
+      await trainer.update(lr);
+    }
+  } catch (error) {
+    if (!(error instanceof LowrankError) || error.code !== 'NUMERIC' || points.length < 2) throw error;
+    return { points, stopped: error.fact };
+  } finally {
+    await batches.return(undefined as never);
+    progress?.done();
+  }
+  return { points, stopped: null };
+}
+
+/** Batches without end, epoch after epoch. */
+async function* endless({ loader }: TrainingRun): AsyncGenerator<Batch, never, undefined> {
+  for (let epoch = 0; ; epoch++) yield* loader.batches(epoch);
+}
+
+/** What the curve says; see the contract. Exported for tests. */
+export function suggest(points: readonly LrFindPoint[]): Pick<LrFindReport, 'steepest' | 'smallest' | 'suggestion'> {
+  const lowest = points.reduce((best, point) => (point.smoothed < best.smoothed ? point : best));
+  let steepest: number | null = null;
+  let fall = 0;
+  // Least squares over a window, whose points lie equally far apart on the logarithmic scale; the first points are noise.
+  for (let i = 2 * reach; i + reach < points.length && points[i]!.lr <= lowest.lr; i++) {
+    let slope = 0;
+    for (let k = -reach; k <= reach; k++) slope += k * points[i + k]!.smoothed;
+    if (slope >= fall) continue;
+    fall = slope;
+    steepest = points[i]!.lr;
+  }
+  return { steepest, smallest: lowest.lr, suggestion: lowest.lr / 10 };
+}
