@@ -199,9 +199,16 @@ function classesOf(logits: Value, shapes: ShapeTable): number {
 /** The dimensions of square images of the given side, with the channels of the model. */
 function squareDims(model: Model, images: Value, side: number): readonly number[] {
   const dims = inferShapes(model).require(images).dims.slice(1);
-  if (dims.length === 3) return layoutOf(dims) === 'nhwc' ? [side, side, dims[2]!] : [dims[0]!, side, side];
-  throw new LowrankError('USAGE', `the model takes vectors of [${dims.join(', ')}], which have no image size`, {
-    place: `input '${images.name}'`,
-    remedy: 'leave out --image-size',
+  const place = `input '${images.name}'`;
+  const remedy = 'leave out --image-size';
+  if (dims.length !== 3) {
+    throw new LowrankError('USAGE', `the model takes [${dims.join(', ')}], which has no image size`, { place, remedy });
+  }
+  const square = layoutOf(dims) === 'nhwc' ? [side, side, dims[2]!] : [dims[0]!, side, side];
+  const fixed = images.declared!.dims!.slice(1);
+  if (fixed.every((dim, i) => typeof dim !== 'number' || dim === square[i])) return square;
+  throw new LowrankError('USAGE', `the model takes images of [${dims.join(', ')}], not [${square.join(', ')}]`, {
+    place,
+    remedy,
   });
 }

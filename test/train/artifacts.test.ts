@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readModel } from '../../src/graph/read.js';
@@ -17,6 +26,7 @@ import { expectFailure, run, temporaryFolder } from '../support/command.js';
 import { differences } from '../support/describe-json.js';
 import { failureOf } from '../support/errors.js';
 import { buildModel } from '../support/models.js';
+import { canMount, mountTmpfs } from '../support/mount.js';
 import { hasShared, modelPath } from '../support/shared.js';
 import { tinyClassifier } from '../support/tiny-classifier.js';
 import { hasGoldens, nets, readGolden } from './support/golden.js';
@@ -117,6 +127,15 @@ describe('the folder of lowrank-artifacts', () => {
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 
+  it('goes where a link leads', () => {
+    const [target, link] = [inFolder('linked'), inFolder('link')];
+    artifacts(tiny, target);
+    symlinkSync(target, link);
+    expect(artifacts(tiny, link, '--force', '--clip', '2').settings.clip).toBe(2);
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(manifestIn(target).settings.clip).toBe(2);
+  });
+
   it('leaves nothing behind where it fails', () => {
     const before = readdirSync(folder).sort();
     expectFailure(run('artifacts', tiny, '-o', inFolder('bad'), '--decay', 'nothing*'), 'USAGE', /matches no param/, 2);
@@ -141,6 +160,7 @@ describe('bad input', () => {
     fails(tiny, 'USAGE', /Nesterov.*--optimizer sgd/, 2, '--nesterov', '--optimizer', 'adam');
     fails(tiny, 'USAGE', /Nesterov/, 2, '--nesterov', '--momentum', '0');
     fails(tiny, 'USAGE', /--target cpu.*one batch size.*--batch-size/, 2, '--target', 'cpu');
+    fails(tiny, 'USAGE', /images of \[3, 16, 16\], not \[3, 32, 32\].*--image-size/, 2, '--image-size', '32');
     fails(tiny, 'USAGE', /labelSmoothing is 1/, 2, '--label-smoothing', '1');
     fails(tiny, 'USAGE', /clip is 0/, 2, '--clip', '0');
   });
@@ -157,6 +177,16 @@ describe('bad input', () => {
     chmodSync(locked, 0o500);
     expectFailure(run('artifacts', tiny, '-o', join(locked, 'out')), 'OUTPUT', /not writable/);
     chmodSync(locked, 0o700);
+  });
+
+  it.skipIf(!canMount)('a full disk', () => {
+    const mounted = mountTmpfs('size=12k')!;
+    try {
+      expectFailure(run('artifacts', tiny, '-o', join(mounted.folder, 'out')), 'OUTPUT', /no space left/);
+      expect(readdirSync(mounted.folder)).toEqual([]);
+    } finally {
+      mounted.unmount();
+    }
   });
 
   it('models that are no classifiers with weights', () => {
