@@ -318,9 +318,13 @@ describe('an open batch', () => {
   const noise = (length: number): Float32Array =>
     Float32Array.from({ length }, (_, i) => (((i + 1) * 2654435761) % 2 ** 32) / 2 ** 31 - 1);
 
-  async function compare(model: string, batches: readonly number[], imageSize?: number): Promise<void> {
+  async function compare(
+    model: string,
+    batches: readonly number[],
+    { imageSize, ...dropped }: { imageSize?: number; dropout?: number; dropPath?: number } = {},
+  ): Promise<ArtifactsManifest> {
     const output = inFolder(`open-${batches.join('-')}-${Math.random().toString(36).slice(2)}`);
-    const settings = { ...defaultGraphSettings, labelSmoothing: 0.1 };
+    const settings = { ...defaultGraphSettings, labelSmoothing: 0.1, ...dropped };
     const sized = imageSize === undefined ? {} : { imageSize };
     const manifest = await writeArtifacts(model, output, { settings: { ...settings, ...sized } });
     const prepared = prepareTraining(model, { settings, ...sized });
@@ -371,6 +375,7 @@ describe('an open batch', () => {
       await open.close();
     }
     prepared.model.file?.close();
+    return manifest;
   }
 
   it('is refused where a graph depends on it, naming the node', async () => {
@@ -383,10 +388,26 @@ describe('an open batch', () => {
     prepared.model.file?.close();
   });
 
-  it('Dropout and BatchNormalization', () => compare(tiny, [2, 4, 8]));
+  it('Dropout and BatchNormalization', async () => {
+    await compare(tiny, [2, 4, 8]);
+  });
 
-  // BatchNormalization of a single value per channel has no variance: only nets without it, or with maps, take one image.
-  it.skipIf(!hasGoldens).each(nets)('golden %s', (name) => compare(readGolden(name).modelPath, [1, 2, 4, 8]));
+  it('dropout and stochastic depth, whose masks the manifest names', async () => {
+    const { masks, gradient } = await compare(tiny, [2, 4, 8], { dropout: 0.5, dropPath: 0.25 });
+    expect(masks.map(({ name }) => name)).toEqual(gradient.inputs.masks);
+    const described = masks.map(({ shape, ratio }) => [shape.reduce((product, dim) => product * dim, 1), ratio]);
+    // Linear in depth over the two residual blocks, one number for a sample; then one for each input of the dense layer.
+    expect(described).toEqual([
+      [1, 0.125],
+      [1, 0.25],
+      [8, 0.5],
+    ]);
+  });
+
+  // One image too: BatchNormalization sees maps there. Of a single value per channel it has no variance.
+  it.skipIf(!hasGoldens).each(nets)('golden %s', async (name) => {
+    await compare(readGolden(name).modelPath, [1, 2, 4, 8]);
+  });
 
   const real: readonly [string, readonly number[], number?][] = [
     ['cifar10-marabou-medium-tf2onnx1.8-op9-nhwc.onnx', [1, 2, 4, 8]],
@@ -397,7 +418,9 @@ describe('an open batch', () => {
     ['ppocr-cls-mobilenetv3-paddle-op10.onnx', [2, 4], 32],
     ['efficientnet_b0-14cls-pt2.9-op18/efficientnet_b0.onnx', [2, 3], 64],
   ];
-  it.skipIf(!hasShared).each(real)('%s', (name, batches, imageSize) => compare(modelPath(name), batches, imageSize));
+  it.skipIf(!hasShared).each(real)('%s', async (name, batches, imageSize) => {
+    await compare(modelPath(name), batches, imageSize === undefined ? {} : { imageSize });
+  });
 });
 
 describe.skipIf(!hasGoldens)('the examples reproduce the golden losses and weights', () => {
