@@ -1,7 +1,7 @@
 import type { Value } from '../../graph/value.js';
 import type { Emitter } from '../../ops/emitter.js';
 import { sizeOf } from '../../ops/support/layout.js';
-import { convolve, turnedConvolution } from './conv-operator.js';
+import { convolve, multiply, multiplyTransposed, rowProducts, turnedConvolution } from './conv-operator.js';
 import { biasGradient, type DenseConv, scaledRows, withBias } from './conv-parts.js';
 import { gatherSum, gatherTaps } from './gather.js';
 import { expanded } from './gradient.js';
@@ -22,15 +22,15 @@ export function gatherFirst(context: LowerContext, conv: DenseConv): Value {
   const [from, to] = [sizeOf(geometry.from), sizeOf(geometry.to)];
   const matrix = e.reshape(weight, [outputs, channels * geometry.taps]);
   const product = isPointwise(geometry)
-    ? e.emit('MatMul', [matrix, e.reshape(x, [channels, to * batch])])
+    ? multiply(e, matrix, e.reshape(x, [channels, to * batch]))
     : convolve(e, x, weight, geometry);
   const y = withBias(e, e.reshape(product, [outputs, ...geometry.to, batch]), bias);
   const weightGradient = (dy: Value): Value => {
-    if (isPointwise(geometry)) return e.gemm(dy, e.reshape(x, [channels, from * batch]), { transB: true });
+    if (isPointwise(geometry)) return rowProducts(e, dy, e.reshape(x, [channels, from * batch]));
     // Few input channels: the taps side by side make one product; many: one product for each tap.
     if (channels >= outputs) return tapProducts(e, dy, x, geometry);
     const rows = gatherTaps(e, e.reshape(x, [channels, from, batch]), windowTable(geometry));
-    return e.gemm(dy, e.reshape(rows, [channels * geometry.taps, to * batch]), { transB: true });
+    return rowProducts(e, dy, e.reshape(rows, [channels * geometry.taps, to * batch]));
   };
   context.record({
     inputs: [x, weight, bias],
@@ -56,7 +56,7 @@ const turnsBeyond = 8;
 
 /** `matrix` [O, I·k] is the weight with the scale of `dy` [O, M]. */
 function inputGradient(e: Emitter, { x, weight, geometry }: DenseConv, matrix: Value, dy: Value): Value {
-  if (isPointwise(geometry)) return e.gemm(matrix, dy, { transA: true });
+  if (isPointwise(geometry)) return multiplyTransposed(e, matrix, dy);
   const [channels, batch] = [e.dims(x)[0]!, e.dims(x).at(-1)!];
   const [outputs, columns] = e.dims(dy) as [number, number];
   if (columns > turnsBeyond * outputs) {
@@ -66,6 +66,6 @@ function inputGradient(e: Emitter, { x, weight, geometry }: DenseConv, matrix: V
   const table = adjointTable(geometry);
   // One column of zeros more gives the row of zeros that padding reads.
   const wide = table.hasPadding ? e.pad(matrix, [0, 0, 0, 1]) : matrix;
-  const taps = e.gemm(wide, dy, { transA: true });
+  const taps = multiplyTransposed(e, wide, dy);
   return gatherSum(e, e.reshape(taps, [e.dims(taps)[0]!, table.from, batch]), channels, table);
 }

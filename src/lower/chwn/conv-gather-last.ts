@@ -1,5 +1,6 @@
 import type { Value } from '../../graph/value.js';
 import { sizeOf } from '../../ops/support/layout.js';
+import { multiply, multiplyTransposed, rowProducts } from './conv-operator.js';
 import { biasGradient, type DenseConv, scaledRows, withBias } from './conv-parts.js';
 import { gatherSum, gatherTaps } from './gather.js';
 import { expanded } from './gradient.js';
@@ -23,7 +24,7 @@ export function gatherLast(context: LowerContext, conv: DenseConv): Value {
   const matrix = e.reshape(byTap, [outputs * taps, channels]);
   const rows = e.reshape(x, [channels, from * batch]);
   // One row of zeros more for what padding reads.
-  const product = e.emit('MatMul', [table.hasPadding ? e.pad(matrix, [0, 0, 1, 0]) : matrix, rows]);
+  const product = multiply(e, table.hasPadding ? e.pad(matrix, [0, 0, 1, 0]) : matrix, rows);
   const sum = gatherSum(e, e.reshape(product, [e.dims(product)[0]!, from, batch]), outputs, table);
   const y = withBias(e, e.reshape(sum, [outputs, ...geometry.to, batch]), bias);
   context.record({
@@ -41,8 +42,8 @@ export function gatherLast(context: LowerContext, conv: DenseConv): Value {
       const back = (value: Value): Value =>
         e.reshapeLike(e.transpose(e.reshape(value, [outputs, taps, channels]), [0, 2, 1]), weight);
       return [
-        needs[0] === true ? { value: e.reshapeLike(e.gemm(scaled(matrix), read, { transA: true }), x) } : undefined,
-        needs[1] === true ? { value: back(scaled(e.gemm(read, rows, { transB: true }))) } : undefined,
+        needs[0] === true ? { value: e.reshapeLike(multiplyTransposed(e, scaled(matrix), read), x) } : undefined,
+        needs[1] === true ? { value: back(scaled(rowProducts(e, read, rows))) } : undefined,
         needs[2] === true ? biasGradient(e, gradient!, y) : undefined,
       ];
     },

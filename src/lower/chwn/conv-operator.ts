@@ -38,6 +38,29 @@ export function convolve(e: Emitter, x: Value, weight: Value, geometry: Geometry
 }
 
 /**
+ * matrix [O, K] · x [K, M] for large M, as a convolution of 1 × 1, which onnxruntime computes as fast as MatMul or faster.
+ */
+export function multiply(e: Emitter, matrix: Value, x: Value): Value {
+  const [outputs, rows] = e.dims(matrix) as [number, number];
+  const columns = e.dims(x)[1]!;
+  const inputs = [e.reshape(x, [1, rows, 1, columns]), e.reshape(matrix, [outputs, rows, 1, 1])];
+  return e.reshape(e.emit('Conv', inputs, { kernel_shape: ints([1, 1]) }), [outputs, columns]);
+}
+
+/** matrixᵀ · x: the matrix is transposed first, as Gemm takes up to twice the time with transA. */
+export function multiplyTransposed(e: Emitter, matrix: Value, x: Value): Value {
+  return multiply(e, e.transpose(matrix, [1, 0]), x);
+}
+
+/**
+ * a [R, M] · bᵀ, b [S, M], for large M: the smaller one goes second, as onnxruntime rearranges the second.
+ */
+export function rowProducts(e: Emitter, a: Value, b: Value): Value {
+  const isSwapped = e.dims(b)[0]! > e.dims(a)[0]!;
+  return isSwapped ? e.transpose(e.gemm(b, a, { transB: true }), [1, 0]) : e.gemm(a, b, { transB: true });
+}
+
+/**
  * The adjoint of `convolve` with stride 1, as the convolution of dy [O, M] with the weight turned by half and its channels
  * exchanged; undefined where there are strides, or padding beyond the windows.
  */

@@ -1,8 +1,8 @@
-import { float, int } from '../../graph/attributes.js';
 import type { Node } from '../../graph/node.js';
 import type { Value } from '../../graph/value.js';
 import type { Emitter } from '../../ops/emitter.js';
 import { sizeOf } from '../../ops/support/layout.js';
+import { multiply, multiplyTransposed } from './conv-operator.js';
 import { scaledRows } from './conv-parts.js';
 import { gatherSum, gatherTaps } from './gather.js';
 import { type Gradient, whole } from './gradient.js';
@@ -103,7 +103,7 @@ function emit({ e, record }: LowerContext, node: Node, layer: Layer): Normalized
   const r = e.emit('Reciprocal', [e.emit('Sqrt', [e.add(variance, e.scalar(epsilon))])]);
   const gammaR = e.mul(gamma, r);
   const folded = e.concat([scaledRows(e, w, gammaR), e.reshape(beta, [outputs, 1])], 1);
-  const product = e.emit('MatMul', [folded, d1], {}, { name: node.id });
+  const product = multiply(e, folded, d1);
   const y = e.reshape(product, [outputs, ...geometry.to, batch]);
   const product0 = e.reshape(e.emit('MatMul', [w, means]), [outputs]);
   record({
@@ -142,8 +142,8 @@ function back(
     const factors = e.scale(e.concat([scaledRows(e, w, slope), e.reshape(dBeta, [outputs, 1])], 1), -1 / count);
     const small = e.gemm(scaled, factors, { transA: true });
     // A column and a row of zeros more for what padding reads.
-    const affine = e.emit('MatMul', [e.pad(small, [0, 0, extra, 0]), d1]);
-    const dh = e.emit('Gemm', [e.pad(scaled, [0, 0, 0, extra]), dy, affine], { transA: int(1), beta: float(1) });
+    const affine = multiply(e, e.pad(small, [0, 0, extra, 0]), d1);
+    const dh = e.add(multiplyTransposed(e, e.pad(scaled, [0, 0, 0, extra]), dy), affine);
     if (table === undefined) return e.reshapeLike(dh, x);
     const [channels, batch] = [e.dims(x)[0]!, e.dims(x).at(-1)!];
     return e.reshapeLike(gatherSum(e, e.reshape(dh, [rows + extra, table.from, batch]), channels, table), x);

@@ -1,5 +1,6 @@
 import type { Value } from '../../graph/value.js';
 import type { Emitter } from '../../ops/emitter.js';
+import { rowProducts } from './conv-operator.js';
 import type { Geometry } from './window.js';
 
 /**
@@ -23,7 +24,7 @@ export function tapProducts(e: Emitter, dy: Value, x: Value, geometry: Geometry)
     }
     const ends = starts.map((start, axis) => start + (to[axis]! - 1) * strides[axis]! + 1);
     const view = e.slice(padded, starts, ends, axes, strides);
-    const product = e.gemm(dy, e.reshape(view, [channels, columns]), { transB: true });
+    const product = rowProducts(e, dy, e.reshape(view, [channels, columns]));
     return e.reshape(product, [1, outputs, channels]);
   });
   return e.transpose(e.concat(products, 0), [1, 2, 0]);
