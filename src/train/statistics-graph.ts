@@ -115,8 +115,9 @@ function observe(model: Model, node: Node, shapes: ShapeTable): Observed {
   const centered = emit('Sub', [input, mean]);
   const variance = reduceMean(emit('Mul', [centered, centered]));
   const deviation = emit('Sqrt', [emit('Add', [variance, epsilon])]);
-  const normalized = emit('Div', [centered, deviation]);
-  const scaled = emit('Mul', [normalized, emit('Reshape', [toFloat(scale!), perChannel])]);
+  // Per channel first: each operator on all elements is another tensor of them.
+  const factor = emit('Div', [emit('Reshape', [toFloat(scale!), perChannel]), deviation]);
+  const scaled = emit('Mul', [centered, factor]);
   const shift = emit('Reshape', [toFloat(bias!), perChannel]);
   if (isFloat32) emit('Add', [scaled, shift], {}, y);
   else emit('Cast', [emit('Add', [scaled, shift])], { to: int(type!.dataType) }, y);
