@@ -1,4 +1,5 @@
 import { basename, join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { fileSha256 } from '../onnx/hash.js';
 import { drain } from '../onnx/pieces.js';
@@ -51,7 +52,7 @@ export async function writeArtifacts(
     try {
       const emitted = emitter(prepared, settings, await targetOf(target, await loadDriver()));
       const graphs = settings.batchSize === null ? openGraphs(emitted) : emitted(settings.batchSize, false);
-      throwIfAborted(options.signal);
+      await yieldTo(options.signal);
       const update = buildUpdateGraph(prepared, settings);
       const manifest = manifestOf({
         prepared,
@@ -64,15 +65,15 @@ export async function writeArtifacts(
       const vectors = Object.entries({ parameters, statistics, state }).map(
         ([name, data]) => [name, { shape: [data.length], data }] as const,
       );
-      const put = (file: string, content: Uint8Array | string): void => {
-        throwIfAborted(options.signal);
+      const put = async (file: string, content: Uint8Array | string): Promise<void> => {
+        await yieldTo(options.signal);
         writeFileWhole(join(staged.temporaryPath, file), content);
       };
-      put(artifactFiles.gradient, graphs.gradient.bytes());
-      put(artifactFiles.update, update.bytes());
-      put(artifactFiles.eval, graphs.eval.bytes());
-      put(artifactFiles.initial, encodeSafetensors(new Map(vectors)));
-      put(artifactFiles.manifest, `${JSON.stringify(manifest, undefined, 2)}\n`);
+      await put(artifactFiles.gradient, graphs.gradient.bytes());
+      await put(artifactFiles.update, update.bytes());
+      await put(artifactFiles.eval, graphs.eval.bytes());
+      await put(artifactFiles.initial, encodeSafetensors(new Map(vectors)));
+      await put(artifactFiles.manifest, `${JSON.stringify(manifest, undefined, 2)}\n`);
       staged.commit();
       return manifest;
     } finally {
@@ -81,6 +82,12 @@ export async function writeArtifacts(
   } finally {
     staged.discard();
   }
+}
+
+/** Lets signals in between two units of work, and throws ABORTED where one came. */
+async function yieldTo(signal: AbortSignal | undefined): Promise<void> {
+  await setImmediate();
+  throwIfAborted(signal);
 }
 
 function checkSettings(settings: ArtifactsSettings): void {

@@ -136,6 +136,15 @@ describe('the folder of lowrank-artifacts', () => {
     expect(manifestIn(target).settings.clip).toBe(2);
   });
 
+  it('leaves nothing behind where it is interrupted', async () => {
+    const before = readdirSync(folder).sort();
+    const controller = new AbortController();
+    const writing = writeArtifacts(tiny, inFolder('stopped'), { signal: controller.signal });
+    controller.abort();
+    await failureOf('ABORTED', () => writing);
+    expect(readdirSync(folder).sort()).toEqual(before);
+  });
+
   it('leaves nothing behind where it fails', () => {
     const before = readdirSync(folder).sort();
     expectFailure(run('artifacts', tiny, '-o', inFolder('bad'), '--decay', 'nothing*'), 'USAGE', /matches no param/, 2);
