@@ -46,6 +46,8 @@ export interface TrainingRun {
   /** What the numbers of a step depend on beside the settings: the machine, onnxruntime, the images. */
   readonly conditions: Readonly<Record<string, unknown>>;
   readonly loader: Loader;
+  /** Of one image, as the model takes it. */
+  readonly imageDims: readonly number[];
   readonly stepsPerEpoch: number;
   readonly schedule: Schedule;
   readonly masks: readonly MaskInput[];
@@ -153,6 +155,7 @@ async function openRun(
       images: fingerprint(training),
     },
     loader,
+    imageDims: prepared.imageDims,
     stepsPerEpoch,
     schedule,
     masks: gradient.interface.inputs.masks,

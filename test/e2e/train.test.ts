@@ -11,7 +11,7 @@ import { modelBytes } from '../../src/graph/write.js';
 import type { LrFindReport } from '../../src/report/lr-find-contract.js';
 import type { TrainReport } from '../../src/report/train-contract.js';
 import { loadDriver } from '../../src/runtime/driver.js';
-import { expectFailure, lowrank, run, temporaryFolder, type Outcome } from '../support/command.js';
+import { expectFailure, lowrank, root, run, temporaryFolder, type Outcome } from '../support/command.js';
 import { canMount, mountTmpfs } from '../support/mount.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
 
@@ -174,6 +174,31 @@ describe('lowrank train', () => {
     // Folding rounds every weight once: 2⁻²⁴ relative, and a few layers.
     expect(Math.abs(loss - report.epochs.at(-1)!.valLoss!)).toBeLessThan(1e-5);
     expectFailure(run(...command(newOutput(), '--insert-bn', '--quiet')), 'UNSUPPORTED', /no convolution with a bias/);
+  });
+
+  it('takes its settings from a file, as docs/train.md shows it; flags win', () => {
+    const documentation = readFileSync(join(root, 'docs', 'train.md'), 'utf8');
+    const config = join(folder, 'fine-tune.yaml');
+    writeFileSync(config, /```yaml\n([\s\S]*?)```/.exec(documentation)![1]!);
+    const outcome = run(
+      'train',
+      model,
+      '--data',
+      photos,
+      '-o',
+      newOutput(),
+      '--config',
+      config,
+      '--epochs',
+      '2',
+      '--json',
+    );
+    const { settings: used, epochs } = JSON.parse(outcome.stdout) as TrainReport;
+    expect(used).toMatchObject({ epochs: 2, lr: 0.05, ema: 0.9, dropPath: 0.1, clip: 1, seed: 3, nesterov: true });
+    expect(epochs).toHaveLength(2);
+    writeFileSync(config, 'learning-rate: 0.1\n');
+    const wrong = run('train', model, '--data', photos, '-o', newOutput(), '--config', config);
+    expectFailure(wrong, 'USAGE', /unknown key 'learning-rate'/, 2);
   });
 
   it('--lr-find: a suggestion that trains, and nothing written', () => {
