@@ -41,6 +41,12 @@ export const command = defineCommand({
       placeholder: 'pixels',
       description: 'shorter side before the center crop (default: the image size / 0.875, or itself up to 64)',
     },
+    stretch: {
+      type: 'boolean',
+      default: false,
+      group: images,
+      description: "stretch the whole image to the model's size, in place of the center crop",
+    },
     limit: {
       type: 'integer',
       minimum: 1,
@@ -103,6 +109,7 @@ export const command = defineCommand({
         batchSize: settings.batchSize,
         imageSize: settings.imageSize,
         resize: settings.resize,
+        stretch: settings.stretch,
         normalization: settings.normalization,
         mean: numbers(settings.mean, '--mean'),
         std: numbers(settings.std, '--std'),

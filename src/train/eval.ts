@@ -2,6 +2,7 @@ import { LowrankError } from '../errors.js';
 import type { BadImage } from '../data/bad-images.js';
 import { createLoader } from '../data/loader.js';
 import { drawImages } from '../data/subset.js';
+import type { Transform } from '../data/transform.js';
 import type { ImageSource } from '../data/types.js';
 import type { EvalReport } from '../report/eval-contract.js';
 import { comparePredictions, type Predictions, summarizePredictions } from '../report/eval-summary.js';
@@ -21,6 +22,8 @@ export interface EvalSettings {
   readonly imageSize: number | null;
   /** Shorter side before the center crop; null: the image size / 0.875; up to 64 pixels, the image size. */
   readonly resize: number | null;
+  /** The whole image is stretched to the model's size, in place of the center crop. */
+  readonly stretch: boolean;
   /** Name of a normalization, or means and standard deviations of the channels, for pixels from 0 to 1. */
   readonly normalization: string;
   readonly mean: readonly number[] | null;
@@ -41,6 +44,7 @@ export const defaultEvalSettings: EvalSettings = {
   batchSize: 32,
   imageSize: null,
   resize: null,
+  stretch: false,
   normalization: 'imagenet',
   mean: null,
   std: null,
@@ -80,6 +84,11 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
   const settings: EvalSettings = { ...defaultEvalSettings, ...options.settings };
   const { split, limit, seed } = settings;
   normalizationOf(settings);
+  if (settings.stretch && settings.resize !== null) {
+    throw new LowrankError('USAGE', '--stretch and --resize contradict each other', {
+      remedy: 'a stretched image is not cropped: leave --resize out',
+    });
+  }
   const whole = await openEvaluation(options.data, { split, classes: classesFrom(options.classes) });
   try {
     const source = limit === null ? whole : drawImages(whole, limit, { seed, order: 'source' });
@@ -110,7 +119,7 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
         versus: versus ?? null,
         ...settings,
         imageSize: Math.min(model.width, model.height),
-        resize: centerCrop(model, settings.resize).resize,
+        resize: settings.stretch ? null : centerCrop(model, settings.resize).resize,
       },
       data: summaryOf(source),
       ...summary,
@@ -163,7 +172,7 @@ async function runModel(
     requireClasses(source, model.classes, `list the classes of ${path} in their order with --classes`);
     const loader = createLoader({
       source,
-      transform: centerCrop(model, settings.resize),
+      transform: transformOf(model, settings),
       format: { type: model.pixels, layout: model.layout, normalization: normalizationOf(settings) },
       batchSize: model.fixedBatch ?? Math.min(settings.batchSize, source.length),
       shuffle: false,
@@ -194,6 +203,10 @@ async function runModel(
   } finally {
     await model.close();
   }
+}
+
+function transformOf({ width, height }: Classifier, { stretch, resize }: EvalSettings): Transform {
+  return stretch ? { kind: 'stretch', width, height } : centerCrop({ width, height }, resize);
 }
 
 /** What the report says about odd losses. Throws NUMERIC where one is not finite. */
