@@ -49,13 +49,13 @@ const cases: Readonly<Record<string, Case>> = {
     file: 'cifar10-resnet20-pt1.6-op9-bn.onnx',
     data: cifar,
     input: ['--normalization', 'cifar10'],
-    training: ['--epochs', '6', '--augment', 'pad', '--lr', '0.01', '--batch-size', '32'],
+    training: ['--epochs', '4', '--augment', 'pad', '--lr', '0.01', '--batch-size', '32'],
   },
   'st-resnet8': {
     file: 'st-resnetv1-8-cifar10.onnx',
     data: cifar,
     input: ['--normalization', 'unit'],
-    training: ['--epochs', '6', '--augment', 'pad', '--lr', '0.01', '--batch-size', '32'],
+    training: ['--epochs', '4', '--augment', 'pad', '--lr', '0.01', '--batch-size', '32'],
   },
   flowers: {
     file: 'st-efficientnet-lc-flowers5.onnx',
