@@ -4,7 +4,7 @@ import { rowProducts } from './conv-operator.js';
 import type { Geometry } from './window.js';
 
 /**
- * Σ over the windows of dy [O, M] times what each tap reads of x [I, …spatial, N]: [O, I, taps]. Every tap's view is a
+ * Σ over the windows of dy [O, M] times what each tap reads of x [I, …spatial, N]: [O, I · taps]. Every tap's view is a
  * slice of the padded input, long runs of memory.
  */
 export function tapProducts(e: Emitter, dy: Value, x: Value, geometry: Geometry): Value {
@@ -27,5 +27,5 @@ export function tapProducts(e: Emitter, dy: Value, x: Value, geometry: Geometry)
     const product = rowProducts(e, dy, e.reshape(view, [channels, columns]));
     return e.reshape(product, [1, outputs, channels]);
   });
-  return e.transpose(e.concat(products, 0), [1, 2, 0]);
+  return e.reshape(e.transpose(e.concat(products, 0), [1, 2, 0]), [outputs, channels * taps]);
 }

@@ -78,7 +78,7 @@ export async function runStep(
   );
   // An output may be an input, or stand for two things: each gets a name of its own.
   const output = (name: string, value: Value): void => graph.addOutput(e.emit('Identity', [value], {}, { name }));
-  output('logits', forward.output);
+  output('out/logits', forward.output);
   forward.statistics.forEach(({ mean, variance }, i) => {
     output(`mean/${i}`, mean);
     output(`variance/${i}`, variance);
@@ -97,7 +97,7 @@ export async function runStep(
     const operators = new Map<string, number>();
     for (const { opType } of graph.nodes) operators.set(opType, (operators.get(opType) ?? 0) + 1);
     return {
-      logits: data('logits'),
+      logits: data('out/logits'),
       operators,
       statistics: forward.statistics.map(({ runningMean }, i) => ({
         name: runningMean.name,
