@@ -240,6 +240,9 @@ class Training {
       (done, total) => this.#options.progress?.validating(epoch + 1, epochs, done, total),
       this.#options.signal,
     );
+    if (val !== undefined && !Number.isFinite(val.loss)) {
+      throw new LowrankError('NUMERIC', `the validation loss is ${val.loss}`, { place: `epoch ${epoch + 1}` });
+    }
     const validation = (performance.now() - started) / 1000;
     this.#seconds.train += running.seconds;
     this.#seconds.validate += validation;

@@ -300,6 +300,23 @@ describe('lowrank train --resume', () => {
     expectSame(output, expected);
   });
 
+  it('after a second SIGINT: 130 at once, and what was saved is whole', async () => {
+    const output = newOutput();
+    const { child, ended } = start(...command(output, '--epochs', '500', '--checkpoint-every', '1', '--quiet'));
+    await expect.poll(() => checkpoints(output).length, { timeout: 30_000, interval: 5 }).toBeGreaterThan(1);
+    child.kill('SIGINT');
+    child.kill('SIGTERM');
+    expect((await ended).code).toBe(130);
+    const last = checkpoints(output).at(-1)!;
+    const resumed = start(...command(output, '--epochs', '500', '--checkpoint-every', '1', '--resume'));
+    const goesOn = (): boolean => checkpoints(output).at(-1)! > last;
+    await expect.poll(goesOn, { timeout: 30_000, interval: 5 }).toBe(true);
+    resumed.child.kill('SIGINT');
+    const outcome = await resumed.ended;
+    expect(outcome.stderr).not.toContain('damaged');
+    expect(outcome.code).toBe(130);
+  });
+
   it('passes over torn checkpoints, refuses those of other trainings', () => {
     const output = newOutput();
     train(output, '--epochs', '2', '--keep-checkpoints', '9', '--checkpoint-every', '2');

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readModel } from '../../src/graph/read.js';
+import { createTrainProgress } from '../../src/report/train-progress.js';
 import type { TrainReport } from '../../src/report/train-contract.js';
 import { train } from '../../src/train/loop.js';
 import type { TrainSettings } from '../../src/train/options.js';
@@ -90,6 +91,32 @@ describe('train', () => {
     const path = join(`${other}.checkpoints`, 'step-000000018');
     expect(readdirSync(path).toSorted()).toEqual(['model.onnx', 'state.json', 'state.safetensors']);
     expect(readFileSync(join(path, 'model.onnx')).equals(readFileSync(other))).toBe(true);
+  });
+
+  it('interrupted while it validates, it goes on there', async () => {
+    const val = join(folder, 'val');
+    await writeTextures(val, 4, 2);
+    const settings = { ...shared, epochs: 2, batchSize: 6 };
+    const expected = join(folder, 'whole.onnx');
+    await train({ model, output: expected, data, val, settings });
+    const output = join(folder, 'interrupted.onnx');
+    const controller = new AbortController();
+    const progress = {
+      ...createTrainProgress({ stream: process.stderr, enabled: false }),
+      validating: () => {
+        controller.abort();
+      },
+    };
+    const stopped = await train({ model, output, data, val, settings, signal: controller.signal, progress });
+    expect(stopped).toMatchObject({ status: 'interrupted', epochs: [], output: null });
+    expect(checkpointsOf(output)).toEqual(['step-000000012']);
+    const report = await train({ model, output, data, val, settings, resume: true });
+    expect(report.resumedFrom).toMatchObject({ steps: 12, epoch: 0 });
+    expect(report.epochs.map(({ epoch, steps }) => [epoch, steps])).toEqual([
+      [1, 12],
+      [2, 24],
+    ]);
+    expect(readFileSync(output).equals(readFileSync(expected))).toBe(true);
   });
 
   it('images from memory give the same bytes', async () => {
