@@ -65,11 +65,11 @@ function predictedExcess(target: FilterTarget, size: number, cut: number, degree
 }
 
 /** Degrees, stage by stage, that bring the predicted excess down within the bounds of float32. */
-export function filterDegrees(target: FilterTarget, size: number, cut: number, isRefined: boolean): number[] {
+function filterDegrees(target: FilterTarget, size: number, cut: number): number[] {
   const atLargest = (2 * target.largest) / cut - 1;
   const done: number[] = [];
   for (;;) {
-    const cap = done.length === 0 && !isRefined ? firstCap : laterCap;
+    const cap = done.length === 0 ? firstCap : laterCap;
     let degree = 1;
     while (
       degree < mostDegree &&
@@ -81,6 +81,25 @@ export function filterDegrees(target: FilterTarget, size: number, cut: number, i
     done.push(degree);
     if (done.length === mostStages || predictedExcess(target, size, cut, done) <= plannedExcess) return done;
   }
+}
+
+/**
+ * The degree that takes a filtered block from `excess`, as measured, down to what is planned for: the part of the
+ * unwanted directions falls by the growth at the last wanted eigenvalue, or faster, and their energy by its square.
+ */
+export function refiningDegree(excess: number, { largest, last, cut }: RefinedSpectrum): number {
+  const wanted = Math.sqrt(excess / plannedExcess);
+  const growthAt = (degree: number, value: number): number => chebyshevGrowth(degree, (2 * value) / cut - 1);
+  let degree = 1;
+  while (degree < mostDegree && growthAt(degree, last) < wanted && growthAt(degree + 1, largest) <= laterCap) degree++;
+  return degree;
+}
+
+/** Eigenvalues as a first round has found them: the largest, the last wanted one, and the end of the unwanted. */
+export interface RefinedSpectrum {
+  readonly largest: number;
+  readonly last: number;
+  readonly cut: number;
 }
 
 /** Surplus vectors to weigh against degrees, as a share of the rank. */
@@ -112,7 +131,7 @@ export function planFilter(
     const size = Math.min(n, rank + Math.max(leastSurplus, Math.ceil(share * rank)));
     const cut = spectrum.above(size);
     if (!(cut > 0)) continue;
-    const degrees = filterDegrees(target, size, cut, false);
+    const degrees = filterDegrees(target, size, cut);
     const cost = roundCost(size, degrees, n, m);
     if (cost < bestCost) {
       best = { size, cut, degrees };

@@ -1,4 +1,4 @@
-import { filterDegrees, planFilter } from './filter-plan.js';
+import { planFilter, refiningDegree } from './filter-plan.js';
 import { lowerGram } from './gram.js';
 import { choleskyQr, orthonormalRows } from './orthonormal.js';
 import type { RealMatrix } from './products.js';
@@ -51,13 +51,13 @@ async function filteredTriplets(task: SvdTask, gram: Matrix32): Promise<Singular
       return result;
     }
     scratch.give(ritz.image);
-    // Once more from here, as if from a random block: at least as good.
+    // Once more from here.
     unshiftGram(gram.data, n, plan.cut);
     block = basis;
-    const values = ritz.values.subarray(0, rank);
-    const target = { largest: values[0]!, wanted: values, rank, tail: tailOf(task, values), n };
-    const cut = Math.min(plan.cut, 0.98 * values[rank - 1]!);
-    plan = { size: plan.size, cut, degrees: filterDegrees(target, plan.size, cut, true) };
+    const [largest, last] = [ritz.values[0]!, ritz.values[rank - 1]!];
+    // Ritz values are lower bounds: the middle of the surplus ones is a safe end of the unwanted.
+    const cut = Math.min(plan.cut, ritz.values[(rank + plan.size) >> 1]!);
+    plan = { size: plan.size, cut, degrees: [refiningDegree(excess, { largest, last, cut })] };
   }
   return undefined;
 }

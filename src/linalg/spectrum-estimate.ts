@@ -9,10 +9,10 @@ export interface SpectrumEstimate {
   above(count: number): number;
 }
 
-/** Random start vectors, one column each. */
-const probes = 16;
-/** Steps of the Lanczos process. */
-const steps = 20;
+/** Random start vectors, one row each. */
+const probes = 8;
+/** Steps of the Lanczos process. With fewer, or fewer vectors, some filters fail; more do not make them cheaper. */
+const steps = 16;
 
 /**
  * Stochastic Lanczos quadrature (Lin, Saad and Yang 2016): for a random unit vector the Ritz values of a short Lanczos
@@ -26,33 +26,56 @@ export async function estimateSpectrum(
   seed: number,
   signal: AbortSignal | undefined,
 ): Promise<SpectrumEstimate> {
-  let v: Float32Array = randomBlock(n, probes, seed, 'spectrum');
+  let v: Float32Array = randomBlock(probes, n, seed, 'spectrum');
   let previous: Float32Array = new Float32Array(n * probes);
   let w: Float32Array = new Float32Array(n * probes);
   const length = Math.min(steps, n);
   const alphas = new Float64Array(length * probes);
   const betas = new Float64Array(length * probes);
-  let beta = columnNorms(v);
-  scaleColumns(v, beta);
-  beta.fill(0);
+  normalizeRows(v, n, new Float64Array(probes));
   for (let step = 0; step < length; step++) {
     await products.multiply(
+      { rows: probes, cols: n, data: v },
       { rows: n, cols: n, data: gram },
-      { rows: n, cols: probes, data: v },
-      { rows: n, cols: probes, data: w },
+      { rows: probes, cols: n, data: w },
       { signal },
     );
-    const alpha = columnDots(v, w);
-    for (let at = 0; at < w.length;) {
-      for (let c = 0; c < probes; c++, at++) w[at] = w[at]! - alpha[c]! * v[at]! - beta[c]! * previous[at]!;
+    const before = step === 0 ? new Float64Array(probes) : betas.subarray((step - 1) * probes, step * probes);
+    const alpha = alphas.subarray(step * probes, (step + 1) * probes);
+    for (let row = 0; row < probes; row++) {
+      alpha[row] = orthogonalize(w, v, previous, before[row]!, row * n, (row + 1) * n);
     }
-    beta = columnNorms(w);
-    alphas.set(alpha, step * probes);
-    betas.set(beta, step * probes);
-    scaleColumns(w, beta);
+    normalizeRows(w, n, betas.subarray(step * probes, (step + 1) * probes));
     [previous, v, w] = [v, w, previous];
   }
   return distribution(n, length, alphas, betas);
+}
+
+/** The three-term recurrence w ← w − α v − β previous on the elements `from` … `to` − 1; returns α = ⟨v, w⟩. */
+function orthogonalize(
+  w: Float32Array,
+  v: Float32Array,
+  previous: Float32Array,
+  beta: number,
+  from: number,
+  to: number,
+): number {
+  let alpha = 0;
+  for (let i = from; i < to; i++) alpha += v[i]! * w[i]!;
+  for (let i = from; i < to; i++) w[i] = w[i]! - alpha * v[i]! - beta * previous[i]!;
+  return alpha;
+}
+
+/** Divides rows of `n` numbers by their norms, which `norms` receives; a zero row stays. */
+function normalizeRows(x: Float32Array, n: number, norms: Float64Array): void {
+  for (let row = 0; row < norms.length; row++) {
+    let sum = 0;
+    for (let i = row * n; i < (row + 1) * n; i++) sum += x[i]! * x[i]!;
+    const norm = Math.sqrt(sum);
+    const factor = norm > 0 ? 1 / norm : 0;
+    for (let i = row * n; i < (row + 1) * n; i++) x[i] = x[i]! * factor;
+    norms[row] = norm;
+  }
 }
 
 /** A step function of one probe: `counts[i]` eigenvalues lie above `values[i]`; values fall, counts rise. */
@@ -112,24 +135,4 @@ function countAbove({ values, counts }: CountCurve, value: number): number {
   if (next === values.length) return counts.at(-1)!;
   const t = (values[next - 1]! - value) / (values[next - 1]! - values[next]!);
   return counts[next - 1]! + t * (counts[next]! - counts[next - 1]!);
-}
-
-function columnDots(x: Float32Array, y: Float32Array): Float64Array {
-  const sums = new Float64Array(probes);
-  for (let at = 0; at < x.length;) {
-    for (let c = 0; c < probes; c++, at++) sums[c] = sums[c]! + x[at]! * y[at]!;
-  }
-  return sums;
-}
-
-function columnNorms(x: Float32Array): Float64Array {
-  return columnDots(x, x).map((sum) => Math.sqrt(sum));
-}
-
-/** Divides each column by its norm; a zero column stays. */
-function scaleColumns(x: Float32Array, norms: Float64Array): void {
-  const factors = norms.map((norm) => (norm > 0 ? 1 / norm : 0));
-  for (let at = 0; at < x.length;) {
-    for (let c = 0; c < probes; c++, at++) x[at] = x[at]! * factors[c]!;
-  }
 }
