@@ -97,13 +97,16 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
   const started = performance.now();
   const { candidate } = plan;
   const { layer } = candidate;
-  const data = context.weightOf?.(candidate) ?? layer.weight.data();
+  const { scratch } = context.linalg;
+  const stored = scratch.take32(1, layer.weight.tensor.size);
+  const arranged = scratch.take32(1, layer.weight.tensor.size);
+  const data = context.weightOf?.(candidate) ?? layer.weight.data(stored.data);
   refuseNonFinite(data, layer.name);
   const outputMajor = isOutputMajor(layer.form, layer.node.int('transB', 0));
   let best: Omit<Fit, 'seconds'> | undefined;
   for (const { scheme, rank } of plan.trials) {
     throwIfAborted(context.signal);
-    const weight = toMatrix(data, layer.geometry, scheme, outputMajor);
+    const weight = toMatrix(data, layer.geometry, scheme, outputMajor, arranged.data);
     const { rowsPerNeuron } = matrixShape(layer.geometry, scheme);
     const problem = {
       weight,
@@ -135,10 +138,11 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
   const seconds = (performance.now() - started) / 1000;
   if (context.onSpectrum !== undefined) {
     const { scheme, rank } = best!;
-    const matrix = toMatrix(data, layer.geometry, scheme, outputMajor);
+    const matrix = toMatrix(data, layer.geometry, scheme, outputMajor, arranged.data);
     const values = await context.linalg.singularValues(matrix, { signal: context.signal });
     context.onSpectrum(layer.name, { singularValues: [...values.slice(0, 512)], rank });
   }
+  scratch.give(stored, arranged);
   return { ...best!, seconds };
 }
 

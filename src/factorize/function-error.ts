@@ -55,9 +55,11 @@ export async function functionRisk(problem: ErrorProblem, pair: FactorPair): Pro
     const rows = Math.min(blockNeurons, neurons - neuron) * rowsPerNeuron;
     const first = neuron * rowsPerNeuron;
     const data = left.data.subarray(first * left.cols, (first + rows) * left.cols);
-    const approximation = await product(linalg, { rows, cols: left.cols, data }, right);
+    const memory = linalg.scratch.take32(rows, weight.cols);
+    const approximation = await product(linalg, { rows, cols: left.cols, data }, right, { into: memory.data });
     const original = weight.data.subarray(first * weight.cols, (first + rows) * weight.cols);
     const sums = sumNeurons(kernel, original, approximation.data, rowsPerNeuron * weight.cols);
+    linalg.scratch.give(memory);
     total.risk += sums.risk;
     total.scale += sums.scale;
     total.difference += sums.difference;

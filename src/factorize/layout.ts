@@ -21,14 +21,23 @@ export function isOutputMajor(form: LayerForm, transB: number): boolean {
   return form === 'conv' || form === 'matmul-left' || (form === 'gemm' && transB === 1);
 }
 
-/** The matrix that a scheme factorizes (see InitProblem for the order of rows and columns). May share `data`. */
-export function toMatrix(data: Float32Array, geometry: Geometry, scheme: Scheme, outputMajor: boolean): Matrix {
+/**
+ * The matrix that a scheme factorizes (see InitProblem for the order of rows and columns): `data` itself where its order
+ * is that one, otherwise in `memory`, of as many numbers.
+ */
+export function toMatrix(
+  data: Float32Array,
+  geometry: Geometry,
+  scheme: Scheme,
+  outputMajor: boolean,
+  memory?: Float32Array,
+): Matrix {
   const { rows, cols } = matrixShape(geometry, scheme);
   if (scheme === 'spatial') {
     const [kh, kw] = geometry.kernel;
-    return { rows, cols, data: permuteSpatial(data, geometry.out, geometry.in, kh, kw) };
+    return { rows, cols, data: permuteSpatial(data, geometry.out, geometry.in, kh, kw, memory) };
   }
-  return { rows, cols, data: outputMajor ? data : transpose(data, cols, rows) };
+  return { rows, cols, data: outputMajor ? data : transpose(data, cols, rows, memory) };
 }
 
 /** The weights of the pair in the layout that the layer's form needs. */
@@ -117,8 +126,14 @@ export function fromMatrix(matrix: Matrix, geometry: Geometry, scheme: Scheme, o
 }
 
 /** [a, b, c, d] to [a, c, b, d]. */
-function permuteSpatial(data: Float32Array, a: number, b: number, c: number, d: number): Float32Array {
-  const result = new Float32Array(data.length);
+function permuteSpatial(
+  data: Float32Array,
+  a: number,
+  b: number,
+  c: number,
+  d: number,
+  result: Float32Array = new Float32Array(data.length),
+): Float32Array {
   let at = 0;
   for (let i = 0; i < a; i++) {
     for (let k = 0; k < c; k++) {
@@ -132,8 +147,12 @@ function permuteSpatial(data: Float32Array, a: number, b: number, c: number, d: 
 }
 
 /** rows × cols to cols × rows, in tiles that fit the cache. */
-export function transpose(data: Float32Array, rows: number, cols: number): Float32Array {
-  const result = new Float32Array(data.length);
+export function transpose(
+  data: Float32Array,
+  rows: number,
+  cols: number,
+  result: Float32Array = new Float32Array(data.length),
+): Float32Array {
   const tile = 32;
   for (let i0 = 0; i0 < rows; i0 += tile) {
     for (let j0 = 0; j0 < cols; j0 += tile) {

@@ -32,7 +32,7 @@ export async function createLinalg({ driver, threads }: LinalgSettings): Promise
   const admission = createAdmission(parallelism + 1, memoryBudget);
 
   const taskOf = ({ matrix: a, squaredNorm }: ScaledMatrix, rank: number, options: SvdOptions): SvdTask => {
-    const wide = a.rows > a.cols ? transposed(a) : a;
+    const wide = a.rows > a.cols ? transposed(a, scratch.take32(a.cols, a.rows).data) : a;
     return {
       products,
       workers,
@@ -48,6 +48,7 @@ export async function createLinalg({ driver, threads }: LinalgSettings): Promise
   };
 
   const linalg: Linalg = {
+    scratch,
     gemm: async (a, b, options = {}) => {
       const { transposeA, transposeB } = options;
       const [rows, innerA] = transposeA === true ? [a.cols, a.rows] : [a.rows, a.cols];
@@ -58,8 +59,9 @@ export async function createLinalg({ driver, threads }: LinalgSettings): Promise
           `inner sizes differ: [${rows}, ${innerA}] × [${innerB}, ${cols}] in a matrix product`,
         );
       }
-      const result = { rows, cols, data: new Float32Array(rows * cols) };
-      if (result.data.length > 0 && innerA > 0) await products.multiply(a, b, result, { transposeA, transposeB });
+      const result = { rows, cols, data: options.into ?? new Float32Array(rows * cols) };
+      if (innerA === 0) result.data.fill(0);
+      else if (result.data.length > 0) await products.multiply(a, b, result, { transposeA, transposeB });
       return result;
     },
     truncatedSvd: async (a, rank, options = {}) => {
@@ -73,6 +75,7 @@ export async function createLinalg({ driver, threads }: LinalgSettings): Promise
         const task = taskOf(scaled, rank, options);
         const filtered = prefersFilter(task) ? await filteredSvd(task) : undefined;
         const { near, far, values } = filtered ?? (await directSvd(task));
+        if (task.a !== scaled.matrix) scratch.give(task.a);
         const [left, right] = a.rows > a.cols ? [far, near] : [near, far];
         return {
           left: transposed(left),
@@ -87,6 +90,7 @@ export async function createLinalg({ driver, threads }: LinalgSettings): Promise
         const scaled = scaleToSquare(a);
         const task = taskOf(scaled, 0, options);
         const gram = await gramInFloat64(task);
+        if (task.a !== scaled.matrix) scratch.give(task.a);
         const { values } = await workers.solve({ kind: 'eigenvalues', matrix: gram.data, n: task.n }, options.signal);
         return values.map((value) => Math.sqrt(Math.max(0, value)) / scaled.scale);
       });

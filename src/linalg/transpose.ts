@@ -4,8 +4,10 @@ import type { Matrix } from './types.js';
 const tile = 32;
 
 /** Aᵀ in float32, by tiles that stay in cache. */
-export function transposed({ rows, cols, data }: RealMatrix): Matrix {
-  const result = new Float32Array(rows * cols);
+export function transposed(
+  { rows, cols, data }: RealMatrix,
+  result: Float32Array = new Float32Array(rows * cols),
+): Matrix {
   for (let i0 = 0; i0 < rows; i0 += tile) {
     const i1 = Math.min(rows, i0 + tile);
     for (let j = 0; j < cols; j++) {

@@ -1,3 +1,5 @@
+import type { Scratch } from './scratch.js';
+
 /** Dense, row-major, float32. `data.length` = rows · cols. */
 export interface Matrix {
   readonly rows: number;
@@ -8,6 +10,8 @@ export interface Matrix {
 export interface GemmOptions {
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;
+  /** Memory for the result, of its size. Default: new. */
+  readonly into?: Float32Array;
 }
 
 export interface SvdOptions {
@@ -28,6 +32,8 @@ export interface TruncatedSvd {
 
 /** Heavy linear algebra: GEMMs in onnxruntime, small dense problems in float64 in worker threads. */
 export interface Linalg {
+  /** Memory for what is of use for a short time. */
+  readonly scratch: Scratch;
   /** op(A) · op(B). */
   gemm(a: Matrix, b: Matrix, options?: GemmOptions): Promise<Matrix>;
   /**

@@ -222,11 +222,12 @@ export class Tensor {
    * The elements as float32, converted from any float, integer or bool type (float64 and large integers round; float16
    * and bfloat16 are exact). Throws UNSUPPORTED for other types.
    */
-  toFloat32(): Float32Array {
+  toFloat32(into?: Float32Array): Float32Array {
     // A fresh, aligned buffer that the caller may keep.
-    const values = allocate(() => new Float32Array(this.size), `tensor '${this.name}'`);
+    const values = into ?? allocate(() => new Float32Array(this.size), `tensor '${this.name}'`);
     const { source, start, end } = this.payload();
-    if (this.dataType === FLOAT) source.readInto(new Uint8Array(values.buffer), start);
+    if (this.dataType === FLOAT)
+      source.readInto(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), start);
     else decodeElements({ source, start, end }, this.dataType, values, this.name);
     return values;
   }

@@ -22,8 +22,11 @@ export interface ResolvedWeight {
   readonly dims: readonly number[];
   /** Element type of the value asked for: a float type. */
   readonly dataType: number;
-  /** The elements in the layout `dims`, as float32 (float64 rounds). Read and converted anew at each call. */
-  data(): Float32Array;
+  /**
+   * The elements in the layout `dims`, as float32 (float64 rounds). Read and converted anew at each call, into
+   * `memory` of as many numbers where the layout is the stored one; that is what is returned then.
+   */
+  data(memory?: Float32Array): Float32Array;
   /** The same with nothing rounded but what casts round. */
   dataInFloat64(): Float64Array;
 }
@@ -79,7 +82,7 @@ export function resolveWeight(graph: Graph, value: Value): ResolvedWeight | unde
     chain,
     dims,
     dataType,
-    data: () => walk(stored.toFloat32()),
+    data: (memory) => walk(stored.toFloat32(memory)),
     dataInFloat64: () => walk(stored.toNumbers()),
   };
 }

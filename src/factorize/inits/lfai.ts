@@ -1,7 +1,7 @@
 import type { FactorPair, Init, InitProblem } from '../types.js';
 import { better, fitScaled, judge } from './spectral-scaled.js';
 import { minimizeSubspace } from './support/minimize.js';
-import { projectedEnergies, splitEvenly, withNorms } from './support/subspace.js';
+import { projectedEnergies, splitInPlace, withNorms } from './support/subspace.js';
 
 /**
  * Low-rank function approximation at initialization (arXiv 2202.00834, Definition 2.3): the pair that minimizes
@@ -57,6 +57,6 @@ async function fitLfai(problem: InitProblem): Promise<FactorPair> {
   const { projection, losses } = best;
   const energies = projectedEnergies(projection.coordinates, rowsPerNeuron, profile.norms);
   const coordinates = withNorms(projection.coordinates, rowsPerNeuron, energies, losses.norms, seed);
-  const fitted = await judge(problem, splitEvenly({ coordinates, basis: projection.basis }));
+  const fitted = await judge(problem, splitInPlace({ coordinates, basis: projection.basis }));
   return better(fitted, start.best).pair;
 }

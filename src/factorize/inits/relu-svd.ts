@@ -3,7 +3,7 @@ import type { Matrix } from '../../linalg/types.js';
 import { throwIfAborted } from '../../errors.js';
 import type { FactorPair, Init, InitProblem } from '../types.js';
 import { createProfile, type Losses, type Profile } from './support/profile.js';
-import { projectedEnergies, splitEvenly, withNorms } from './support/subspace.js';
+import { projectedEnergies, splitInPlace, withNorms } from './support/subspace.js';
 import { groupEnergies, scaleColumns } from './support/matrix.js';
 
 /**
@@ -29,7 +29,7 @@ async function fitReluSvd(problem: InitProblem): Promise<FactorPair> {
   const { weight, rowsPerNeuron, rank, linalg, seed, signal } = problem;
   const count = Math.min(weight.rows, weight.cols);
   const { left, singularValues, right } = await linalg.truncatedSvd(weight, count, { seed, signal });
-  const coordinates = scaleColumns(left, singularValues);
+  const coordinates = scaleColumns(left, singularValues, left.data);
   const search: Search = {
     profile: createProfile(createKernel(problem.activation, 'coarse'), groupEnergies(weight, rowsPerNeuron)),
     shares: directionEnergies(coordinates, rowsPerNeuron),
@@ -46,7 +46,7 @@ async function fitReluSvd(problem: InitProblem): Promise<FactorPair> {
   const kept = pickColumns(coordinates, chosen);
   const energies = projectedEnergies(kept, rowsPerNeuron, search.profile.norms);
   const { norms } = search.profile.evaluate(energies);
-  return splitEvenly({
+  return splitInPlace({
     coordinates: withNorms(kept, rowsPerNeuron, energies, norms, seed),
     basis: pickRows(right, chosen),
   });

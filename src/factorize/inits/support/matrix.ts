@@ -11,14 +11,18 @@ export function dot(a: Float32Array, b: Float32Array): number {
 
 /** a + scale·b. */
 export function addScaled(a: Matrix, scale: number, b: Matrix): Matrix {
-  const data = new Float32Array(a.data.length);
+  const data: Float32Array = new Float32Array(a.data.length);
   for (let i = 0; i < data.length; i++) data[i] = a.data[i]! + scale * b.data[i]!;
   return { rows: a.rows, cols: a.cols, data };
 }
 
-/** diag(scales)·a, where scale i belongs to `rowsPerScale` consecutive rows. */
-export function scaleRows(a: Matrix, scales: ArrayLike<number>, rowsPerScale = 1): Matrix {
-  const data = new Float32Array(a.data.length);
+/** diag(scales)·a, where scale i belongs to `rowsPerScale` consecutive rows; into `data`, which may be a's own. */
+export function scaleRows(
+  a: Matrix,
+  scales: ArrayLike<number>,
+  rowsPerScale = 1,
+  data: Float32Array = new Float32Array(a.data.length),
+): Matrix {
   for (let row = 0, at = 0; row < a.rows; row++) {
     const scale = scales[Math.floor(row / rowsPerScale)]!;
     for (let col = 0; col < a.cols; col++, at++) data[at] = a.data[at]! * scale;
@@ -26,9 +30,12 @@ export function scaleRows(a: Matrix, scales: ArrayLike<number>, rowsPerScale = 1
   return { rows: a.rows, cols: a.cols, data };
 }
 
-/** a·diag(scales). */
-export function scaleColumns(a: Matrix, scales: ArrayLike<number>): Matrix {
-  const data = new Float32Array(a.data.length);
+/** a·diag(scales), into `data`, which may be a's own. */
+export function scaleColumns(
+  a: Matrix,
+  scales: ArrayLike<number>,
+  data: Float32Array = new Float32Array(a.data.length),
+): Matrix {
   for (let row = 0, at = 0; row < a.rows; row++) {
     for (let col = 0; col < a.cols; col++, at++) data[at] = a.data[at]! * scales[col]!;
   }

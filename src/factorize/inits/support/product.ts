@@ -11,7 +11,7 @@ export async function product(linalg: Linalg, a: Matrix, b: Matrix, options: Gem
   if (rows * inner * cols > smallWork) return linalg.gemm(a, b, options);
   const left = options.transposeA === true ? transposed(a) : a.data;
   const right = options.transposeB === true ? transposed(b) : b.data;
-  const data = new Float32Array(rows * cols);
+  const data = options.into ?? new Float32Array(rows * cols);
   const sums = new Float64Array(cols);
   for (let i = 0; i < rows; i++) {
     sums.fill(0);

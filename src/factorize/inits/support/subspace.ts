@@ -23,18 +23,28 @@ export async function leadingProjection(problem: InitProblem): Promise<Projectio
     );
   }
   const { left, singularValues, right } = await linalg.truncatedSvd(weight, rank, { seed, signal });
-  return { coordinates: scaleColumns(left, singularValues), basis: right };
+  return { coordinates: scaleColumns(left, singularValues, left.data), basis: right };
 }
 
 /** The pair left · right = coordinates · basis with ‖column k of left‖ = ‖row k of right‖. */
-export function splitEvenly({ coordinates, basis }: Projection): FactorPair {
+export function splitEvenly(projection: Projection): FactorPair {
+  return splitInto(projection, {});
+}
+
+/** The same in the memory of the projection, which is of no use afterwards. */
+export function splitInPlace(projection: Projection): FactorPair {
+  return splitInto(projection, { left: projection.coordinates.data, right: projection.basis.data });
+}
+
+function splitInto(
+  { coordinates, basis }: Projection,
+  memory: { readonly left?: Float32Array; readonly right?: Float32Array },
+): FactorPair {
   const roots = columnEnergies(coordinates).map((energy) => Math.sqrt(Math.sqrt(energy)));
+  const inverses = roots.map((root) => (root > 0 ? 1 / root : 0));
   return {
-    left: scaleColumns(
-      coordinates,
-      roots.map((root) => (root > 0 ? 1 / root : 0)),
-    ),
-    right: scaleRows(basis, roots),
+    left: scaleColumns(coordinates, inverses, memory.left),
+    right: scaleRows(basis, roots, 1, memory.right),
   };
 }
 
