@@ -24,7 +24,7 @@ import { type PairRecord, readPairs, writePairs } from './pairs.js';
 import { type LatencySource, planRanks, type Plan } from './plan.js';
 import { prepareModel, summarize } from './prepare.js';
 import { reinitialize } from './reinit.js';
-import { describeOutput, ratio, stopwatch } from './report-parts.js';
+import { describeOutput, meanwhile, ratio, stopwatch } from './report-parts.js';
 import { sampleFeeds } from './samples.js';
 import { type ConvertOptions, type ConvertSettings, describeSettings, resolveSettings } from './settings.js';
 import { compareLatency, runReference, type Verification, verifyAgainst } from './verify.js';
@@ -92,7 +92,6 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
   let staged: StagedModel | undefined;
   try {
     checkWritable(output, settings.force);
-    const summary = summarize(model, shapes, input);
     let layers = findLayers(model.graph, shapes);
     refuseHopeless(model, layers);
     if (settings.reinit) {
@@ -108,10 +107,12 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
 
     const sessionOptions = sessionOptionsOf(settings);
     const samples = settings.verify ? [1, 2].map((n) => sampleFeeds(model, shapes, settings.seed + n)) : [];
-    const reference =
+    const running =
       samples.length === 0
-        ? []
-        : await runReference(await getDriver(), runnableModel(model), samples, sessionOptions, signal);
+        ? Promise.resolve([])
+        : runReference(await getDriver(), runnableModel(model), samples, sessionOptions, signal);
+    // The file is hashed while the runtime loads it.
+    const [reference, summary] = await meanwhile(running, () => summarize(model, shapes, input));
     seconds.verify += lap();
 
     const algebra = await createLinalg({

@@ -27,3 +27,13 @@ export function describeOutput(file: WrittenFile): ConvertReport['output'] {
     source.close();
   }
 }
+
+/** Does `work` here while `running` goes on elsewhere; whichever fails, both have ended. */
+export async function meanwhile<T, U>(running: Promise<T>, work: () => U): Promise<[T, U]> {
+  try {
+    const result = work();
+    return [await running, result];
+  } finally {
+    await Promise.allSettled([running]);
+  }
+}

@@ -14,10 +14,14 @@ export interface Verification {
 type Outputs = Readonly<Record<string, RuntimeTensor>>;
 
 /**
- * For a few runs, copies of the weights in the layout of the kernels cost more time and memory than they save, and
- * threads that spin between operators only take the cores from each other.
+ * For a few runs, rewriting the graph and copying the weights into the layout of the kernels costs more time and memory
+ * than it saves, and threads that spin between operators only take the cores from each other.
  */
-const fewRuns = { 'session.disable_prepacking': '1', 'session.intra_op.allow_spinning': '0' } as const;
+const fewRuns = {
+  graphOptimization: 'disabled',
+  memoryArena: false,
+  config: { 'session.disable_prepacking': '1', 'session.intra_op.allow_spinning': '0' },
+} as const satisfies SessionOptions;
 
 /** Runs the original on every sample, for comparison later; the session does not outlive the call. */
 export async function runReference(
@@ -29,8 +33,8 @@ export async function runReference(
 ): Promise<Outputs[]> {
   const once: SessionOptions = {
     ...options,
-    memoryArena: false,
-    config: { ...options.config, ...fewRuns },
+    ...fewRuns,
+    config: { ...options.config, ...fewRuns.config },
     ...(externalDataFolder === undefined ? {} : { externalDataFolder }),
   };
   return withSession(driver, model, once, async (session) => {
