@@ -1,5 +1,5 @@
 import type { Attribute } from '../../graph/attribute.js';
-import { int, ints } from '../../graph/attributes.js';
+import { floats, int, ints, string } from '../../graph/attributes.js';
 import type { Value } from '../../graph/value.js';
 import type { Emitter } from '../../ops/emitter.js';
 import { sizeOf } from '../../ops/support/layout.js';
@@ -20,8 +20,23 @@ export function blockedFor(e: Emitter, x: Value, { blockSize }: LowerOptions): B
   return blockSize === undefined || e.rank(x) < 3 || batch % blockSize !== 0 ? undefined : { lanes: blockSize };
 }
 
-/** x · slope + offset + sum, slope and offset [C] per channel. */
-export function affineSum(e: Emitter, x: Value, slope: Value, offset: Value, sum: Value, { lanes }: Blocked): Value {
+/** What follows a sum in the same pass. */
+export interface Activation {
+  readonly opType: 'HardSigmoid';
+  readonly alpha: number;
+  readonly beta: number;
+}
+
+/** x · slope + offset + sum, slope and offset [C] per channel, and an activation of that. */
+export function affineSum(
+  e: Emitter,
+  x: Value,
+  slope: Value,
+  offset: Value,
+  sum: Value,
+  { lanes }: Blocked,
+  activation?: Activation,
+): Value {
   const dims = e.dims(x);
   const image = imageDims(dims, lanes);
   const repeated = (vector: Value): Value => {
@@ -34,7 +49,7 @@ export function affineSum(e: Emitter, x: Value, slope: Value, offset: Value, sum
     e.reshape(repeated(offset), [image[1]!]),
     e.reshape(sum, image),
   ];
-  return e.reshape(slide(e, inputs, [1, 1]), dims);
+  return e.reshape(slide(e, inputs, [1, 1], activation), dims);
 }
 
 /** Σ x · y over all but the channels, [C]. */
@@ -51,13 +66,19 @@ function imageDims(dims: readonly number[], lanes: number): readonly number[] {
   return [1, channels * lanes, height, sizeOf(rest) / lanes];
 }
 
-function slide(e: Emitter, inputs: readonly Value[], kernel: readonly number[]): Value {
+function slide(e: Emitter, inputs: readonly Value[], kernel: readonly number[], activation?: Activation): Value {
   const attributes: Record<string, Attribute> = {
     group: int(e.dims(inputs[0]!)[1]!),
     kernel_shape: ints(kernel),
     strides: ints([1, 1]),
     dilations: ints([1, 1]),
     pads: ints([0, 0, 0, 0]),
+    ...(activation === undefined
+      ? {}
+      : {
+          activation: string(activation.opType),
+          activation_params: floats([activation.alpha, activation.beta]),
+        }),
   };
   return e.emit('Conv', inputs, attributes, { domain: 'com.microsoft.nchwc' });
 }

@@ -3,6 +3,7 @@ import type { Node } from '../../graph/node.js';
 import type { Value } from '../../graph/value.js';
 import type { Emitter } from '../../ops/emitter.js';
 import { sizeOf } from '../../ops/support/layout.js';
+import { affineSum, blockedFor } from './blocked.js';
 import { whole } from './gradient.js';
 import { steep } from './relu.js';
 import type { LowerContext, LoweringRule, MatchContext } from './rule.js';
@@ -97,7 +98,7 @@ function poolAxis(context: LowerContext, node: Node, x: Value, geometry: Geometr
     backward: ([gradient]) => {
       const shape = [outer, outputs, inner];
       const dy = e.reshape(whole(e, gradient!, y), shape);
-      return [{ value: e.reshapeLike(axisGradient(e, view, e.reshape(y, shape), dy, axis), x) }];
+      return [{ value: e.reshapeLike(axisGradient(context, view, e.reshape(y, shape), dy, axis, dims.at(-1)!), x) }];
     },
   });
   return y;
@@ -110,7 +111,8 @@ const lowest = -3.4028234663852886e38;
  * Each tap in turn takes what is left of dy where it equals the maximum, the last takes the rest; the taps' shares are then
  * added where they come from, residue by residue modulo the stride.
  */
-function axisGradient(e: Emitter, x: Value, y: Value, dy: Value, axis: Axis): Value {
+function axisGradient(context: LowerContext, x: Value, y: Value, dy: Value, axis: Axis, batch: number): Value {
+  const { e } = context;
   const { kernel, stride, dilation, before, length } = axis;
   const shares: Value[] = [];
   let rest = dy;
@@ -119,9 +121,7 @@ function axisGradient(e: Emitter, x: Value, y: Value, dy: Value, axis: Axis): Va
       shares.push(rest);
       break;
     }
-    const difference = e.sub(tapOf(e, x, tap, axis), y);
-    // 1 where the tap equals the maximum, 0 where it is less: steep · difference + 1, cut to [0, 1].
-    const mask = e.emit('HardSigmoid', [difference], { alpha: float(steep), beta: float(1) });
+    const mask = equals(context, tapOf(e, x, tap, axis), y, batch);
     const share = e.mul(rest, mask);
     shares.push(share);
     rest = e.sub(rest, share);
@@ -144,6 +144,21 @@ function axisGradient(e: Emitter, x: Value, y: Value, dy: Value, axis: Axis): Va
   );
   const all = e.reshape(interleaved, [outer, rows * stride, inner]);
   return shifted(e, all, 0, length);
+}
+
+/** 1 where the tap equals the maximum y, 0 where it is less: steep · (tap − y) + 1, cut to [0, 1]. */
+function equals({ e, options }: LowerContext, tap: Value, y: Value, batch: number): Value {
+  const [outer, length, inner] = e.dims(y) as [number, number, number];
+  // As [A, L, …, N], of which the last axis is that of the blocks.
+  const split = [outer, (length * inner) / batch, batch];
+  const blocked = blockedFor(e, e.reshape(y, split), options);
+  const sharp = { opType: 'HardSigmoid', alpha: steep, beta: 1 } as const;
+  if (blocked === undefined) {
+    return e.emit('HardSigmoid', [e.sub(tap, y)], { alpha: float(sharp.alpha), beta: float(sharp.beta) });
+  }
+  const [negative, zeros] = [-1, 0].map((value) => e.floats(new Float32Array(outer).fill(value)));
+  const [a, b] = [tap, y].map((value) => e.reshape(value, split));
+  return e.reshape(affineSum(e, b!, negative!, zeros!, a!, blocked, sharp), [outer, length, inner]);
 }
 
 /** What a tap reads of x [A, L, B] in each window, `lowest` outside: [A, outputs, B]. */
