@@ -12,10 +12,25 @@ interface Run {
 /** Referenced from here, so that the garbage collector leaves alone what native code uses. */
 const inFlight = new Set<Run>();
 
-// Node waits at exit for native calls in flight; onnxruntime would finish the whole graph first.
-const terminateAll = (): void => {
+/** Sessions that are open: what ends their threads. */
+const open = new Set<() => void>();
+
+// Node waits at exit for native calls in flight; onnxruntime would finish the whole graph first. Threads of sessions that
+// are still there while the process is taken apart have crashed it, if rarely: those of idle sessions are ended before.
+const atExit = (): void => {
   for (const run of inFlight) run.terminate();
+  if (inFlight.size > 0) return;
+  for (const release of open) release();
 };
+
+/** Says that a session is open until the function that this gives is called; `release` is called at exit else. */
+export function untilClosed(release: () => void): () => void {
+  if (!process.listeners('exit').includes(atExit)) process.on('exit', atExit);
+  open.add(release);
+  return () => {
+    open.delete(release);
+  };
+}
 
 /**
  * Starts a run with run options of its own and waits for it. `signal` ends it between two operators. `keep` stays
@@ -28,7 +43,6 @@ export async function execute(
   start: (runOptions: bigint) => Promise<Failure | undefined>,
 ): Promise<void> {
   throwIfAborted(signal);
-  if (!process.listeners('exit').includes(terminateAll)) process.on('exit', terminateAll);
   const runOptions = api.create('CreateRunOptions');
   const run: Run = {
     keep,

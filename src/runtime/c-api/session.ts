@@ -2,7 +2,7 @@ import type { BindingBackend } from '../binding.js';
 import type { SessionBackend } from '../session.js';
 import type { Device } from '../types.js';
 import type { NativeApi } from './api.js';
-import { execute } from './runs.js';
+import { execute, untilClosed } from './runs.js';
 import { nativeStrings } from './strings.js';
 import { copyTensor, readValueInfos, wrapTensor } from './values.js';
 
@@ -25,6 +25,10 @@ export function sessionBackend(session: NativeSession): SessionBackend {
     api,
     inputs.map((input) => input.name),
   );
+  const release = (): void => {
+    api.release('ReleaseSession', handle);
+  };
+  const closed = untilClosed(release);
   return {
     inputs,
     outputs,
@@ -58,7 +62,8 @@ export function sessionBackend(session: NativeSession): SessionBackend {
     bind: () => bindingBackend(session),
     close: async () => {
       const profile = session.isProfiled ? endProfiling(session) : undefined;
-      api.release('ReleaseSession', handle);
+      closed();
+      release();
       return Promise.resolve(profile);
     },
   };
