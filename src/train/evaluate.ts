@@ -51,8 +51,10 @@ export async function evaluate(
       let best = 0;
       let above = 0;
       for (let k = 1; k < classes; k++) if (logits[k]! > logits[best]!) best = k;
+      const own = logits[label]!;
       for (let k = 0; k < classes; k++) {
-        if (logits[k]! > logits[label]! || (logits[k]! === logits[label]! && k < label)) above++;
+        const value = logits[k]!;
+        if (value > own || (value === own && k < label)) above++;
       }
       labels.push(label);
       predicted.push(best);
