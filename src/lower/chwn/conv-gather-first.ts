@@ -59,7 +59,7 @@ function inputGradient(e: Emitter, { x, weight, geometry }: DenseConv, matrix: V
   if (isPointwise(geometry)) return multiplyTransposed(e, matrix, dy);
   const [channels, batch] = [e.dims(x)[0]!, e.dims(x).at(-1)!];
   const [outputs, columns] = e.dims(dy) as [number, number];
-  if (columns > turnsBeyond * outputs) {
+  if (channels >= outputs && columns > turnsBeyond * outputs) {
     const dx = turnedConvolution(e, dy, e.reshapeLike(matrix, weight), geometry, batch);
     if (dx !== undefined) return dx;
   }

@@ -53,11 +53,14 @@ export function multiplyTransposed(e: Emitter, matrix: Value, x: Value): Value {
 }
 
 /**
- * a [R, M] · bᵀ, b [S, M], for large M: the smaller one goes second, as onnxruntime rearranges the second.
+ * a [R, M] · bᵀ, b [S, M], for large M: the smaller one goes second, as onnxruntime rearranges the second. A third axis
+ * keeps its optimizer from taking the transposition back into the product.
  */
 export function rowProducts(e: Emitter, a: Value, b: Value): Value {
-  const isSwapped = e.dims(b)[0]! > e.dims(a)[0]!;
-  return isSwapped ? e.transpose(e.gemm(b, a, { transB: true }), [1, 0]) : e.gemm(a, b, { transB: true });
+  const [first, second] = [e.dims(a)[0]!, e.dims(b)[0]!];
+  if (second <= first) return e.gemm(a, b, { transB: true });
+  const swapped = e.reshape(e.gemm(b, a, { transB: true }), [second, first, 1]);
+  return e.reshape(e.transpose(swapped, [1, 0, 2]), [first, second]);
 }
 
 /**
