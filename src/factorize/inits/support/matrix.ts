@@ -9,9 +9,13 @@ export function dot(a: Float32Array, b: Float32Array): number {
   return sum;
 }
 
-/** a + scale·b. */
-export function addScaled(a: Matrix, scale: number, b: Matrix): Matrix {
-  const data: Float32Array = new Float32Array(a.data.length);
+/** a + scale·b, into `data`, which may be that of either. */
+export function addScaled(
+  a: Matrix,
+  scale: number,
+  b: Matrix,
+  data: Float32Array = new Float32Array(a.data.length),
+): Matrix {
   for (let i = 0; i < data.length; i++) data[i] = a.data[i]! + scale * b.data[i]!;
   return { rows: a.rows, cols: a.cols, data };
 }

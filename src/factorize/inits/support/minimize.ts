@@ -60,10 +60,12 @@ export async function minimizeSubspace(
     const slope = coordinateGradient(coordinates, energies, losses, options);
     const inner = await product(linalg, slope, coordinates, { transposeA: true });
     const outer = await product(linalg, slope, weight, { transposeA: true });
-    const gradient = addScaled(outer, -1, await product(linalg, inner, basis));
+    const gradient = addScaled(outer, -1, await product(linalg, inner, basis), outer.data);
     const scales = inverseCurvatures(inner, energies, losses, options);
     if (promisedDecrease(gradient, scales) <= tolerance * losses.risk) return done;
-    if (last !== undefined) remember(history, last.step, addScaled(gradient, -1, last.gradient));
+    if (last !== undefined) {
+      remember(history, last.step, addScaled(gradient, -1, last.gradient, last.gradient.data));
+    }
 
     let step = await horizontal(quasiNewtonStep(gradient, scales, history), basis, linalg);
     let descent = dot(gradient.data, step.data);
@@ -88,7 +90,7 @@ export async function minimizeSubspace(
       }
     }
     if (next === undefined) return done;
-    last = { step: scaled(step, length), gradient };
+    last = { step: scale(step, length), gradient };
     ({ coordinates, basis } = next);
     losses = nextLosses;
   }
@@ -172,29 +174,31 @@ function remember(history: Difference[], step: Matrix, change: Matrix): void {
 
 /** −H⁻¹∇ by the two-loop recursion (Nocedal and Wright, algorithm 7.4), the start being diag(scales). */
 function quasiNewtonStep(gradient: Matrix, scales: Float64Array, history: readonly Difference[]): Matrix {
-  let direction = gradient;
+  const direction = { ...gradient, data: gradient.data.slice() };
   const weights: number[] = [];
   for (const { step, change, curvature } of [...history].reverse()) {
     const weight = dot(step.data, direction.data) / curvature;
     weights.push(weight);
-    direction = addScaled(direction, -weight, change);
+    addScaled(direction, -weight, change, direction.data);
   }
-  direction = scaleRows(direction, scales);
+  scaleRows(direction, scales, 1, direction.data);
   for (const { step, change, curvature } of history) {
     const weight = weights.pop()! - dot(change.data, direction.data) / curvature;
-    direction = addScaled(direction, weight, step);
+    addScaled(direction, weight, step, direction.data);
   }
-  return scaled(direction, -1);
+  return scale(direction, -1);
 }
 
-/** The part of `step` that leaves the subspace: step − (step·Qᵀ)Q. */
+/** The part of `step` that leaves the subspace: step − (step·Qᵀ)Q, in the memory of `step`. */
 async function horizontal(step: Matrix, basis: Matrix, linalg: Linalg): Promise<Matrix> {
   const inside = await product(linalg, step, basis, { transposeB: true });
-  return addScaled(step, -1, await product(linalg, inside, basis));
+  return addScaled(step, -1, await product(linalg, inside, basis), step.data);
 }
 
-function scaled(a: Matrix, factor: number): Matrix {
-  return { rows: a.rows, cols: a.cols, data: a.data.map((x) => x * factor) };
+/** factor·a, in the memory of `a`. */
+function scale(a: Matrix, factor: number): Matrix {
+  for (let i = 0; i < a.data.length; i++) a.data[i] = a.data[i]! * factor;
+  return a;
 }
 
 function largestDiagonal(a: Matrix): number {
