@@ -82,12 +82,12 @@ const cases: Readonly<Record<string, Case>> = {
   },
 };
 
-function lowrank<Report>(...words: readonly string[]): Report {
-  return JSON.parse(timed(process.execPath, ['bin/lowrank.js', ...words, '--json', '--quiet']).stdout) as Report;
+function lowrank(...words: readonly string[]): unknown {
+  return JSON.parse(timed(process.execPath, ['bin/lowrank.js', ...words, '--json', '--quiet']).stdout);
 }
 
 const accuracy = (model: string, val: string, input: readonly string[]): EvalReport =>
-  lowrank<EvalReport>('eval', model, '--data', val, ...input);
+  lowrank('eval', model, '--data', val, ...input) as EvalReport;
 
 function spread(list: readonly number[]): { readonly mean: number; readonly deviation: number } {
   const mean = list.reduce((sum, value) => sum + value, 0) / list.length;
@@ -109,7 +109,7 @@ try {
     for (const scale of values.scales.split(',')) {
       for (const isRecalibrated of [false, true]) {
         const converted = join(folder, `${name}-${scale}-${isRecalibrated}.onnx`);
-        const report = lowrank<ConvertReport>(
+        const report = lowrank(
           'convert',
           original,
           '-o',
@@ -118,7 +118,7 @@ try {
           scale,
           '--latency',
           ...(isRecalibrated ? ['--recalibrate', train, ...input] : []),
-        );
+        ) as ConvertReport;
         const after = accuracy(converted, val, input);
         const tuned = Array.from({ length: Number(values.seeds) }, (_, seed) => {
           const output = join(folder, 'tuned.onnx');
