@@ -9,7 +9,7 @@
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -147,7 +147,8 @@ async function race(one: Case, folder: string): Promise<object> {
           )} images/s  ${row.lowrankIsTimesFaster.toFixed(2)}× (processor ${row.lowrankTakesTimesLessProcessor.toFixed(2)}×)  ${row.peakMiB} MiB\n`,
       );
     }
-    return { ...one, rows };
+    // Other programs' share of the machine, for whoever reads the times: the contenders themselves make `threads`.
+    return { ...one, loadAverage: round1(loadavg()[0]!), rows };
   } finally {
     for (const contender of contenders) contender.close();
   }
