@@ -167,6 +167,17 @@ describe('the batch-last layout computes what the model’s layout does', () => 
     await expectSame(network(nodes, weights, 9, 6), [4, 4, 9, 9], 5);
   });
 
+  it('bounds and factors of one element, which must stay as they are', async () => {
+    const one = (name: string, value: number): TestInitializer => ({ name, dims: [1], data: Float32Array.of(value) });
+    const nodes: TestNode[] = [
+      { op: 'Conv', inputs: ['x', 'w'], outputs: ['h'] },
+      { op: 'Clip', inputs: ['h', 'low', 'high'], outputs: ['c'] },
+      { op: 'Mul', inputs: ['c', 'factor'], outputs: ['y'] },
+    ];
+    const weights = [weight('w', [6, 4, 1, 1], 5), one('low', -0.3), one('high', 0.9), one('factor', 1.5)];
+    await expectSame(network(nodes, weights, 9, 6), [4, 4, 9, 9], 5);
+  });
+
   it('a normalization layer that is read by two nodes', async () => {
     const nodes: TestNode[] = [
       { op: 'Conv', inputs: ['x', 'w'], outputs: ['h'] },

@@ -62,7 +62,8 @@ export const elementwise: LoweringRule = (node, { dims }) => {
 function operand(context: LowerContext, value: Value, rank: number): Value {
   const { e } = context;
   const dims = context.dims(value);
-  if (dims.length === 0) return context.inModel(value);
+  // One element broadcasts in any layout; the bounds of Clip must stay as they are.
+  if (dims.length < rank && dims.every((dim) => dim === 1)) return context.inModel(value);
   if (dims.length === rank) return context.batchLast(value);
   const inModel = context.inModel(value);
   const missing = Array.from({ length: rank - 1 - dims.length }, () => 1);
