@@ -24,6 +24,7 @@ export function backward<V, G>(
   add: (a: G, b: G) => G,
 ): ReadonlyMap<V, G> {
   const needed = dependents(tape, wanted);
+  const kept = new Set(wanted);
   const gradients = new Map(seeds);
   for (const entry of tape.toReversed()) {
     const incoming = entry.outputs.map((output) => (output === undefined ? undefined : gradients.get(output)));
@@ -42,7 +43,7 @@ export function backward<V, G>(
     });
     // What is read is not read again: the memory of the gradient is free from here on.
     for (const output of entry.outputs) {
-      if (output !== undefined && !wanted.includes(output)) gradients.delete(output);
+      if (output !== undefined && !kept.has(output)) gradients.delete(output);
     }
   }
   return new Map(wanted.flatMap((value): [V, G][] => (gradients.has(value) ? [[value, gradients.get(value)!]] : [])));

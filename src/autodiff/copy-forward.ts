@@ -1,4 +1,5 @@
 import { LowrankError } from '../errors.js';
+import { sortedAncestors } from '../graph/ancestors.js';
 import type { Graph } from '../graph/graph.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
@@ -43,9 +44,7 @@ function copy(
   emitNode: (node: Node, inputs: Outputs) => Outputs,
 ): Value {
   const values = new Map(bindings);
-  const needed = ancestors(source.output);
-  for (const node of source.graph.sorted()) {
-    if (!needed.has(node)) continue;
+  for (const node of sortedAncestors(source.graph, source.output)) {
     const inputs = node.inputs.map((value) => (value === undefined ? undefined : mapped(e, values, value)));
     const outputs = emitNode(node, inputs);
     node.outputs.forEach((value, i) => {
@@ -95,17 +94,4 @@ function mapped(e: Emitter, values: Map<Value, Value>, value: Value): Value {
   const stored = e.graph.addInitializer(value.tensor.renamed(e.graph.uniqueName(value.name)));
   values.set(value, stored);
   return stored;
-}
-
-/** The nodes that `output` is computed by. */
-export function ancestors(output: Value): ReadonlySet<Node> {
-  const found = new Set<Node>();
-  const open = [output];
-  for (let value = open.pop(); value !== undefined; value = open.pop()) {
-    const node = value.producer;
-    if (node === undefined || found.has(node)) continue;
-    found.add(node);
-    for (const input of node.inputs) if (input !== undefined) open.push(input);
-  }
-  return found;
 }

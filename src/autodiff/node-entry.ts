@@ -1,7 +1,7 @@
 import { LowrankError } from '../errors.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
-import { BFLOAT16, DOUBLE, FLOAT, FLOAT16 } from '../onnx/data-type.js';
+import { isFloatType } from '../onnx/data-type.js';
 import type { Emitter } from '../ops/emitter.js';
 import { findOperator } from '../ops/registry.js';
 import { atNode } from '../ops/support/fail.js';
@@ -41,10 +41,8 @@ export function nodeEntry(e: Emitter, node: Node): TapeEntry<Value, Value> {
 
 /** Only real numbers have gradients: indices, masks and what Cast rounds to integers have none. */
 function isReal(e: Emitter, value: Value): boolean {
-  return realTypes.has(e.typeOf(value).dataType);
+  return isFloatType(e.typeOf(value).dataType);
 }
-
-const realTypes: ReadonlySet<number> = new Set([FLOAT, FLOAT16, BFLOAT16, DOUBLE]);
 
 function requireSameDims(e: Emitter, node: Node, input: Value, gradient: Value): void {
   const [expected, got] = [e.dims(input), e.dims(gradient)];

@@ -1,7 +1,7 @@
+import { sortedAncestors } from '../graph/ancestors.js';
 import type { Value } from '../graph/value.js';
 import { isFloatType } from '../onnx/data-type.js';
 import { findOperator } from '../ops/registry.js';
-import { ancestors } from './copy-forward.js';
 import type { ForwardSource } from './forward.js';
 import { noGradient } from './node-entry.js';
 
@@ -13,8 +13,7 @@ export function requireGradients(
   { graph, output, shapes }: Pick<ForwardSource, 'graph' | 'output' | 'shapes'>,
   wanted: readonly Value[],
 ): void {
-  const needed = ancestors(output);
-  const nodes = graph.sorted().filter((node) => needed.has(node));
+  const nodes = sortedAncestors(graph, output);
   const isReal = (value: Value): boolean => isFloatType(shapes.typeOf(value)?.dataType ?? 1);
   const dependent = new Set(wanted);
   for (const { opType, domain, inputs, outputs } of nodes) {

@@ -1,4 +1,4 @@
-import { ancestors } from '../autodiff/copy-forward.js';
+import { ancestors, sortedAncestors } from '../graph/ancestors.js';
 import { LowrankError } from '../errors.js';
 import { float } from '../graph/attributes.js';
 import type { Graph } from '../graph/graph.js';
@@ -19,8 +19,7 @@ const layers: ReadonlySet<string> = new Set(['Conv', 'Gemm', 'MatMul']);
  * with fewer layers in between (none, or a projection) is the shortcut. Sums whose operands have equally many are none.
  */
 export function findResidualBranches(graph: Graph, output: Value): readonly ResidualBranch[] {
-  const needed = ancestors(output);
-  const nodes = graph.sorted().filter((node) => needed.has(node));
+  const nodes = sortedAncestors(graph, output);
   const position = new Map(nodes.map((node, i) => [node, i]));
   return nodes.flatMap((add): ResidualBranch[] => {
     const [a, b] = add.inputs;

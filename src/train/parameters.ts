@@ -1,5 +1,5 @@
 import { LowrankError } from '../errors.js';
-import { ancestors } from '../autodiff/copy-forward.js';
+import { ancestors, sortedAncestors } from '../graph/ancestors.js';
 import { matchesGlob } from '../factorize/glob.js';
 import type { Graph } from '../graph/graph.js';
 import type { Node } from '../graph/node.js';
@@ -62,9 +62,7 @@ export function findParameters(graph: Graph, output: Value, freeze: readonly str
   const learned = new Set<Value>();
   /** Values that depend on what is in the input, not on its shape alone. */
   const seen = new Set(graph.inputs.filter(({ tensor }) => tensor === undefined));
-  const needed = ancestors(output);
-  for (const node of graph.sorted()) {
-    if (!needed.has(node)) continue;
+  for (const node of sortedAncestors(graph, output)) {
     const isLearned = node.inputs.some((value) => value !== undefined && learned.has(value));
     const own = weightInputs[node.opType];
     const isLayer = own !== undefined;
@@ -107,7 +105,7 @@ export function findParameters(graph: Graph, output: Value, freeze: readonly str
   }
   const trained = [...parameters].filter((value) => !isFrozen(value));
   if (trained.length === 0) {
-    const quantized = [...needed].find((node) => quantizedOperators.test(node.opType));
+    const quantized = [...ancestors(output)].find((node) => quantizedOperators.test(node.opType));
     const isQuantized = parameters.size === 0 && quantized !== undefined;
     throw new LowrankError('UNSUPPORTED', isQuantized ? 'the model is quantized' : 'the model has nothing to train', {
       place: isQuantized ? quantized.label : `output '${output.name}'`,

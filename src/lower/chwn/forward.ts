@@ -1,7 +1,8 @@
 import { backward, type TapeEntry } from '../../autodiff/backward.js';
-import { ancestors, emitTraining } from '../../autodiff/copy-forward.js';
+import { emitTraining } from '../../autodiff/copy-forward.js';
 import type { BuildForward, ForwardSource, TrainingForward } from '../../autodiff/forward.js';
 import { nodeEntry } from '../../autodiff/node-entry.js';
+import { sortedAncestors } from '../../graph/ancestors.js';
 import type { Node } from '../../graph/node.js';
 import type { Value } from '../../graph/value.js';
 import type { Emitter } from '../../ops/emitter.js';
@@ -33,8 +34,8 @@ function lower(
   const statistics = new Map<Node, BatchStatistics>();
   const values = new LayoutTable(e, (entry) => void tape.push({ ...entry, isDifferentiable: true }));
   for (const [value, bound] of bindings) values.define(value, bound, 'model');
-  const needed = ancestors(source.output);
-  const nodes = source.graph.sorted().filter((node) => needed.has(node));
+  const nodes = sortedAncestors(source.graph, source.output);
+  const needed = new Set(nodes);
   const context: LowerContext = {
     source,
     e,

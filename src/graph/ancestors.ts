@@ -1,0 +1,22 @@
+import type { Graph } from './graph.js';
+import type { Node } from './node.js';
+import type { Value } from './value.js';
+
+/** The nodes that a value is computed by. */
+export function ancestors(output: Value): ReadonlySet<Node> {
+  const found = new Set<Node>();
+  const open = [output];
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    const node = value.producer;
+    if (node === undefined || found.has(node)) continue;
+    found.add(node);
+    for (const input of node.inputs) if (input !== undefined) open.push(input);
+  }
+  return found;
+}
+
+/** The same, each behind what it reads. Throws GRAPH on a cycle. */
+export function sortedAncestors(graph: Graph, output: Value): Node[] {
+  const needed = ancestors(output);
+  return graph.sorted().filter((node) => needed.has(node));
+}
