@@ -172,7 +172,7 @@ export class Emitter {
   reshapeLike(x: Value, like: Value): Value {
     const dims = this.dims(like);
     if (isEqual(this.dims(x), dims)) return x;
-    return this.emit('Reshape', [x, this.#shapeOf(like)]);
+    return this.emit('Reshape', [x, this.shapeOf(like)]);
   }
 
   /** `x` in `dims`; one may be −1 (what is left), and 0 copies the dimension of `x` at that place (also at run time). */
@@ -186,7 +186,7 @@ export class Emitter {
   /** `x` broadcast to the shape of `like`. */
   expandLike(x: Value, like: Value): Value {
     if (isEqual(this.dims(x), this.dims(like))) return x;
-    return this.emit('Expand', [x, this.#shapeOf(like)]);
+    return this.emit('Expand', [x, this.shapeOf(like)]);
   }
 
   /** Zeros in the shape and type of `like`. */
@@ -194,13 +194,9 @@ export class Emitter {
     return this.expandLike(this.scalar(0, like), like);
   }
 
-  #shapeOf(like: Value): Value {
-    return this.isBatchOpen ? this.emit('Shape', [like]) : this.ints(this.dims(like));
-  }
-
   /** The shape of a value, an int64 vector: a constant unless the batch is open. */
   shapeOf(value: Value): Value {
-    return this.#shapeOf(value);
+    return this.isBatchOpen ? this.emit('Shape', [value]) : this.ints(this.dims(value));
   }
 
   /** Number of elements along `axes` (default all), a scalar of the type of `x`. */

@@ -1,10 +1,30 @@
 import type { Graph } from '../graph/graph.js';
+import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
+import { isFloatType } from '../onnx/data-type.js';
 import type { Tensor } from '../onnx/tensor.js';
 
 /** Whether the node that makes a value may give way to an initializer: outputs and what bodies read keep their nodes. */
 export function canBecomeInitializer(value: Value): boolean {
   return !value.isOutput && value.uses.every(({ index }) => index >= 0);
+}
+
+/** Makes initializers of the float values that `tensorOf` knows of one node each; gives their number. */
+export function makeInitializers(
+  graph: Graph,
+  nodes: readonly Node[],
+  tensorOf: (node: Node) => Tensor | undefined,
+): number {
+  let changes = 0;
+  for (const node of nodes) {
+    const tensor = tensorOf(node);
+    const value = node.outputs[0];
+    if (tensor === undefined || value === undefined || !isFloatType(tensor.dataType)) continue;
+    if (!canBecomeInitializer(value)) continue;
+    becomeInitializer(graph, value, tensor);
+    changes++;
+  }
+  return changes;
 }
 
 /** Replaces the node that makes `value`, its only output, by an initializer of the same name; gives the initializer. */

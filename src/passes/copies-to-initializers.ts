@@ -1,5 +1,4 @@
-import { isFloatType } from '../onnx/data-type.js';
-import { becomeInitializer, canBecomeInitializer } from './become-initializer.js';
+import { makeInitializers } from './become-initializer.js';
 import type { Pass } from './runner.js';
 
 /**
@@ -10,16 +9,6 @@ import type { Pass } from './runner.js';
 export const copiesToInitializers: Pass = {
   name: 'copies-to-initializers',
   summary: 'an Identity of a float initializer becomes an initializer of its own',
-  run: ({ graph }) => {
-    let changes = 0;
-    for (const node of graph.sorted()) {
-      const tensor = node.is('Identity') ? node.inputs[0]?.tensor : undefined;
-      const value = node.outputs[0];
-      if (tensor === undefined || value === undefined || !isFloatType(tensor.dataType)) continue;
-      if (!canBecomeInitializer(value)) continue;
-      becomeInitializer(graph, value, tensor);
-      changes++;
-    }
-    return changes;
-  },
+  run: ({ graph }) =>
+    makeInitializers(graph, graph.sorted(), (node) => (node.is('Identity') ? node.inputs[0]?.tensor : undefined)),
 };

@@ -26,6 +26,11 @@ const irVersions: readonly (readonly [number, number])[] = [
   [23, 11],
 ];
 
+/** The oldest IR version that carries an opset of 9 and more (onnx/docs/Versioning.md). */
+export function irVersionFor(opset: number): number {
+  return irVersions.findLast(([first]) => first <= opset)![1];
+}
+
 /**
  * Writes a model of an older ai.onnx opset in the operators of `target`: the same function, inputs and outputs. One step
  * after the other, opset by opset, each node is brought into its operator's next form by the rules of `opset/`. New
@@ -108,7 +113,7 @@ function raiseTo(opset: number, context: CallContext): void {
 }
 
 function raiseIrVersion(model: Model, target: number): void {
-  const needed = irVersions.findLast(([opset]) => opset <= target)![1];
+  const needed = irVersionFor(target);
   if (model.irVersion >= needed) return;
   if (model.irVersion < 4) forgetInitializerInputs(model.graph);
   model.irVersion = needed;

@@ -4,6 +4,7 @@ import { describeModel } from '../factorize/prepare.js';
 import { toNumbers } from '../factorize/samples.js';
 import { checkModel } from '../graph/check.js';
 import { readModel } from '../graph/read.js';
+import { sizeOf } from '../ops/support/layout.js';
 import type { ModelSummary } from '../report/contract.js';
 import type { Driver, Session, SessionOptions } from '../runtime/types.js';
 import { imageFeed, type ImageInput, imageInputOf, pixelsOf } from './image-input.js';
@@ -92,7 +93,7 @@ async function probe(
   signal: AbortSignal | undefined,
 ): Promise<Probed> {
   const attempt = async (batch: number): Promise<number> => {
-    const elements = batch * input.imageDims.reduce((product, dim) => product * dim, 1);
+    const elements = batch * sizeOf(input.imageDims);
     const { dims } = await run(session, input, new Float32Array(elements), [batch, ...input.imageDims], signal);
     const [n, classes, ...rest] = dims;
     if (n === batch && classes !== undefined && classes > 1 && rest.every((dim) => dim === 1)) return classes;

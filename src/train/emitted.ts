@@ -3,6 +3,7 @@ import type { Model } from '../graph/model.js';
 import type { Dimension, Value } from '../graph/value.js';
 import { modelBytes } from '../graph/write.js';
 import { Emitter } from '../ops/emitter.js';
+import { irVersionFor, trainingOpset } from '../passes/raise-opset.js';
 import { tool } from '../version.js';
 import { batchSymbol } from './open-batch.js';
 
@@ -19,13 +20,6 @@ export interface EmitSettings {
   readonly isBatchOpen: boolean;
 }
 
-/** IR version that carries an opset (onnx/docs/Versioning.md). */
-function irVersionOf(opset: number): number {
-  if (opset >= 23) return 11;
-  if (opset >= 21) return 10;
-  return opset >= 19 ? 9 : 8;
-}
-
 /** An empty graph and the emitter that fills it. */
 export function startGraph(
   name: string,
@@ -36,7 +30,7 @@ export function startGraph(
   const model: Model = {
     graph,
     opsets: new Map(opsets),
-    irVersion: irVersionOf(opsets.get('') ?? 0),
+    irVersion: irVersionFor(opsets.get('') ?? trainingOpset),
     producerName: tool.name,
     producerVersion: tool.version,
     metadata: new Map(),

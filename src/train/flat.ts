@@ -1,5 +1,7 @@
+import { int } from '../graph/attributes.js';
 import type { Value } from '../graph/value.js';
 import type { Emitter } from '../ops/emitter.js';
+import { sizeOf } from '../ops/support/layout.js';
 
 /** A tensor's place in a flat vector. */
 export interface Slot {
@@ -17,7 +19,7 @@ export function layOut<T extends { readonly name: string; readonly shape: readon
 ): (T & Slot)[] {
   let offset = 0;
   return tensors.map((tensor) => {
-    const size = tensor.shape.reduce((product, dim) => product * dim, 1);
+    const size = sizeOf(tensor.shape);
     const slot = { ...tensor, offset, size };
     offset += size;
     return slot;
@@ -42,5 +44,5 @@ export function unflatten(e: Emitter, flat: Value, slots: readonly Slot[]): Valu
 /** Tensors one behind the other as one vector. */
 export function flatten(e: Emitter, tensors: readonly Value[], name: string): Value {
   const flat = tensors.map((tensor) => e.reshape(tensor, [-1]));
-  return e.emit('Concat', flat, { axis: { type: 'int', value: 0 } }, { name });
+  return e.emit('Concat', flat, { axis: int(0) }, { name });
 }

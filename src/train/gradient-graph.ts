@@ -4,6 +4,7 @@ import { requireGradients } from '../autodiff/require-gradients.js';
 import type { Value } from '../graph/value.js';
 import { FLOAT, INT64 } from '../onnx/data-type.js';
 import type { Emitter } from '../ops/emitter.js';
+import { sizeOf } from '../ops/support/layout.js';
 import type { BatchStatistics } from '../ops/training.js';
 import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
 import { flatten, lengthOf, unflatten } from './flat.js';
@@ -90,7 +91,7 @@ export function buildGradientGraph(
   const { loss, correct, gradient } = crossEntropy(e, logits, labels, settings.labelSmoothing);
   const seed = e.reshapeLike(gradient(), forward.output);
   const gradients = forward.backward(seed, weights);
-  const parts = weights.map((weight) => gradients.get(weight) ?? e.floats(new Float32Array(sizeOf(e, weight))));
+  const parts = weights.map((weight) => gradients.get(weight) ?? e.floats(new Float32Array(sizeOf(e.dims(weight)))));
   const flatGradient = flatten(e, parts, 'gradient');
   const moved = moveStatistics(e, running, statistics, forward.statistics);
 
@@ -108,10 +109,6 @@ export function buildGradientGraph(
       },
     },
   };
-}
-
-function sizeOf(e: Emitter, value: Value): number {
-  return e.dims(value).reduce((product, dim) => product * dim, 1);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { sizeOf } from '../ops/support/layout.js';
 import { fillWords, randomStream } from '../random.js';
 import type { MaskInput } from './gradient-graph.js';
 
@@ -14,7 +15,7 @@ export function drawMasks(
 ): Record<string, Float32Array> {
   return Object.fromEntries(
     masks.map(({ name, shape, ratio }) => {
-      const size = batch * shape.reduce((product, dim) => product * dim, 1);
+      const size = batch * sizeOf(shape);
       const words = new Int32Array(size);
       fillWords(randomStream(seed, `${name} ${step} ${micro}`), words);
       const threshold = ratio * 2 ** 32;

@@ -1,3 +1,4 @@
+import { int } from '../graph/attributes.js';
 import type { Value } from '../graph/value.js';
 import { DOUBLE, FLOAT } from '../onnx/data-type.js';
 import type { Emitter } from '../ops/emitter.js';
@@ -72,7 +73,7 @@ function moments(context: OptimizerContext, gradient: Value, weights: Value): Re
   const change = e.mul(e.div(m, e.add(root, e.scalar(epsilon))), rate);
   return {
     weights: e.emit('Sub', [weights, change], {}, named.weights),
-    state: e.emit('Concat', [m, v], { axis: { type: 'int', value: 0 } }, named.state),
+    state: e.emit('Concat', [m, v], { axis: int(0) }, named.state),
   };
 }
 
@@ -110,7 +111,7 @@ const rmsprop: Optimizer = {
     const direction = isAlone ? scaled : e.add(e.scale(oldBuffer, momentum), scaled);
     return {
       weights: e.emit('Sub', [weights, e.mul(direction, learningRate)], {}, named.weights),
-      state: isAlone ? s : e.emit('Concat', [s, direction], { axis: { type: 'int', value: 0 } }, named.state),
+      state: isAlone ? s : e.emit('Concat', [s, direction], { axis: int(0) }, named.state),
     };
   },
 };

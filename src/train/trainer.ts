@@ -1,4 +1,5 @@
 import { LowrankError, messageOf } from '../errors.js';
+import { sizeOf } from '../ops/support/layout.js';
 import type { Binding, Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
 import { buildCombineGraph } from './combine-graph.js';
 import type { GradientGraph } from './gradient-graph.js';
@@ -260,8 +261,4 @@ export function outOfMemory(cause: unknown): LowrankError {
     remedy: 'lower --batch-size (with --accumulate the update stays the same), then --image-size or --cache',
     cause,
   });
-}
-
-function sizeOf(dims: readonly number[]): number {
-  return dims.reduce((product, dim) => product * dim, 1);
 }

@@ -5,7 +5,7 @@ import type { Emitter } from '../../ops/emitter.js';
 import { sizeOf } from '../../ops/support/layout.js';
 import { affineSum, blockedFor } from './blocked.js';
 import { whole } from './gradient.js';
-import { steep } from './relu.js';
+import { rectified, steep } from './relu.js';
 import type { LowerContext, LoweringRule, MatchContext } from './rule.js';
 import { type Geometry, poolGeometry } from './window.js';
 
@@ -34,20 +34,6 @@ export const maxPool: LoweringRule = (node, context) => {
 function reluBefore(value: Value, { isReadOnce }: MatchContext): Node | undefined {
   const { producer } = value;
   return producer?.is('Relu') === true && producer.inputs[0] !== undefined && isReadOnce(value) ? producer : undefined;
-}
-
-function rectified({ e, record }: LowerContext, node: Node, x: Value): Value {
-  const y = e.emit('Relu', [x], {}, { name: node.id });
-  record({
-    inputs: [x],
-    outputs: [y],
-    label: node.label,
-    backward: ([gradient]) => {
-      const mask = e.emit('HardSigmoid', [y], { alpha: float(steep), beta: float(0) });
-      return [{ value: e.mul(gradient!.value, mask), scale: gradient!.scale }];
-    },
-  });
-  return y;
 }
 
 /** One axis of a pool: windows over L of x [A, L, B]. */

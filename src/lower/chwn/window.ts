@@ -1,4 +1,5 @@
 import type { Node } from '../../graph/node.js';
+import { sizeOf } from '../../ops/support/layout.js';
 import { convolvedDims, pooledDims, type Window, windowOf } from '../../ops/support/window.js';
 
 /** Where the windows of a convolution or pool lie, all numbers known. */
@@ -15,8 +16,6 @@ export interface Geometry {
   readonly taps: number;
 }
 
-const size = (dims: readonly number[]): number => dims.reduce((product, dim) => product * dim, 1);
-
 /** Of a convolution over `spatial`. */
 export function convGeometry(node: Node, kernel: readonly number[], spatial: readonly number[]): Geometry {
   const window = windowOf(node, kernel, spatial.length);
@@ -25,7 +24,7 @@ export function convGeometry(node: Node, kernel: readonly number[], spatial: rea
     const extent = window.dilations[axis]! * (kernel[axis]! - 1) + 1;
     return beginning(window, axis, (to[axis]! - 1) * window.strides[axis]! + extent - length);
   });
-  return { ...window, from: spatial, to, before, taps: size(kernel) };
+  return { ...window, from: spatial, to, before, taps: sizeOf(kernel) };
 }
 
 /** Of a pool; undefined where onnxruntime's padding is not that of a plain window (SAME_* with dilations). */
@@ -38,7 +37,7 @@ export function poolGeometry(node: Node, spatial: readonly number[]): Geometry |
   const before = spatial.map((length, axis) =>
     beginning(window, axis, (to[axis]! - 1) * window.strides[axis]! + kernel[axis]! - length),
   );
-  return { ...window, from: spatial, to, before, taps: size(kernel) };
+  return { ...window, from: spatial, to, before, taps: sizeOf(kernel) };
 }
 
 /** SAME_UPPER puts the odd one of the `missing` behind, SAME_LOWER before. */
@@ -95,8 +94,8 @@ function table(
   to: readonly number[],
   read: (tap: number, position: number, axis: number) => number,
 ): Table {
-  const taps = size(kernel);
-  const positions = size(to);
+  const taps = sizeOf(kernel);
+  const positions = sizeOf(to);
   const at = new Int32Array(taps * positions);
   // One axis after the other: what is there of the axes so far, times the length, plus the place on this axis.
   for (let axis = 0, tapsAfter = taps, positionsAfter = positions; axis < kernel.length; axis++) {
@@ -111,5 +110,5 @@ function table(
       }
     }
   }
-  return { taps, from: size(from), to: positions, at, hasPadding: at.includes(-1) };
+  return { taps, from: sizeOf(from), to: positions, at, hasPadding: at.includes(-1) };
 }
