@@ -1,5 +1,7 @@
 import { rmSync } from 'node:fs';
 import { LowrankError, throwIfAborted } from '../errors.js';
+import { fileSha256 } from '../onnx/hash.js';
+import { drain } from '../onnx/pieces.js';
 import { checkWritable } from '../onnx/write-file.js';
 import { createTensorBoardWriter, epochScalars, settingsMarkdown } from '../report/tensorboard.js';
 import { bestEpoch, type TrainEpoch, type TrainReport } from '../report/train-contract.js';
@@ -307,8 +309,8 @@ class Training {
     const started = performance.now();
     const { output } = this.#options;
     // Whatever was there may go: `checkWritable` has asked.
-    const written = this.#run.writeModel(output, true);
-    this.#output = { path: output, ...written };
+    const { bytes } = this.#run.writeModel(output, true);
+    this.#output = { path: output, bytes, sha256: drain(fileSha256(output)) };
     this.#seconds.write += (performance.now() - started) / 1000;
   }
 

@@ -6,8 +6,9 @@ import { createLoader, type Loader } from '../data/loader.js';
 import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
 import { summarize } from '../factorize/prepare.js';
-import { fileSource } from '../onnx/source.js';
-import { sha256 } from '../onnx/hash.js';
+import type { WrittenFile } from '../graph/write.js';
+import { fileSha256 } from '../onnx/hash.js';
+import { drain } from '../onnx/pieces.js';
 import type { ModelSummary } from '../report/contract.js';
 import { summarizePredictions } from '../report/eval-summary.js';
 import type { DataSummary } from '../report/train-contract.js';
@@ -35,7 +36,7 @@ import { checkSchedule, type Schedule } from './schedule.js';
 import { targetOf } from './target.js';
 import { createTrainer, type Trainer } from './trainer.js';
 import { buildUpdateGraph } from './update-graph.js';
-import { initialState, type TrainingState } from './vectors.js';
+import { initialState, startAverages, type TrainingState } from './vectors.js';
 
 /** What a training works with: images, graphs, sessions. */
 export interface TrainingRun {
@@ -62,7 +63,7 @@ export interface TrainingRun {
     signal: AbortSignal | undefined,
   ): Promise<{ readonly loss: number; readonly top1: number; readonly top5: number | null } | undefined>;
   /** Writes the model with the weights as they are: the moving averages where there are some. */
-  writeModel(path: string, replace?: boolean): { readonly bytes: number; readonly sha256: string };
+  writeModel(path: string, replace?: boolean): WrittenFile;
   close(): Promise<void>;
 }
 
@@ -144,7 +145,7 @@ async function openRun(
     return { parameters: state.ema.subarray(0, count), statistics: state.ema.subarray(count) };
   };
   return {
-    model: { ...summarize(prepared.model, prepared.shapesFor(1), options.model), ...identify(options.model) },
+    model: summaryOfModel(prepared, options.model, inserted?.bytes ?? source),
     data: { train: summaryOf(training), val: validation === undefined ? null : summaryOf(validation) },
     warnings,
     threads,
@@ -180,7 +181,7 @@ async function openRun(
         } finally {
           await some.close();
         }
-        if (ema !== null) initial.ema.set([...initial.parameters, ...initial.statistics]);
+        if (ema !== null) startAverages(initial);
       }
       trainer = await createTrainer({
         driver,
@@ -237,8 +238,7 @@ async function openRun(
       const own = inserted === undefined ? weights : foldInserted(weights, inserted.layers);
       const staged = stageTrained(source, own, path, { force: replace });
       try {
-        const { bytes } = staged.commit();
-        return { bytes, sha256: fileHash(path) };
+        return staged.commit();
       } finally {
         staged.discard();
       }
@@ -299,8 +299,10 @@ function scheduleOf(settings: TrainSettings, stepsPerEpoch: number): Schedule {
   };
 }
 
-function identify(path: string): { readonly sha256: string } {
-  return { sha256: fileHash(path) };
+/** What reports say of the model that training began with; where it was changed in memory, with the hash of its file. */
+function summaryOfModel(prepared: Prepared, path: string, source: string | Uint8Array): ModelSummary {
+  const summary = summarize(prepared.model, prepared.shapesFor(1), path);
+  return source === path ? summary : { ...summary, sha256: drain(fileSha256(path)) };
 }
 
 /** A number for a set of images: their names and labels in order. */
@@ -308,13 +310,4 @@ function fingerprint(source: ImageSource): string {
   const hash = createHash('sha256');
   for (let i = 0; i < source.length; i++) hash.update(`${source.label(i)} ${source.name(i)}\n`);
   return `${source.length} (${hash.digest('hex').slice(0, 12)})`;
-}
-
-function fileHash(path: string): string {
-  const source = fileSource(path);
-  try {
-    return sha256(source);
-  } finally {
-    source.close?.();
-  }
 }

@@ -1,6 +1,7 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { LowrankError, messageOf } from '../errors.js';
+import { LowrankError } from '../errors.js';
+import { type ByteSource, fileSource } from '../onnx/source.js';
 import { writeFileWhole } from '../onnx/write-file.js';
+import { sizeOf } from '../ops/support/layout.js';
 
 /** Arrays that safetensors files hold here, by their names in the format. */
 const types = {
@@ -62,35 +63,19 @@ export function encodeSafetensors(
 
 /** Reads a safetensors file. Throws INPUT where it cannot be read, FORMAT where it is damaged. */
 export function readSafetensors(path: string): SafetensorsFile {
-  let fd: number;
+  const source = fileSource(path);
   try {
-    fd = openSync(path, 'r');
-  } catch (error) {
-    throw new LowrankError('INPUT', messageOf(error), { place: path, cause: error });
-  }
-  try {
-    return parse(fd, path);
+    return parse(source);
   } finally {
-    closeSync(fd);
+    source.close();
   }
 }
 
-function parse(fd: number, path: string): SafetensorsFile {
+function parse({ size, label, read, readInto }: ByteSource): SafetensorsFile {
   const broken = (fact: string): LowrankError =>
-    new LowrankError('FORMAT', fact, { place: path, remedy: 'the file is damaged: use another' });
-  const { size } = fstatSync(fd);
-  const read = (start: number, length: number): Buffer => {
-    const buffer = Buffer.alloc(length);
-    let done = 0;
-    while (done < length) {
-      const count = readSync(fd, buffer, done, length - done, start + done);
-      if (count === 0) throw broken(`it ends at byte ${start + done}`);
-      done += count;
-    }
-    return buffer;
-  };
+    new LowrankError('FORMAT', fact, { place: label, remedy: 'the file is damaged: use another' });
   if (size < 8) throw broken(`${size} bytes are no safetensors file`);
-  const headerLength = Number(read(0, 8).readBigUInt64LE());
+  const headerLength = Number(Buffer.from(read(0, 8)).readBigUInt64LE());
   if (headerLength > largestHeader || headerLength + 8 > size) {
     throw broken(`a header of ${headerLength} bytes in a file of ${size}`);
   }
@@ -98,7 +83,7 @@ function parse(fd: number, path: string): SafetensorsFile {
   const available = size - start;
   let header: unknown;
   try {
-    header = JSON.parse(read(8, headerLength).toString('utf8'));
+    header = JSON.parse(Buffer.from(read(8, start)).toString('utf8'));
   } catch (error) {
     if (error instanceof LowrankError) throw error;
     throw broken('the header is no JSON');
@@ -114,13 +99,13 @@ function parse(fd: number, path: string): SafetensorsFile {
     const described = describe(entry);
     if (described === undefined) throw broken(`tensor '${name}' is not described`);
     const { dtype, shape, begin, end } = described;
-    const count = shape.reduce((product, dim) => product * dim, 1);
+    const count = sizeOf(shape);
     const bytes = end - begin;
     if (begin < 0 || end > available || count * types[dtype].BYTES_PER_ELEMENT !== bytes) {
       throw broken(`tensor '${name}' ${dtype} [${shape.join(', ')}] at ${begin} to ${end} of ${available} bytes`);
     }
     const buffer = new ArrayBuffer(bytes);
-    read(start + begin, bytes).copy(new Uint8Array(buffer));
+    readInto(new Uint8Array(buffer), start + begin);
     tensors.set(name, { shape, data: new types[dtype](buffer) });
   }
   return { tensors, metadata };

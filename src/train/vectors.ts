@@ -19,14 +19,18 @@ function gather(slots: readonly (Slot & { readonly value: Value })[]): Float32Ar
   return flat;
 }
 
+/** Puts the parameters and the statistics behind each other into `ema`: what moving averages start at. */
+export function startAverages({ parameters, statistics, ema }: TrainingState): void {
+  ema.set(parameters);
+  ema.set(statistics, parameters.length);
+}
+
 /** The parameters and statistics of the model as it is stored, an empty optimizer, and averages that start at them. */
 export function initialState(prepared: Prepared, stateLength: number, hasAverage: boolean): TrainingState {
   const parameters = gather(prepared.parameters);
   const statistics = gather(prepared.statistics);
   const ema = new Float32Array(hasAverage ? parameters.length + statistics.length : 0);
-  if (hasAverage) {
-    ema.set(parameters);
-    ema.set(statistics, parameters.length);
-  }
-  return { parameters, statistics, state: new Float32Array(stateLength), ema };
+  const initial = { parameters, statistics, state: new Float32Array(stateLength), ema };
+  if (hasAverage) startAverages(initial);
+  return initial;
 }

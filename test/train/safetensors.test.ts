@@ -1,0 +1,90 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { LowrankError } from '../../src/errors.js';
+import { encodeSafetensors, readSafetensors, type SafetensorsEntry } from '../../src/train/safetensors.js';
+import { failureOf } from '../support/errors.js';
+import { temporaryFolder } from '../support/command.js';
+
+const folder = temporaryFolder();
+let files = 0;
+function fileOf(bytes: Uint8Array): string {
+  const path = join(folder, `${files++}.safetensors`);
+  writeFileSync(path, bytes);
+  return path;
+}
+
+const tensors = new Map<string, SafetensorsEntry>([
+  ['weights', { shape: [2, 3], data: Float32Array.of(1, -2, 3.5, 0, 5, 6) }],
+  ['nothing', { shape: [0], data: new Float32Array(0) }],
+  ['labels', { shape: [2], data: BigInt64Array.of(7n, -1n) }],
+]);
+const whole = encodeSafetensors(tensors, { step: '3' });
+const withHeader = (header: string, data = Buffer.alloc(0)): Buffer => {
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  return Buffer.concat([length, Buffer.from(header), data]);
+};
+
+describe('safetensors', () => {
+  it('reads what it wrote', () => {
+    const { tensors: read, metadata } = readSafetensors(fileOf(whole));
+    expect([...read]).toEqual([...tensors]);
+    expect(metadata).toEqual({ step: '3' });
+  });
+
+  it('begins its data at a multiple of eight bytes, as the format wants', () => {
+    expect(Number(whole.readBigUInt64LE()) % 8).toBe(0);
+  });
+
+  it.each([
+    ['nothing', Buffer.alloc(0)],
+    ['less than a length', Buffer.alloc(7)],
+    ['a length beyond the file', Buffer.alloc(8, 0xff)],
+    ['a header that is no JSON', withHeader('{"a":')],
+    ['a header that is a list', withHeader('[]')],
+    ['a tensor without a type', withHeader('{"a":{"shape":[1],"data_offsets":[0,4]}}', Buffer.alloc(4))],
+    ['an unknown type', withHeader('{"a":{"dtype":"F8","shape":[1],"data_offsets":[0,1]}}', Buffer.alloc(4))],
+    ['offsets beyond the data', withHeader('{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', Buffer.alloc(4))],
+    [
+      'offsets that are not the shape',
+      withHeader('{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}', Buffer.alloc(8)),
+    ],
+    [
+      'offsets in the wrong order',
+      withHeader('{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}', Buffer.alloc(8)),
+    ],
+    ['a negative dimension', withHeader('{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}', Buffer.alloc(4))],
+  ])('refuses %s', async (_, bytes) => {
+    const path = fileOf(bytes);
+    const failure = await failureOf('FORMAT', () => readSafetensors(path));
+    expect(failure.place).toContain(path);
+    expect(failure.remedy).toBeDefined();
+  });
+
+  it('refuses every cut file', async () => {
+    for (let length = 0; length < whole.length; length++) {
+      await failureOf('FORMAT', () => readSafetensors(fileOf(whole.subarray(0, length))));
+    }
+  });
+
+  it('names a file that is not there', async () => {
+    await failureOf('INPUT', () => readSafetensors(join(folder, 'missing.safetensors')));
+  });
+
+  it('reads damaged bytes or refuses them, and nothing else', () => {
+    fc.assert(
+      fc.property(fc.nat(whole.length - 1), fc.nat(255), (at, value) => {
+        const damaged = Buffer.from(whole);
+        damaged[at] = value;
+        try {
+          readSafetensors(fileOf(damaged));
+        } catch (error) {
+          if (!(error instanceof LowrankError) || error.code !== 'FORMAT') throw error;
+        }
+      }),
+      { seed: 1, numRuns: 300 },
+    );
+  });
+});
