@@ -1,6 +1,6 @@
 import { formatCount } from '../format.js';
 import { printable, truncate } from '../text.js';
-import { AXIS_STYLE, LABEL_STYLE, nameColumn } from './chart.js';
+import { AXIS_HEIGHT, AXIS_STYLE, LABEL_STYLE, ROW_HEIGHT, rowAxes, rowGrid } from './chart.js';
 import type { ChartRenderer, ChartText } from './chart.js';
 import { trusted } from './markup.js';
 import type { Markup } from './markup.js';
@@ -13,9 +13,6 @@ export interface ChangeRow {
   readonly after: number;
   readonly isKept: boolean;
 }
-
-const ROW_HEIGHT = 21;
-const AXIS_HEIGHT = 30;
 
 interface Layout {
   readonly width: number;
@@ -46,13 +43,7 @@ function drawLayout(renderer: ChartRenderer, rows: readonly ChangeRow[], text: C
   const names = rows.map(({ name }) => truncate(printable(name), layout.nameLetters, 'middle'));
   return renderer.draw(
     {
-      grid: {
-        left: nameColumn(names, layout.nameWidth),
-        right: VALUE_WIDTH,
-        top: 4,
-        bottom: AXIS_HEIGHT - 4,
-        outerBoundsMode: 'none',
-      },
+      grid: rowGrid(names, layout.nameWidth, VALUE_WIDTH),
       xAxis: {
         type: 'value',
         ...AXIS_STYLE,
@@ -60,17 +51,7 @@ function drawLayout(renderer: ChartRenderer, rows: readonly ChangeRow[], text: C
         splitNumber: layout.className === 'wide' ? 4 : 2,
         axisLabel: { ...AXIS_STYLE.axisLabel, formatter: formatCount, showMaxLabel: false },
       },
-      // Two axes with the same categories: bars of one axis stand side by side, those of two lie centred on each other.
-      yAxis: [
-        {
-          type: 'category',
-          ...AXIS_STYLE,
-          inverse: true,
-          data: names,
-          axisLabel: { ...AXIS_STYLE.axisLabel, color: colour('ink'), interval: 0 },
-        },
-        { type: 'category', show: false, inverse: true, data: names },
-      ],
+      yAxis: rowAxes(names, 2),
       series: [
         {
           type: 'bar',

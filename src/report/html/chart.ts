@@ -46,6 +46,46 @@ export function nameColumn(names: readonly string[], most: number): number {
   return Math.min(most, Math.ceil(14 + 6.8 * letters));
 }
 
+/** Height of a row of bars, and of the axis below them. */
+export const ROW_HEIGHT = 21;
+export const AXIS_HEIGHT = 30;
+
+/** Where rows of bars lie: names at the left, values at the right. */
+export function rowGrid(names: readonly string[], nameWidth: number, valueWidth: number) {
+  return {
+    left: nameColumn(names, nameWidth),
+    right: valueWidth,
+    top: 4,
+    bottom: AXIS_HEIGHT - 4,
+    outerBoundsMode: 'none',
+  } as const;
+}
+
+/** `count` axes of the same rows: bars of one axis stand side by side, those of several lie centred on each other. */
+export function rowAxes(names: readonly string[], count: number) {
+  const data = [...names];
+  const shown = {
+    type: 'category',
+    ...AXIS_STYLE,
+    inverse: true,
+    data,
+    axisLabel: { ...AXIS_STYLE.axisLabel, color: colour('ink'), interval: 0 },
+  } as const;
+  const hidden = { type: 'category', show: false, inverse: true, data } as const;
+  return [shown, ...Array.from({ length: count - 1 }, () => hidden)];
+}
+
+/** From 0 to 100 %. */
+export function shareAxis(isWide: boolean) {
+  return {
+    type: 'value',
+    ...AXIS_STYLE,
+    max: 1,
+    interval: isWide ? 0.25 : 0.5,
+    axisLabel: { ...AXIS_STYLE.axisLabel, formatter: (share: number) => `${share * 100} %` },
+  } as const;
+}
+
 const SERIES_INDEX = /ecmeta_series_index="(\d+)"/;
 const DATA_INDEX = /ecmeta_data_index="(\d+)"/;
 

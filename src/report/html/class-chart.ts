@@ -1,14 +1,12 @@
 import type { ClassResult } from '../eval-contract.js';
 import { formatPercent, formatWhole } from '../format.js';
 import { printable, truncate } from '../text.js';
-import { AXIS_STYLE, LABEL_STYLE, nameColumn } from './chart.js';
+import { AXIS_HEIGHT, LABEL_STYLE, ROW_HEIGHT, rowAxes, rowGrid, shareAxis } from './chart.js';
 import type { ChartRenderer } from './chart.js';
 import { trusted } from './markup.js';
 import type { Markup } from './markup.js';
 import { colour } from './theme.js';
 
-const ROW_HEIGHT = 21;
-const AXIS_HEIGHT = 30;
 const LAYOUTS = [
   { width: 540, nameWidth: 190, letters: 30, className: 'wide' },
   { width: 340, nameWidth: 110, letters: 17, className: 'narrow' },
@@ -28,31 +26,9 @@ function drawLayout(renderer: ChartRenderer, rows: readonly ClassResult[], layou
   const bar = { type: 'bar', barWidth: 13, clip: false, emphasis: { disabled: true } } as const;
   return renderer.draw(
     {
-      grid: {
-        left: nameColumn(names, layout.nameWidth),
-        right: VALUE_WIDTH,
-        top: 4,
-        bottom: AXIS_HEIGHT - 4,
-        outerBoundsMode: 'none',
-      },
-      xAxis: {
-        type: 'value',
-        ...AXIS_STYLE,
-        max: 1,
-        interval: layout.className === 'wide' ? 0.25 : 0.5,
-        axisLabel: { ...AXIS_STYLE.axisLabel, formatter: (share: number) => `${share * 100} %` },
-      },
-      // One axis a series, as in the change chart: the bars lie on each other.
-      yAxis: [
-        {
-          type: 'category',
-          ...AXIS_STYLE,
-          inverse: true,
-          data: names,
-          axisLabel: { ...AXIS_STYLE.axisLabel, color: colour('ink'), interval: 0 },
-        },
-        { type: 'category', show: false, inverse: true, data: names },
-      ],
+      grid: rowGrid(names, layout.nameWidth, VALUE_WIDTH),
+      xAxis: shareAxis(layout.className === 'wide'),
+      yAxis: rowAxes(names, 2),
       series: [
         {
           ...bar,

@@ -1,13 +1,11 @@
 import type { InspectLayer } from '../contract.js';
 import { printable, truncate } from '../text.js';
-import { AXIS_STYLE, LABEL_STYLE, nameColumn } from './chart.js';
+import { AXIS_HEIGHT, LABEL_STYLE, ROW_HEIGHT, rowAxes, rowGrid, shareAxis } from './chart.js';
 import type { ChartRenderer } from './chart.js';
 import { trusted } from './markup.js';
 import type { Markup } from './markup.js';
 import { colour } from './theme.js';
 
-const ROW_HEIGHT = 21;
-const AXIS_HEIGHT = 30;
 const LAYOUTS = [
   { width: 1080, nameWidth: 280, letters: 44, valueWidth: 150, className: 'wide' },
   { width: 340, nameWidth: 110, letters: 17, valueWidth: 112, className: 'narrow' },
@@ -38,32 +36,9 @@ function drawLayout(renderer: ChartRenderer, rows: readonly RankRow[], layout: (
   const isWide = layout.className === 'wide';
   return renderer.draw(
     {
-      grid: {
-        left: nameColumn(names, layout.nameWidth),
-        right: layout.valueWidth,
-        top: 4,
-        bottom: AXIS_HEIGHT - 4,
-        outerBoundsMode: 'none',
-      },
-      xAxis: {
-        type: 'value',
-        ...AXIS_STYLE,
-        max: 1,
-        interval: isWide ? 0.25 : 0.5,
-        axisLabel: { ...AXIS_STYLE.axisLabel, formatter: (share: number) => `${share * 100} %` },
-      },
-      // One axis a series, as in the change chart: the bars lie on each other.
-      yAxis: [
-        {
-          type: 'category',
-          ...AXIS_STYLE,
-          inverse: true,
-          data: names,
-          axisLabel: { ...AXIS_STYLE.axisLabel, color: colour('ink'), interval: 0 },
-        },
-        { type: 'category', show: false, inverse: true, data: names },
-        { type: 'category', show: false, inverse: true, data: names },
-      ],
+      grid: rowGrid(names, layout.nameWidth, layout.valueWidth),
+      xAxis: shareAxis(isWide),
+      yAxis: rowAxes(names, 3),
       series: [
         {
           ...bar,
