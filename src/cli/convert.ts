@@ -56,6 +56,18 @@ export const command = defineCommand({
       group: 'Ranks (one of)',
       description: 'smallest rank that holds this fraction of the squared weights',
     },
+    vbmf: {
+      type: 'boolean',
+      default: false,
+      group: 'Ranks (one of)',
+      description: 'what variational Bayesian matrix factorization takes for signal in each layer',
+    },
+    stableRank: {
+      type: 'number',
+      placeholder: 'f',
+      group: 'Ranks (one of)',
+      description: 'f times the stable rank ‖W‖²_F / ‖W‖² of each layer, rounded',
+    },
     paramsBudget: {
       type: 'number',
       placeholder: 'r',
@@ -79,6 +91,12 @@ export const command = defineCommand({
       choices: ['min', 'out'],
       group: 'Ranks',
       description: 'what --rank-scale multiplies: min(rows, cols), or out · kh as in Khodak et al. (default: min)',
+    },
+    rankFloor: {
+      type: 'number',
+      placeholder: 's',
+      group: 'Ranks',
+      description: 'with --vbmf or --stable-rank: at least s · min(rows, cols) (default: 0.1 with --vbmf)',
     },
     rankMultiple: {
       type: 'integer',

@@ -21,7 +21,8 @@ import { activationName, factorizedReport, keptReport, layerCounts } from './lay
 import { findLayers, type Layer } from './layers.js';
 import { toKernels } from './layout.js';
 import { type PairRecord, readPairs, writePairs } from './pairs.js';
-import { type LatencySource, planRanks, type Plan } from './plan.js';
+import { planRanks } from './plan.js';
+import type { LatencySource, Plan } from './plan-types.js';
 import { prepareModel, summarize } from './prepare.js';
 import { reinitialize } from './reinit.js';
 import { describeOutput, meanwhile, ratio, stopwatch } from './report-parts.js';

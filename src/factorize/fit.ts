@@ -8,7 +8,7 @@ import { type PairErrors, pairErrors } from './function-error.js';
 import { matrixShape } from './geometry.js';
 import { inits } from './inits/index.js';
 import { isOutputMajor, toMatrix } from './layout.js';
-import type { Plan } from './plan.js';
+import type { Plan } from './plan-types.js';
 import type { FactorPair, InitName } from './types.js';
 
 /** A pair fitted to a candidate's weight, with its errors. */

@@ -7,6 +7,8 @@ export type RankMode =
   | { readonly kind: 'scale'; readonly scale: number; readonly base: 'min' | 'out' }
   | { readonly kind: 'ranks'; readonly ranks: ReadonlyMap<string, number | 'keep'> }
   | { readonly kind: 'energy'; readonly fraction: number }
+  | { readonly kind: 'vbmf'; readonly floor: number }
+  | { readonly kind: 'stable-rank'; readonly factor: number; readonly floor: number }
   | { readonly kind: 'budget'; readonly of: 'params' | 'macs' | 'latency'; readonly fraction: number };
 
 /** Options of `convert`. Names and defaults are those of the command line. */
@@ -19,6 +21,12 @@ export interface ConvertOptions {
   readonly ranks?: Readonly<Record<string, number | 'keep'>>;
   /** Smallest rank that holds this fraction of ‖W‖²_F. In (0, 1]. */
   readonly energy?: number;
+  /** What empirical variational Bayesian matrix factorization takes for signal (Nakajima et al., JMLR 14, 2013). */
+  readonly vbmf?: boolean;
+  /** So many times the stable rank ‖W‖²_F / ‖W‖²₂ of the layer. Above 0. */
+  readonly stableRank?: number;
+  /** At least this fraction of min(rows, cols) where `vbmf` (default 0.1) or `stableRank` (default 0) give less. In [0, 1]. */
+  readonly rankFloor?: number;
   /** Fractions of the original model's parameters, MACs or measured milliseconds. In (0, 1). */
   readonly paramsBudget?: number;
   readonly macsBudget?: number;
@@ -53,16 +61,28 @@ export interface ConvertOptions {
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
 }
 
-const modes = ['rankScale', 'ranks', 'energy', 'paramsBudget', 'macsBudget', 'latencyBudget'] as const;
+const modes = [
+  'rankScale',
+  'ranks',
+  'energy',
+  'vbmf',
+  'stableRank',
+  'paramsBudget',
+  'macsBudget',
+  'latencyBudget',
+] as const;
+
+/** The floor of `vbmf`, which finds no signal at all in some layers. */
+const vbmfFloor = 0.1;
 
 /** Every option with its value; the rank options as one mode. */
-export type ConvertSettings = Required<Omit<ConvertOptions, (typeof modes)[number] | 'rankBase'>> & {
+export type ConvertSettings = Required<Omit<ConvertOptions, (typeof modes)[number] | 'rankBase' | 'rankFloor'>> & {
   readonly rankMode: RankMode;
 };
 
 /** The one rank mode of the options. Throws USAGE where two contradict each other or a number is out of range. */
 export function rankModeOf(options: ConvertOptions): RankMode {
-  const given = modes.filter((mode) => options[mode] !== undefined);
+  const given = modes.filter((mode) => options[mode] !== undefined && options[mode] !== false);
   if (given.length > 1) {
     throw usage(`${given.map(flag).join(' and ')} contradict each other`, 'choose one way to set the ranks');
   }
@@ -70,6 +90,14 @@ export function rankModeOf(options: ConvertOptions): RankMode {
   if (options.rankBase === 'out' && mode !== 'rankScale') {
     throw usage(`--rank-base and ${flag(mode)} contradict each other`, '--rank-base belongs to --rank-scale');
   }
+  if (options.rankFloor !== undefined && mode !== 'vbmf' && mode !== 'stableRank') {
+    throw usage(`--rank-floor does nothing with ${flag(mode)}`, '--rank-floor belongs to --vbmf and --stable-rank');
+  }
+  const floor = (preset: number): number => {
+    const value = options.rankFloor ?? preset;
+    if (value >= 0 && value <= 1) return value;
+    throw usage(`--rank-floor ${value} is not in [0, 1]`, 'give a fraction of the full rank such as 0.1');
+  };
   const fraction = (value: number, isOpen: boolean): number => {
     if (Number.isFinite(value) && value > 0 && (isOpen ? value < 1 : value <= 1)) return value;
     throw usage(`${flag(mode)} ${value} is not in (0, 1${isOpen ? ')' : ']'}`, 'give a fraction such as 0.25');
@@ -81,6 +109,13 @@ export function rankModeOf(options: ConvertOptions): RankMode {
       return { kind: 'ranks', ranks: new Map(Object.entries(options.ranks ?? {})) };
     case 'energy':
       return { kind: 'energy', fraction: fraction(options.energy!, false) };
+    case 'vbmf':
+      return { kind: 'vbmf', floor: floor(vbmfFloor) };
+    case 'stableRank': {
+      const factor = options.stableRank!;
+      if (factor > 0 && Number.isFinite(factor)) return { kind: 'stable-rank', factor, floor: floor(0) };
+      throw usage(`--stable-rank ${factor} is not a positive number`, 'give a factor such as 2');
+    }
     case 'paramsBudget':
       return { kind: 'budget', of: 'params', fraction: fraction(options.paramsBudget!, true) };
     case 'macsBudget':
@@ -131,6 +166,9 @@ export function describeSettings(settings: ConvertSettings): Record<keyof Conver
     rankBase: rankMode.kind === 'scale' ? rankMode.base : null,
     ranks: rankMode.kind === 'ranks' ? Object.fromEntries(rankMode.ranks) : null,
     energy: rankMode.kind === 'energy' ? rankMode.fraction : null,
+    vbmf: rankMode.kind === 'vbmf',
+    stableRank: rankMode.kind === 'stable-rank' ? rankMode.factor : null,
+    rankFloor: rankMode.kind === 'vbmf' || rankMode.kind === 'stable-rank' ? rankMode.floor : null,
     paramsBudget: budget('params'),
     macsBudget: budget('macs'),
     latencyBudget: budget('latency'),

@@ -2,6 +2,7 @@ import type { Pair } from '../factorize/find-pairs.js';
 import { schemesOf } from '../factorize/geometry.js';
 import type { FactorizableLayer } from '../factorize/layers.js';
 import { isOutputMajor, toMatrix } from '../factorize/layout.js';
+import { stableRank } from '../factorize/spectra.js';
 import type { FactorPair } from '../factorize/types.js';
 import type { Linalg, Matrix } from '../linalg/types.js';
 import type { Spectrum } from '../report/contract.js';
@@ -65,7 +66,7 @@ export function summarizeSpectrum(values: Float64Array): Spectrum {
   };
   return {
     singularValues: [...values.slice(0, mostValues)],
-    stableRank: total === 0 ? 0 : total / squares[0]!,
+    stableRank: stableRank(squares),
     energy90Rank: energyRank(0.9),
     energy99Rank: energyRank(0.99),
   };

@@ -1,0 +1,47 @@
+import type { Scheme } from '../report/contract.js';
+import type { Candidate } from './candidates.js';
+import { breakEvenRank, fullMacs, macsPerRank, paramsPerRank, schemesOf, weightCount } from './geometry.js';
+import type { Plan, Trial } from './plan-types.js';
+import type { ConvertSettings } from './settings.js';
+
+/** Schemes that the settings allow for a candidate. */
+export function allowedSchemes(candidate: Candidate, settings: ConvertSettings): readonly Scheme[] {
+  const { layer } = candidate;
+  const schemes = schemesOf(layer.geometry, layer.form !== 'conv');
+  if (settings.scheme === 'auto' || schemes.length === 1) return schemes;
+  return schemes.filter((scheme) => scheme === settings.scheme);
+}
+
+/** MACs of all layers of a candidate, as they are and per rank of a scheme. */
+export function macsOf(candidate: Candidate): number {
+  return candidate.layers.reduce((sum, { geometry }) => sum + fullMacs(geometry), 0);
+}
+
+export function macsPerRankOf(candidate: Candidate, scheme: Scheme): number {
+  return candidate.layers.reduce((sum, { geometry }) => sum + macsPerRank(geometry, scheme), 0);
+}
+
+/** Why a pair of this rank would not be a gain; undefined where it is one. */
+export function refusal(candidate: Candidate, { scheme, rank }: Trial, settings: ConvertSettings): string | undefined {
+  if (settings.allowBigger) return undefined;
+  const { geometry } = candidate.layer;
+  const params = (rank * paramsPerRank(geometry, scheme)) / weightCount(geometry);
+  const macs = (rank * macsPerRankOf(candidate, scheme)) / macsOf(candidate);
+  if (params < 1 && macs < 1) return undefined;
+  const breakEven = breakEvenRank(geometry, scheme);
+  const worse = params >= macs ? `${params.toFixed(2)}× the parameters` : `${macs.toFixed(2)}× the MACs`;
+  const limit = breakEven === 0 ? 'no rank saves anything' : `ranks up to ${breakEven} save`;
+  return `a ${scheme} pair of rank ${rank} would have ${worse}; ${limit}`;
+}
+
+/** Rounded to a multiple, at least one multiple, at most the full rank. */
+export function toMultiple(rank: number, multiple: number, limit: number): number {
+  return Math.max(1, Math.min(limit, Math.max(multiple, Math.round(rank / multiple) * multiple)));
+}
+
+/** Keeps the trials that are a gain; the candidate, with the first refusal as its reason, where none is. */
+export function choose(candidate: Candidate, trials: readonly Trial[], settings: ConvertSettings, note: string): Plan {
+  const [first, ...others] = trials.filter((trial) => refusal(candidate, trial, settings) === undefined);
+  if (first !== undefined) return { candidate, trials: [first, ...others], note };
+  return { candidate, trials: null, note: refusal(candidate, trials[0]!, settings)! };
+}

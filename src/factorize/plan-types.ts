@@ -1,0 +1,32 @@
+import type { Linalg } from '../linalg/types.js';
+import type { Scheme } from '../report/contract.js';
+import type { Candidate } from './candidates.js';
+import type { ConvertSettings } from './settings.js';
+
+/** A pair to try on a layer. */
+export interface Trial {
+  readonly scheme: Scheme;
+  readonly rank: number;
+}
+
+/** What to do with a candidate: try these pairs and take the one with the smallest function error, or keep it. */
+export type Plan =
+  | { readonly candidate: Candidate; readonly trials: readonly [Trial, ...Trial[]]; readonly note: string }
+  | { readonly candidate: Candidate; readonly trials: null; readonly note: string };
+
+export interface PlanContext {
+  readonly settings: ConvertSettings;
+  readonly linalg: Linalg;
+  /** Of the whole original model. */
+  readonly totals: { readonly params: number; readonly macs: number };
+  /** Milliseconds of the whole model and of a candidate's variants; needed by a latency budget. */
+  readonly latency?: LatencySource;
+  readonly onProgress?: (done: number, total: number, detail: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface LatencySource {
+  readonly totalMs: number;
+  /** Of all layers of the candidate together; the first entry is the layer as it is. */
+  measure(candidate: Candidate, trials: readonly Trial[]): Promise<number[]>;
+}
