@@ -57,6 +57,12 @@ export interface SessionOptions {
   readonly memoryPattern?: boolean;
   /** `enable_cpu_mem_arena`; default true: the session keeps what memory its runs ever needed, for the next ones. */
   readonly memoryArena?: boolean;
+  /**
+   * CPU memory comes from one arena for all sessions of the process that ask for it, which the process keeps: for sessions
+   * that take turns, as the two of a training step do. Default false. The JavaScript driver cannot share: there it changes
+   * nothing.
+   */
+  readonly sharedArena?: boolean;
   readonly graphOptimization?: 'disabled' | 'basic' | 'extended' | 'all';
   /** Raw `AddSessionConfigEntry` pairs. */
   readonly config?: Readonly<Record<string, string>>;

@@ -6,6 +6,9 @@ import { FLOAT, INT64 } from '../onnx/data-type.js';
 import type { Emitter } from '../ops/emitter.js';
 import { sizeOf } from '../ops/support/layout.js';
 import type { BatchStatistics } from '../ops/training.js';
+import { eliminateDeadNodes } from '../passes/eliminate-dead-nodes.js';
+import { mergeViews } from '../passes/merge-views.js';
+import { runPasses } from '../passes/runner.js';
 import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
 import { flatten, lengthOf, unflatten } from './flat.js';
 import { crossEntropy } from './loss.js';
@@ -96,6 +99,7 @@ export function buildGradientGraph(
   const moved = moveStatistics(e, running, statistics, forward.statistics);
 
   for (const value of [loss, logits, correct, flatGradient, moved]) addOutput(e, value, value === logits);
+  if (!isBatchOpen) runPasses(model, [mergeViews, eliminateDeadNodes]);
   return {
     ...emitted(model),
     interface: {
@@ -122,6 +126,12 @@ function moveStatistics(
   slots: readonly Statistic[],
   batches: readonly BatchStatistics[],
 ): Value {
+  const together = e.isBatchOpen ? undefined : seenTogether(e, slots, batches);
+  if (together !== undefined) {
+    const kept = e.mul(running, e.floats(together.momenta));
+    const name = { name: 'statistics_out' };
+    return e.emit('Add', [kept, e.mul(together.seen, e.floats(together.weights))], {}, name);
+  }
   const moved = new Map<Value, Value>();
   const oldOf = (value: Value): Value => {
     const { offset, size } = slots.find((slot) => slot.value === value)!;
@@ -142,4 +152,35 @@ function moveStatistics(
     slots.map(({ value }) => oldOf(value)),
     'statistics_out',
   );
+}
+
+/** All that the batch had, one slot behind the other, with the weights of old and new. */
+interface SeenTogether {
+  readonly seen: Value;
+  readonly momenta: Float32Array;
+  readonly weights: Float32Array;
+}
+
+/** For a fixed batch in which each layer is run once; undefined otherwise. */
+function seenTogether(
+  e: Emitter,
+  slots: readonly Statistic[],
+  batches: readonly BatchStatistics[],
+): SeenTogether | undefined {
+  const seen = new Map<Value, { readonly value: Value; readonly momentum: number; readonly factor: number }>();
+  for (const { runningMean, runningVariance, mean, variance, count, momentum } of batches) {
+    const [n] = count.tensor?.toFloat32() ?? [];
+    if (n === undefined || seen.has(runningMean) || seen.has(runningVariance)) return undefined;
+    seen.set(runningMean, { value: mean, momentum, factor: 1 });
+    seen.set(runningVariance, { value: variance, momentum, factor: n / (n - 1) });
+  }
+  if (slots.length === 0 || !slots.every(({ value }) => seen.has(value))) return undefined;
+  const [momenta, weights] = [new Float32Array(lengthOf(slots)), new Float32Array(lengthOf(slots))];
+  for (const { value, offset, size } of slots) {
+    const { momentum, factor } = seen.get(value)!;
+    momenta.fill(momentum, offset, offset + size);
+    weights.fill((1 - momentum) * factor, offset, offset + size);
+  }
+  const values = slots.map(({ value }) => seen.get(value)!.value);
+  return { seen: flatten(e, values, 'statistics.batch'), momenta, weights };
 }

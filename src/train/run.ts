@@ -193,6 +193,7 @@ async function openRun(
         classes: prepared.classes,
         averageDecay: ema ?? undefined,
         session,
+        graphOptimization: target.graphOptimization,
         step,
       });
       closers.push(() => trainer!.close());
@@ -200,7 +201,7 @@ async function openRun(
     async validate(onProgress, signal) {
       if (validation === undefined) return undefined;
       if (evaluator === undefined) {
-        evaluator = await driver.createSession(evalGraph.bytes(), session);
+        evaluator = await driver.createSession(evalGraph.bytes(), { ...session, sharedArena: true });
         closers.push(() => evaluator!.close());
       }
       const { inputs, outputs } = evalGraph.interface;

@@ -10,6 +10,7 @@ export interface TrainerOptions {
   readonly driver: Driver;
   readonly gradient: GradientGraph;
   readonly update: UpdateGraph;
+  /** Taken over: the trainer writes into these vectors. */
   readonly state: TrainingState;
   /** Images of one run of the gradient graph. */
   readonly batch: number;
@@ -19,6 +20,8 @@ export interface TrainerOptions {
   /** Decay of the moving averages; undefined: none. */
   readonly averageDecay?: number | undefined;
   readonly session?: SessionOptions;
+  /** Of the gradient graph; default `all`. */
+  readonly graphOptimization?: SessionOptions['graphOptimization'];
   /** Steps that `state` has behind it. */
   readonly step?: number;
 }
@@ -65,7 +68,7 @@ interface Turning {
 }
 
 function turning(initial: Float32Array): Turning {
-  return { index: 0, vectors: [Float32Array.from(initial), new Float32Array(initial.length)] };
+  return { index: 0, vectors: [initial, new Float32Array(initial.length)] };
 }
 
 const current = ({ vectors, index }: Turning): Float32Array => vectors[index];
@@ -79,8 +82,8 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const { driver, gradient, update, batch, averageDecay, session: sessionOptions = {} } = options;
   const sessions: Session[] = [];
   const bindings = new Map<string, Binding>();
-  const open = async (bytes: Uint8Array): Promise<Session> => {
-    const session = await driver.createSession(bytes, sessionOptions);
+  const open = async (bytes: Uint8Array, others: SessionOptions = {}): Promise<Session> => {
+    const session = await driver.createSession(bytes, { ...sessionOptions, ...others, sharedArena: true });
     sessions.push(session);
     return session;
   };
@@ -111,7 +114,8 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const norm = new Float32Array(1);
   const rate = new Float32Array(1);
   const counter = new BigInt64Array(1);
-  const gradientSession = await open(gradient.bytes());
+  const { graphOptimization = 'all' } = options;
+  const gradientSession = await open(gradient.bytes(), { graphOptimization });
   const updateSession = await open(update.bytes());
   let done = options.step ?? 0;
   /** Micro-batches since the last update. */

@@ -119,6 +119,9 @@ const normNode = (input: string, output: string): TestNode => ({
   outputs: [output],
 });
 
+/** What the weight gradient gathers is then more than one part holds. */
+const largeSide = 192;
+
 describe('the batch-last layout computes what the model’s layout does', () => {
   it.each(convCases)('Conv $kernel, group $group, $attributes', async ({ out, kernel, group = 1, attributes }) => {
     for (const batch of [3, 16, 32]) {
@@ -136,6 +139,18 @@ describe('the batch-last layout computes what the model’s layout does', () => 
       );
       await expectSame(network([conv, normNode('h', 'y')], [...weights, ...norm(out)], 9, out), [batch, 4, 9, 9], 5);
     }
+  });
+
+  it('a weight gradient that is gathered in parts', async () => {
+    const conv: TestNode = {
+      op: 'Conv',
+      inputs: ['x', 'w'],
+      outputs: ['y'],
+      attributes: { kernel_shape: [7, 7], pads: [3, 3, 3, 3] },
+    };
+    const [out, batch] = [2, 16];
+    const model = network([conv], [weight('w', [out, 4, 7, 7], 5)], largeSide, out);
+    await expectSame(model, [batch, 4, largeSide, largeSide], 5);
   });
 
   const pools: readonly [string, Omit<TestNode, 'inputs' | 'outputs'>][] = [

@@ -300,6 +300,32 @@ describe.each(DRIVERS)('driver %s', (name) => {
       }
     });
 
+    it('sessions with a shared arena take turns in the same memory', async ({ skip }) => {
+      if (name === 'javascript') skip('the JavaScript driver cannot share');
+      // 128 MB that only the run needs.
+      const large = buildModel({
+        inputs: [{ name: 'x', dims: [1] }],
+        outputs: [{ name: 'y', dims: [] }],
+        initializers: [{ name: 'shape', type: 'int64', dims: [1], data: BigInt64Array.of(2n ** 25n) }],
+        nodes: [
+          { op: 'Expand', inputs: ['x', 'shape'], outputs: ['wide'] },
+          { op: 'ReduceMax', inputs: ['wide'], outputs: ['y'], attributes: { keepdims: 0 } },
+        ],
+      });
+      const grown: number[] = [];
+      for (let i = 0; i < 2; i++) {
+        const before = process.memoryUsage.rss();
+        const session = await create(large, { sharedArena: true, graphOptimization: 'disabled' });
+        // The arena finds its size in two runs.
+        for (let run = 0; run < 2; run++) {
+          expect((await session.run({ x: floats([1], [7]) }))['y']).toEqual(floats([], [7]));
+        }
+        grown.push((process.memoryUsage.rss() - before) / 2 ** 20);
+      }
+      expect(grown[0]).toBeGreaterThan(100);
+      expect(grown[1]).toBeLessThan(64);
+    });
+
     it('a profile is written, and close says where', async () => {
       const session = await driver.createSession(increment, { profilePrefix: path.join(folder, `profile-${name}`) });
       await session.run({ x: floats([1], [1]) });

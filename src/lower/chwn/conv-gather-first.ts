@@ -6,7 +6,6 @@ import { biasGradient, type DenseConv, scaledRows, withBias } from './conv-parts
 import { gatherSum, gatherTaps } from './gather.js';
 import { expanded } from './gradient.js';
 import type { LowerContext } from './rule.js';
-import { tapProducts } from './tap-products.js';
 import { adjointTable, isPointwise, windowTable } from './window.js';
 
 /**
@@ -27,10 +26,12 @@ export function gatherFirst(context: LowerContext, conv: DenseConv): Value {
   const y = withBias(e, e.reshape(product, [outputs, ...geometry.to, batch]), bias);
   const weightGradient = (dy: Value): Value => {
     if (isPointwise(geometry)) return rowProducts(e, dy, e.reshape(x, [channels, from * batch]));
-    // Few input channels: the taps side by side make one product; many: one product for each tap.
-    if (isWide(channels, outputs)) return tapProducts(e, dy, x, geometry);
-    const rows = gatherTaps(e, e.reshape(x, [channels, from, batch]), windowTable(geometry));
-    return rowProducts(e, dy, e.reshape(rows, [channels * geometry.taps, to * batch]));
+    const table = windowTable(geometry);
+    const products = inParts(e, e.reshape(x, [channels, from, batch]), geometry.taps * to * batch).map((part) => {
+      const rows = gatherTaps(e, part, table);
+      return rowProducts(e, dy, e.reshape(rows, [e.dims(part)[0]! * geometry.taps, to * batch]));
+    });
+    return products.length === 1 ? products[0]! : e.concat(products, 1);
   };
   context.record({
     inputs: [x, weight, bias],
@@ -49,6 +50,22 @@ export function gatherFirst(context: LowerContext, conv: DenseConv): Value {
     },
   });
   return y;
+}
+
+/** Elements of what is gathered at a time: the larger, the better it fills the product, and the more memory it takes. */
+const mostGathered = 2 ** 25;
+
+/** x [C, …] in parts along its channels, each of which gives at most `mostGathered` elements, `each` for one channel. */
+function inParts(e: Emitter, x: Value, each: number): readonly Value[] {
+  const channels = e.dims(x)[0]!;
+  const most = Math.max(1, Math.floor(mostGathered / each));
+  const count = Math.ceil(channels / most);
+  if (count === 1) return [x];
+  const sizes = Array.from({ length: count }, (_, i) => Math.floor(((i + 1) * channels) / count));
+  return e.split(
+    x,
+    sizes.map((end, i) => end - (sizes[i - 1] ?? 0)),
+  );
 }
 
 /**

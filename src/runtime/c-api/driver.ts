@@ -10,6 +10,9 @@ import { createSessionOptions } from './session-options.js';
 import { sessionBackend } from './session.js';
 
 const ORT_DEVICE_ALLOCATOR = 0;
+const ORT_ARENA_ALLOCATOR = 1;
+/** Default settings. */
+const NO_ARENA_SETTINGS = null;
 const ORT_MEMORY_TYPE_DEFAULT = 0;
 
 /**
@@ -21,6 +24,13 @@ export async function loadNativeDriver(library?: string): Promise<Driver> {
   const environment = api.create('CreateEnv', logSeverity(), 'lowrank');
   const memoryInfo = api.create('CreateCpuMemoryInfo', ORT_DEVICE_ALLOCATOR, ORT_MEMORY_TYPE_DEFAULT);
   const providers = availableProviders(api);
+  let hasArena = false;
+  const registerArena = (): void => {
+    if (hasArena) return;
+    hasArena = true;
+    const info = api.create('CreateCpuMemoryInfo', ORT_ARENA_ALLOCATOR, ORT_MEMORY_TYPE_DEFAULT);
+    api.call('CreateAndRegisterAllocator', environment, info, NO_ARENA_SETTINGS);
+  };
   return {
     name: 'c-api',
     version: api.version,
@@ -30,6 +40,7 @@ export async function loadNativeDriver(library?: string): Promise<Driver> {
       checkSessionOptions(options);
       await checkModel(model);
       await checkDevice(options.device ?? 'cpu', providers, api.library);
+      if (options.sharedArena === true) registerArena();
       return createSession(api, environment, memoryInfo, model, options);
     },
   };

@@ -59,6 +59,7 @@ export const API_FUNCTIONS = {
   ReleaseIoBinding: [135, 'void (void *binding)'],
   BindInput: [136, 'void *(void *binding, const char *name, void *value)'],
   BindOutput: [137, 'void *(void *binding, const char *name, void *value)'],
+  CreateAndRegisterAllocator: [144, 'void *(void *env, void *memoryInfo, void *arenaSettings)'],
   SessionOptionsAppendExecutionProvider_CUDA_V2: [204, 'void *(void *options, void *cudaOptions)'],
   CreateCUDAProviderOptions: [205, 'void *(void *cudaOptions)'],
   UpdateCUDAProviderOptions: [206, 'void *(void *cudaOptions, void *keys, void *values, size_t count)'],
