@@ -5,16 +5,17 @@
  *
  *   npm run bench -- train-step [--rounds n] [--steps n] [--threads n] [--only case]
  *
- * LOWRANK_ORACLE_PYTHON names a Python with torch and torchvision.
+ * LOWRANK_ORACLE_PYTHON names a Python with torch, torchvision, onnx and onnxruntime. The prototype whose measurements the
+ * goals come from (docs/training-step-prototype.py of the shared folder) runs along where it is there.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { median, oraclePython, saveResult, timed } from './support/bench.js';
+import { median, oraclePython, saveResult, sharedFolder, timed } from './support/bench.js';
 
 const { values: options } = parseArgs({
   options: {
@@ -26,6 +27,7 @@ const { values: options } = parseArgs({
 });
 const [rounds, steps] = [Number(options.rounds), Number(options.steps)];
 const threads = String(Number(options.threads));
+const prototype = join(sharedFolder, 'docs/training-step-prototype.py');
 
 interface Case {
   readonly name: string;
@@ -110,6 +112,14 @@ async function race(one: Case, folder: string): Promise<object> {
     await start('PyTorch NCHW', oraclePython, torch('contiguous')),
     await start('PyTorch channels_last', oraclePython, torch('channels_last')),
     await start('PyTorch channels_last, tuned malloc', oraclePython, torch('channels_last'), keepMemory),
+    ...(one.rankScale === 0.1 && existsSync(prototype)
+      ? [
+          await start('prototype', oraclePython, [
+            'bench/support/train-step-prototype.py',
+            ...[prototype, one.architecture, String(one.batch), threads],
+          ]),
+        ]
+      : []),
   ];
   try {
     for (const contender of contenders) await contender.run(2);

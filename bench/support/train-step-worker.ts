@@ -6,8 +6,7 @@ import { defaultGraphSettings, type GraphSettings } from '../../src/train/settin
 import { buildUpdateGraph } from '../../src/train/update-graph.js';
 import { createTrainer } from '../../src/train/trainer.js';
 import { initialState } from '../../src/train/vectors.js';
-import { lowerForwardFor } from '../../src/lower/chwn/forward.js';
-import { probeBlockedConv } from '../../src/lower/chwn/probe.js';
+import { targetOf } from '../../src/train/target.js';
 import { randomStream, fillTruncatedNormal } from '../../src/random.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 
@@ -21,19 +20,16 @@ const settings: GraphSettings = {
   labelSmoothing: 0.1,
 };
 const driver = await loadDriver();
-const blockSize = await probeBlockedConv(driver);
+const { build, opsets, graphOptimization } = await targetOf('cpu', driver);
 const prepared = prepareTraining(path, { settings });
-const opsets = new Map([
-  ['com.microsoft', 1],
-  ['com.microsoft.nchwc', 1],
-]);
-const build = lowerForwardFor({ hasContribOperators: true, blockSize });
 const gradient = buildGradientGraph(prepared, settings, { batch, isBatchOpen: false }, build, opsets);
 const update = buildUpdateGraph(prepared, settings);
 const { imageDims, classes } = prepared;
 const state = initialState(prepared, update.stateLength, false);
 const session = { threads };
-const trainer = await createTrainer({ driver, gradient, update, state, batch, imageDims, classes, session });
+const trainer = await createTrainer({
+  ...{ driver, gradient, update, state, batch, imageDims, classes, session, graphOptimization },
+});
 const images = new Float32Array(batch * imageDims.reduce((product, dim) => product * dim, 1));
 fillTruncatedNormal(randomStream(0, 'images'), images, 0, 1);
 const labels = BigInt64Array.from({ length: batch }, (_, i) => BigInt((i * 37) % classes));
