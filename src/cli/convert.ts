@@ -13,6 +13,7 @@ import { imageOptions, numbers } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
 import { flagOf } from './options.js';
 import { given } from './training-options.js';
+import { threadsOption } from './running-options.js';
 
 const phases = {
   read: 'reading',
@@ -182,13 +183,7 @@ export const command = defineCommand({
       group: 'Running',
       description: 'where the models run',
     },
-    threads: {
-      type: 'integer',
-      minimum: 1,
-      placeholder: 'n',
-      group: 'Running',
-      description: 'threads of onnxruntime (default: all cores)',
-    },
+    threads: threadsOption('Running'),
     latency: { type: 'boolean', default: false, group: 'Running', description: 'measure the time of both models' },
     verify: {
       type: 'boolean',

@@ -5,6 +5,7 @@ import { evaluateModel } from '../train/eval.js';
 import { defineCommand } from './command.js';
 import { imageOptions, numbers } from './image-options.js';
 import { given } from './training-options.js';
+import { decodeOptions, threadsOption } from './running-options.js';
 
 const images = 'Images';
 const running = 'Running';
@@ -55,7 +56,6 @@ export const command = defineCommand({
       description: 'so many images only, drawn at random (default: all)',
     },
     seed: { type: 'integer', minimum: 0, group: images, description: 'of the draw of --limit (default: 0)' },
-    maxBad: { type: 'integer', minimum: 0, group: images, description: 'images that may be bad (default: 0)' },
     batchSize: { type: 'integer', minimum: 1, group: running, description: 'images of one run (default: 32)' },
     device: {
       type: 'string',
@@ -63,20 +63,8 @@ export const command = defineCommand({
       group: running,
       description: 'where the model runs (default: cpu)',
     },
-    threads: {
-      type: 'integer',
-      minimum: 1,
-      group: running,
-      placeholder: 'n',
-      description: 'threads of onnxruntime (default: all cores)',
-    },
-    workers: {
-      type: 'integer',
-      minimum: 0,
-      group: running,
-      placeholder: 'n',
-      description: 'decode threads (default: one per core, at most 4)',
-    },
+    threads: threadsOption(running),
+    ...decodeOptions(images, running),
   },
   examples: [
     {

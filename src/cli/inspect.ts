@@ -5,6 +5,7 @@ import { inspectHtml } from '../report/html/inspect-html.js';
 import { renderInspectTable } from '../report/inspect-table.js';
 import { defineCommand } from './command.js';
 import { parseInputShapes } from './input-shapes.js';
+import { threadsOption } from './running-options.js';
 
 type Order = 'graph' | 'name' | 'params' | 'macs' | 'stable-rank';
 
@@ -32,13 +33,7 @@ export const command = defineCommand({
       group: 'Running',
       description: 'shape of an input with dynamic axes',
     },
-    threads: {
-      type: 'integer',
-      minimum: 1,
-      placeholder: 'n',
-      group: 'Running',
-      description: 'threads of onnxruntime (default: all cores)',
-    },
+    threads: threadsOption('Running'),
   },
   examples: [
     { command: 'lowrank inspect model.onnx', description: 'every layer with its rank, and the rank that 90 % need' },

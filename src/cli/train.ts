@@ -14,6 +14,7 @@ import { defineCommand } from './command.js';
 import { imageOptions, numbers } from './image-options.js';
 import type { SettingsOf } from './options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
+import { decodeOptions, threadsOption } from './running-options.js';
 
 const schedule = 'Schedule';
 const images = 'Images';
@@ -117,7 +118,6 @@ const options = {
     description: 'smallest share of the area that a random crop keeps (default: 0.08)',
   },
   flip: { type: 'boolean', default: true, group: images, description: 'do not mirror images at random' },
-  maxBad: { type: 'integer', minimum: 0, group: images, description: 'images that may be bad (default: 0)' },
   cache: {
     type: 'integer',
     minimum: 0,
@@ -159,20 +159,8 @@ const options = {
     group: running,
     description: 'form of the training graph: the fast one of a device, or standard operators only (default: cpu)',
   },
-  threads: {
-    type: 'integer',
-    minimum: 1,
-    group: running,
-    placeholder: 'n',
-    description: 'threads of onnxruntime (default: all cores)',
-  },
-  workers: {
-    type: 'integer',
-    minimum: 0,
-    group: running,
-    placeholder: 'n',
-    description: 'decode threads (default: one per core, at most 4)',
-  },
+  threads: threadsOption(running),
+  ...decodeOptions(images, running),
   tensorboard: { type: 'string', group: running, placeholder: 'folder', description: 'write TensorBoard events' },
   report: { type: 'string', group: running, placeholder: 'file.html', description: 'write an HTML report' },
 } as const;

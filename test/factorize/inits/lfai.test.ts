@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { findActivation } from '../../../src/factorize/find-activation.js';
 import { functionRisk } from '../../../src/factorize/function-error.js';
 import { lfai } from '../../../src/factorize/inits/lfai.js';
@@ -8,29 +8,16 @@ import { spectral } from '../../../src/factorize/inits/spectral.js';
 import { findLayers } from '../../../src/factorize/layers.js';
 import { toMatrix } from '../../../src/factorize/layout.js';
 import { prepareModel } from '../../../src/factorize/prepare.js';
-import type { Activation, FactorPair, InitProblem } from '../../../src/factorize/types.js';
-import type { Linalg, Matrix } from '../../../src/linalg/types.js';
+import type { FactorPair, InitProblem } from '../../../src/factorize/types.js';
 import { converge } from '../support/converge.js';
 import { pairsExample } from '../support/examples.js';
 import { cases } from '../support/expectation.js';
-import { testLinalg } from '../support/linalg.js';
+import { fittingTests } from '../support/linalg.js';
 import { diagonal, freshWeight } from '../support/weights.js';
 import { hasShared, modelPath } from '../../support/shared.js';
 
-let linalg: Linalg;
-beforeAll(async () => {
-  linalg = await testLinalg();
-});
-afterAll(() => linalg.close());
-
-function problemOf(
-  weight: Matrix,
-  rank: number,
-  rowsPerNeuron = 1,
-  activation: Activation = { kind: 'Relu' },
-): InitProblem {
-  return { weight, rank, rowsPerNeuron, activation, seed: 1, linalg };
-}
+const fitting = fittingTests();
+const { problemOf } = fitting;
 
 /** Losses of truncated SVD, rescaled, lfai, as parts of E‖σ(Wx)‖². */
 async function losses(
@@ -59,7 +46,7 @@ describe('lfai', () => {
     const weight = freshWeight(12, 9, 2);
     const problem = problemOf(weight, 9, 3, activation);
     const pair = await lfai.fit(problem);
-    const product = await linalg.gemm(pair.left, pair.right);
+    const product = await fitting.linalg.gemm(pair.left, pair.right);
     // Factors and product in float32: nine terms below 0.5.
     product.data.forEach((v, i) => expect(Math.abs(v - weight.data[i]!)).toBeLessThan(1e-6));
     const { risk, scale } = await functionRisk(problem, pair);
@@ -174,7 +161,7 @@ describe('lfai', () => {
     expect(some.fitted).toBeLessThan(some.plain);
     const none = await lfai.fit(problemOf({ rows: 8, cols: 6, data: new Float32Array(48) }, 2));
     for (const { data } of [none.left, none.right]) expect(data.every(Number.isFinite)).toBe(true);
-    expect((await linalg.gemm(none.left, none.right)).data.every((x) => x === 0)).toBe(true);
+    expect((await fitting.linalg.gemm(none.left, none.right)).data.every((x) => x === 0)).toBe(true);
   });
 
   it('gives the same pair for the same seed, and stops when asked', async () => {

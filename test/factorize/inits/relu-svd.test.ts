@@ -1,28 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { functionRisk } from '../../../src/factorize/function-error.js';
 import { inits } from '../../../src/factorize/inits/index.js';
 import { reluSvd } from '../../../src/factorize/inits/relu-svd.js';
 import { spectral } from '../../../src/factorize/inits/spectral.js';
-import type { Activation, InitName, InitProblem } from '../../../src/factorize/types.js';
-import type { Linalg, Matrix } from '../../../src/linalg/types.js';
+import type { InitName, InitProblem } from '../../../src/factorize/types.js';
 import { blockDiagonal, pairsExample } from '../support/examples.js';
-import { testLinalg } from '../support/linalg.js';
+import { fittingTests } from '../support/linalg.js';
 import { diagonal, freshWeight } from '../support/weights.js';
 
-let linalg: Linalg;
-beforeAll(async () => {
-  linalg = await testLinalg();
-});
-afterAll(() => linalg.close());
-
-function problemOf(
-  weight: Matrix,
-  rank: number,
-  rowsPerNeuron = 1,
-  activation: Activation = { kind: 'Relu' },
-): InitProblem {
-  return { weight, rank, rowsPerNeuron, activation, seed: 1, linalg };
-}
+const fitting = fittingTests();
+const { problemOf } = fitting;
 
 async function loss(name: InitName, problem: InitProblem): Promise<number> {
   return (await functionRisk(problem, await inits[name].fit(problem))).risk;
@@ -59,7 +46,10 @@ describe('relu-svd', () => {
   it('is the truncated SVD of a linear layer', async () => {
     const problem = problemOf(freshWeight(10, 8, 5), 3, 1, { kind: 'linear' });
     const [ours, plain] = [await reluSvd.fit(problem), await spectral.fit(problem)];
-    const [a, b] = [await linalg.gemm(ours.left, ours.right), await linalg.gemm(plain.left, plain.right)];
+    const [a, b] = [
+      await fitting.linalg.gemm(ours.left, ours.right),
+      await fitting.linalg.gemm(plain.left, plain.right),
+    ];
     a.data.forEach((x, i) => expect(Math.abs(x - b.data[i]!)).toBeLessThan(1e-5));
   });
 

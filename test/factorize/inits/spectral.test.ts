@@ -1,28 +1,15 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { functionRisk } from '../../../src/factorize/function-error.js';
 import { spectralScaled } from '../../../src/factorize/inits/spectral-scaled.js';
 import { spectral } from '../../../src/factorize/inits/spectral.js';
-import type { Activation, InitProblem } from '../../../src/factorize/types.js';
-import type { Linalg, Matrix } from '../../../src/linalg/types.js';
+import type { Matrix } from '../../../src/linalg/types.js';
 import { cases } from '../support/expectation.js';
-import { testLinalg } from '../support/linalg.js';
+import { fittingTests } from '../support/linalg.js';
 import { diagonal, freshWeight } from '../support/weights.js';
 
-let linalg: Linalg;
-beforeAll(async () => {
-  linalg = await testLinalg();
-});
-afterAll(() => linalg.close());
-
-function problemOf(
-  weight: Matrix,
-  rank: number,
-  rowsPerNeuron = 1,
-  activation: Activation = { kind: 'Relu' },
-): InitProblem {
-  return { weight, rank, rowsPerNeuron, activation, seed: 1, linalg };
-}
+const fitting = fittingTests();
+const { problemOf } = fitting;
 
 const kappa = (rho: number): number => (Math.sqrt(1 - rho * rho) + (Math.PI - Math.acos(rho)) * rho) / Math.PI;
 
@@ -46,13 +33,13 @@ describe('spectral', () => {
   it('is the truncated SVD, its factors balanced', async () => {
     const weight = freshWeight(12, 9, 1);
     const pair = await spectral.fit(problemOf(weight, 4));
-    const { singularValues } = await linalg.truncatedSvd(weight, 4);
-    const product = await linalg.gemm(pair.left, pair.right);
-    const left = await linalg.gemm(pair.left, pair.left, { transposeA: true });
-    const right = await linalg.gemm(pair.right, pair.right, { transposeB: true });
+    const { singularValues } = await fitting.linalg.truncatedSvd(weight, 4);
+    const product = await fitting.linalg.gemm(pair.left, pair.right);
+    const left = await fitting.linalg.gemm(pair.left, pair.left, { transposeA: true });
+    const right = await fitting.linalg.gemm(pair.right, pair.right, { transposeB: true });
     let lost = 0;
     weight.data.forEach((w, i) => (lost += (w - product.data[i]!) ** 2));
-    const all = await linalg.singularValues(weight);
+    const all = await fitting.linalg.singularValues(weight);
     const tail = all.slice(4).reduce((sum, s) => sum + s * s, 0);
     // (1 + 1e-4)² is what Linalg promises.
     expect(lost).toBeLessThan(tail * (1 + 2e-4));
@@ -84,14 +71,14 @@ describe('spectral-scaled', () => {
     const weight = freshWeight(30, 40, 2);
     const problem = problemOf(weight, rank, rowsPerNeuron);
     const [plain, scaled] = [await spectral.fit(problem), await spectralScaled.fit(problem)];
-    const rows = neurons(weight, await linalg.gemm(plain.left, plain.right), rowsPerNeuron);
+    const rows = neurons(weight, await fitting.linalg.gemm(plain.left, plain.right), rowsPerNeuron);
     const [before, after] = [await functionRisk(problem, plain), await functionRisk(problem, scaled)];
     // ALGORITHMS F.2; float32 products err by 1e-7, of which first order stays.
     const rescaled = rows.reduce((sum, { alpha, rho }) => sum + 0.5 * alpha ** 2 * (1 - kappa(rho) ** 2), 0);
     const gain = rows.reduce((sum, { alpha, rho }) => sum + 0.5 * alpha ** 2 * (kappa(rho) - rho) ** 2, 0);
     expect(Math.abs(after.risk / rescaled - 1)).toBeLessThan(2e-6);
     expect(Math.abs((before.risk - after.risk) / gain - 1)).toBeLessThan(2e-5);
-    const scaledRows = neurons(weight, await linalg.gemm(scaled.left, scaled.right), rowsPerNeuron);
+    const scaledRows = neurons(weight, await fitting.linalg.gemm(scaled.left, scaled.right), rowsPerNeuron);
     scaledRows.forEach(({ beta, alpha, rho }, i) => {
       expect(Math.abs(rho - rows[i]!.rho)).toBeLessThan(1e-6);
       expect(Math.abs(beta / (alpha * kappa(rho)) - 1)).toBeLessThan(1e-5);
@@ -112,7 +99,7 @@ describe('spectral-scaled', () => {
     const weight = diagonal([1.001, 1]);
     const problem = problemOf(weight, 1);
     const { left, right } = await spectralScaled.fit(problem);
-    const rows = neurons(weight, await linalg.gemm(left, right), 1);
+    const rows = neurons(weight, await fitting.linalg.gemm(left, right), 1);
     expect(rows[0]!.beta).toBeCloseTo(1.001, 5);
     expect(rows[1]!.beta).toBeCloseTo(1 / Math.PI, 5);
     // ALGORITHMS E.4: what Algorithm 3 ends with; the truncated SVD has 0.5.

@@ -1,0 +1,27 @@
+/** `--threads`, the same in every command that runs a model. */
+export function threadsOption<const Group extends string>(group: Group) {
+  return {
+    type: 'integer',
+    minimum: 1,
+    group,
+    placeholder: 'n',
+    description: 'threads of onnxruntime (default: all cores)',
+  } as const;
+}
+
+/** `--workers` and `--max-bad`: how images are decoded. */
+export function decodeOptions<const Images extends string, const Running extends string>(
+  images: Images,
+  running: Running,
+) {
+  return {
+    maxBad: { type: 'integer', minimum: 0, group: images, description: 'images that may be bad (default: 0)' },
+    workers: {
+      type: 'integer',
+      minimum: 0,
+      group: running,
+      placeholder: 'n',
+      description: 'decode threads (default: one per core, at most 4)',
+    },
+  } as const;
+}
