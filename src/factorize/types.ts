@@ -1,4 +1,5 @@
 import type { Linalg, Matrix } from '../linalg/types.js';
+import type { SampledContext } from './sampled/fit-pair.js';
 
 /** A scalar function applied to a layer's output. Parameters are those of the ONNX attributes. */
 export type Activation =
@@ -13,7 +14,7 @@ export type Activation =
   | { readonly kind: 'Tanh' }
   | { readonly kind: 'Gelu' }; // the erf form
 
-export type InitName = 'spectral' | 'spectral-scaled' | 'lfai' | 'relu-svd' | 'baseline';
+export type InitName = 'spectral' | 'spectral-scaled' | 'lfai' | 'lfai-adam' | 'lfai-ws-adam' | 'relu-svd' | 'baseline';
 
 /**
  * A layer as the matrix of its scheme. Neuron (output channel) i owns the `rowsPerNeuron` consecutive rows from
@@ -29,6 +30,8 @@ export interface InitProblem {
   readonly seed: number;
   readonly linalg: Linalg;
   readonly signal?: AbortSignal | undefined;
+  /** For the inits that sample. */
+  readonly sampled?: SampledContext | undefined;
 }
 
 /** weight ≈ left · right. */
@@ -44,5 +47,7 @@ export interface Init {
   readonly name: InitName;
   /** One line for `--help`. */
   readonly summary: string;
+  /** It runs the layer on samples: any activation that can be differentiated will do. */
+  readonly isSampled?: true;
   fit(problem: InitProblem): Promise<FactorPair>;
 }

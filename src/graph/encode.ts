@@ -127,7 +127,8 @@ function merge<T>(
   return items;
 }
 
-function encodeGraph(graph: Graph, encodeTensor: TensorEncoder, rewrite: TensorRewriter | undefined): Chunk[] {
+/** A GraphProto: `encodeModel` without what stands around it. */
+export function encodeGraph(graph: Graph, encodeTensor: TensorEncoder, rewrite: TensorRewriter | undefined): Chunk[] {
   const { entries } = graph;
   const nodes = graph.nodes.map((node) => node.encode(rewrite));
   const initializers = graph.initializers.map((value) => encodeTensor(value.tensor!));

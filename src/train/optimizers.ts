@@ -1,6 +1,6 @@
+import { adamRates, adamStep } from '../autodiff/adam-step.js';
 import { int } from '../graph/attributes.js';
 import type { Value } from '../graph/value.js';
-import { DOUBLE, FLOAT } from '../onnx/data-type.js';
 import type { Emitter } from '../ops/emitter.js';
 import type { GraphSettings, OptimizerName } from './settings.js';
 
@@ -53,27 +53,15 @@ const sgd: Optimizer = {
   },
 };
 
-/**
- * m = β₁ m + (1 − β₁) g, v = β₂ v + (1 − β₂) g², w = w − lr (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε) (Kingma and Ba,
- * arXiv 1412.6980). The state is m, then v.
- */
+/** Adam's step (`adamStep`); the state is m, then v. */
 function moments(context: OptimizerContext, gradient: Value, weights: Value): ReturnType<Optimizer['emit']> {
   const { e, settings, state, learningRate, step, length } = context;
-  const { beta1, beta2, epsilon } = settings;
-  const [first, second] = e.split(state, [length, length]) as [Value, Value];
-  const m = e.add(e.scale(first, beta1), e.scale(gradient, 1 - beta1));
-  const v = e.add(e.scale(second, beta2), e.scale(e.mul(gradient, gradient), 1 - beta2));
-  // In float64: 1 − 0.999 in float32 is off by 6e-5.
-  const t = e.cast(step, DOUBLE);
-  const one = e.floats([1], [], DOUBLE);
-  const correction = (beta: number): Value =>
-    e.cast(e.sub(one, e.emit('Pow', [e.floats([beta], [], DOUBLE), t])), FLOAT);
-  const rate = e.div(learningRate, correction(beta1));
-  const root = e.div(e.emit('Sqrt', [v]), e.emit('Sqrt', [correction(beta2)]));
-  const change = e.mul(e.div(m, e.add(root, e.scalar(epsilon))), rate);
+  const [m, v] = e.split(state, [length, length]) as [Value, Value];
+  const rates = adamRates(e, settings, learningRate, step);
+  const { first, second, change } = adamStep(e, settings, { gradient, first: m, second: v }, rates);
   return {
     weights: e.emit('Sub', [weights, change], {}, named.weights),
-    state: e.emit('Concat', [m, v], { axis: int(0) }, named.state),
+    state: e.emit('Concat', [first, second], { axis: int(0) }, named.state),
   };
 }
 

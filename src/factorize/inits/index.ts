@@ -1,5 +1,7 @@
 import type { Init, InitName } from '../types.js';
 import { baseline } from './baseline.js';
+import { lfaiAdam } from './lfai-adam.js';
+import { lfaiWsAdam } from './lfai-ws-adam.js';
 import { lfai } from './lfai.js';
 import { reluSvd } from './relu-svd.js';
 import { spectralScaled } from './spectral-scaled.js';
@@ -10,6 +12,8 @@ export const inits: Readonly<Record<InitName, Init>> = {
   spectral,
   'spectral-scaled': spectralScaled,
   lfai,
+  'lfai-adam': lfaiAdam,
+  'lfai-ws-adam': lfaiWsAdam,
   'relu-svd': reluSvd,
   baseline,
 };

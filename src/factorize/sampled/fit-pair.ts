@@ -1,0 +1,91 @@
+import { loadDriver } from '../../runtime/driver.js';
+import type { Driver, RuntimeTensor, SessionOptions } from '../../runtime/types.js';
+import type { FactorPair, InitProblem } from '../types.js';
+import { type ActivationForm, formOf } from './activation-form.js';
+import { buildFitLoop } from './loop.js';
+import { checkFitSettings, defaultFitSettings, type FitSettings, rateFactors } from './settings.js';
+import { gaussianSource, type SampleSource } from './source.js';
+
+/** What sampled fits work with; everything has a default. */
+export interface SampledContext {
+  readonly settings?: Partial<FitSettings> | undefined;
+  /** Default: `loadDriver`. */
+  readonly driver?: Driver | undefined;
+  /** Where the loop runs; default: the CPU, all cores. */
+  readonly session?: SessionOptions | undefined;
+  /** The layer's activation where it has no closed forms; default: that of the problem. */
+  readonly activation?: ActivationForm | undefined;
+  /** Where inputs come from; default: N(0, I). */
+  readonly source?: SampleSource | undefined;
+  /** Tells layers apart that are fitted with the same seed. */
+  readonly name?: string | undefined;
+  /** Called with what a user should know; names no layer. */
+  readonly onWarning?: ((message: string) => void) | undefined;
+}
+
+/** Of the root mean square of a pair's entries: the first step's learning rate where none is given. */
+const relativeRate = 0.01;
+
+/**
+ * The pair after Adam on sampled inputs, from `start`: arXiv 2202.00834, the loop of Algorithms 1 and 2. One run of
+ * onnxruntime; deterministic on the CPU. Where it ends in numbers that are not finite, `start` is given back with a
+ * warning. Throws RUNTIME, DEVICE or ABORTED.
+ */
+export async function fitPairBySampling(problem: InitProblem, start: FactorPair): Promise<FactorPair> {
+  const { weight, rowsPerNeuron, rank, activation, seed, signal } = problem;
+  const context = problem.sampled ?? {};
+  const settings = { ...defaultFitSettings, ...context.settings };
+  checkFitSettings(settings);
+  const driver = context.driver ?? (await loadDriver());
+  const source = context.source ?? gaussianSource(seed, context.name ?? '');
+  const sizes = { neurons: weight.rows / rowsPerNeuron, rowsPerNeuron, cols: weight.cols, rank };
+  const { steps, batch } = settings;
+  const model = buildFitLoop({ sizes, activation: context.activation ?? formOf(activation), source, steps, batch });
+  const session = await driver.createSession(model, {
+    ...context.session,
+    // Layers are fitted side by side: threads that spin while they wait would take cores from each other.
+    config: { 'session.intra_op.allow_spinning': '0', ...context.session?.config },
+  });
+  try {
+    const base = settings.learningRate ?? relativeRate * rootMeanSquare(start);
+    const tensor = (dims: readonly number[], data: Float32Array): RuntimeTensor => ({ type: 'float32', dims, data });
+    const feeds: Record<string, RuntimeTensor> = {
+      teacher: tensor([sizes.neurons, rowsPerNeuron * weight.cols], weight.data),
+      left: tensor([sizes.neurons, rowsPerNeuron * rank], start.left.data),
+      right: tensor([rank, weight.cols], start.right.data),
+      rates: tensor(
+        [steps],
+        rateFactors(settings).map((factor) => factor * base),
+      ),
+    };
+    for (const [name, value] of Object.entries(source.tensors)) feeds[`sample.${name}`] = value;
+    const results = await session.run(feeds, undefined, { signal });
+    const left = results['fittedLeft']!.data as Float32Array;
+    const right = results['fittedRight']!.data as Float32Array;
+    if (!isFinite(left) || !isFinite(right)) {
+      const losses = results['losses']!.data as Float32Array;
+      const at = losses.findIndex((loss) => !Number.isFinite(loss));
+      const where = at < 0 ? `the last of ${steps} steps` : `step ${at + 1} of ${steps}`;
+      context.onWarning?.(
+        `Adam left the finite numbers at ${where} (learning rate ${base.toPrecision(3)}): the pair it started from is kept; lower --fit-lr`,
+      );
+      return start;
+    }
+    return { left: { ...start.left, data: left }, right: { ...start.right, data: right } };
+  } finally {
+    await session.close();
+  }
+}
+
+function rootMeanSquare({ left, right }: FactorPair): number {
+  let sum = 0;
+  for (const { data } of [left, right]) for (const x of data) sum += x * x;
+  return Math.sqrt(sum / (left.data.length + right.data.length));
+}
+
+function isFinite(data: Float32Array): boolean {
+  // x − x is 0 for every finite number.
+  let sum = 0;
+  for (let i = 0; i < data.length; i++) sum += data[i]! - data[i]!;
+  return sum === 0;
+}

@@ -1,0 +1,139 @@
+import { adamRates, adamStep } from '../../autodiff/adam-step.js';
+import { differentiate } from '../../autodiff/differentiate.js';
+import { int } from '../../graph/attributes.js';
+import { bodyAttribute } from '../../graph/body-attribute.js';
+import { Graph } from '../../graph/graph.js';
+import type { Model } from '../../graph/model.js';
+import type { Value } from '../../graph/value.js';
+import { modelBytes } from '../../graph/write.js';
+import { BOOL, FLOAT, INT64 } from '../../onnx/data-type.js';
+import { Emitter } from '../../ops/emitter.js';
+import { irVersionFor, trainingOpset } from '../../passes/raise-opset.js';
+import type { ElementType } from '../../runtime/types.js';
+import { tool } from '../../version.js';
+import type { ActivationForm } from './activation-form.js';
+import type { SampleSource } from './source.js';
+
+/** Sizes of a layer as the matrix of its scheme; see InitProblem. */
+export interface LayerSizes {
+  readonly neurons: number;
+  readonly rowsPerNeuron: number;
+  readonly cols: number;
+  readonly rank: number;
+}
+
+export interface LoopPlan {
+  readonly sizes: LayerSizes;
+  readonly activation: ActivationForm;
+  readonly source: SampleSource;
+  readonly steps: number;
+  readonly batch: number;
+}
+
+/** Kingma and Ba's values; they are no options: the learning rate and its schedule decide how a fit goes. */
+const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+
+const elementTypes: Partial<Record<ElementType, number>> = { float32: FLOAT, int64: INT64 };
+
+/**
+ * A model that fits a pair by sampling, all steps in one run: a Loop whose body draws inputs, runs the original layer and
+ * the pair on them, differentiates mean ‖σ(Ŵx) − σ(Wx)‖² and takes a step of Adam.
+ *
+ * Inputs: teacher [neurons, rowsPerNeuron · cols] (the weight, its rows as they are), left [neurons, rowsPerNeuron · rank]
+ * and right [rank, cols] (the pair to start from, likewise), rates [steps], and the tensors of the source. Outputs:
+ * fittedLeft, fittedRight, losses [steps] (of the batch that a step drew, before it).
+ * The pair stays a pair: h = X rightᵀ, one row for each of a neuron's rows, then h leftᵀ.
+ */
+export function buildFitLoop({ sizes, activation, source, steps, batch }: LoopPlan): Uint8Array {
+  const { neurons, rowsPerNeuron, cols, rank } = sizes;
+  const opsets = new Map([['', trainingOpset], ...activation.opsets]);
+  const graph = new Graph('fit');
+  const e = new Emitter(graph, { opsets });
+  const input = (name: string, dims: readonly number[], dataType = FLOAT): Value =>
+    e.declare(graph.addInput(name, { dataType, dims }), { dataType, dims });
+  const leftDims = [neurons, rowsPerNeuron * rank];
+  const rightDims = [rank, cols];
+  const outer = new Map<string, Value>();
+  const offer = (name: string, value: Value): void => void outer.set(name, value);
+  offer('teacher', input('teacher', [neurons, rowsPerNeuron * cols]));
+  offer('rates', input('rates', [steps]));
+  for (const [name, { type, dims }] of Object.entries(source.tensors)) {
+    offer(name, input(`sample.${name}`, dims, elementTypes[type]!));
+  }
+  const left = input('left', leftDims);
+  const right = input('right', rightDims);
+
+  const body = new Graph('step');
+  const b = new Emitter(body, { opsets, prefix: 'step.' });
+  const carried = (name: string, dims: readonly number[], dataType = FLOAT): Value =>
+    b.declare(body.addInput(`step.${name}`, { dataType, dims }), { dataType, dims });
+  const captured = new Map<string, Value>();
+  const fromOutside = (name: string): Value => {
+    const value = outer.get(name)!;
+    const known = captured.get(name) ?? b.declare(body.addValue(value.name), e.typeOf(value));
+    captured.set(name, known);
+    return known;
+  };
+  const step = carried('index', [], INT64);
+  const goOn = carried('condition', [], BOOL);
+  const u = carried('left', leftDims);
+  const v = carried('right', rightDims);
+  const moments = [u, v].map((value, i) => ({
+    value,
+    first: carried(`first${i}`, b.dims(value)),
+    second: carried(`second${i}`, b.dims(value)),
+  }));
+
+  const width = rowsPerNeuron * cols;
+  const { inputs, targets: given } = source.emit(b, { step, batch, width, outer: fromOutside });
+  const targets = given ?? activation.emit(b, b.gemm(inputs, fromOutside('teacher'), { transB: true }));
+  const first = body.nodes.length;
+  const rows = b.reshape(inputs, [batch * rowsPerNeuron, cols]);
+  const coordinates = b.reshape(b.gemm(rows, v, { transB: true }), [batch, rowsPerNeuron * rank]);
+  const outputs = activation.emit(b, b.gemm(coordinates, u, { transB: true }));
+  const forward = body.nodes.slice(first);
+  const difference = b.sub(outputs, targets);
+  const loss = b.scale(b.reduceSum(b.mul(difference, difference), undefined, false), 1 / batch);
+  const seed = b.scale(difference, 2 / batch);
+  const gradients = differentiate(b, forward, new Map([[outputs, seed]]), [u, v]);
+
+  const learningRate = b.emit('Gather', [fromOutside('rates'), step], { axis: int(0) });
+  const rates = adamRates(b, adam, learningRate, b.add(step, b.ints([1], [])));
+  const results = [b.emit('Identity', [goOn])];
+  const states: Value[] = [];
+  for (const { value, first: m, second: s } of moments) {
+    const gradient = gradients.get(value) ?? b.zerosLike(value);
+    const moved = adamStep(b, adam, { gradient, first: m, second: s }, rates);
+    results.push(b.sub(value, moved.change));
+    states.push(moved.first, moved.second);
+  }
+  const bodyOutputs = [...results, ...states, loss];
+  for (const value of bodyOutputs) body.addOutput(value, b.typeOf(value));
+
+  const zeros = [left, right].flatMap((value) => [e.zerosLike(value), e.zerosLike(value)]);
+  const names = ['fittedLeft', 'fittedRight', 'first0', 'second0', 'first1', 'second1', 'losses'];
+  const ends = names.map((name) => graph.addValue(name));
+  const loop = graph.addNode({
+    opType: 'Loop',
+    name: 'steps',
+    inputs: [e.ints([steps], []), undefined, left, right, ...zeros],
+    outputs: ends,
+    attributes: { body: bodyAttribute(body) },
+  });
+  for (const name of captured.keys()) graph.addCapture(loop, outer.get(name)!);
+  const outputDims = [leftDims, rightDims, [steps]];
+  [ends[0]!, ends[1]!, ends[6]!].forEach((value, i) => {
+    graph.addOutput(value, { dataType: FLOAT, dims: outputDims[i]! });
+  });
+  const model: Model = {
+    graph,
+    opsets,
+    irVersion: irVersionFor(opsets.get('')!),
+    producerName: tool.name,
+    producerVersion: tool.version,
+    metadata: new Map(),
+    functions: [],
+    file: undefined,
+  };
+  return modelBytes(model);
+}

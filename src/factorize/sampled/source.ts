@@ -1,0 +1,73 @@
+import { float, int, ints } from '../../graph/attributes.js';
+import type { Value } from '../../graph/value.js';
+import type { Matrix } from '../../linalg/types.js';
+import type { Emitter } from '../../ops/emitter.js';
+import { fillWords, randomStream } from '../../random.js';
+import type { RuntimeTensor } from '../../runtime/types.js';
+
+/** The inputs of a batch, [batch, width], and what the layer is to give for them where that is known already. */
+export interface Samples {
+  readonly inputs: Value;
+  /** [batch, neurons], behind the activation. Default: what the original weight gives for `inputs`. */
+  readonly targets?: Value;
+}
+
+export interface SampleContext {
+  /** int64 scalar, from 0: the step. */
+  readonly step: Value;
+  readonly batch: number;
+  /** Entries of the input of one neuron: rowsPerNeuron · cols. */
+  readonly width: number;
+  /** A value of `tensors` in the body of the loop. */
+  readonly outer: (name: string) => Value;
+}
+
+/** Where the inputs of a sampled fit come from. */
+export interface SampleSource {
+  /** What the loop reads beside the weights: fed once, the same for all steps. */
+  readonly tensors: Readonly<Record<string, RuntimeTensor>>;
+  /** Emits the batch of a step in the body of the loop. */
+  emit(e: Emitter, context: SampleContext): Samples;
+}
+
+/** onnxruntime keeps a seed as a float32 and takes it as a whole number: 24 bits of it differ. */
+const largestSeed = 2 ** 24;
+
+/** x ~ N(0, I), drawn anew for every step; the same for the same seed and name. */
+export function gaussianSource(seed: number, name: string): SampleSource {
+  const word = new Int32Array(1);
+  fillWords(randomStream(seed, `samples ${name}`), word);
+  const attribute = float((word[0]! >>> 0) % largestSeed);
+  return {
+    tensors: {},
+    emit: (e, { batch, width }) => ({
+      inputs: e.emit('RandomNormal', [], { shape: ints([batch, width]), seed: attribute }),
+    }),
+  };
+}
+
+/**
+ * Rows of a matrix of real inputs, [count, width]; `order` names the row of every sample, `batch` of them for each step.
+ * `targets`, [count, neurons], are what the layer is to give behind its activation, where that is not what the original
+ * weight gives.
+ */
+export function rowSource(rows: Matrix, order: BigInt64Array, targets?: Matrix): SampleSource {
+  const tensor = ({ rows: count, cols, data }: Matrix): RuntimeTensor => ({ type: 'float32', dims: [count, cols], data });
+  const order64: RuntimeTensor = { type: 'int64', dims: [order.length], data: order };
+  return {
+    tensors: {
+      rows: tensor(rows),
+      order: order64,
+      ...(targets === undefined ? {} : { targets: tensor(targets) }),
+    },
+    emit: (e, { step, batch, outer }) => {
+      const start = e.emit('Mul', [step, e.ints([batch], [])]);
+      const first = e.unsqueeze(start, [0]);
+      const places = e.emit('Add', [first, e.ints(Array.from({ length: batch }, (_, i) => i))]);
+      const chosen = e.emit('Gather', [outer('order'), places], { axis: int(0) });
+      const pick = (name: string): Value => e.emit('Gather', [outer(name), chosen], { axis: int(0) });
+      return { inputs: pick('rows'), ...(targets === undefined ? {} : { targets: pick('targets') }) };
+    },
+  };
+}
+
