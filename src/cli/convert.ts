@@ -3,6 +3,7 @@ import { LowrankError, messageOf } from '../errors.js';
 import type { FittedSpectrum } from '../factorize/fit.js';
 import { convert, type ConvertCall } from '../factorize/convert.js';
 import { initNames, inits } from '../factorize/inits/index.js';
+import { fitSchedules } from '../factorize/sampled/settings.js';
 import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
 import { renderConvertTable } from '../report/convert-table.js';
 import type { ConvertReport } from '../report/contract.js';
@@ -25,6 +26,7 @@ const phases = {
 };
 
 const recalibrationGroup = 'Recalibration';
+const sampledGroup = 'Sampled fits (--init lfai-adam, lfai-ws-adam)';
 
 export const command = defineCommand({
   name: 'convert',
@@ -126,6 +128,33 @@ export const command = defineCommand({
       default: 'lfai',
       group: 'Factorization',
       description: `how the pair is fitted: ${initNames.map((name) => `${name} (${inits[name].summary})`).join('; ')}`,
+    },
+    fitSteps: {
+      type: 'integer',
+      minimum: 1,
+      placeholder: 'n',
+      group: sampledGroup,
+      description: 'steps of Adam in each layer (default: 1000; what the paper used is not known, these are our own)',
+    },
+    fitBatch: {
+      type: 'integer',
+      minimum: 1,
+      placeholder: 'n',
+      group: sampledGroup,
+      description: 'random inputs of one step (default: 256)',
+    },
+    fitLr: {
+      type: 'number',
+      placeholder: 'r',
+      group: sampledGroup,
+      description:
+        "Adam's learning rate (default: a share of the root mean square of a layer's start, 0.005 of the truncated SVD, 0.1 of fresh factors)",
+    },
+    fitSchedule: {
+      type: 'string',
+      choices: fitSchedules,
+      group: sampledGroup,
+      description: 'how it falls to 0, or that it stays (default: linear)',
     },
     reinit: {
       type: 'boolean',

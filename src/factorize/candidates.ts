@@ -6,6 +6,7 @@ import { findPairs } from './find-pairs.js';
 import { matchesGlob } from './glob.js';
 import type { FactorizableLayer, Layer } from './layers.js';
 import type { ConvertSettings } from './settings.js';
+import type { ActivationForm } from './sampled/activation-form.js';
 import type { Activation } from './types.js';
 
 /** Layers that use one weight: they are factorized together or not at all. */
@@ -15,6 +16,8 @@ export interface Candidate {
   /** All of them, `layer` included. */
   readonly layers: readonly FactorizableLayer[];
   readonly activation: Activation;
+  /** The activation where it has no closed forms (`activation` is linear then) but an init that samples can run it. */
+  readonly form?: ActivationForm | undefined;
 }
 
 export interface Selection {

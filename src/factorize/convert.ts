@@ -141,11 +141,13 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       linalg: algebra,
       init: settings.init,
       seed: settings.seed,
+      sampled: { settings: settings.fit, driver: await getDriver(), session: sessionOptions },
       onProgress: (done, total, detail) => report(call, 'factorize', done, total, detail),
       onSpectrum: call.onSpectrum,
       signal,
     });
     await algebra.close();
+    warnings.push(...fits.flatMap((fit) => fit.warnings ?? []));
     const records = emitFits(model, fits, settings);
     checkModel(model);
     seconds.factorize = lap();

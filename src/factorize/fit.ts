@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
 import type { Linalg, Matrix } from '../linalg/types.js';
 import { DOUBLE, FLOAT } from '../onnx/data-type.js';
@@ -9,6 +10,7 @@ import { matrixShape } from './geometry.js';
 import { inits } from './inits/index.js';
 import { isOutputMajor, toMatrix } from './layout.js';
 import type { Plan } from './plan-types.js';
+import type { SampledContext } from './sampled/fit-pair.js';
 import type { FactorPair, InitName } from './types.js';
 
 /** A pair fitted to a candidate's weight, with its errors. */
@@ -23,12 +25,16 @@ export interface Fit {
   readonly functionError: number;
   readonly seconds: number;
   readonly note: string;
+  /** What a user should know of it, naming the layer. */
+  readonly warnings?: readonly string[];
 }
 
 export interface FitContext {
   readonly linalg: Linalg;
   readonly init: InitName;
   readonly seed: number;
+  /** How the inits that sample run. */
+  readonly sampled?: Pick<SampledContext, 'settings' | 'driver' | 'session'> | undefined;
   /** The weight of a candidate; default: as the model has it. */
   readonly weightOf?: (candidate: Candidate) => Float32Array;
   /** Called with work units (rows · cols · rank): proportional to time. */
@@ -63,6 +69,7 @@ export async function fitPlans(plans: readonly Plan[], context: FitContext): Pro
       return sum + rows * cols * (rank + 16);
     }, 0);
   const total = work.reduce((sum, plan) => sum + costOf(plan), 0);
+  const shared = { ...context, sampled: withThreads(context.sampled, Math.min(mostAtOnce, work.length)) };
   let done = 0;
   const fits = new Map<FittedPlan, Fit>();
   // Large layers first: the small ones then fill the gaps.
@@ -75,7 +82,7 @@ export async function fitPlans(plans: readonly Plan[], context: FitContext): Pro
       while (running.size > 0 && (running.size >= mostAtOnce || load + size > largestLoad)) await Promise.race(running);
       throwIfAborted(context.signal);
       load += size;
-      const task = fitPlan(plan, context).then((fit) => {
+      const task = fitPlan(plan, shared).then((fit) => {
         fits.set(plan, fit);
         load -= size;
         done += costOf(plan);
@@ -93,6 +100,13 @@ export async function fitPlans(plans: readonly Plan[], context: FitContext): Pro
   return work.map((plan) => fits.get(plan)!);
 }
 
+/** The threads of onnxruntime shared out among the layers that are fitted side by side. */
+function withThreads(sampled: FitContext['sampled'], layers: number): FitContext['sampled'] {
+  const all = sampled?.session?.threads ?? availableParallelism();
+  const threads = Math.max(1, Math.floor(all / Math.max(1, layers)));
+  return { ...sampled, session: { ...sampled?.session, threads } };
+}
+
 async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
   const started = performance.now();
   const { candidate } = plan;
@@ -103,7 +117,8 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
   const data = context.weightOf?.(candidate) ?? layer.weight.data(stored.data);
   refuseNonFinite(data, layer.name);
   const outputMajor = isOutputMajor(layer.form, layer.node.int('transB', 0));
-  let best: Omit<Fit, 'seconds'> | undefined;
+  let best: Omit<Fit, 'seconds' | 'warnings'> | undefined;
+  const warnings: string[] = [];
   for (const { scheme, rank } of plan.trials) {
     throwIfAborted(context.signal);
     const weight = toMatrix(data, layer.geometry, scheme, outputMajor, arranged.data);
@@ -116,6 +131,12 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
       seed: context.seed,
       linalg: context.linalg,
       signal: context.signal,
+      sampled: {
+        ...context.sampled,
+        name: layer.name,
+        activation: candidate.form,
+        onWarning: (message: string) => void warnings.push(`layer '${layer.name}', ${scheme}: ${message}`),
+      },
     };
     let pair: FactorPair;
     let errors: PairErrors;
@@ -143,7 +164,7 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
     context.onSpectrum(layer.name, { singularValues: [...values.slice(0, 512)], rank });
   }
   scratch.give(stored, arranged);
-  return { ...best!, seconds };
+  return { ...best!, seconds, warnings };
 }
 
 function refuseNonFinite(data: Float32Array, name: string): void {

@@ -1,5 +1,7 @@
 import { LowrankError } from '../errors.js';
 import type { Device } from '../runtime/types.js';
+import { describeFit, type FitOptions, fitSettingsOf } from './sampled/options.js';
+import type { FitSettings } from './sampled/settings.js';
 import type { InitName } from './types.js';
 
 /** How the rank of each layer is chosen; one of them. */
@@ -12,7 +14,7 @@ export type RankMode =
   | { readonly kind: 'budget'; readonly of: 'params' | 'macs' | 'latency'; readonly fraction: number };
 
 /** Options of `convert`. Names and defaults are those of the command line. */
-export interface ConvertOptions {
+export interface ConvertOptions extends FitOptions {
   /** rank = max(1, round(rankScale · min(rows, cols))); default 0.25. In (0, 1]. */
   readonly rankScale?: number;
   /** `out`: round(rankScale · out · kh), as in Khodak et al.; clamped to min(rows, cols). Default `min`. */
@@ -75,9 +77,12 @@ const modes = [
 /** The floor of `vbmf`, which finds no signal at all in some layers. */
 const vbmfFloor = 0.1;
 
-/** Every option with its value; the rank options as one mode. */
-export type ConvertSettings = Required<Omit<ConvertOptions, (typeof modes)[number] | 'rankBase' | 'rankFloor'>> & {
+/** Every option with its value; the rank options as one mode, those of sampled fits as one object. */
+export type ConvertSettings = Required<
+  Omit<ConvertOptions, (typeof modes)[number] | 'rankBase' | 'rankFloor' | keyof FitOptions>
+> & {
   readonly rankMode: RankMode;
+  readonly fit: FitSettings;
 };
 
 /** The one rank mode of the options. Throws USAGE where two contradict each other or a number is out of range. */
@@ -135,11 +140,13 @@ export function resolveSettings(options: ConvertOptions): ConvertSettings {
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw usage(`--seed ${seed} is not a whole number from 0 on`, 'give one such as 0');
   }
+  const init = options.init ?? 'lfai';
   return {
     rankMode: rankModeOf(options),
     rankMultiple,
     scheme: options.scheme ?? 'auto',
-    init: options.init ?? 'lfai',
+    init,
+    fit: fitSettingsOf(options, init),
     include: options.include ?? [],
     exclude: options.exclude ?? [],
     keepFirst: options.keepFirst ?? true,
@@ -158,7 +165,7 @@ export function resolveSettings(options: ConvertOptions): ConvertSettings {
 
 /** The settings for a report: every option of `ConvertOptions` with the value that was in force, null where none was. */
 export function describeSettings(settings: ConvertSettings): Record<keyof ConvertOptions, unknown> {
-  const { rankMode, threads, ...others } = settings;
+  const { rankMode, threads, fit, ...others } = settings;
   const budget = (of: 'params' | 'macs' | 'latency'): number | null =>
     rankMode.kind === 'budget' && rankMode.of === of ? rankMode.fraction : null;
   return {
@@ -173,6 +180,7 @@ export function describeSettings(settings: ConvertSettings): Record<keyof Conver
     macsBudget: budget('macs'),
     latencyBudget: budget('latency'),
     ...others,
+    ...describeFit(fit, settings.init),
     threads: threads > 0 ? threads : null,
   };
 }

@@ -23,15 +23,17 @@ export interface SampledContext {
   readonly onWarning?: ((message: string) => void) | undefined;
 }
 
-/** Of the root mean square of a pair's entries: the first step's learning rate where none is given. */
-const relativeRate = 0.01;
-
 /**
  * The pair after Adam on sampled inputs, from `start`: arXiv 2202.00834, the loop of Algorithms 1 and 2. One run of
  * onnxruntime; deterministic on the CPU. Where it ends in numbers that are not finite, `start` is given back with a
- * warning. Throws RUNTIME, DEVICE or ABORTED.
+ * warning. `relativeRate` times the root mean square of the start's entries is the learning rate where none is given.
+ * Throws RUNTIME, DEVICE or ABORTED.
  */
-export async function fitPairBySampling(problem: InitProblem, start: FactorPair): Promise<FactorPair> {
+export async function fitPairBySampling(
+  problem: InitProblem,
+  start: FactorPair,
+  relativeRate: number,
+): Promise<FactorPair> {
   const { weight, rowsPerNeuron, rank, activation, seed, signal } = problem;
   const context = problem.sampled ?? {};
   const settings = { ...defaultFitSettings, ...context.settings };

@@ -9,10 +9,9 @@ import { modelBytes } from '../../graph/write.js';
 import { BOOL, FLOAT, INT64 } from '../../onnx/data-type.js';
 import { Emitter } from '../../ops/emitter.js';
 import { irVersionFor, trainingOpset } from '../../passes/raise-opset.js';
-import type { ElementType } from '../../runtime/types.js';
 import { tool } from '../../version.js';
 import type { ActivationForm } from './activation-form.js';
-import type { SampleSource } from './source.js';
+import type { SampleSource, SampleTensor } from './source.js';
 
 /** Sizes of a layer as the matrix of its scheme; see InitProblem. */
 export interface LayerSizes {
@@ -33,7 +32,7 @@ export interface LoopPlan {
 /** Kingma and Ba's values; they are no options: the learning rate and its schedule decide how a fit goes. */
 const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 
-const elementTypes: Partial<Record<ElementType, number>> = { float32: FLOAT, int64: INT64 };
+const elementTypes: Record<SampleTensor['type'], number> = { float32: FLOAT, int64: INT64 };
 
 /**
  * A model that fits a pair by sampling, all steps in one run: a Loop whose body draws inputs, runs the original layer and
@@ -58,7 +57,7 @@ export function buildFitLoop({ sizes, activation, source, steps, batch }: LoopPl
   offer('teacher', input('teacher', [neurons, rowsPerNeuron * cols]));
   offer('rates', input('rates', [steps]));
   for (const [name, { type, dims }] of Object.entries(source.tensors)) {
-    offer(name, input(`sample.${name}`, dims, elementTypes[type]!));
+    offer(name, input(`sample.${name}`, dims, elementTypes[type]));
   }
   const left = input('left', leftDims);
   const right = input('right', rightDims);

@@ -22,10 +22,15 @@ export interface SampleContext {
   readonly outer: (name: string) => Value;
 }
 
+/** A tensor that batches are taken from. */
+export interface SampleTensor extends RuntimeTensor {
+  readonly type: 'float32' | 'int64';
+}
+
 /** Where the inputs of a sampled fit come from. */
 export interface SampleSource {
   /** What the loop reads beside the weights: fed once, the same for all steps. */
-  readonly tensors: Readonly<Record<string, RuntimeTensor>>;
+  readonly tensors: Readonly<Record<string, SampleTensor>>;
   /** Emits the batch of a step in the body of the loop. */
   emit(e: Emitter, context: SampleContext): Samples;
 }
@@ -52,8 +57,12 @@ export function gaussianSource(seed: number, name: string): SampleSource {
  * weight gives.
  */
 export function rowSource(rows: Matrix, order: BigInt64Array, targets?: Matrix): SampleSource {
-  const tensor = ({ rows: count, cols, data }: Matrix): RuntimeTensor => ({ type: 'float32', dims: [count, cols], data });
-  const order64: RuntimeTensor = { type: 'int64', dims: [order.length], data: order };
+  const tensor = ({ rows: count, cols, data }: Matrix): SampleTensor => ({
+    type: 'float32',
+    dims: [count, cols],
+    data,
+  });
+  const order64: SampleTensor = { type: 'int64', dims: [order.length], data: order };
   return {
     tensors: {
       rows: tensor(rows),
@@ -70,4 +79,3 @@ export function rowSource(rows: Matrix, order: BigInt64Array, targets?: Matrix):
     },
   };
 }
-
