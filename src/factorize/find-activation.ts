@@ -22,15 +22,19 @@ const passThrough = new Set([
   'Dropout',
 ]);
 
+/** Those that leave every number as it is. */
+const rearranging = new Set(['Transpose', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Identity', 'Dropout']);
+
 /**
  * The activation that a value goes through, read from the graph: through BatchNormalization and Add, as one operator or
  * as the forms exporters write (x·Sigmoid(x); x·HardSigmoid(x); x·Clip(x + 3, 0, 6)/6; x·(1 + Erf(x/√2))/2). `linear`
  * where there is none, or where the value is read by several nodes that are not one activation. `unknown` names an
- * activation that is none of ours.
+ * activation that is none of ours. `isDirect`: only one that is applied to the numbers as they are.
  */
 export function findActivation(
   graph: Graph,
   start: Value,
+  { isDirect = false }: { readonly isDirect?: boolean } = {},
 ): { readonly activation: Activation; readonly unknown?: string } {
   let value = start;
   for (let step = 0; step < longestWalk; step++) {
@@ -39,7 +43,7 @@ export function findActivation(
     const [use, ...others] = value.uses;
     if (use === undefined || others.length > 0 || value.isOutput || use.index < 0) break;
     const { node } = use;
-    if (node.domain !== '' || !passThrough.has(node.opType)) {
+    if (node.domain !== '' || !(isDirect ? rearranging : passThrough).has(node.opType)) {
       return nonlinear.has(node.opType) ? { activation: { kind: 'linear' }, unknown: node.opType } : linear;
     }
     const next = node.outputs[0];

@@ -95,6 +95,22 @@ export async function createLinalg({ driver, threads }: LinalgSettings): Promise
         return values.map((value) => Math.sqrt(Math.max(0, value)) / scaled.scale);
       });
     },
+    gemm64: async (a, b, { signal, transposeA, transposeB } = {}) => {
+      const rows = transposeA === true ? a.cols : a.rows;
+      const cols = transposeB === true ? b.rows : b.cols;
+      const result = { rows, cols, data: new Float64Array(rows * cols) };
+      const isEmpty = result.data.length === 0 || a.data.length === 0;
+      if (!isEmpty) await products.multiply(a, b, result, { transposeA, transposeB, signal });
+      return result;
+    },
+    symmetricEigen: async ({ rows: n, data }, count, { signal } = {}) => {
+      const solved = await workers.solve({ kind: 'eigen', matrix: data, n, count }, signal);
+      return { values: solved.values, vectors: { rows: count, cols: n, data: solved.vectors } };
+    },
+    inverseRoot: async ({ rows: n, data }, { signal } = {}) => {
+      const { inverse } = await workers.solve({ kind: 'inverseCholesky', matrix: data, n }, signal);
+      return inverse === undefined ? undefined : { rows: n, cols: n, data: inverse };
+    },
     close: async () => {
       await workers.close();
       await products.close();

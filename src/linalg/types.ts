@@ -30,6 +30,21 @@ export interface TruncatedSvd {
   readonly right: Matrix;
 }
 
+/** Dense, row-major, float64. */
+export interface Matrix64 {
+  readonly rows: number;
+  readonly cols: number;
+  readonly data: Float64Array;
+}
+
+/** Leading eigenvectors of a symmetric matrix. */
+export interface Eigen {
+  /** All of them, largest first. */
+  readonly values: Float64Array;
+  /** count × n, orthonormal rows. */
+  readonly vectors: Matrix64;
+}
+
 /** Heavy linear algebra: GEMMs in onnxruntime, small dense problems in float64 in worker threads. */
 export interface Linalg {
   /** Memory for what is of use for a short time. */
@@ -43,5 +58,18 @@ export interface Linalg {
   truncatedSvd(a: Matrix, rank: number, options?: SvdOptions): Promise<TruncatedSvd>;
   /** All min(rows, cols) singular values in float64 accuracy, largest first. */
   singularValues(a: Matrix, options?: SvdOptions): Promise<Float64Array>;
+  /** op(A) · op(B) in float64, whatever the types of the factors. */
+  gemm64(
+    a: Matrix | Matrix64,
+    b: Matrix | Matrix64,
+    options?: Pick<GemmOptions, 'transposeA' | 'transposeB'> & Pick<SvdOptions, 'signal'>,
+  ): Promise<Matrix64>;
+  /** Eigenvalues and `count` leading eigenvectors of a symmetric matrix, whose memory is given up. Throws as `truncatedSvd`. */
+  symmetricEigen(a: Matrix64, count: number, options?: Pick<SvdOptions, 'signal'>): Promise<Eigen>;
+  /**
+   * X with XᵀX = A⁻¹, lower triangular; undefined where A is not positive definite to working precision. The memory of A is
+   * given up.
+   */
+  inverseRoot(a: Matrix64, options?: Pick<SvdOptions, 'signal'>): Promise<Matrix64 | undefined>;
   close(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import { modelBytes } from '../graph/write.js';
 import { Emitter } from '../ops/emitter.js';
 import { irVersionFor, trainingOpset } from '../passes/raise-opset.js';
 import { tool } from '../version.js';
-import { batchSymbol } from './open-batch.js';
+import { batchSymbol } from '../passes/open-batch.js';
 
 /** A graph that was emitted, ready to be run or written. */
 export interface EmittedGraph {

@@ -12,7 +12,7 @@ import type { Driver, SessionOptions } from '../runtime/types.js';
 import type { EvaluationBatch } from './evaluate.js';
 import type { TrainedWeights } from './export.js';
 import type { Slot } from './flat.js';
-import { openBatch } from './open-batch.js';
+import { openBatch } from '../passes/open-batch.js';
 import { poolStatistics, type PooledStatistics } from './pooled-statistics.js';
 
 /** A BatchNormalization that was put behind a convolution for training, by the names of its tensors. */

@@ -14,7 +14,7 @@ import { setDropPath } from './drop-path.js';
 import { setDropout } from './dropout.js';
 import { layOut, type Slot } from './flat.js';
 import { layoutOf } from './images.js';
-import { openBatch } from './open-batch.js';
+import { openBatch } from '../passes/open-batch.js';
 import { findFactorPairs, type FactorPairs } from './pairs.js';
 import { findParameters } from './parameters.js';
 import type { GraphSettings } from './settings.js';

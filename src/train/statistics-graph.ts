@@ -11,7 +11,7 @@ import { resolveWeight } from '../ops/resolve-weight.js';
 import { eliminateDeadNodes } from '../passes/eliminate-dead-nodes.js';
 import { raiseOpset } from '../passes/raise-opset.js';
 import { runPasses } from '../passes/runner.js';
-import { openBatch } from './open-batch.js';
+import { openBatch } from '../passes/open-batch.js';
 
 /** Outputs that tell what one BatchNormalization saw. */
 export interface Observed {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readModel } from '../../src/graph/read.js';
 import { inferShapes } from '../../src/ops/infer.js';
-import { openBatch } from '../../src/train/open-batch.js';
+import { openBatch } from '../../src/passes/open-batch.js';
 import { buildModel } from '../support/models.js';
 
 interface Case {
