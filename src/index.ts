@@ -28,9 +28,18 @@ export {
   type Recalibrate,
   type RecalibrateContext,
 } from './factorize/convert.js';
+export type {
+  Calibrate,
+  CalibrateContext,
+  CalibrationBatch,
+  CalibrationImages,
+  LayerData,
+  LayerSamples,
+  Moments,
+} from './factorize/calibration/types.js';
 export type { FittedSpectrum } from './factorize/fit.js';
 export type { ConvertOptions } from './factorize/settings.js';
-export type { Activation, FactorPair, Init, InitName, InitProblem } from './factorize/types.js';
+export type { Activation, FactorPair, FittedPair, Init, InitName, InitProblem } from './factorize/types.js';
 export { type Attribute } from './graph/attribute.js';
 export { checkModel } from './graph/check.js';
 export { Graph, type Position } from './graph/graph.js';
@@ -56,6 +65,7 @@ export { type Pass, type PassReport, runPasses, type RunPassesOptions } from './
 export { type ArtifactsOptions, writeArtifacts } from './train/artifacts.js';
 export type { ArtifactsManifest, ArtifactsSettings } from './train/manifest.js';
 export { evaluateModel, type EvalOptions, type EvalSettings } from './train/eval.js';
+export { calibration, type CalibrationSettings } from './train/calibrate.js';
 export { recalibration, type RecalibrationSettings } from './train/recalibrate.js';
 export { loadDriver, type DriverOptions } from './runtime/driver.js';
 export type * from './runtime/types.js';

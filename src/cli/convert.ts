@@ -8,6 +8,7 @@ import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
 import { renderConvertTable } from '../report/convert-table.js';
 import type { ConvertReport } from '../report/contract.js';
 import { convertHtml } from '../report/html/convert-html.js';
+import type { CalibrationSettings } from '../train/calibrate.js';
 import type { RecalibrationSettings } from '../train/recalibrate.js';
 import { defineCommand } from './command.js';
 import { imageOptions, numbers } from './image-options.js';
@@ -19,6 +20,7 @@ import { threadsOption } from './running-options.js';
 const phases = {
   read: 'reading',
   plan: 'choosing ranks',
+  calibrate: 'looking at images',
   factorize: 'factorizing',
   recalibrate: 'recalibrating',
   write: 'writing',
@@ -27,6 +29,8 @@ const phases = {
 
 const recalibrationGroup = 'Recalibration';
 const sampledGroup = 'Sampled fits (--init lfai-adam, lfai-ws-adam)';
+const calibrationGroup = 'Calibration images';
+const imagesGroup = 'Images (of --calibrate and --recalibrate)';
 
 export const command = defineCommand({
   name: 'convert',
@@ -177,6 +181,26 @@ export const command = defineCommand({
     },
     keepFirst: { type: 'boolean', default: true, group: 'Layers', description: 'also factorize the first layer' },
     keepLast: { type: 'boolean', default: true, group: 'Layers', description: 'also factorize the last layer' },
+    calibrate: {
+      type: 'string',
+      placeholder: 'path',
+      group: calibrationGroup,
+      description:
+        'fit layers to what they see on these images, which need no labels: a folder of them, or any data set (whitened, lfai-data)',
+    },
+    calibrateImages: {
+      type: 'integer',
+      minimum: 1,
+      placeholder: 'n',
+      group: calibrationGroup,
+      description: 'images that are drawn (default: 256)',
+    },
+    biasCorrection: {
+      type: 'boolean',
+      default: true,
+      group: calibrationGroup,
+      description: 'leave biases alone: they are to put right what a pair changes in the mean',
+    },
     recalibrate: {
       type: 'string',
       placeholder: 'path',
@@ -198,7 +222,7 @@ export const command = defineCommand({
       group: recalibrationGroup,
       description: 'images that are normalized together (default: 64)',
     },
-    ...imageOptions(recalibrationGroup),
+    ...imageOptions(imagesGroup),
     inputShape: {
       type: 'list',
       placeholder: 'name=1,3,224,224',
@@ -235,6 +259,10 @@ export const command = defineCommand({
       description: '70 % of the measured time, shortcuts untouched',
     },
     {
+      command: 'lowrank convert model.onnx --macs-budget 0.7 --init lfai-data --calibrate photos/train',
+      description: 'every layer fitted to what it sees on 256 of these images: what is best without training',
+    },
+    {
       command: 'lowrank convert model.onnx --recalibrate photos/train --normalization imagenet',
       description: 'the statistics of BatchNormalization follow the new layers; no labels, no training',
     },
@@ -246,17 +274,17 @@ export const command = defineCommand({
   async run(context) {
     const { settings } = context;
     const { report, ranks, inputShape, latency, threads, output, ...others } = settings;
-    const { recalibrate, recalibrateImages, batchSize, imageSize, normalization, mean, std, ...options } = others;
-    const recalibrationSettings = given({
-      images: recalibrateImages,
-      batchSize,
+    const { calibrate, calibrateImages, recalibrate, recalibrateImages, batchSize, ...rest } = others;
+    const { imageSize, normalization, mean, std, ...options } = rest;
+    const preparation = given({
       imageSize,
       normalization,
       mean: numbers(mean, '--mean'),
       std: numbers(std, '--std'),
     });
-    checkRecalibration(recalibrate, settings);
-    // Loaded where it is asked for: it brings the image decoder.
+    checkImageOptions(settings);
+    // Loaded where they are asked for: they bring the image decoder.
+    const calibrating = calibrate === undefined ? undefined : await import('../train/calibrate.js');
     const recalibrating = recalibrate === undefined ? undefined : await import('../train/recalibrate.js');
     if (report !== undefined) checkWritable(report, settings.force);
     const spectra: Record<string, FittedSpectrum> = {};
@@ -267,7 +295,14 @@ export const command = defineCommand({
       ...defined(options),
       ...defined({ output, threads }),
       ...(ranks === undefined ? {} : { ranks: readRanks(ranks) }),
-      recalibrate: recalibrating?.recalibration(recalibrate!, recalibrationSettings),
+      calibrate: calibrating?.calibration(calibrate!, {
+        ...preparation,
+        ...given({ images: calibrateImages, seed: settings.seed }),
+      }),
+      recalibrate: recalibrating?.recalibration(recalibrate!, {
+        ...preparation,
+        ...given({ images: recalibrateImages, batchSize }),
+      }),
       inputShapes: parseInputShapes(inputShape),
       measureLatency: latency,
       signal: context.signal,
@@ -280,6 +315,7 @@ export const command = defineCommand({
       ...done,
       settings: inForce(context.resolvedSettings, {
         ...done.settings,
+        ...calibrationInForce(done, calibrating?.defaultCalibrationSettings),
         ...recalibrationInForce(done, recalibrating?.defaultRecalibrationSettings),
       }),
     };
@@ -299,14 +335,34 @@ function inForce(
   return Object.fromEntries(Object.entries(given).map(([name, value]) => [name, value ?? used[name] ?? null]));
 }
 
-/** The options of the recalibration belong to `--recalibrate`. Throws USAGE where they stand alone. */
-function checkRecalibration(path: string | undefined, settings: Readonly<Record<string, unknown>>): void {
-  const own = ['recalibrateImages', 'batchSize', 'imageSize', 'normalization', 'mean', 'std'];
-  const alone = path === undefined ? own.find((name) => settings[name] !== undefined) : undefined;
+/** Options that say how images are used belong to those that say which. Throws USAGE where they stand alone. */
+const imageOptionOwners: Readonly<Record<string, readonly ('calibrate' | 'recalibrate')[]>> = {
+  calibrateImages: ['calibrate'],
+  recalibrateImages: ['recalibrate'],
+  batchSize: ['recalibrate'],
+  imageSize: ['calibrate', 'recalibrate'],
+  normalization: ['calibrate', 'recalibrate'],
+  mean: ['calibrate', 'recalibrate'],
+  std: ['calibrate', 'recalibrate'],
+};
+
+function checkImageOptions(settings: Readonly<Record<string, unknown>>): void {
+  const alone = Object.entries(imageOptionOwners).find(
+    ([name, owners]) => settings[name] !== undefined && owners.every((owner) => settings[owner] === undefined),
+  );
   if (alone === undefined) return;
-  throw new LowrankError('USAGE', `${flagOf(alone)} does nothing without --recalibrate`, {
-    remedy: 'give --recalibrate and a folder of images, or leave it out',
+  const owners = alone[1].map(flagOf).join(' or ');
+  throw new LowrankError('USAGE', `${flagOf(alone[0])} does nothing without ${owners}`, {
+    remedy: `give ${owners} and a folder of images, or leave it out`,
   });
+}
+
+function calibrationInForce(
+  { calibration: done }: ConvertReport,
+  defaults: CalibrationSettings | undefined,
+): Readonly<Record<string, unknown>> {
+  if (done === undefined || defaults === undefined) return {};
+  return { calibrateImages: defaults.images, imageSize: done.imageSize, normalization: defaults.normalization };
 }
 
 function recalibrationInForce(

@@ -14,13 +14,15 @@ import type { Driver, RuntimeTensor, SessionOptions } from '../runtime/types.js'
 import { tool } from '../version.js';
 import { type Candidate, type Selection, selectCandidates } from './candidates.js';
 import { countMacs, countParameters } from './count.js';
-import { addPairWeights, emitPair } from './emit.js';
+import { fitOnData } from './calibration/fit-on-data.js';
+import type { Calibrate } from './calibration/types.js';
+import { emitFits } from './emit-fits.js';
 import { type Fit, fitPlans, type FittedSpectrum } from './fit.js';
+import { inits } from './inits/index.js';
 import { latencySignature, measureVariants } from './layer-latency.js';
 import { activationName, factorizedReport, keptReport, layerCounts } from './layer-report.js';
 import { findLayers, type Layer } from './layers.js';
-import { toKernels } from './layout.js';
-import { type PairRecord, readPairs, writePairs } from './pairs.js';
+import type { PairRecord } from './pairs.js';
 import { planRanks } from './plan.js';
 import type { LatencySource, Plan } from './plan-types.js';
 import { prepareModel, summarize } from './prepare.js';
@@ -33,7 +35,7 @@ import { compareLatency, runReference, type Verification, verifyAgainst } from '
 /** Models of more multiply-accumulates are compared with the original on one sample, smaller ones on two. */
 const manyMacs = 2e9;
 
-export type ConvertPhase = 'read' | 'plan' | 'factorize' | 'recalibrate' | 'write' | 'verify';
+export type ConvertPhase = 'read' | 'plan' | 'calibrate' | 'factorize' | 'recalibrate' | 'write' | 'verify';
 
 export interface Progress {
   readonly phase: ConvertPhase;
@@ -60,6 +62,8 @@ export type Recalibrate = (
 ) => Promise<{ readonly report: Recalibration; readonly warnings: readonly string[] }>;
 
 export interface ConvertCall extends ConvertOptions {
+  /** Images that the layers are fitted on, or only measured on where the initialization needs none: `calibration` makes it. */
+  readonly calibrate?: Calibrate | undefined;
   /** What is done to the factorized model before it is written: `recalibration` makes it from a folder of images. */
   readonly recalibrate?: Recalibrate | undefined;
   /** Default: the input's name with `.lowrank.onnx`. */
@@ -82,6 +86,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
   const started = performance.now();
   const settings = resolveSettings(call);
   const { signal } = call;
+  requireImages(settings, call.calibrate);
   const output = call.output ?? defaultOutput(input);
   const lap = stopwatch();
 
@@ -137,18 +142,32 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       onProgress: (done, total, detail) => report(call, 'plan', done, total, detail),
       signal,
     });
-    const fits = await fitPlans(plans, {
+    const fitContext = {
       linalg: algebra,
       init: settings.init,
       seed: settings.seed,
       sampled: { settings: settings.fit, driver: await getDriver(), session: sessionOptions },
-      onProgress: (done, total, detail) => report(call, 'factorize', done, total, detail),
+      onProgress: (done: number, total: number, detail: string) => report(call, 'factorize', done, total, detail),
       onSpectrum: call.onSpectrum,
       signal,
-    });
+    };
+    const calibrated =
+      call.calibrate === undefined
+        ? undefined
+        : await fitOnData(plans, call.calibrate, {
+            ...fitContext,
+            path: input,
+            model,
+            driver: await getDriver(),
+            session: sessionOptions,
+            biasCorrection: settings.biasCorrection,
+            onImages: (done, total, detail) => report(call, 'calibrate', done, total, detail),
+          });
+    const fits = calibrated?.fits ?? (await fitPlans(plans, fitContext));
+    warnings.push(...(calibrated?.warnings ?? []));
     await algebra.close();
     warnings.push(...fits.flatMap((fit) => fit.warnings ?? []));
-    const records = emitFits(model, fits, settings);
+    const records = emitFits(model, fits, settings.init);
     checkModel(model);
     seconds.factorize = lap();
     const recalibrated = await call.recalibrate?.(model, {
@@ -209,6 +228,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       },
       verify: verification === null ? null : { reloaded: true, ...verification },
       ...(recalibrated === undefined ? {} : { recalibration: recalibrated.report }),
+      ...(calibrated === undefined ? {} : { calibration: calibrated.report }),
       output: outputFacts,
       warnings,
       seconds,
@@ -223,6 +243,14 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
 function report(call: ConvertCall, phase: ConvertPhase, done: number, total: number, detail: string): void {
   throwIfAborted(call.signal);
   call.onProgress?.({ phase, done, total, detail });
+}
+
+/** Throws USAGE where the initialization needs calibration images and there are none. */
+function requireImages({ init }: ConvertSettings, calibrate: Calibrate | undefined): void {
+  if (inits[init].needs === undefined || calibrate !== undefined) return;
+  throw new LowrankError('USAGE', `--init ${init} fits layers to what they see, and there are no images`, {
+    remedy: 'give --calibrate and a folder of images (a few hundred, without labels)',
+  });
 }
 
 function defaultOutput(input: string): string {
@@ -253,35 +281,6 @@ function refuseHopeless(model: Model, layers: readonly Layer[]): void {
     place,
     remedy: reasons === '' ? 'the graph has none' : `what there is: ${reasons}`,
   });
-}
-
-/** Puts every fitted pair into the graph and records it. Layers that share a weight share the pair. */
-function emitFits(model: Model, fits: readonly Fit[], settings: ConvertSettings): PairRecord[] {
-  const records: PairRecord[] = [];
-  for (const fit of fits) {
-    const { layer } = fit.candidate;
-    const kernels = toKernels(fit.pair, layer.geometry, fit.scheme, layer.form, layer.node.int('transB', 0));
-    const weights = addPairWeights(model, layer, kernels);
-    for (const member of fit.candidate.layers) {
-      const [first, second] = emitPair(model, member, fit.scheme, weights);
-      records.push({
-        name: member.name,
-        op: member.node.opType as PairRecord['op'],
-        scheme: fit.scheme,
-        rank: fit.rank,
-        kernel: member.geometry.kernel,
-        in: member.geometry.in,
-        out: member.geometry.out,
-        init: settings.init,
-        activation: activationName(fit.candidate.activation),
-        nodes: [first.name, second.name],
-        u: weights.second.name,
-        v: weights.first.name,
-      });
-    }
-  }
-  writePairs(model, [...readPairs(model), ...records]);
-  return records;
 }
 
 interface Written {

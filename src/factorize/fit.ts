@@ -4,6 +4,9 @@ import type { Linalg, Matrix } from '../linalg/types.js';
 import { DOUBLE, FLOAT } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
 import type { Scheme } from '../report/contract.js';
+import { dataErrorOf, meanError } from './calibration/data-error.js';
+import { orderData } from './calibration/scheme-order.js';
+import type { LayerData } from './calibration/types.js';
 import type { Candidate } from './candidates.js';
 import { type PairErrors, pairErrors } from './function-error.js';
 import { matrixShape } from './geometry.js';
@@ -11,7 +14,7 @@ import { inits } from './inits/index.js';
 import { isOutputMajor, toMatrix } from './layout.js';
 import type { Plan } from './plan-types.js';
 import type { SampledContext } from './sampled/fit-pair.js';
-import type { FactorPair, InitName } from './types.js';
+import type { FactorPair, FittedPair, InitName, InitProblem } from './types.js';
 
 /** A pair fitted to a candidate's weight, with its errors. */
 export interface Fit {
@@ -23,6 +26,10 @@ export interface Fit {
   readonly weightError: number;
   /** sqrt(E‖σ(Ŵx)−σ(Wx)‖² / E‖σ(Wx)‖²), x ~ N(0, I). */
   readonly functionError: number;
+  /** sqrt(E‖Ŵx + shift − Wx‖² / E‖Wx‖²) on calibration images; undefined where there is no data. */
+  readonly dataError?: number | undefined;
+  /** Added to what the pair computes, a number for each neuron. */
+  readonly shift?: Float32Array | undefined;
   readonly seconds: number;
   readonly note: string;
   /** What a user should know of it, naming the layer. */
@@ -37,6 +44,8 @@ export interface FitContext {
   readonly sampled?: Pick<SampledContext, 'settings' | 'driver' | 'session'> | undefined;
   /** The weight of a candidate; default: as the model has it. */
   readonly weightOf?: (candidate: Candidate) => Float32Array;
+  /** What calibration images tell of a candidate, patches in the order (in·kh + y)·kw + x. */
+  readonly dataOf?: (candidate: Candidate) => LayerData | undefined;
   /** Called with work units (rows · cols · rank): proportional to time. */
   readonly onProgress?: (done: number, total: number, detail: string) => void;
   /** Asks for the leading singular values of each factorized weight, for charts. */
@@ -57,7 +66,8 @@ const largestLoad = 32e6;
 const mostAtOnce = 4;
 
 /**
- * Fits every plan's pair; where a plan has two trials, the one with the smaller function error is taken. Layers are
+ * Fits every plan's pair; where a plan has two trials, the one with the smaller error is taken: what the initialization
+ * minimizes on calibration images where it does, otherwise the function error. Layers are
  * worked on side by side as far as memory allows: one waits for its small dense problem while another multiplies.
  * Throws NUMERIC, naming the layer, where a weight is not finite.
  */
@@ -114,14 +124,16 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
   const { scratch } = context.linalg;
   const stored = scratch.take32(1, layer.weight.tensor.size);
   const arranged = scratch.take32(1, layer.weight.tensor.size);
-  const data = context.weightOf?.(candidate) ?? layer.weight.data(stored.data);
-  refuseNonFinite(data, layer.name);
+  const stored32 = context.weightOf?.(candidate) ?? layer.weight.data(stored.data);
+  refuseNonFinite(stored32, layer.name);
   const outputMajor = isOutputMajor(layer.form, layer.node.int('transB', 0));
-  let best: Omit<Fit, 'seconds' | 'warnings'> | undefined;
   const warnings: string[] = [];
+  const init = inits[context.init];
+  const data = context.dataOf?.(candidate);
+  let best: (Omit<Fit, 'seconds' | 'warnings'> & { readonly rating: number }) | undefined;
   for (const { scheme, rank } of plan.trials) {
     throwIfAborted(context.signal);
-    const weight = toMatrix(data, layer.geometry, scheme, outputMajor, arranged.data);
+    const weight = toMatrix(stored32, layer.geometry, scheme, outputMajor, arranged.data);
     const { rowsPerNeuron } = matrixShape(layer.geometry, scheme);
     const problem = {
       weight,
@@ -137,13 +149,18 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
         activation: candidate.form,
         onWarning: (message: string) => void warnings.push(`layer '${layer.name}', ${scheme}: ${message}`),
       },
+      data: data === undefined ? undefined : orderData(data, layer.geometry, scheme),
     };
+    let fitted: FittedPair;
     let pair: FactorPair;
     let errors: PairErrors;
+    let onData: DataErrors;
     try {
       // Errors are those of what is written: factors in the element type of the weight.
-      pair = roundTo(await inits[context.init].fit(problem), layer.weight.dataType);
+      fitted = await init.fit(problem);
+      pair = roundTo(fitted, layer.weight.dataType);
       errors = await pairErrors(problem, pair);
+      onData = await dataErrors(problem, pair, fitted, init.needs !== undefined);
     } catch (cause) {
       if (cause instanceof LowrankError && cause.code !== 'NUMERIC' && cause.code !== 'INTERNAL') throw cause;
       throw new LowrankError('NUMERIC', `fitting failed: ${messageOf(cause)}`, {
@@ -152,19 +169,37 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
         cause,
       });
     }
-    if (best === undefined || errors.functionError < best.functionError) {
-      best = { candidate, scheme, rank, pair, ...errors, note: plan.note };
+    const rating = fitted.loss ?? (init.needs === undefined ? undefined : onData.dataError) ?? errors.functionError;
+    if (best === undefined || rating < best.rating) {
+      best = { candidate, scheme, rank, pair, ...errors, ...onData, rating, note: plan.note };
     }
   }
   const seconds = (performance.now() - started) / 1000;
   if (context.onSpectrum !== undefined) {
     const { scheme, rank } = best!;
-    const matrix = toMatrix(data, layer.geometry, scheme, outputMajor, arranged.data);
+    const matrix = toMatrix(stored32, layer.geometry, scheme, outputMajor, arranged.data);
     const values = await context.linalg.singularValues(matrix, { signal: context.signal });
     context.onSpectrum(layer.name, { singularValues: [...values.slice(0, 512)], rank });
   }
   scratch.give(stored, arranged);
-  return { ...best!, seconds, warnings };
+  const { rating: _, ...fit } = best!;
+  return { ...fit, seconds, warnings };
+}
+
+type DataErrors = Pick<Fit, 'dataError' | 'shift'>;
+
+/** Puts right what the pair changes in the mean, where the initialization fits real inputs and has not done so itself. */
+async function dataErrors(
+  problem: InitProblem,
+  pair: FactorPair,
+  fitted: FittedPair,
+  isFittedToData: boolean,
+): Promise<DataErrors> {
+  const { data } = problem;
+  if (data === undefined) return {};
+  const isShifted = isFittedToData && data.hasBias;
+  const shift = fitted.shift ?? (isShifted ? await meanError(problem, pair, data.moments) : undefined);
+  return { shift, dataError: await dataErrorOf(problem, pair, shift, data.moments) };
 }
 
 function refuseNonFinite(data: Float32Array, name: string): void {

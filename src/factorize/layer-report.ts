@@ -32,6 +32,7 @@ type Facts = Omit<
   | 'activation'
   | 'weightError'
   | 'functionError'
+  | 'dataError'
   | 'params'
   | 'macs'
   | 'seconds'
@@ -94,6 +95,7 @@ export function factorizedReport(
     activation: activationName(fit.candidate.activation),
     weightError: fit.weightError,
     functionError: fit.functionError,
+    ...(fit.dataError === undefined ? {} : { dataError: fit.dataError }),
     params: { before: params, after: after.params },
     macs: { before: macs, after: after.macs },
     seconds: fit.seconds,

@@ -45,6 +45,8 @@ export interface ConvertOptions extends FitOptions {
   /** Keep the first layer and the last one; both default to true. */
   readonly keepFirst?: boolean;
   readonly keepLast?: boolean;
+  /** Fits on calibration images put right by a bias what a pair changes in the mean; default true. */
+  readonly biasCorrection?: boolean;
   readonly seed?: number;
   /** Draw fresh truncated-normal weights first: low-rank training from scratch. */
   readonly reinit?: boolean;
@@ -151,6 +153,7 @@ export function resolveSettings(options: ConvertOptions): ConvertSettings {
     exclude: options.exclude ?? [],
     keepFirst: options.keepFirst ?? true,
     keepLast: options.keepLast ?? true,
+    biasCorrection: options.biasCorrection ?? true,
     seed,
     reinit: options.reinit ?? false,
     device: options.device ?? 'cpu',

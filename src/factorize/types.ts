@@ -1,5 +1,6 @@
 import type { Linalg, Matrix } from '../linalg/types.js';
 import type { SampledContext } from './sampled/fit-pair.js';
+import type { LayerData } from './calibration/types.js';
 
 /** A scalar function applied to a layer's output. Parameters are those of the ONNX attributes. */
 export type Activation =
@@ -14,7 +15,16 @@ export type Activation =
   | { readonly kind: 'Tanh' }
   | { readonly kind: 'Gelu' }; // the erf form
 
-export type InitName = 'spectral' | 'spectral-scaled' | 'lfai' | 'lfai-adam' | 'lfai-ws-adam' | 'relu-svd' | 'baseline';
+export type InitName =
+  | 'spectral'
+  | 'spectral-scaled'
+  | 'lfai'
+  | 'lfai-adam'
+  | 'lfai-ws-adam'
+  | 'relu-svd'
+  | 'baseline'
+  | 'whitened'
+  | 'lfai-data';
 
 /**
  * A layer as the matrix of its scheme. Neuron (output channel) i owns the `rowsPerNeuron` consecutive rows from
@@ -32,6 +42,8 @@ export interface InitProblem {
   readonly signal?: AbortSignal | undefined;
   /** For the inits that sample. */
   readonly sampled?: SampledContext | undefined;
+  /** What calibration images tell of the layer, in the order of the matrix; undefined where there are none. */
+  readonly data?: LayerData | undefined;
 }
 
 /** weight ≈ left · right. */
@@ -42,6 +54,14 @@ export interface FactorPair {
   readonly right: Matrix;
 }
 
+/** What an initialization gives. */
+export interface FittedPair extends FactorPair {
+  /** Belongs to the pair: a number for each neuron, added to what the pair computes. */
+  readonly shift?: Float32Array | undefined;
+  /** Relative loss of what was minimized, where schemes are to be compared by it. */
+  readonly loss?: number | undefined;
+}
+
 /** An initialization: one file in inits/ and one line in its index. */
 export interface Init {
   readonly name: InitName;
@@ -49,5 +69,7 @@ export interface Init {
   readonly summary: string;
   /** It runs the layer on samples: any activation that can be differentiated will do. */
   readonly isSampled?: true;
-  fit(problem: InitProblem): Promise<FactorPair>;
+  /** `layer`: it needs `data`. `sequence`: also `data.sequential`, for which layers are fitted one after the other. */
+  readonly needs?: 'layer' | 'sequence';
+  fit(problem: InitProblem): Promise<FittedPair>;
 }

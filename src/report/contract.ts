@@ -39,6 +39,11 @@ export interface LayerReport {
   readonly weightError: number | null;
   /** sqrt(E‖σ(Ŵx)−σ(Wx)‖² / E‖σ(Wx)‖²), x ~ N(0, I); null where kept. */
   readonly functionError: number | null;
+  /**
+   * sqrt(E‖Ŵx + shift − Wx‖² / E‖Wx‖²) for what the layer sees in the original model on the calibration images. Absent
+   * without them, where kept, and where a patch has too many numbers for second moments.
+   */
+  readonly dataError?: number;
   readonly params: Change;
   readonly macs: Change;
   /** Seconds of fitting; 0 where kept. */
@@ -79,6 +84,22 @@ export interface Recalibration {
   readonly seconds: number;
 }
 
+/** Images that layers were fitted on. */
+export interface Calibration {
+  /** Where the images are. */
+  readonly data: string;
+  /** Images that were used. */
+  readonly images: number;
+  /** Side of the images. */
+  readonly imageSize: number;
+  readonly normalization: { readonly mean: readonly number[]; readonly deviation: readonly number[] };
+  readonly badImages: number;
+  /** Layers that were looked at. */
+  readonly layers: number;
+  /** Seconds of running the images; fitting is not included. */
+  readonly seconds: number;
+}
+
 export interface ConvertReport {
   readonly schema: 'lowrank.convert/1';
   readonly tool: { readonly name: 'lowrank'; readonly version: string };
@@ -97,6 +118,8 @@ export interface ConvertReport {
   } | null;
   /** Absent where it was not asked for. */
   readonly recalibration?: Recalibration;
+  /** Absent without calibration images. */
+  readonly calibration?: Calibration;
   readonly output: { readonly path: string; readonly bytes: number; readonly sha256: string };
   readonly warnings: readonly string[];
   readonly seconds: {

@@ -1,4 +1,5 @@
 import type { ConvertReport, LayerReport, Ratio } from './contract.js';
+import { calibrationText } from './calibration-text.js';
 import { recalibrationText } from './recalibration-text.js';
 import {
   formatBytes,
@@ -58,6 +59,12 @@ const COLUMNS: readonly Column<NumberedLayer>[] = [
     value: ({ layer }) => (layer.functionError === null ? '' : formatError(layer.functionError)),
   },
   {
+    header: 'data err',
+    align: 'right',
+    importance: 13,
+    value: ({ layer }) => (layer.dataError === undefined ? '' : formatError(layer.dataError)),
+  },
+  {
     header: 'kept because',
     align: 'left',
     importance: 9,
@@ -77,7 +84,7 @@ function ratioLine(
 }
 
 function totals(report: ConvertReport): readonly (readonly [string, string])[] {
-  const { layers, output, seconds, recalibration } = report;
+  const { layers, output, seconds, calibration, recalibration } = report;
   const { params, macs, latencyMs } = report.totals;
   const factorized = layers.filter((layer) => !isKept(layer)).length;
   const verdict = verdictOf(report);
@@ -90,6 +97,7 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
     ...(latencyMs === null
       ? []
       : [['latency', ratioLine(latencyMs, formatMilliseconds, { less: 'less', more: 'more' })] as const]),
+    ...(calibration === undefined ? [] : [['calibrated', calibrationText(calibration)] as const]),
     ...(recalibration === undefined || recalibration.layers === 0
       ? []
       : [['recalibrated', recalibrationText(recalibration)] as const]),

@@ -25,7 +25,7 @@ export interface ImageInput {
  * The input of a model of color images; `imageSize` is the side for models that take any, null: 224. Throws UNSUPPORTED
  * where there are other inputs, USAGE where the model takes another side.
  */
-export function imageInputOf(session: Session, path: string, imageSize: number | null): ImageInput {
+export function imageInputOf(session: Pick<Session, 'inputs'>, path: string, imageSize: number | null): ImageInput {
   const [input] = session.inputs;
   const fail = (fact: string): never => {
     throw new LowrankError('UNSUPPORTED', fact, { place: path, remedy: 'give a model of color images' });

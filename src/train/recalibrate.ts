@@ -1,7 +1,5 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
-import { createLoader, type Loader } from '../data/loader.js';
-import { drawImages } from '../data/subset.js';
-import { openUnlabelled } from '../data/unlabelled.js';
+import type { Loader } from '../data/loader.js';
 import type { Recalibrate, RecalibrateContext } from '../factorize/convert.js';
 import { checkModel } from '../graph/check.js';
 import type { Graph } from '../graph/graph.js';
@@ -13,37 +11,26 @@ import { Tensor } from '../onnx/tensor.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
 import type { Kept } from '../report/contract.js';
 import type { Session } from '../runtime/types.js';
-import { type ImageInput, imageFeed, imageInputOf, pixelsOf } from './image-input.js';
-import { centerCrop, normalizationOf } from './images.js';
+import { type ImageInput, imageFeed, imageInputOf } from './image-input.js';
+import { normalizationOf } from './images.js';
 import { poolStatistics, type PooledStatistics } from './pooled-statistics.js';
 import { type Observed, observeStatistics, reasonToKeep } from './statistics-graph.js';
+import {
+  defaultUnlabelledSettings,
+  openUnlabelledImages,
+  type UnlabelledImages,
+  type UnlabelledSettings,
+} from './unlabelled-images.js';
 
-export interface RecalibrationSettings {
-  /** Images that are drawn, by (seed); all where there are fewer. */
-  readonly images: number;
+export interface RecalibrationSettings extends UnlabelledSettings {
   /** Images that are normalized together; the more, the closer to the statistics of all. */
   readonly batchSize: number;
-  /** Side of the images in pixels; null: what the model says, 224 where it does not. */
-  readonly imageSize: number | null;
-  readonly normalization: string;
-  readonly mean: readonly number[] | null;
-  readonly std: readonly number[] | null;
-  readonly seed: number;
-  readonly maxBad: number;
-  /** Decode threads; null: one per core, at most 4. */
-  readonly workers: number | null;
 }
 
 export const defaultRecalibrationSettings: RecalibrationSettings = {
+  ...defaultUnlabelledSettings,
   images: 512,
   batchSize: 64,
-  imageSize: null,
-  normalization: 'imagenet',
-  mean: null,
-  std: null,
-  seed: 0,
-  maxBad: 0,
-  workers: null,
 };
 
 /**
@@ -107,27 +94,15 @@ async function observe(
   context: RecalibrateContext,
 ): Promise<Observation> {
   const { signal } = context;
-  const whole = await openUnlabelled(path, { signal });
   let session: Session | undefined;
-  let loader: Loader | undefined;
+  let opened: UnlabelledImages | undefined;
   try {
-    const source = drawImages(whole, settings.images, { seed: settings.seed, order: 'drawn' });
     const copy = readModel(modelBytes(model));
     const outputs = observeStatistics(copy);
     session = await context.driver.createSession(modelBytes(copy), context.session);
     const input = imageInputOf(session, context.path, settings.imageSize);
-    const batchSize = Math.min(settings.batchSize, source.length);
-    loader = createLoader({
-      source,
-      transform: centerCrop(input, null),
-      format: { type: pixelsOf(input), layout: input.layout, normalization: normalizationOf(settings) },
-      batchSize,
-      shuffle: false,
-      last: 'drop',
-      maxBad: settings.maxBad,
-      signal,
-      ...(settings.workers === null ? {} : { workers: settings.workers }),
-    });
+    opened = await openUnlabelledImages(path, settings, input, { batchSize: settings.batchSize, last: 'drop', signal });
+    const { loader, batchSize, warnings } = opened;
     const pools = new Map<string, PooledStatistics>();
     const images = await run(session, input, loader, outputs, pools, context);
     return {
@@ -136,12 +111,11 @@ async function observe(
       batchSize,
       imageSize: Math.min(input.width, input.height),
       badImages: loader.bad.length,
-      warnings: source.warnings,
+      warnings,
     };
   } finally {
-    await loader?.close();
+    await opened?.close();
     await session?.close();
-    await whole.close();
   }
 }
 

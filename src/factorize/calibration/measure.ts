@@ -52,7 +52,12 @@ export async function measure(
 }
 
 /** One position out of each of `drawn` equal stretches of an image, for `size` images from `first` on. */
-function drawPositions({ name, perImage, drawn }: PositionInput, seed: number, first: number, size: number): RuntimeTensor {
+function drawPositions(
+  { name, perImage, drawn }: PositionInput,
+  seed: number,
+  first: number,
+  size: number,
+): RuntimeTensor {
   const words = new Int32Array(size * drawn);
   fillWords(randomStream(seed, name), words, first * drawn);
   const data = new BigInt64Array(words.length);

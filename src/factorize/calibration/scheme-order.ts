@@ -1,11 +1,11 @@
 import type { Matrix } from '../../linalg/types.js';
 import type { Scheme } from '../../report/contract.js';
 import type { Geometry } from '../geometry.js';
-import type { Moments } from './types.js';
+import type { LayerData, Moments } from './types.js';
 
 /**
  * Where each number of a patch in the order of a scheme's matrix lies in the order (in·kh + y)·kw + x; undefined where both
- * are the same. In the spatial scheme a neuron's rows are the kernel's: y·in·kw + in·kw-th number.
+ * are the same. In the spatial scheme the rows of the kernel come first: (y·in + i)·kw + x.
  */
 function orderOf({ in: channels, kernel: [kh, kw] }: Geometry, scheme: Scheme): Int32Array | undefined {
   if (scheme !== 'spatial' || kh === 1) return undefined;
@@ -41,4 +41,19 @@ export function orderPatches(patches: Matrix, geometry: Geometry, scheme: Scheme
     for (let col = 0; col < cols; col++, at++) result[at] = data[row * cols + order[col]!]!;
   }
   return { rows, cols, data: result };
+}
+
+/** All that is known of a layer, in the order of a scheme's matrix. */
+export function orderData(data: LayerData, geometry: Geometry, scheme: Scheme): LayerData {
+  const { moments, sequential } = data;
+  const ordered = { ...data, moments: orderMoments(moments, geometry, scheme) };
+  if (sequential === undefined) return ordered;
+  const inputs = orderPatches(sequential.samples.inputs, geometry, scheme);
+  return {
+    ...ordered,
+    sequential: {
+      moments: orderMoments(sequential.moments, geometry, scheme),
+      samples: { ...sequential.samples, inputs },
+    },
+  };
 }

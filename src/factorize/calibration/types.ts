@@ -2,6 +2,7 @@ import type { Model } from '../../graph/model.js';
 import type { Matrix, Matrix64 } from '../../linalg/types.js';
 import type { Calibration } from '../../report/contract.js';
 import type { RuntimeTensor } from '../../runtime/types.js';
+import type { Activation } from '../types.js';
 
 /**
  * Moments of what the neurons of a layer see: patches of its input in the order of the layer's matrix (InitProblem), so
@@ -26,6 +27,8 @@ export interface LayerSamples {
   readonly target: Matrix;
   /** a of each neuron: what stands between the layer and σ's argument (BatchNormalization). */
   readonly scale: Float64Array;
+  /** σ */
+  readonly activation: Activation;
 }
 
 /** What calibration images tell of one layer. */

@@ -2,10 +2,12 @@ import type { Init, InitName } from '../types.js';
 import { baseline } from './baseline.js';
 import { lfaiAdam } from './lfai-adam.js';
 import { lfaiWsAdam } from './lfai-ws-adam.js';
+import { lfaiData } from './lfai-data.js';
 import { lfai } from './lfai.js';
 import { reluSvd } from './relu-svd.js';
 import { spectralScaled } from './spectral-scaled.js';
 import { spectral } from './spectral.js';
+import { whitened } from './whitened.js';
 
 /** Every initialization: a name without a line here, or a line without a name, does not compile. */
 export const inits: Readonly<Record<InitName, Init>> = {
@@ -16,6 +18,8 @@ export const inits: Readonly<Record<InitName, Init>> = {
   'lfai-ws-adam': lfaiWsAdam,
   'relu-svd': reluSvd,
   baseline,
+  whitened,
+  'lfai-data': lfaiData,
 };
 
 /** In the order of the table. */

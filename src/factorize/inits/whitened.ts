@@ -8,7 +8,7 @@ import { reducedRank } from './support/reduced-rank.js';
 export const whitened: Init = {
   name: 'whitened',
   summary: 'least error of the layer on real inputs (--calibrate): reduced-rank regression',
-  needsData: true,
+  needs: 'layer',
   fit: async (problem) => reducedRank(problem, regularize(dataOf(problem).moments).second),
 };
 

@@ -22,7 +22,8 @@ export type ReducedRankProblem = Pick<
 export async function reducedRank(problem: ReducedRankProblem, second: Matrix64): Promise<FactorPair> {
   const { weight, rowsPerNeuron, rank, linalg, signal } = problem;
   // Nothing is lost at full rank.
-  if (rank === Math.min(weight.rows, weight.cols)) return projectedPair(problem, (await leadingProjection(problem)).basis);
+  if (rank === Math.min(weight.rows, weight.cols))
+    return projectedPair(problem, (await leadingProjection(problem)).basis);
   if (rowsPerNeuron > 1) return alternate(problem, second);
   const gram = await gramOf(linalg, weight, second, signal);
   const vectors = await leadingVectors(linalg, gram, rank, signal);
@@ -99,7 +100,11 @@ async function regressLeft(context: Alternation, right: Matrix64): Promise<Turn 
   const gram = { rows: size, cols: size, data: new Float64Array(size * size) };
   const cross = { rows: product.rows, cols: size, data: new Float64Array(product.rows * size) };
   for (let y = 0; y < parts; y++) {
-    const strip = { rows: width, cols: second.cols, data: second.data.subarray(y * width * second.cols, (y + 1) * width * second.cols) };
+    const strip = {
+      rows: width,
+      cols: second.cols,
+      data: second.data.subarray(y * width * second.cols, (y + 1) * width * second.cols),
+    };
     const seen = await linalg.gemm64(right, strip, { signal });
     for (let other = 0; other < parts; other++) {
       const block = await linalg.gemm64(columns(seen, other * width, width), right, { transposeB: true, signal });
@@ -128,7 +133,9 @@ async function improveRight(context: Alternation, { left, right }: Turn, inverse
     linalg.gemm64(tall, { rows: neurons * parts, cols: width, data: joint.data }, { transposeA: true, signal });
   const apply = async (direction: Matrix64): Promise<Matrix64> => {
     const rows = await linalg.gemm64(tall, direction, { signal });
-    return fold(await linalg.gemm64({ rows: neurons, cols: parts * width, data: rows.data }, context.second, { signal }));
+    return fold(
+      await linalg.gemm64({ rows: neurons, cols: parts * width, data: rows.data }, context.second, { signal }),
+    );
   };
   const precondition = async (a: Matrix64): Promise<Matrix64> =>
     linalg.gemm64(await linalg.gemm64(small, a, { signal }), inverse, { signal });
@@ -166,12 +173,7 @@ async function gramOf(linalg: Linalg, weight: Matrix, second: Matrix64, signal?:
 const largeOrder = 1280;
 
 /** Orthonormal rows. */
-async function leadingVectors(
-  linalg: Linalg,
-  gram: Matrix64,
-  count: number,
-  signal?: AbortSignal,
-): Promise<Matrix64> {
+async function leadingVectors(linalg: Linalg, gram: Matrix64, count: number, signal?: AbortSignal): Promise<Matrix64> {
   if (gram.rows <= largeOrder) return (await linalg.symmetricEigen(gram, count, { signal })).vectors;
   const { right } = await linalg.truncatedSvd({ ...gram, data: Float32Array.from(gram.data) }, count, { signal });
   return toMatrix64(right);
@@ -209,7 +211,10 @@ export function balance(left: Matrix64, right: Matrix64): FactorPair {
   });
   return {
     left: { ...left, data: Float32Array.from(left.data, (value, at) => value * scales[at % rank]!) },
-    right: { ...right, data: Float32Array.from(right.data, (value, at) => value / scales[Math.floor(at / right.cols)]!) },
+    right: {
+      ...right,
+      data: Float32Array.from(right.data, (value, at) => value / scales[Math.floor(at / right.cols)]!),
+    },
   };
 }
 

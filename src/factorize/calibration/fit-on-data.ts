@@ -1,0 +1,320 @@
+import { LowrankError, throwIfAborted } from '../../errors.js';
+import type { Model } from '../../graph/model.js';
+import { readModel } from '../../graph/read.js';
+import { modelBytes } from '../../graph/write.js';
+import { inferShapes, type ShapeTable } from '../../ops/infer.js';
+import { openBatch } from '../../passes/open-batch.js';
+import type { Calibration } from '../../report/contract.js';
+import type { Driver, SessionOptions } from '../../runtime/types.js';
+import { hasBiasPlace } from '../bias.js';
+import type { Candidate } from '../candidates.js';
+import { emitFit } from '../emit-fits.js';
+import { type Fit, type FitContext, fitPlans } from '../fit.js';
+import { inits } from '../inits/index.js';
+import { type FactorizableLayer, findLayers } from '../layers.js';
+import type { Plan } from '../plan-types.js';
+import { measure, type Measured } from './measure.js';
+import { observationPoint } from './observation-point.js';
+import { addProbes, positionsPerImage, type ProbeRequest } from './probe.js';
+import type { Calibrate, CalibrationImages, LayerData, Moments } from './types.js';
+
+export interface DataFitContext extends FitContext {
+  /** Of the file that is converted, for messages. */
+  readonly path: string;
+  readonly model: Model;
+  readonly driver: Driver;
+  readonly session: SessionOptions;
+  /** Whether biases may put right what pairs change in the mean. */
+  readonly biasCorrection: boolean;
+  /** Counts runs of images. */
+  readonly onImages?: (done: number, total: number, detail: string) => void;
+}
+
+export interface DataFits {
+  readonly fits: readonly Fit[];
+  readonly report: Calibration;
+  readonly warnings: readonly string[];
+}
+
+/** Images of one run where the batch can be opened. */
+const largestBatch = 16;
+/** Patches whose moments are taken, per number in a patch, and at least. More tell little: neighbors are alike. */
+const patchesPerNumber = 16;
+const fewestPatches = 32_768;
+/** Patches that are kept for fits through the activation. */
+const mostSamples = 8192;
+/** Bytes of moments, and of samples, that layers looked at together may take. */
+const groupBytes = 512e6;
+/** Numbers in a patch beyond which second moments are not taken: 8 bytes for each pair of them. */
+const largestPatch = 8192;
+
+/**
+ * Fits plans on calibration images: in groups of layers as memory allows, each looked at in one pass over the images. An
+ * initialization that fits in sequence has one more pass for each layer, through a copy of the model in which the layers
+ * before are pairs already. Throws what `calibrate` and `fitPlans` throw.
+ */
+export async function fitOnData(
+  plans: readonly Plan[],
+  calibrate: Calibrate,
+  context: DataFitContext,
+): Promise<DataFits> {
+  const started = performance.now();
+  const work = plans.filter(({ trials }) => trials !== null);
+  const { copy, shapes, images } = await openImages(calibrate, context);
+  try {
+    const run: Run = { ...context, copy, shapes, images, isSequential: inits[context.init].needs === 'sequence' };
+    const measured = work.filter(({ candidate }) => patchSize(candidate) <= largestPatch);
+    const fits = new Map<Plan, Fit>();
+    const student = run.isSequential ? await createStudent(run) : undefined;
+    let fitSeconds = 0;
+    const fit = async (batch: readonly Plan[], options: Partial<FitContext>): Promise<readonly Fit[]> => {
+      const from = performance.now();
+      const results = await fitPlans(batch, { ...context, ...options });
+      results.forEach((result, index) => fits.set(batch[index]!, result));
+      fitSeconds += (performance.now() - from) / 1000;
+      return results;
+    };
+    const few = { layers: 0, example: '' };
+    for (const group of groupsOf(measured, run)) {
+      const seen = await observeOriginal(run, group);
+      for (const { candidate } of group) note(few, candidate, seen.get(candidate)!.data.moments);
+      if (student === undefined) {
+        await fit(group, { dataOf: (candidate) => seen.get(candidate)?.data });
+        continue;
+      }
+      for (const plan of group) {
+        throwIfAborted(context.signal);
+        const own = seen.get(plan.candidate)!;
+        const data = await observeStudent(run, student, plan.candidate, own);
+        const [result] = await fit([plan], { dataOf: () => data });
+        student.replace(result!);
+      }
+    }
+    // What is too large for second moments is fitted without them.
+    const large = work.filter((plan) => !measured.includes(plan));
+    const init = inits[context.init].needs === undefined ? context.init : 'spectral';
+    await fit(large, { init });
+    const warnings = [...images.warnings, ...fewPatches(few), ...tooLarge(large, init)];
+    const seconds = (performance.now() - started) / 1000 - fitSeconds;
+    const report = { ...images.summary(), layers: measured.length, seconds };
+    return { fits: work.map((plan) => fits.get(plan)!), report, warnings };
+  } finally {
+    await images.close();
+  }
+}
+
+interface Run extends DataFitContext {
+  /** The original model, its batch open, with its shapes at the size of a full batch. It is not changed. */
+  readonly copy: Model;
+  readonly shapes: ShapeTable;
+  readonly images: CalibrationImages;
+  readonly isSequential: boolean;
+}
+
+/** A copy of the model that takes as many images a run as it can, and the images. */
+async function openImages(
+  calibrate: Calibrate,
+  context: DataFitContext,
+): Promise<{ readonly copy: Model; readonly shapes: ShapeTable; readonly images: CalibrationImages }> {
+  for (const batch of [largestBatch, 1]) {
+    const copy = readModel(modelBytes(context.model));
+    const input = copy.graph.inputs.find((value) => value.tensor === undefined);
+    if (batch > 1 && input !== undefined) openBatch(copy, input);
+    const images = await calibrate(copy, batch, { path: context.path, signal: context.signal });
+    const shapes = shapesAt(copy, images, batch === 1);
+    if (shapes !== undefined) return { copy, shapes, images };
+    await images.close();
+  }
+  throw new LowrankError('INTERNAL', 'a model that takes no single image');
+}
+
+/** undefined where the model does not take so many images. */
+function shapesAt(model: Model, images: CalibrationImages, isLast: boolean): ShapeTable | undefined {
+  try {
+    return inferShapes(model, { inputShapes: { [images.input]: images.dims } });
+  } catch (error) {
+    if (!isLast && error instanceof LowrankError && error.code === 'SHAPE') return undefined;
+    throw error;
+  }
+}
+
+/** The layer of another copy of the model that is the same as this one. */
+function sameLayer(layers: readonly FactorizableLayer[], layer: FactorizableLayer): FactorizableLayer {
+  const found = layers.find(({ name }) => name === layer.name);
+  if (found !== undefined) return found;
+  throw new LowrankError('INTERNAL', `layer '${layer.name}' is not in the copy of the model`);
+}
+
+function factorizable(model: Model, shapes: ShapeTable): FactorizableLayer[] {
+  return findLayers(model.graph, shapes).filter((layer) => layer.kind === 'factorizable');
+}
+
+function patchSize({ layer: { geometry } }: Candidate): number {
+  return geometry.in * geometry.kernel[0] * geometry.kernel[1];
+}
+
+/** Consecutive plans whose moments and samples fit into memory together. */
+function groupsOf(plans: readonly Plan[], run: Run): readonly (readonly Plan[])[] {
+  const groups: Plan[][] = [];
+  let bytes = Infinity;
+  for (const plan of plans) {
+    const { geometry } = plan.candidate.layer;
+    const own = 12 * patchSize(plan.candidate) ** 2 + (run.isSequential ? 4 * mostSamples * geometry.out : 0);
+    bytes += own;
+    if (bytes > groupBytes) {
+      groups.push([]);
+      bytes = own;
+    }
+    groups.at(-1)!.push(plan);
+  }
+  return groups;
+}
+
+/** What the original model tells of a layer. */
+interface Seen {
+  readonly data: LayerData;
+  /** The argument of the activation; only for fits in sequence. */
+  readonly target: Measured['observed'];
+}
+
+/** One pass over the images through the original model. */
+async function observeOriginal(run: Run, group: readonly Plan[]): Promise<ReadonlyMap<Candidate, Seen>> {
+  const measured = await probe(run, run.copy, `${group.length} layers`, (layers, shapes, graph) =>
+    group.flatMap(({ candidate }) =>
+      candidate.layers.map((layer) => {
+        const same = sameLayer(layers, layer);
+        const isTarget = run.isSequential && layer === candidate.layer;
+        return {
+          ...momentRequest(run, same),
+          ...(isTarget ? { observed: observationPoint(graph, same, shapes).value } : {}),
+          observedPositions: isTarget ? samplePositions(run, same) : 0,
+        };
+      }),
+    ),
+  );
+  const seen = new Map<Candidate, Seen>();
+  for (const { candidate } of group) {
+    const moments = candidate.layers.map((layer) => measured.get(layer.name)!.moments!);
+    const isAlone = candidate.layers.length === 1;
+    const hasBias = run.biasCorrection && isAlone && hasBiasPlace(run.model, candidate.layer);
+    const data = { moments: pool(moments), hasBias };
+    seen.set(candidate, { data, target: measured.get(candidate.layer.name)!.observed });
+  }
+  return seen;
+}
+
+/** One pass through the half-converted model, up to one layer. */
+async function observeStudent(run: Run, student: Student, candidate: Candidate, seen: Seen): Promise<LayerData> {
+  const point = observationPoint(run.copy.graph, sameLayer(student.originals, candidate.layer), run.shapes);
+  const measured = await probe(run, student.model, candidate.layer.name, (layers, shapes, graph) => {
+    const same = sameLayer(layers, candidate.layer);
+    const positions = samplePositions(run, same);
+    const { value } = observationPoint(graph, same, shapes);
+    return [{ ...momentRequest(run, same), inputPositions: positions, observed: value, observedPositions: positions }];
+  });
+  const { moments, inputs, observed } = measured.get(candidate.layer.name)!;
+  const samples = {
+    inputs: inputs!,
+    current: observed!,
+    target: seen.target!,
+    scale: point.scale,
+    activation: point.activation,
+  };
+  return { ...seen.data, sequential: { moments: moments!, samples } };
+}
+
+/** Runs the images through a copy of `source` that has probes. */
+async function probe(
+  run: Run,
+  source: Model,
+  detail: string,
+  request: (layers: readonly FactorizableLayer[], shapes: ShapeTable, graph: Model['graph']) => readonly ProbeRequest[],
+): Promise<ReadonlyMap<string, Measured>> {
+  const model = readModel(modelBytes(source));
+  const shapes = inferShapes(model, { inputShapes: { [run.images.input]: run.images.dims } });
+  const requests = request(factorizable(model, shapes), shapes, model.graph);
+  const probes = addProbes(model, shapes, requests);
+  const session = await run.driver.createSession(modelBytes(model), run.session);
+  try {
+    return await measure(session, run.images, probes, {
+      seed: run.seed,
+      mostSamples,
+      signal: run.signal,
+      onImages: (done) => run.onImages?.(done, run.images.images, detail),
+    });
+  } finally {
+    await session.close();
+  }
+}
+
+function momentRequest(run: Run, layer: FactorizableLayer): ProbeRequest {
+  const { geometry } = layer;
+  const wanted = Math.max(fewestPatches, patchesPerNumber * geometry.in * geometry.kernel[0] * geometry.kernel[1]);
+  const momentPositions = Math.max(1, Math.ceil(wanted / run.images.images));
+  return { layer, momentPositions, inputPositions: 0, observedPositions: 0 };
+}
+
+function samplePositions(run: Run, layer: FactorizableLayer): number {
+  const wanted = Math.max(1, Math.ceil(mostSamples / run.images.images));
+  return Math.min(wanted, positionsPerImage(layer, run.images.dims[0] ?? 1));
+}
+
+/** The model as far as it is converted. */
+interface Student {
+  readonly model: Model;
+  /** The layers of the original's copy. */
+  readonly originals: readonly FactorizableLayer[];
+  replace(fit: Fit): void;
+}
+
+function createStudent(run: Run): Promise<Student> {
+  const model = readModel(modelBytes(run.copy));
+  const layers = factorizable(model, inferShapes(model, { inputShapes: { [run.images.input]: run.images.dims } }));
+  return Promise.resolve({
+    model,
+    originals: factorizable(run.copy, run.shapes),
+    replace: (fit) => {
+      emitFit(
+        model,
+        fit,
+        fit.candidate.layers.map((layer) => sameLayer(layers, layer)),
+      );
+    },
+  });
+}
+
+/** Moments of the patches of several layers that share a weight, together. */
+function pool(all: readonly Moments[]): Moments {
+  const [first, ...others] = all;
+  if (others.length === 0) return first!;
+  const count = all.reduce((sum, moments) => sum + moments.count, 0);
+  const mean = new Float64Array(first!.mean.length);
+  const data = new Float64Array(first!.second.data.length);
+  for (const moments of all) {
+    const share = moments.count / count;
+    for (let i = 0; i < mean.length; i++) mean[i] = mean[i]! + share * moments.mean[i]!;
+    for (let i = 0; i < data.length; i++) data[i] = data[i]! + share * moments.second.data[i]!;
+  }
+  return { count, mean, second: { ...first!.second, data } };
+}
+
+function note(few: { layers: number; example: string }, candidate: Candidate, { count, mean }: Moments): void {
+  if (count >= mean.length) return;
+  if (few.layers === 0) few.example = `${candidate.layer.name}: ${count} patches of ${mean.length} numbers`;
+  few.layers++;
+}
+
+function fewPatches({ layers, example }: { readonly layers: number; readonly example: string }): string[] {
+  if (layers === 0) return [];
+  const which = layers === 1 ? '1 layer' : `${layers} layers`;
+  return [
+    `too few calibration images for ${which} (${example}): directions that they do not show count as average; give more`,
+  ];
+}
+
+function tooLarge(plans: readonly Plan[], init: string): string[] {
+  return plans.map(
+    ({ candidate }) =>
+      `layer '${candidate.layer.name}': its patches of ${patchSize(candidate)} numbers are too large for second moments; fitted by ${init}`,
+  );
+}
