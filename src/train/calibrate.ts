@@ -10,6 +10,9 @@ export type CalibrationSettings = UnlabelledSettings;
 
 export const defaultCalibrationSettings: CalibrationSettings = { ...defaultUnlabelledSettings, images: 256 };
 
+/** So many bytes of decoded images stay in memory for further passes; more are decoded anew in each. */
+const keptBytes = 160e6;
+
 /**
  * Images, which need no labels, for `convert` to fit layers on: what a trained model's layers see, which is nothing like
  * random numbers. Prepared as for evaluation: resized, the center cut out. `convert` throws INPUT for images that cannot be
@@ -27,12 +30,25 @@ export function calibration(path: string, chosen: Partial<CalibrationSettings> =
       last,
       signal,
     });
+    const bytes = input.imageDims.reduce((product, dim) => product * dim, 4 * loader.imagesPerEpoch);
+    const kept: CalibrationBatch[] = [];
+    let isComplete = false;
     async function* batches(): AsyncGenerator<CalibrationBatch> {
+      if (isComplete) {
+        yield* kept;
+        return;
+      }
+      kept.length = 0;
       for await (const { images, dims, size } of loader.batches(0)) {
         const imageDims = dims.slice(1);
         const elements = imageDims.reduce((product, dim) => product * dim, size);
-        yield { feeds: imageFeed(input, images.subarray(0, elements), [size, ...imageDims]), size };
+        const isKept = bytes <= keptBytes;
+        const data = isKept ? images.slice(0, elements) : images.subarray(0, elements);
+        const batch = { feeds: imageFeed(input, data, [size, ...imageDims]), size };
+        if (isKept) kept.push(batch);
+        yield batch;
       }
+      isComplete = kept.length > 0;
     }
     return {
       input: input.name,

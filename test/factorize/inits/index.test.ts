@@ -5,6 +5,7 @@ import { baseline } from '../../../src/factorize/inits/baseline.js';
 import { initNames, inits } from '../../../src/factorize/inits/index.js';
 import type { InitProblem } from '../../../src/factorize/types.js';
 import type { Linalg } from '../../../src/linalg/types.js';
+import { layerData, patches } from '../support/layer-data.js';
 import { testLinalg } from '../support/linalg.js';
 import { freshWeight } from '../support/weights.js';
 
@@ -46,7 +47,10 @@ describe('the table of initializations', () => {
       [6, 20, 1],
       [3, 1, 1],
     ] as const) {
-      const { left, right } = await inits[name].fit(problemOf(rows, cols, rank));
+      const problem = problemOf(rows, cols, rank);
+      const inputs = patches(40, 3 * cols, 1);
+      const data = layerData(problem.weight, 3, inputs, problem.activation);
+      const { left, right } = await inits[name].fit({ ...problem, data });
       expect([left.rows, left.cols, left.data.length]).toEqual([rows, rank, rows * rank]);
       expect([right.rows, right.cols, right.data.length]).toEqual([rank, cols, rank * cols]);
     }
