@@ -28,6 +28,7 @@ export {
   type Recalibrate,
   type RecalibrateContext,
 } from './factorize/convert.js';
+export type { FoundRanks, RankSearchContext, SearchRanks } from './factorize/rank-search.js';
 export type {
   Calibrate,
   CalibrateContext,
@@ -38,7 +39,7 @@ export type {
   Moments,
 } from './factorize/calibration/types.js';
 export type { FittedSpectrum } from './factorize/fit.js';
-export type { ConvertOptions } from './factorize/settings.js';
+export type { ConvertOptions, LayerRank } from './factorize/settings.js';
 export type { Activation, FactorPair, FittedPair, Init, InitName, InitProblem } from './factorize/types.js';
 export { type Attribute } from './graph/attribute.js';
 export { checkModel } from './graph/check.js';
@@ -62,9 +63,11 @@ export type * from './report/train-contract.js';
 export { type Diagnosis, diagnose } from './runtime/diagnose.js';
 export { raiseOpset } from './passes/raise-opset.js';
 export { type Pass, type PassReport, runPasses, type RunPassesOptions } from './passes/runner.js';
+export { accuracySearch, type AccuracySearchSettings } from './train/accuracy-search.js';
 export { type ArtifactsOptions, writeArtifacts } from './train/artifacts.js';
 export type { ArtifactsManifest, ArtifactsSettings } from './train/manifest.js';
-export { evaluateModel, type EvalOptions, type EvalSettings } from './train/eval.js';
+export { evaluateModel, type EvalOptions } from './train/eval.js';
+export { type EvalSettings } from './train/eval-settings.js';
 export { calibration, type CalibrationSettings } from './train/calibrate.js';
 export { recalibration, type RecalibrationSettings } from './train/recalibrate.js';
 export { loadDriver, type DriverOptions } from './runtime/driver.js';

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { LowrankError, messageOf } from '../errors.js';
+import { LowrankError } from '../errors.js';
 import type { FittedSpectrum } from '../factorize/fit.js';
 import { convert, type ConvertCall } from '../factorize/convert.js';
 import { initNames, inits } from '../factorize/inits/index.js';
@@ -11,9 +10,11 @@ import { convertHtml } from '../report/html/convert-html.js';
 import type { CalibrationSettings } from '../train/calibrate.js';
 import type { RecalibrationSettings } from '../train/recalibrate.js';
 import { defineCommand } from './command.js';
+import { accuracyInForce, accuracyOptions, checkAccuracyOptions } from './accuracy-options.js';
 import { imageOptions, numbers } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
 import { flagOf } from './options.js';
+import { readRanks } from './rank-file.js';
 import { given } from './training-options.js';
 import { threadsOption } from './running-options.js';
 
@@ -21,6 +22,7 @@ const phases = {
   read: 'reading',
   plan: 'choosing ranks',
   calibrate: 'looking at images',
+  search: 'measuring top-1',
   factorize: 'factorizing',
   recalibrate: 'recalibrating',
   write: 'writing',
@@ -30,7 +32,8 @@ const phases = {
 const recalibrationGroup = 'Recalibration';
 const sampledGroup = 'Sampled fits (--init lfai-adam, lfai-ws-adam)';
 const calibrationGroup = 'Calibration images';
-const imagesGroup = 'Images (of --calibrate and --recalibrate)';
+const imagesGroup = 'Images (of --calibrate, --recalibrate and --val)';
+const accuracyGroup = 'Accuracy budget';
 
 export const command = defineCommand({
   name: 'convert',
@@ -92,6 +95,12 @@ export const command = defineCommand({
       placeholder: 'r',
       group: 'Ranks (one of)',
       description: 'fraction of the time, measured layer by layer on this machine',
+    },
+    accuracyBudget: {
+      type: 'number',
+      placeholder: 'p',
+      group: 'Ranks (one of)',
+      description: 'the smallest model found that loses at most p points of top-1, measured on --val',
     },
     rankBase: {
       type: 'string',
@@ -201,6 +210,7 @@ export const command = defineCommand({
       group: calibrationGroup,
       description: 'leave biases alone: they are to put right what a pair changes in the mean',
     },
+    ...accuracyOptions(accuracyGroup),
     recalibrate: {
       type: 'string',
       placeholder: 'path',
@@ -259,6 +269,10 @@ export const command = defineCommand({
       description: '70 % of the measured time, shortcuts untouched',
     },
     {
+      command: 'lowrank convert model.onnx --accuracy-budget 1 --val photos/val',
+      description: 'the smallest model found that loses at most one point of top-1 on these images',
+    },
+    {
       command: 'lowrank convert model.onnx --macs-budget 0.7 --init lfai-data --calibrate photos/train',
       description: 'every layer fitted to what it sees on 256 of these images: what is best without training',
     },
@@ -275,7 +289,8 @@ export const command = defineCommand({
     const { settings } = context;
     const { report, ranks, inputShape, latency, threads, output, ...others } = settings;
     const { calibrate, calibrateImages, recalibrate, recalibrateImages, batchSize, ...rest } = others;
-    const { imageSize, normalization, mean, std, ...options } = rest;
+    const { imageSize, normalization, mean, std, ...more } = rest;
+    const { val, split, classes, resize, stretch, valImages, maxBad, minimize, evaluations, cache, ...options } = more;
     const preparation = given({
       imageSize,
       normalization,
@@ -283,7 +298,9 @@ export const command = defineCommand({
       std: numbers(std, '--std'),
     });
     checkImageOptions(settings);
+    checkAccuracyOptions(settings);
     // Loaded where they are asked for: they bring the image decoder.
+    const searching = val === undefined ? undefined : await import('../train/accuracy-search.js');
     const calibrating = calibrate === undefined ? undefined : await import('../train/calibrate.js');
     const recalibrating = recalibrate === undefined ? undefined : await import('../train/recalibrate.js');
     if (report !== undefined) checkWritable(report, settings.force);
@@ -295,6 +312,10 @@ export const command = defineCommand({
       ...defined(options),
       ...defined({ output, threads }),
       ...(ranks === undefined ? {} : { ranks: readRanks(ranks) }),
+      searchRanks: searching?.accuracySearch(val!, {
+        ...given({ minimize, evaluations, cache, classes }),
+        evaluation: given({ split, resize, stretch, limit: valImages, maxBad, ...preparation }),
+      }),
       calibrate: calibrating?.calibration(calibrate!, {
         ...preparation,
         ...given({ images: calibrateImages, seed: settings.seed }),
@@ -315,6 +336,7 @@ export const command = defineCommand({
       ...done,
       settings: inForce(context.resolvedSettings, {
         ...done.settings,
+        ...accuracyInForce(done),
         ...calibrationInForce(done, calibrating?.defaultCalibrationSettings),
         ...recalibrationInForce(done, recalibrating?.defaultRecalibrationSettings),
       }),
@@ -336,14 +358,14 @@ function inForce(
 }
 
 /** Options that say how images are used belong to those that say which. Throws USAGE where they stand alone. */
-const imageOptionOwners: Readonly<Record<string, readonly ('calibrate' | 'recalibrate')[]>> = {
+const imageOptionOwners: Readonly<Record<string, readonly ('calibrate' | 'recalibrate' | 'val')[]>> = {
   calibrateImages: ['calibrate'],
   recalibrateImages: ['recalibrate'],
   batchSize: ['recalibrate'],
-  imageSize: ['calibrate', 'recalibrate'],
-  normalization: ['calibrate', 'recalibrate'],
-  mean: ['calibrate', 'recalibrate'],
-  std: ['calibrate', 'recalibrate'],
+  imageSize: ['calibrate', 'recalibrate', 'val'],
+  normalization: ['calibrate', 'recalibrate', 'val'],
+  mean: ['calibrate', 'recalibrate', 'val'],
+  std: ['calibrate', 'recalibrate', 'val'],
 };
 
 function checkImageOptions(settings: Readonly<Record<string, unknown>>): void {
@@ -353,7 +375,7 @@ function checkImageOptions(settings: Readonly<Record<string, unknown>>): void {
   if (alone === undefined) return;
   const owners = alone[1].map(flagOf).join(' or ');
   throw new LowrankError('USAGE', `${flagOf(alone[0])} does nothing without ${owners}`, {
-    remedy: `give ${owners} and a folder of images, or leave it out`,
+    remedy: `give ${owners} and images, or leave it out`,
   });
 }
 
@@ -379,34 +401,4 @@ type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 /** Without the keys whose value is undefined. */
 function defined<T extends object>(values: T): Partial<Defined<T>> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<Defined<T>>;
-}
-
-/** A rank file. Throws INPUT or FORMAT. */
-function readRanks(path: string): Record<string, number | 'keep'> {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new LowrankError('INPUT', `cannot read the rank file: ${messageOf(error)}`, { place: path });
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new LowrankError('FORMAT', `the rank file is not JSON: ${messageOf(error)}`, { place: path });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new LowrankError('FORMAT', 'the rank file is not an object', {
-      place: path,
-      remedy: 'write {"layer name": 16, …}',
-    });
-  }
-  for (const [name, rank] of Object.entries(value)) {
-    if (typeof rank === 'number' || rank === 'keep') continue;
-    throw new LowrankError('FORMAT', `rank of '${name}' is ${JSON.stringify(rank)}`, {
-      place: path,
-      remedy: 'give a whole number or "keep"',
-    });
-  }
-  return value as Record<string, number | 'keep'>;
 }

@@ -26,6 +26,7 @@ import type { PairRecord } from './pairs.js';
 import { planRanks } from './plan.js';
 import type { LatencySource, Plan } from './plan-types.js';
 import { prepareModel, summarize } from './prepare.js';
+import { type SearchRanks, tryPlans } from './rank-search.js';
 import { reinitialize } from './reinit.js';
 import { describeOutput, meanwhile, ratio, stopwatch } from './report-parts.js';
 import { sampleFeeds } from './samples.js';
@@ -35,7 +36,7 @@ import { compareLatency, runReference, type Verification, verifyAgainst } from '
 /** Models of more multiply-accumulates are compared with the original on one sample, smaller ones on two. */
 const manyMacs = 2e9;
 
-export type ConvertPhase = 'read' | 'plan' | 'calibrate' | 'factorize' | 'recalibrate' | 'write' | 'verify';
+export type ConvertPhase = 'read' | 'plan' | 'search' | 'calibrate' | 'factorize' | 'recalibrate' | 'write' | 'verify';
 
 export interface Progress {
   readonly phase: ConvertPhase;
@@ -66,6 +67,8 @@ export interface ConvertCall extends ConvertOptions {
   readonly calibrate?: Calibrate | undefined;
   /** What is done to the factorized model before it is written: `recalibration` makes it from a folder of images. */
   readonly recalibrate?: Recalibrate | undefined;
+  /** Chooses the ranks for an `accuracyBudget`: `accuracySearch` makes it from labelled images. */
+  readonly searchRanks?: SearchRanks | undefined;
   /** Default: the input's name with `.lowrank.onnx`. */
   readonly output?: string;
   readonly signal?: AbortSignal;
@@ -134,14 +137,26 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       settings.rankMode.kind === 'budget' && settings.rankMode.of === 'latency'
         ? await latencySource(await getDriver(), model, shapes, original, settings, signal)
         : undefined;
-    const plans = await planRanks(selection.candidates, {
-      settings,
-      linalg: algebra,
-      totals: before,
-      ...(latency === undefined ? {} : { latency }),
-      onProgress: (done, total, detail) => report(call, 'plan', done, total, detail),
-      signal,
-    });
+    const planning = { settings, linalg: algebra, totals: before, signal };
+    const searched =
+      settings.rankMode.kind !== 'accuracy' || call.searchRanks === undefined
+        ? undefined
+        : await call.searchRanks({
+            ...planning,
+            path: input,
+            candidates: selection.candidates,
+            driver: await getDriver(),
+            onProgress: (done, total, detail) => report(call, 'search', done, total, detail),
+            tryPlans: (tried, use) => tryPlans(tried, { input, output, call, convert }, use),
+          });
+    warnings.push(...(searched?.warnings ?? []));
+    const plans =
+      searched?.plans ??
+      (await planRanks(selection.candidates, {
+        ...planning,
+        ...(latency === undefined ? {} : { latency }),
+        onProgress: (done, total, detail) => report(call, 'plan', done, total, detail),
+      }));
     const fitContext = {
       linalg: algebra,
       init: settings.init,
@@ -198,6 +213,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
         signal,
       );
     }
+    await searched?.confirm(staged.temporaryPath);
     let latencyMs: Ratio | null = null;
     if (settings.measureLatency || latency !== undefined) {
       const feeds = samples[0] ?? sampleFeeds(model, shapes, settings.seed + 1);
@@ -229,6 +245,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       verify: verification === null ? null : { reloaded: true, ...verification },
       ...(recalibrated === undefined ? {} : { recalibration: recalibrated.report }),
       ...(calibrated === undefined ? {} : { calibration: calibrated.report }),
+      ...(searched === undefined ? {} : { accuracyBudget: searched.report }),
       output: outputFacts,
       warnings,
       seconds,

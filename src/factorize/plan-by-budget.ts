@@ -8,7 +8,8 @@ import type { Plan, PlanContext, Trial } from './plan-types.js';
 import type { ConvertSettings, RankMode } from './settings.js';
 import { spectra, tailEnergies } from './spectra.js';
 
-interface Option extends Choice {
+/** What can be done with a layer; without a trial, it is kept. */
+export interface Option extends Choice {
   readonly trial: Trial | null;
 }
 
@@ -50,6 +51,7 @@ export async function planByBudget(
   });
 }
 
+/** Every rank that is a gain, with its cost and the fraction of ‖W‖²_F that it loses; the first option keeps the layer. */
 export function countedOptions(
   candidate: Candidate,
   squares: ReadonlyMap<Scheme, Float64Array>,

@@ -1,7 +1,7 @@
 import { LowrankError } from '../errors.js';
 import type { Scheme } from '../report/contract.js';
 import type { Candidate } from './candidates.js';
-import { matrixShape, maxRank } from './geometry.js';
+import { matrixShape, maxRank, schemesOf } from './geometry.js';
 import { planByBudget } from './plan-by-budget.js';
 import { planByEnergy, planByStableRank, planByVbmf } from './plan-by-spectrum.js';
 import { allowedSchemes, choose, macsPerRankOf, toMultiple } from './plan-choice.js';
@@ -24,6 +24,10 @@ export async function planRanks(candidates: readonly Candidate[], context: PlanC
       return planByStableRank(candidates, rankMode, context);
     case 'budget':
       return planByBudget(candidates, rankMode, context);
+    case 'accuracy':
+      throw new LowrankError('USAGE', '--accuracy-budget needs labelled images to measure top-1 on', {
+        remedy: 'give them with --val',
+      });
   }
 }
 
@@ -70,15 +74,22 @@ function planByNames(
     const wanted = left.get(name)!;
     left.delete(name);
     if (wanted === 'keep') return { candidate, trials: null, note: 'kept by --ranks' };
-    const trials = allowedSchemes(candidate, settings).map((scheme): Trial => ({ scheme, rank: wanted }));
-    const first = trials[0]!;
-    const limit = maxRank(candidate.layer.geometry, first.scheme);
-    if (!Number.isInteger(wanted) || wanted < 1 || wanted > limit) {
-      throw new LowrankError('USAGE', `rank ${wanted} for layer '${name}' is impossible`, {
+    const { layer } = candidate;
+    const { rank, scheme = allowedSchemes(candidate, settings)[0]! } =
+      typeof wanted === 'number' ? { rank: wanted } : wanted;
+    const possible = schemesOf(layer.geometry, layer.form !== 'conv');
+    if (!possible.includes(scheme)) {
+      throw new LowrankError('USAGE', `--ranks gives layer '${name}' the scheme ${JSON.stringify(scheme)}`, {
+        remedy: `it can have ${possible.join(' or ')}`,
+      });
+    }
+    const limit = maxRank(layer.geometry, scheme);
+    if (!Number.isInteger(rank) || rank < 1 || rank > limit) {
+      throw new LowrankError('USAGE', `rank ${rank} for layer '${name}' is impossible`, {
         remedy: `give a whole number from 1 to ${limit}`,
       });
     }
-    return choose(candidate, [first], settings, 'rank from --ranks');
+    return choose(candidate, [{ scheme, rank }], settings, 'rank from --ranks');
   });
   const [unknown] = left.keys();
   if (unknown === undefined) return plans;

@@ -1,4 +1,5 @@
 import { LowrankError } from '../errors.js';
+import type { Scheme } from '../report/contract.js';
 import type { Device } from '../runtime/types.js';
 import { describeFit, type FitOptions, fitSettingsOf } from './sampled/options.js';
 import type { FitSettings } from './sampled/settings.js';
@@ -7,11 +8,15 @@ import type { InitName } from './types.js';
 /** How the rank of each layer is chosen; one of them. */
 export type RankMode =
   | { readonly kind: 'scale'; readonly scale: number; readonly base: 'min' | 'out' }
-  | { readonly kind: 'ranks'; readonly ranks: ReadonlyMap<string, number | 'keep'> }
+  | { readonly kind: 'ranks'; readonly ranks: ReadonlyMap<string, LayerRank> }
   | { readonly kind: 'energy'; readonly fraction: number }
   | { readonly kind: 'vbmf'; readonly floor: number }
   | { readonly kind: 'stable-rank'; readonly factor: number; readonly floor: number }
-  | { readonly kind: 'budget'; readonly of: 'params' | 'macs' | 'latency'; readonly fraction: number };
+  | { readonly kind: 'budget'; readonly of: 'params' | 'macs' | 'latency'; readonly fraction: number }
+  | { readonly kind: 'accuracy'; readonly points: number };
+
+/** What `--ranks` says of a layer; without a scheme, the first that `--scheme` allows. */
+export type LayerRank = number | 'keep' | { readonly rank: number; readonly scheme: Scheme };
 
 /** Options of `convert`. Names and defaults are those of the command line. */
 export interface ConvertOptions extends FitOptions {
@@ -20,7 +25,7 @@ export interface ConvertOptions extends FitOptions {
   /** `out`: round(rankScale · out · kh), as in Khodak et al.; clamped to min(rows, cols). Default `min`. */
   readonly rankBase?: 'min' | 'out';
   /** Rank of each layer by name; "keep" or a layer that is not named stays as it is. */
-  readonly ranks?: Readonly<Record<string, number | 'keep'>>;
+  readonly ranks?: Readonly<Record<string, LayerRank>>;
   /** Smallest rank that holds this fraction of ‖W‖²_F. In (0, 1]. */
   readonly energy?: number;
   /** What empirical variational Bayesian matrix factorization takes for signal (Nakajima et al., JMLR 14, 2013). */
@@ -33,6 +38,8 @@ export interface ConvertOptions extends FitOptions {
   readonly paramsBudget?: number;
   readonly macsBudget?: number;
   readonly latencyBudget?: number;
+  /** Points of top-1 that may be lost right after the conversion; needs `ConvertCall.searchRanks`. In [0, 100]. */
+  readonly accuracyBudget?: number;
   /** Ranks are rounded to multiples of this; default 1. */
   readonly rankMultiple?: number;
   /** Default `auto`: per layer, the scheme with the smaller function error at equal MACs. */
@@ -74,6 +81,7 @@ const modes = [
   'paramsBudget',
   'macsBudget',
   'latencyBudget',
+  'accuracyBudget',
 ] as const;
 
 /** The floor of `vbmf`, which finds no signal at all in some layers. */
@@ -129,6 +137,11 @@ export function rankModeOf(options: ConvertOptions): RankMode {
       return { kind: 'budget', of: 'macs', fraction: fraction(options.macsBudget!, true) };
     case 'latencyBudget':
       return { kind: 'budget', of: 'latency', fraction: fraction(options.latencyBudget!, true) };
+    case 'accuracyBudget': {
+      const points = options.accuracyBudget!;
+      if (points >= 0 && points <= 100) return { kind: 'accuracy', points };
+      throw usage(`--accuracy-budget ${points} is not in [0, 100]`, 'give points of top-1 such as 1.0');
+    }
   }
 }
 
@@ -182,6 +195,7 @@ export function describeSettings(settings: ConvertSettings): Record<keyof Conver
     paramsBudget: budget('params'),
     macsBudget: budget('macs'),
     latencyBudget: budget('latency'),
+    accuracyBudget: rankMode.kind === 'accuracy' ? rankMode.points : null,
     ...others,
     ...describeFit(fit, settings.init),
     threads: threads > 0 ? threads : null,

@@ -1,3 +1,4 @@
+import { accuracyText, renderTrials } from './accuracy-table.js';
 import type { ConvertReport, LayerReport, Ratio } from './contract.js';
 import { calibrationText } from './calibration-text.js';
 import { recalibrationText } from './recalibration-text.js';
@@ -84,7 +85,7 @@ function ratioLine(
 }
 
 function totals(report: ConvertReport): readonly (readonly [string, string])[] {
-  const { layers, output, seconds, calibration, recalibration } = report;
+  const { layers, output, seconds, calibration, recalibration, accuracyBudget } = report;
   const { params, macs, latencyMs } = report.totals;
   const factorized = layers.filter((layer) => !isKept(layer)).length;
   const verdict = verdictOf(report);
@@ -101,6 +102,7 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
     ...(recalibration === undefined || recalibration.layers === 0
       ? []
       : [['recalibrated', recalibrationText(recalibration)] as const]),
+    ...(accuracyBudget === undefined ? [] : [['accuracy', accuracyText(accuracyBudget)] as const]),
     ['check', `${verdict.short}. ${verdict.finding} ${verdict.advice}`],
     ['written', `${output.path}, ${formatBytes(output.bytes)}`],
     ['time', `${formatSeconds(seconds.total)}  (${phases})`],
@@ -122,6 +124,7 @@ export function renderConvertTable(report: ConvertReport, terminal: Terminal): s
       ? ['no convolution or dense layer']
       : renderTable(COLUMNS, numbered(report.layers), terminal)),
     '',
+    ...(report.accuracyBudget === undefined ? [] : [...renderTrials(report, report.accuracyBudget, terminal), '']),
     ...renderFacts(totals(report), terminal),
     ...(warnings.length === 0 ? [] : ['', ...warnings]),
     '',

@@ -1,60 +1,12 @@
 import { LowrankError } from '../errors.js';
-import type { BadImage } from '../data/bad-images.js';
-import { createLoader } from '../data/loader.js';
 import { drawImages } from '../data/subset.js';
-import type { Transform } from '../data/transform.js';
-import type { ImageSource } from '../data/types.js';
 import type { EvalReport } from '../report/eval-contract.js';
-import { comparePredictions, type Predictions, summarizePredictions } from '../report/eval-summary.js';
+import { comparePredictions, summarizePredictions } from '../report/eval-summary.js';
 import { loadDriver } from '../runtime/driver.js';
-import type { Device, Driver } from '../runtime/types.js';
 import { tool } from '../version.js';
-import { type Classifier, openClassifier } from './classifier.js';
-import { evaluate, type EvaluationBatch, smallestProbability } from './evaluate.js';
-import { centerCrop, classesFrom, normalizationOf, openEvaluation, requireClasses, summaryOf } from './images.js';
-
-/** Everything that decides an evaluation; see `lowrank-eval --help`. */
-export interface EvalSettings {
-  /** Part of the data set; null: that for validation where it has parts. */
-  readonly split: string | null;
-  readonly batchSize: number;
-  /** Side of the images in pixels; null: what the model says, 224 where it does not. */
-  readonly imageSize: number | null;
-  /** Shorter side before the center crop; null: the image size / 0.875; up to 64 pixels, the image size. */
-  readonly resize: number | null;
-  /** The whole image is stretched to the model's size, in place of the center crop. */
-  readonly stretch: boolean;
-  /** Name of a normalization, or means and standard deviations of the channels, for pixels from 0 to 1. */
-  readonly normalization: string;
-  readonly mean: readonly number[] | null;
-  readonly std: readonly number[] | null;
-  /** So many images, drawn by (seed); null: all. */
-  readonly limit: number | null;
-  readonly seed: number;
-  readonly maxBad: number;
-  readonly device: Device;
-  /** Threads of onnxruntime; null: all cores. */
-  readonly threads: number | null;
-  /** Decode threads; null: one per core, at most 4. */
-  readonly workers: number | null;
-}
-
-export const defaultEvalSettings: EvalSettings = {
-  split: null,
-  batchSize: 32,
-  imageSize: null,
-  resize: null,
-  stretch: false,
-  normalization: 'imagenet',
-  mean: null,
-  std: null,
-  limit: null,
-  seed: 0,
-  maxBad: 0,
-  device: 'cpu',
-  threads: null,
-  workers: null,
-};
+import { defaultEvalSettings, type EvalSettings } from './eval-settings.js';
+import { centerCrop, classesFrom, normalizationOf, openEvaluation, summaryOf } from './images.js';
+import { runClassifier } from './run-classifier.js';
 
 export interface EvalOptions {
   readonly model: string;
@@ -95,14 +47,14 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
     const driver = await loadDriver();
     const total = source.length * (versus === undefined ? 1 : 2);
     const onProgress = (model: string, done: number): void => options.onProgress?.({ model, done, total });
-    const first = await runModel(options.model, source, settings, driver, {
+    const first = await runClassifier(options.model, source, settings, driver, {
       signal,
       onProgress: (done) => onProgress(options.model, done),
     });
     const second =
       versus === undefined
         ? undefined
-        : await runModel(versus, source, settings, driver, {
+        : await runClassifier(versus, source, settings, driver, {
             signal,
             onProgress: (done) => onProgress(versus, source.length + done),
           });
@@ -146,82 +98,3 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
 
 /** Bad images that a report names. */
 const mostNames = 20;
-
-interface ModelRun {
-  readonly model: Classifier;
-  readonly predictions: Predictions;
-  readonly bad: readonly BadImage[];
-  readonly warnings: readonly string[];
-  readonly prepareSeconds: number;
-  /** From the first image to the last result. */
-  readonly seconds: number;
-}
-
-async function runModel(
-  path: string,
-  source: ImageSource,
-  settings: EvalSettings,
-  driver: Driver,
-  { signal, onProgress }: { readonly signal: AbortSignal | undefined; readonly onProgress: (done: number) => void },
-): Promise<ModelRun> {
-  const started = performance.now();
-  const { device, threads, workers, maxBad, imageSize } = settings;
-  const session = { device, ...(threads === null ? {} : { threads }) };
-  const model = await openClassifier(path, { driver, session, imageSize, signal });
-  try {
-    requireClasses(source, model.classes, `list the classes of ${path} in their order with --classes`);
-    const loader = createLoader({
-      source,
-      transform: transformOf(model, settings),
-      format: { type: model.pixels, layout: model.layout, normalization: normalizationOf(settings) },
-      batchSize: model.fixedBatch ?? Math.min(settings.batchSize, source.length),
-      shuffle: false,
-      last: 'pad',
-      maxBad,
-      signal,
-      ...(workers === null ? {} : { workers }),
-    });
-    try {
-      const begun = performance.now();
-      const predictions = await evaluate(loader.batches(0) as AsyncIterable<EvaluationBatch>, model.predict, {
-        classes: model.classes,
-        areProbabilities: model.areProbabilities,
-        signal,
-        onProgress,
-      });
-      return {
-        model,
-        predictions,
-        bad: [...loader.bad],
-        warnings: [...model.warnings, ...lossWarnings(predictions, path)],
-        prepareSeconds: (begun - started) / 1000,
-        seconds: (performance.now() - begun) / 1000,
-      };
-    } finally {
-      await loader.close();
-    }
-  } finally {
-    await model.close();
-  }
-}
-
-function transformOf({ width, height }: Classifier, { stretch, resize }: EvalSettings): Transform {
-  return stretch ? { kind: 'stretch', width, height } : centerCrop({ width, height }, resize);
-}
-
-/** What the report says about odd losses. Throws NUMERIC where one is not finite. */
-function lossWarnings({ losses }: Predictions, path: string): string[] {
-  const values = Array.from(losses);
-  const broken = values.filter((loss) => !Number.isFinite(loss)).length;
-  if (broken > 0) {
-    throw new LowrankError('NUMERIC', `the model's outputs are not finite for ${broken} of ${values.length} images`, {
-      place: path,
-      remedy: 'check the model, and that --normalization is that of its training',
-    });
-  }
-  const floor = -Math.log(smallestProbability);
-  const raised = values.filter((loss) => loss === floor).length;
-  if (raised === 0) return [];
-  const images = `${raised} of ${values.length} images`;
-  return [`${path} gives the label of ${images} the probability 0, which counts as 2^-126 in the loss`];
-}

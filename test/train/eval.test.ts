@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { evaluateModel, type EvalSettings } from '../../src/train/eval.js';
+import { evaluateModel } from '../../src/train/eval.js';
+import type { EvalSettings } from '../../src/train/eval-settings.js';
 import type { EvalReport } from '../../src/report/eval-contract.js';
 import { encoder, temporaryFolder, writeTree } from '../data/support/images.js';
 import { buildModel, type TestNode } from '../support/models.js';

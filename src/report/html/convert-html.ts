@@ -14,6 +14,7 @@ import { numbered } from '../layer-columns.js';
 import type { NumberedLayer } from '../layer-columns.js';
 import { recalibrationText } from '../recalibration-text.js';
 import { verdictOf } from '../verdict.js';
+import { accuracySection } from './accuracy-section.js';
 import { drawChangeChart } from './change-chart.js';
 import type { ChangeRow } from './change-chart.js';
 import { createChartRenderer } from './chart.js';
@@ -272,6 +273,7 @@ export async function convertHtml(report: ConvertReport, options: ConvertHtmlOpt
     header: header(report),
     sections: [
       layers.length === 0 ? null : sizeSection(renderer, report),
+      accuracySection(report),
       keptSection(layers),
       spectrumSection(renderer, layers, options.spectra ?? {}),
       errorSection(renderer, layers),

@@ -1,0 +1,270 @@
+import { LowrankError, throwIfAborted } from '../errors.js';
+import { digestSource } from '../data/digest.js';
+import { drawImages } from '../data/subset.js';
+import type { ImageSource } from '../data/types.js';
+import { type Picks, type Purpose, searchAccuracy } from '../factorize/accuracy-search.js';
+import { countedOptions, type Option } from '../factorize/plan-by-budget.js';
+import type { Plan } from '../factorize/plan-types.js';
+import type { FoundRanks, RankSearchContext, SearchRanks } from '../factorize/rank-search.js';
+import { spectra } from '../factorize/spectra.js';
+import type { AccuracyBudget, AccuracyTrial } from '../report/contract.js';
+import { comparePredictions } from '../report/eval-summary.js';
+import { pointsIntervalText, pointsText } from '../report/eval-text.js';
+import { formatPercent, plural } from '../report/format.js';
+import { defaultEvalSettings, type EvalSettings } from './eval-settings.js';
+import {
+  defaultEvaluationFolder,
+  type Evaluation,
+  type EvaluationCache,
+  modelDigest,
+  openEvaluationCache,
+} from './evaluation-cache.js';
+import { classesFrom, normalizationOf, openEvaluation } from './images.js';
+import { runClassifier } from './run-classifier.js';
+import { tool } from '../version.js';
+
+export interface AccuracySearchSettings {
+  /** What the smallest model has least of. */
+  readonly minimize: 'macs' | 'params';
+  /** Conversions that may be evaluated on all images. */
+  readonly evaluations: number;
+  /** Folder of the evaluations; null: that of the user, `defaultEvaluationFolder`. */
+  readonly cache: string | null;
+  /** How the images are drawn and become inputs; device and threads are those of the conversion. */
+  readonly evaluation: Partial<Omit<EvalSettings, 'device' | 'threads'>>;
+}
+
+export const defaultAccuracySearchSettings: AccuracySearchSettings = {
+  minimize: 'macs',
+  evaluations: 10,
+  cache: null,
+  evaluation: {},
+};
+
+/** Groups of layers whose sensitivity is measured, each on so many images. */
+const groups = 8;
+const sampleImages = 1000;
+
+/**
+ * Finds the ranks of an accuracy budget by measuring top-1 on labelled images, whatever `openSource` opens: for `convert`.
+ * Every evaluation is kept in the cache by content (the bytes of the model and of the images, the settings, the versions of
+ * lowrank and onnxruntime), so that a run that was killed goes on with what it had finished. How it searches: see
+ * `searchAccuracy`. Throws NUMERIC where no conversion that was measured is within the budget, OUTPUT where the cache cannot
+ * be written, and what `evaluateModel` throws.
+ */
+export function accuracySearch(
+  data: string,
+  given: Partial<AccuracySearchSettings> & { readonly classes?: string | undefined } = {},
+): SearchRanks {
+  const settings: AccuracySearchSettings = { ...defaultAccuracySearchSettings, ...given };
+  if (!Number.isSafeInteger(settings.evaluations) || settings.evaluations < 1) {
+    throw new LowrankError('USAGE', `${settings.evaluations} evaluations make no search`, {
+      remedy: 'give a whole number from 1 on',
+    });
+  }
+  const evaluation: EvalSettings = { ...defaultEvalSettings, ...settings.evaluation };
+  normalizationOf(evaluation);
+  return async (context) => {
+    const { split, limit, seed } = evaluation;
+    const whole = await openEvaluation(data, { split, classes: classesFrom(given.classes) });
+    try {
+      const source = limit === null ? whole : drawImages(whole, limit, { seed, order: 'source' });
+      return await search(context, source, settings, evaluation);
+    } finally {
+      await whole.close();
+    }
+  };
+}
+
+async function search(
+  context: RankSearchContext,
+  source: ImageSource,
+  { minimize, evaluations, cache: folder }: AccuracySearchSettings,
+  evaluation: EvalSettings,
+): Promise<FoundRanks> {
+  const started = performance.now();
+  const { candidates, settings, totals } = context;
+  const points = settings.rankMode.kind === 'accuracy' ? settings.rankMode.points : 0;
+  // Differences of top-1 are multiples of 1/n: what is added is less than any of them.
+  const largestDrop = points / 100 + 1e-12;
+  const warnings: string[] = [...source.warnings];
+  const warn = (line: string): void => void warnings.push(line);
+  const cache = openEvaluationCache(folder ?? defaultEvaluationFolder(), warn);
+  const judge = await createJudge(context, source, cache, evaluation);
+  const most = 1 + Math.min(groups, candidates.length) + evaluations + 1;
+  let done = 0;
+  const step = (detail: string): void => context.onProgress(done++, most, detail);
+
+  step('the original');
+  const original = await judge(context.path, 'search');
+  const spectrumOf = await spectra(candidates, { ...context, onProgress: () => throwIfAborted(context.signal) });
+  const options = candidates.map((candidate): readonly Option[] =>
+    countedOptions(candidate, spectrumOf.get(candidate)!, minimize, settings),
+  );
+  const trials: AccuracyTrial[] = [];
+  const picksOf = new Map<Picks, number>();
+  const planOf = (picks: Picks, note: (kept: boolean) => string): Plan[] =>
+    candidates.map((candidate, index) => {
+      const { trial } = options[index]![picks[index]!]!;
+      return trial === null
+        ? { candidate, trials: null, note: options[index]!.length === 1 ? 'no rank saves anything' : note(true) }
+        : { candidate, trials: [trial], note: note(false) };
+    });
+  const measure = async (picks: Picks, purpose: Purpose): Promise<{ drop: number; lossIncrease: number }> => {
+    const begun = performance.now();
+    const plans = planOf(picks, () => '');
+    const converted = plans.filter((plan) => plan.trials !== null).length;
+    step(`${purpose === 'search' ? 'all' : 'some'} images, ${converted} of ${plans.length} layers converted`);
+    const reference = purpose === 'search' ? original : await judge(context.path, purpose);
+    const trial = await context.tryPlans(plans, async (path, report) => {
+      const own = await judge(path, purpose);
+      const compared = compare(reference, own);
+      return {
+        purpose,
+        ranks: Object.fromEntries(
+          plans.flatMap(({ candidate, trials: chosen }) =>
+            chosen === null ? [] : [[candidate.layer.name, { rank: chosen[0].rank, scheme: chosen[0].scheme }]],
+          ),
+        ),
+        params: report.totals.params.after,
+        macs: report.totals.macs.after,
+        images: own.predicted.length,
+        ...compared,
+        isWithinBudget: compared.drop <= largestDrop,
+        isCached: own.isCached,
+        sha256: own.sha256,
+        seconds: (performance.now() - begun) / 1000,
+      };
+    });
+    picksOf.set(picks, trials.push(trial) - 1);
+    return { drop: trial.drop, lossIncrease: trial.lossIncrease };
+  };
+  const cost = options.reduce((sum, [keep]) => sum + keep!.cost, 0);
+  const found = await searchAccuracy({
+    layers: options,
+    fixedCost: totals[minimize] - cost,
+    largestDrop,
+    evaluations,
+    groups,
+    measure,
+  });
+  if (found.best === undefined) throw outOfReach(points, trials, totals.macs);
+  const chosen = picksOf.get(found.best)!;
+  const best = trials[chosen]!;
+  const isResolved = best.ci95[1] <= largestDrop;
+  if (!isResolved) warn(unresolved(best, points));
+  const report: AccuracyBudget = {
+    points,
+    minimize,
+    data: source.path,
+    images: original.predicted.length,
+    settings: inputSettings(evaluation),
+    cache: cache.folder,
+    original: { top1: original.top1, loss: original.loss, isCached: original.isCached },
+    sensitivities: found.sensitivities.map(({ layers, ...others }) => ({
+      layers: layers.map((index) => candidates[index]!.layer.name),
+      ...others,
+    })),
+    trials,
+    chosen,
+    isResolved,
+    seconds: (performance.now() - started) / 1000,
+  };
+  return {
+    plans: planOf(found.best, (isKept) =>
+      isKept ? `accuracy budget ${points} is better spent elsewhere` : `accuracy budget ${points}`,
+    ),
+    confirm: async (path) => {
+      const own = await judge(path, 'search');
+      const { drop, top1 } = compare(original, own);
+      if (drop === best.drop && top1 === best.top1) return;
+      throw new LowrankError(
+        'VERIFY',
+        `the model that would be written loses ${pointsText(drop)} points of top-1, where the same ranks lost ${pointsText(best.drop)} before`,
+        { remedy: 'set --threads 1, which makes conversions repeat exactly; nothing was written' },
+      );
+    },
+    report,
+    warnings,
+  };
+}
+
+interface Judged extends Evaluation {
+  readonly top1: number;
+  readonly isCached: boolean;
+  /** Of the model. */
+  readonly sha256: string;
+}
+
+/** Evaluates model files on all images, or on a sample of them for a sensitivity, unless the cache knows the result. */
+async function createJudge(
+  { driver, settings, signal }: RankSearchContext,
+  source: ImageSource,
+  cache: EvaluationCache,
+  evaluation: EvalSettings,
+): Promise<(path: string, purpose: Purpose) => Promise<Judged>> {
+  const { device } = settings;
+  const threads = settings.threads > 0 ? settings.threads : null;
+  const sets = new Map<ImageSource, string>();
+  const sample = source.length > sampleImages ? drawImages(source, sampleImages, { seed: 0, order: 'source' }) : source;
+  for (const set of new Set([source, sample])) sets.set(set, await digestSource(set, { signal }));
+  return async (path, purpose) => {
+    const images = purpose === 'search' ? source : sample;
+    const sha256 = modelDigest(path);
+    const { split: _, limit: __, seed: ___, workers: ____, ...inputs } = evaluation;
+    const key = {
+      tool,
+      onnxruntime: driver.version,
+      model: sha256,
+      images: sets.get(images),
+      settings: { ...inputs, device, threads },
+    };
+    const { evaluation: found, isCached } = await cache.get(key, async () => {
+      const { predictions } = await runClassifier(path, images, { ...evaluation, device, threads }, driver, {
+        signal,
+        onProgress: () => throwIfAborted(signal),
+      });
+      const { labels, predicted, losses } = predictions;
+      const loss = Array.from(losses).reduce((sum, value) => sum + value, 0) / losses.length;
+      return { labels: Array.from(labels), predicted: Array.from(predicted), loss };
+    });
+    const right = found.labels.filter((label, index) => found.predicted[index] === label).length;
+    return { ...found, top1: right / found.labels.length, isCached, sha256 };
+  };
+}
+
+function compare(original: Judged, own: Judged): Pick<AccuracyTrial, 'top1' | 'drop' | 'ci95' | 'lossIncrease'> {
+  const { top1, difference, ci95 } = comparePredictions(original.labels, original.predicted, own.predicted);
+  return { top1, drop: difference, ci95, lossIncrease: own.loss - original.loss };
+}
+
+/** How images became inputs: the options of `lowrank-eval` by name. */
+function inputSettings(evaluation: EvalSettings): Readonly<Record<string, unknown>> {
+  const { split, limit, seed, batchSize, imageSize, resize, stretch, normalization, mean, std, maxBad } = evaluation;
+  return { split, limit, seed, batchSize, imageSize, resize, stretch, normalization, mean, std, maxBad };
+}
+
+function unresolved({ drop, ci95, images }: AccuracyTrial, points: number): string {
+  const measured = `${plural(images, 'image')} do not resolve the accuracy budget of ${points} points`;
+  const interval = `measured ${pointsText(drop)}, 95 % interval ${pointsIntervalText(ci95)}`;
+  return `${measured}: the drop is ${interval}; more images in --val narrow it`;
+}
+
+function outOfReach(points: number, trials: readonly AccuracyTrial[], macs: number): LowrankError {
+  const asked = trials.filter(({ purpose }) => purpose === 'search');
+  const [first, ...others] = asked;
+  if (first === undefined) {
+    return new LowrankError('UNSUPPORTED', 'no rank of any layer saves anything: there is nothing to search', {
+      remedy: 'factorize more layers (--no-keep-first, --no-keep-last)',
+    });
+  }
+  const mildest = others.reduce((least, trial) => (trial.drop < least.drop ? trial : least), first);
+  const found = `the least that ${plural(asked.length, 'conversion')} lost is ${pointsText(mildest.drop)} points, at ${formatPercent(mildest.macs / macs)} of the MACs`;
+  return new LowrankError(
+    'NUMERIC',
+    `no conversion within the accuracy budget of ${points} points was found: ${found}`,
+    {
+      remedy: 'raise the budget, add --recalibrate, or convert and fine-tune; nothing was written',
+    },
+  );
+}

@@ -1,0 +1,95 @@
+import { LowrankError } from '../errors.js';
+import type { BadImage } from '../data/bad-images.js';
+import { createLoader } from '../data/loader.js';
+import type { Transform } from '../data/transform.js';
+import type { ImageSource } from '../data/types.js';
+import type { Predictions } from '../report/eval-summary.js';
+import type { Driver } from '../runtime/types.js';
+import { type Classifier, openClassifier } from './classifier.js';
+import type { EvalSettings } from './eval-settings.js';
+import { evaluate, type EvaluationBatch, smallestProbability } from './evaluate.js';
+import { centerCrop, normalizationOf, requireClasses } from './images.js';
+
+/** The settings that a run depends on; which images there are is said by the source. */
+export type RunSettings = Omit<EvalSettings, 'split' | 'limit' | 'seed'>;
+
+/** What a classifier said about a data set. */
+export interface ClassifierRun {
+  readonly model: Classifier;
+  readonly predictions: Predictions;
+  readonly bad: readonly BadImage[];
+  readonly warnings: readonly string[];
+  readonly prepareSeconds: number;
+  /** From the first image to the last result. */
+  readonly seconds: number;
+}
+
+/** Runs the model file at `path`, as it is, on all images, in their order. Throws what `evaluateModel` does. */
+export async function runClassifier(
+  path: string,
+  source: ImageSource,
+  settings: RunSettings,
+  driver: Driver,
+  { signal, onProgress }: { readonly signal: AbortSignal | undefined; readonly onProgress: (done: number) => void },
+): Promise<ClassifierRun> {
+  const started = performance.now();
+  const { device, threads, workers, maxBad, imageSize } = settings;
+  const session = { device, ...(threads === null ? {} : { threads }) };
+  const model = await openClassifier(path, { driver, session, imageSize, signal });
+  try {
+    requireClasses(source, model.classes, `list the classes of ${path} in their order with --classes`);
+    const loader = createLoader({
+      source,
+      transform: transformOf(model, settings),
+      format: { type: model.pixels, layout: model.layout, normalization: normalizationOf(settings) },
+      batchSize: model.fixedBatch ?? Math.min(settings.batchSize, source.length),
+      shuffle: false,
+      last: 'pad',
+      maxBad,
+      signal,
+      ...(workers === null ? {} : { workers }),
+    });
+    try {
+      const begun = performance.now();
+      const predictions = await evaluate(loader.batches(0) as AsyncIterable<EvaluationBatch>, model.predict, {
+        classes: model.classes,
+        areProbabilities: model.areProbabilities,
+        signal,
+        onProgress,
+      });
+      return {
+        model,
+        predictions,
+        bad: [...loader.bad],
+        warnings: [...model.warnings, ...lossWarnings(predictions, path)],
+        prepareSeconds: (begun - started) / 1000,
+        seconds: (performance.now() - begun) / 1000,
+      };
+    } finally {
+      await loader.close();
+    }
+  } finally {
+    await model.close();
+  }
+}
+
+function transformOf({ width, height }: Classifier, { stretch, resize }: RunSettings): Transform {
+  return stretch ? { kind: 'stretch', width, height } : centerCrop({ width, height }, resize);
+}
+
+/** What the report says about odd losses. Throws NUMERIC where one is not finite. */
+function lossWarnings({ losses }: Predictions, path: string): string[] {
+  const values = Array.from(losses);
+  const broken = values.filter((loss) => !Number.isFinite(loss)).length;
+  if (broken > 0) {
+    throw new LowrankError('NUMERIC', `the model's outputs are not finite for ${broken} of ${values.length} images`, {
+      place: path,
+      remedy: 'check the model, and that --normalization is that of its training',
+    });
+  }
+  const floor = -Math.log(smallestProbability);
+  const raised = values.filter((loss) => loss === floor).length;
+  if (raised === 0) return [];
+  const images = `${raised} of ${values.length} images`;
+  return [`${path} gives the label of ${images} the probability 0, which counts as 2^-126 in the loss`];
+}

@@ -1,0 +1,154 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import type { ConvertReport } from '../../src/report/contract.js';
+import type { EvalReport } from '../../src/report/eval-contract.js';
+import { expectFailure, lowrank, run, temporaryFolder } from '../support/command.js';
+import { hasShared, modelsFolder, sharedFolder } from '../support/shared.js';
+
+const folder = temporaryFolder();
+const cifar = join(sharedFolder, 'data/images/cifar10/test');
+const model = join(modelsFolder, 'cifar10-resnet8-pt1.12-op13.onnx');
+const cache = join(folder, 'cache');
+const images = ['--normalization', 'cifar10', '--threads', '1'];
+const words = ['convert', model, '--val', cifar, '--val-images', '200', '--evaluations', '3', ...images];
+
+function json(...more: readonly string[]): unknown {
+  const { code, stdout, stderr } = run(...more, '--json', '--quiet');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return JSON.parse(stdout);
+}
+
+function convertTo(name: string, points: number, cacheFolder: string, ...more: readonly string[]): ConvertReport {
+  const output = join(folder, name);
+  const budget = ['--accuracy-budget', String(points), '--cache', cacheFolder];
+  return json(...words, '-o', output, '--force', ...budget, ...more) as ConvertReport;
+}
+
+/** Names that the output's folder holds of it: nothing temporary is left. */
+function namesOf(output: string): readonly string[] {
+  return readdirSync(folder).filter((name) => name.includes(output));
+}
+
+describe.skipIf(!hasShared)('lowrank-convert --accuracy-budget', () => {
+  it('writes the smallest model it found, whose drop is what lowrank-eval measures', () => {
+    const report = convertTo('small.onnx', 25, cache);
+    const budget = report.accuracyBudget!;
+    const search = budget.trials.filter(({ purpose }) => purpose === 'search');
+    const chosen = budget.trials[budget.chosen]!;
+    expect(budget).toMatchObject({ points: 25, minimize: 'macs', data: cifar, images: 200, cache });
+    expect(budget.trials.every(({ isCached }) => !isCached)).toBe(true);
+    expect(search.length).toBeLessThanOrEqual(4);
+    expect(chosen.drop).toBeLessThanOrEqual(0.25);
+    expect(chosen.macs).toBe(Math.min(...search.filter(({ drop }) => drop <= 0.25).map(({ macs }) => macs)));
+    expect(chosen).toMatchObject({ sha256: report.output.sha256, macs: report.totals.macs.after });
+    for (const layer of report.layers.filter(({ action }) => action === 'factorized')) {
+      expect(chosen.ranks[layer.name]).toEqual({ rank: layer.rank, scheme: layer.scheme });
+      expect(layer.reason).toBe('accuracy budget 25');
+    }
+    expect(report.settings).toMatchObject({ accuracyBudget: 25, val: cifar, valImages: 200, ranks: null, cache });
+
+    const evaluation = json(
+      ...['eval', model, '--vs', join(folder, 'small.onnx'), '--data', cifar, '--limit', '200', ...images],
+    ) as EvalReport;
+    expect(budget.original.top1).toBe(evaluation.top1);
+    expect(chosen).toMatchObject({
+      top1: evaluation.versus!.top1,
+      drop: evaluation.versus!.difference,
+      ci95: evaluation.versus!.ci95,
+    });
+    expect(namesOf('small.onnx')).toEqual(['small.onnx']);
+  });
+
+  it('evaluates nothing twice, whatever the output is called, and again what is damaged', () => {
+    const first = readFileSync(join(folder, 'small.onnx'));
+    const again = convertTo('again.onnx', 25, cache);
+    expect(again.accuracyBudget!.trials.every(({ isCached }) => isCached)).toBe(true);
+    expect(again.accuracyBudget!.original.isCached).toBe(true);
+    expect(readFileSync(join(folder, 'again.onnx')).equals(first)).toBe(true);
+
+    const files = readdirSync(cache);
+    const text = readFileSync(join(cache, files[0]!), 'utf8');
+    const broken = [text.slice(0, text.length / 2), text.replace('"predicted":[', '"predicted":[0,')];
+    for (const content of broken) {
+      writeFileSync(join(cache, files[0]!), content);
+      const repaired = convertTo('again.onnx', 25, cache);
+      const damage = expect.stringMatching(/cached evaluation .*\.json is damaged: evaluated again/);
+      expect(repaired.warnings).toContainEqual(damage);
+      expect(repaired.warnings).toHaveLength(again.warnings.length + 1);
+      expect(readFileSync(join(folder, 'again.onnx')).equals(first)).toBe(true);
+      expect(readFileSync(join(cache, files[0]!), 'utf8')).toBe(text);
+    }
+  });
+
+  it('goes on with what a killed run had finished', async () => {
+    const own = join(folder, 'own-cache');
+    mkdirSync(own);
+    const output = join(folder, 'killed.onnx');
+    const budget = ['--accuracy-budget', '25', '--cache', own, '-o', output];
+    const child = spawn(process.execPath, [lowrank, ...words, ...budget], { stdio: 'ignore' });
+    const finished = (): number => readdirSync(own).filter((name) => /^[0-9a-f]{64}\.json$/.test(name)).length;
+    while (finished() < 3 && child.exitCode === null) await setTimeout(5);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const done = finished();
+    expect(done).toBeGreaterThanOrEqual(3);
+    expect(existsSync(output)).toBe(false);
+
+    const resumed = convertTo('killed.onnx', 25, own).accuracyBudget!;
+    const reused = [resumed.original, ...resumed.trials].filter(({ isCached }) => isCached).length;
+    expect(reused).toBe(done);
+    expect(readFileSync(output).equals(readFileSync(join(folder, 'small.onnx')))).toBe(true);
+    expect(namesOf('killed.onnx')).toEqual(['killed.onnx']);
+  });
+
+  it('takes the smallest of all for a budget of 100, in one evaluation of it and one before', () => {
+    const { accuracyBudget, layers } = convertTo('least.onnx', 100, cache);
+    const search = accuracyBudget!.trials.filter(({ purpose }) => purpose === 'search');
+    expect(search).toHaveLength(2);
+    expect(layers.filter(({ action }) => action === 'factorized').map(({ rank }) => rank)).toEqual(Array(6).fill(1));
+  });
+
+  it('writes nothing where nothing is within the budget', () => {
+    const output = join(folder, 'none.onnx');
+    const outcome = run(...words, '-o', output, '--accuracy-budget', '0', '--cache', cache, '--evaluations', '2');
+    expectFailure(outcome, 'NUMERIC', /no conversion within the accuracy budget of 0 points was found: the least/);
+    expect(namesOf('none.onnx')).toEqual([]);
+  });
+
+  it('warns where the images are too few for the budget', () => {
+    const { warnings, accuracyBudget } = convertTo('few.onnx', 25, cache, '--val-images', '10', '--evaluations', '2');
+    expect(accuracyBudget!.isResolved).toBe(false);
+    expect(warnings).toContainEqual(
+      expect.stringMatching(/^10 images do not resolve the accuracy budget of 25 points: .*95 % interval/),
+    );
+  });
+
+  it('shows every evaluation', () => {
+    const budget = ['--accuracy-budget', '25', '--cache', cache];
+    const { code, stdout } = run(...words, '-o', join(folder, 'shown.onnx'), ...budget);
+    expect(code).toBe(0);
+    expect(stdout.match(/^ *\d+ +sensitivity .* before$/gm)).toHaveLength(6);
+    expect(stdout.match(/^ *\d+ +written .* before$/gm)).toHaveLength(1);
+    expect(stdout).toMatch(/^accuracy +top-1 [\d.]+ % -> [\d.]+ %, drop .* points \(95 %: .*\) of 25 allowed/m);
+  });
+
+  it('refuses what makes no sense', () => {
+    const output = ['-o', join(folder, 'never.onnx')];
+    const refused = (message: RegExp, ...more: readonly string[]): void =>
+      expectFailure(run('convert', model, ...output, ...more), 'USAGE', message, 2);
+    refused(/--accuracy-budget needs labelled images/, '--accuracy-budget', '1');
+    refused(/--val does nothing without --accuracy-budget/, '--val', cifar);
+    refused(/--accuracy-budget -1 is not in \[0, 100\]/, '--accuracy-budget', '-1', '--val', cifar);
+    refused(/--energy and --accuracy-budget contradict/, '--accuracy-budget', '1', '--val', cifar, '--energy', '0.9');
+    refused(/--accuracy-budget and --reinit contradict/, '--accuracy-budget', '1', '--val', cifar, '--reinit');
+    expectFailure(
+      run('convert', model, ...output, '--accuracy-budget', '1', '--val', join(folder, 'nowhere'), '--cache', cache),
+      'INPUT',
+      /nowhere/,
+    );
+  });
+});
