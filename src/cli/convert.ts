@@ -1,6 +1,7 @@
 import { LowrankError } from '../errors.js';
 import type { FittedSpectrum } from '../factorize/fit.js';
 import { convert, type ConvertCall } from '../factorize/convert.js';
+import { engineNames } from '../factorize/engine.js';
 import { initNames, inits } from '../factorize/inits/index.js';
 import { fitSchedules } from '../factorize/sampled/settings.js';
 import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
@@ -245,6 +246,13 @@ export const command = defineCommand({
       default: 'cpu',
       group: 'Running',
       description: 'where the models run',
+    },
+    engine: {
+      type: 'string',
+      choices: engineNames,
+      default: 'ort',
+      group: 'Running',
+      description: 'what fits the pairs: onnxruntime, or an installed TensorFlow.js',
     },
     threads: threadsOption('Running'),
     latency: { type: 'boolean', default: false, group: 'Running', description: 'measure the time of both models' },

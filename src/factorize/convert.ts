@@ -3,7 +3,6 @@ import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
 import { runnableModel } from '../graph/runnable.js';
 import { modelBytes, type StagedModel, stageModelInPieces } from '../graph/write.js';
-import { createLinalg } from '../linalg/linalg.js';
 import type { Linalg } from '../linalg/types.js';
 import { paced } from '../onnx/pieces.js';
 import { checkWritable } from '../onnx/write-file.js';
@@ -17,6 +16,7 @@ import { countMacs, countParameters } from './count.js';
 import { fitOnData } from './calibration/fit-on-data.js';
 import type { Calibrate } from './calibration/types.js';
 import { emitFits } from './emit-fits.js';
+import { startEngine } from './engine.js';
 import { type Fit, fitPlans, type FittedSpectrum } from './fit.js';
 import { inits } from './inits/index.js';
 import { latencySignature, measureVariants } from './layer-latency.js';
@@ -128,11 +128,10 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     const [reference, summary] = await meanwhile(running, () => summarize(model, shapes, input));
     seconds.verify += lap();
 
-    const algebra = await createLinalg({
-      driver: await getDriver(),
-      ...(settings.threads > 0 ? { threads: settings.threads } : {}),
-    });
-    linalg = algebra;
+    const engine = await startEngine({ ...settings, driver: await getDriver() });
+    linalg = engine.linalg;
+    const algebra = engine.linalg;
+    warnings.push(...engine.warnings);
     const latency =
       settings.rankMode.kind === 'budget' && settings.rankMode.of === 'latency'
         ? await latencySource(await getDriver(), model, shapes, original, settings, signal)
@@ -236,6 +235,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       seed: settings.seed,
       model: summary,
       settings: { ...describeSettings(settings), output },
+      engine: engine.report,
       layers: layerReports,
       totals: {
         params: ratio(before.params, written.params),

@@ -1,6 +1,7 @@
 import { LowrankError } from '../errors.js';
 import type { Scheme } from '../report/contract.js';
 import type { Device } from '../runtime/types.js';
+import type { EngineName } from './engine.js';
 import { describeFit, type FitOptions, fitSettingsOf } from './sampled/options.js';
 import type { FitSettings } from './sampled/settings.js';
 import type { InitName } from './types.js';
@@ -57,7 +58,10 @@ export interface ConvertOptions extends FitOptions {
   readonly seed?: number;
   /** Draw fresh truncated-normal weights first: low-rank training from scratch. */
   readonly reinit?: boolean;
+  /** Where models run. */
   readonly device?: Device;
+  /** What multiplies while pairs are fitted: `ort` is onnxruntime, `tfjs` TensorFlow.js. Default `ort`. */
+  readonly engine?: EngineName;
   /** Threads of onnxruntime; default: the machine's cores. */
   readonly threads?: number;
   /** Factorize even where it saves nothing. */
@@ -170,6 +174,7 @@ export function resolveSettings(options: ConvertOptions): ConvertSettings {
     seed,
     reinit: options.reinit ?? false,
     device: options.device ?? 'cpu',
+    engine: options.engine ?? 'ort',
     threads: options.threads ?? 0,
     allowBigger: options.allowBigger ?? false,
     verify: options.verify ?? true,

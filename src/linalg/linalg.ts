@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { LowrankError, throwIfAborted } from '../errors.js';
+import type { TensorFlow } from '../runtime/tensorflow.js';
 import type { Driver } from '../runtime/types.js';
 import { createAdmission } from './admission.js';
 import { directSvd, gramInFloat64 } from './direct-svd.js';
@@ -10,6 +11,7 @@ import { createProducts } from './products.js';
 import { createScratch } from './scratch.js';
 import type { SvdTask } from './svd-task.js';
 import { transposed } from './transpose.js';
+import { createTensorFlowProducts } from './tensorflow-products.js';
 import type { Linalg, Matrix, SvdOptions } from './types.js';
 import { createWorkerPool } from './worker-pool.js';
 
@@ -17,16 +19,19 @@ export interface LinalgSettings {
   readonly driver: Driver;
   /** Threads of one product, and worker threads. Default: the cores this process may use. */
   readonly threads?: number | undefined;
+  /** Multiplies in the place of onnxruntime. */
+  readonly tensorFlow?: TensorFlow | undefined;
 }
 
 /** Bytes of matrices in work at a time, unless one alone needs more. */
 const memoryBudget = 768e6;
 
 /** Starts nothing before it is needed; `close` ends the threads. */
-export async function createLinalg({ driver, threads }: LinalgSettings): Promise<Linalg> {
-  const products = createProducts(driver, threads);
+export async function createLinalg({ driver, threads, tensorFlow }: LinalgSettings): Promise<Linalg> {
   const parallelism = threads ?? availableParallelism();
   const workers = createWorkerPool(parallelism);
+  const products =
+    tensorFlow === undefined ? createProducts(driver, threads) : createTensorFlowProducts(tensorFlow, workers);
   // One more than there are workers: while they solve, products run.
   const scratch = createScratch();
   const admission = createAdmission(parallelism + 1, memoryBudget);

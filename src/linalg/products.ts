@@ -32,13 +32,14 @@ interface Kind {
   readonly sign: 0 | 1 | -1;
 }
 
-/** Matrix products in onnxruntime on the CPU: one tiny graph for each combination of types and transpositions. */
+/** Matrix products, by one engine. */
 export interface Products {
   /** result ← op(A) · op(B) ± C, into the memory of `result`. Throws RUNTIME or ABORTED. */
   multiply(a: RealMatrix, b: RealMatrix, result: RealMatrix, options?: ProductOptions): Promise<void>;
   close(): Promise<void>;
 }
 
+/** Products in onnxruntime on the CPU: one tiny graph for each combination of types and transpositions. */
 export function createProducts(driver: Driver, threads: number | undefined): Products {
   const sessions = new Map<string, Promise<Session>>();
   const sessionFor = (kind: Kind): Promise<Session> => {

@@ -45,7 +45,7 @@ export interface Eigen {
   readonly vectors: Matrix64;
 }
 
-/** Heavy linear algebra: GEMMs in onnxruntime, small dense problems in float64 in worker threads. */
+/** Heavy linear algebra: GEMMs in onnxruntime or TensorFlow.js, small dense problems in float64 in worker threads. */
 export interface Linalg {
   /** Memory for what is of use for a short time. */
   readonly scratch: Scratch;

@@ -1,12 +1,12 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, LowrankError, throwIfAborted } from '../errors.js';
 import { builtFile } from './built-file.js';
-import type { DenseReply, DenseRequest, DenseResults } from './dense/protocol.js';
+import { type DenseReply, type DenseRequest, type DenseResults, memoryOf, workOf } from './dense/protocol.js';
 
 /** Dense float64 problems, each in one worker thread. */
 export interface WorkerPool {
   /**
-   * `request.matrix` is moved to the worker and is empty afterwards. Throws what the solver throws, ABORTED at once where
+   * The matrices of the request are moved to the worker and are empty afterwards. Throws what the solver throws, ABORTED at once where
    * the signal fires (the worker is then stopped), and INTERNAL where the worker dies or the pool is closed.
    */
   solve<R extends DenseRequest>(request: R, signal?: AbortSignal): Promise<DenseResults[R['kind']]>;
@@ -64,7 +64,7 @@ export function createWorkerPool(size: number): WorkerPool {
   };
   const isBacklog = (): boolean => {
     const jobs = [...busy.values(), ...queue];
-    return busy.size === 0 || jobs.reduce((sum, { request }) => sum + request.n ** 3, 0) > worthAnother;
+    return busy.size === 0 || jobs.reduce((sum, { request }) => sum + workOf(request), 0) > worthAnother;
   };
   const dispatch = (): void => {
     while (queue.length > 0 && (idle.length > 0 || (busy.size < size && isBacklog()))) {
@@ -78,7 +78,7 @@ export function createWorkerPool(size: number): WorkerPool {
       }
       busy.set(worker, job);
       worker.ref();
-      worker.postMessage(job.request, [job.request.matrix.buffer as ArrayBuffer]);
+      worker.postMessage(job.request, memoryOf(job.request));
     }
   };
 

@@ -66,6 +66,17 @@ export interface Totals {
   readonly latencyMs: Ratio | null;
 }
 
+/** What multiplied while pairs were fitted. */
+export interface EngineReport {
+  readonly name: 'ort' | 'tfjs';
+  /** The npm package that brought it, and its version. */
+  readonly package: string;
+  readonly version: string;
+  /** The library's own name of what computed: `cpu`, `wasm`, `tensorflow`. */
+  readonly backend: string;
+  readonly device: 'cpu' | 'gpu';
+}
+
 /** Running statistics that were estimated anew on images, after the factorization. */
 export interface Recalibration {
   /** Where the images are. */
@@ -162,6 +173,7 @@ export interface ConvertReport {
   readonly model: ModelSummary;
   /** Every option with its value, defaults included. */
   readonly settings: Readonly<Record<string, unknown>>;
+  readonly engine: EngineReport;
   readonly layers: readonly LayerReport[];
   readonly totals: Totals;
   /** null with --no-verify. `maxAbsDiff` over all outputs; `relativeDiff` = maxAbsDiff / largest magnitude of the original's output. */

@@ -85,7 +85,7 @@ function ratioLine(
 }
 
 function totals(report: ConvertReport): readonly (readonly [string, string])[] {
-  const { layers, output, seconds, calibration, recalibration, accuracyBudget } = report;
+  const { layers, output, seconds, calibration, recalibration, accuracyBudget, engine } = report;
   const { params, macs, latencyMs } = report.totals;
   const factorized = layers.filter((layer) => !isKept(layer)).length;
   const verdict = verdictOf(report);
@@ -103,6 +103,9 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
       ? []
       : [['recalibrated', recalibrationText(recalibration)] as const]),
     ...(accuracyBudget === undefined ? [] : [['accuracy', accuracyText(accuracyBudget)] as const]),
+    ...(engine.name === 'ort'
+      ? []
+      : [['fitted by', `TensorFlow.js: ${engine.package} ${engine.version}, on the ${engine.device.toUpperCase()}`] as const]),
     ['check', `${verdict.short}. ${verdict.finding} ${verdict.advice}`],
     ['written', `${output.path}, ${formatBytes(output.bytes)}`],
     ['time', `${formatSeconds(seconds.total)}  (${phases})`],

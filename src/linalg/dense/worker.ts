@@ -1,6 +1,7 @@
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { LowrankError, messageOf } from '../../errors.js';
 import { inverseCholesky } from './cholesky.js';
+import { denseProduct } from './product.js';
 import type { DenseReply, DenseRequest, DenseResult } from './protocol.js';
 import { symmetricEigen, symmetricEigenvalues } from './symmetric-eigen.js';
 
@@ -18,6 +19,10 @@ function solve(request: DenseRequest): { readonly result: DenseResult; readonly 
     case 'inverseCholesky': {
       const inverse = inverseCholesky(matrix, n);
       return { result: { inverse }, arrays: inverse === undefined ? [] : [inverse] };
+    }
+    case 'product': {
+      const product = denseProduct(request);
+      return { result: { product }, arrays: [product] };
     }
   }
 }

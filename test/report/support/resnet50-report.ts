@@ -138,7 +138,8 @@ export function resnet50(
         verify: true,
         seed: 0,
       },
-      layers,
+      engine: { name: 'ort', package: 'onnxruntime-node', version: '1.30.0', backend: 'cpu', device: 'cpu' },
+    layers,
       totals: {
         params: ratio(sum('params', 'before') + 53_120, sum('params', 'after') + 53_120),
         macs: ratio(sum('macs', 'before'), sum('macs', 'after')),

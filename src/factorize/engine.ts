@@ -1,0 +1,53 @@
+import { createLinalg } from '../linalg/linalg.js';
+import type { Linalg } from '../linalg/types.js';
+import type { EngineReport } from '../report/contract.js';
+import { loadTensorFlow, type TensorFlow } from '../runtime/tensorflow.js';
+import type { Device, Driver } from '../runtime/types.js';
+
+/** What multiplies while pairs are fitted: onnxruntime or TensorFlow.js. */
+export type EngineName = EngineReport['name'];
+
+export interface EngineSettings {
+  readonly engine: EngineName;
+  readonly driver: Driver;
+  /** Where onnxruntime runs models: TensorFlow.js computes where its package does. */
+  readonly device: Device;
+  /** 0: all cores. */
+  readonly threads: number;
+}
+
+/** An engine at work. */
+export interface Engine {
+  readonly linalg: Linalg;
+  /** undefined: the engine is onnxruntime. */
+  readonly tensorFlow: TensorFlow | undefined;
+  readonly report: EngineReport;
+  readonly warnings: readonly string[];
+}
+
+/** Every engine. */
+export const engineNames: readonly EngineName[] = ['ort', 'tfjs'];
+
+/**
+ * Starts an engine; the caller closes its linear algebra. Throws USAGE or RUNTIME where TensorFlow.js is asked for and there
+ * is none that loads.
+ */
+export async function startEngine({ engine, driver, device, threads }: EngineSettings): Promise<Engine> {
+  const tensorFlow = engine === 'tfjs' ? await loadTensorFlow() : undefined;
+  const linalg = await createLinalg({ driver, tensorFlow, ...(threads > 0 ? { threads } : {}) });
+  if (tensorFlow === undefined) {
+    const { version } = driver;
+    return {
+      linalg,
+      tensorFlow,
+      report: { name: 'ort', package: 'onnxruntime-node', version, backend: 'cpu', device: 'cpu' },
+      warnings: [],
+    };
+  }
+  const { package: name, version, backend } = tensorFlow;
+  const warnings = tensorFlow.unusable.map((reason) => `${reason}; ${name} computes in its place`);
+  if (device !== 'cpu' && tensorFlow.device === 'cpu') {
+    warnings.push(`--device ${device} is where models run: ${name} fits them on the CPU; @tensorflow/tfjs-node-gpu would not`);
+  }
+  return { linalg, tensorFlow, report: { name: 'tfjs', package: name, version, backend, device: tensorFlow.device }, warnings };
+}
