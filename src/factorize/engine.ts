@@ -47,7 +47,14 @@ export async function startEngine({ engine, driver, device, threads }: EngineSet
   const { package: name, version, backend } = tensorFlow;
   const warnings = tensorFlow.unusable.map((reason) => `${reason}; ${name} computes in its place`);
   if (device !== 'cpu' && tensorFlow.device === 'cpu') {
-    warnings.push(`--device ${device} is where models run: ${name} fits them on the CPU; @tensorflow/tfjs-node-gpu would not`);
+    warnings.push(
+      `--device ${device} is where models run: ${name} fits them on the CPU; @tensorflow/tfjs-node-gpu would not`,
+    );
   }
-  return { linalg, tensorFlow, report: { name: 'tfjs', package: name, version, backend, device: tensorFlow.device }, warnings };
+  return {
+    linalg,
+    tensorFlow,
+    report: { name: 'tfjs', package: name, version, backend, device: tensorFlow.device },
+    warnings,
+  };
 }

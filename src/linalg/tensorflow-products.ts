@@ -1,25 +1,35 @@
 import { setImmediate } from 'node:timers/promises';
 import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
-import type { Tensor2D, TensorFlow, TensorFlowApi } from '../runtime/tensorflow.js';
+import type { TensorFlow } from '../runtime/tensorflow.js';
+import type { Tensor, TensorFlowApi } from '../runtime/tensorflow-api.js';
 import type { ProductOptions, Products, RealMatrix } from './products.js';
 import { transposed } from './transpose.js';
 import type { WorkerPool } from './worker-pool.js';
 
-/** Numbers of a matrix that are handed to TensorFlow.js at a time: WebAssembly has 4 GiB for all of them. */
-const blockSize = 16e6;
-/** Multiplications of one call, which blocks the event loop: three seconds in plain JavaScript. */
-const callWork = 1e9;
+export interface BlockLimits {
+  /** Numbers of a matrix that are handed to TensorFlow.js at a time. */
+  readonly blockSize: number;
+  /** Multiplications between two looks at the event loop. */
+  readonly callWork: number;
+}
+
+/** WebAssembly has 4 GiB for all of them; plain JavaScript takes three seconds for such a product. */
+const defaultLimits: BlockLimits = { blockSize: 16e6, callWork: 1e9 };
 /**
  * Terms of a sum that are added one by one in float32: the backend for WebAssembly adds them in a row, whose rounding errors
  * grow with its length. Sums of such sums keep the Gram matrices as accurate as the SVD takes them to be.
  */
-const sumLength = 256;
+export const sumLength = 256;
 
 /**
  * Matrix products in TensorFlow.js, block by block. It has no float64: what is to be multiplied in float64 goes to our own
  * kernels in worker threads.
  */
-export function createTensorFlowProducts({ tf }: TensorFlow, workers: WorkerPool): Products {
+export function createTensorFlowProducts(
+  { tf }: TensorFlow,
+  workers: WorkerPool,
+  limits: BlockLimits = defaultLimits,
+): Products {
   return {
     multiply: async (a, b, result, options = {}) => {
       throwIfAborted(options.signal);
@@ -28,7 +38,7 @@ export function createTensorFlowProducts({ tf }: TensorFlow, workers: WorkerPool
         return;
       }
       try {
-        await multiplyInFloat32(tf, a, b, result, options);
+        await multiplyInFloat32(tf, limits, a, b, result, options);
       } catch (error) {
         if (error instanceof LowrankError) throw error;
         throw new LowrankError('RUNTIME', `TensorFlow.js failed: ${messageOf(error)}`, { cause: error });
@@ -69,6 +79,7 @@ async function multiplyInFloat64(
 
 async function multiplyInFloat32(
   tf: TensorFlowApi,
+  { blockSize, callWork }: BlockLimits,
   a: RealMatrix,
   b: RealMatrix,
   result: RealMatrix,
@@ -91,7 +102,7 @@ async function multiplyInFloat32(
           const pure = multiply(tf, factor, right);
           if (added === undefined) return pure;
           const other = tf.tensor2d(added, [height, width]);
-          return add!.sign === 1 ? tf.add<Tensor2D>(pure, other) : tf.sub<Tensor2D>(pure, other);
+          return add!.sign === 1 ? tf.add(pure, other) : tf.sub(pure, other);
         });
         try {
           const values = await product.data();
@@ -112,16 +123,19 @@ async function multiplyInFloat32(
 }
 
 /** a · b as a sum of products of `sumLength` terms. */
-function multiply(tf: TensorFlowApi, a: Tensor2D, b: Tensor2D): Tensor2D {
-  const [rows, inner] = a.shape;
-  const cols = b.shape[1];
+function multiply(tf: TensorFlowApi, a: Tensor, b: Tensor): Tensor {
+  const [rows, inner] = a.shape as [number, number];
+  const cols = b.shape[1]!;
   if (inner <= sumLength) return tf.matMul(a, b);
-  let sum: Tensor2D | undefined;
+  let sum: Tensor | undefined;
   for (let from = 0; from < inner; from += sumLength) {
     const length = Math.min(sumLength, inner - from);
     const next = tf.tidy(() => {
-      const part = tf.matMul<Tensor2D>(tf.slice2d(a, [0, from], [rows, length]), tf.slice2d(b, [from, 0], [length, cols]));
-      return sum === undefined ? part : tf.add<Tensor2D>(sum, part);
+      const part = tf.matMul(
+        tf.slice(a, [0, from], [rows, length]),
+        tf.slice(b, [from, 0], [length, cols]),
+      );
+      return sum === undefined ? part : tf.add(sum, part);
     });
     sum?.dispose();
     sum = next;

@@ -105,7 +105,12 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
     ...(accuracyBudget === undefined ? [] : [['accuracy', accuracyText(accuracyBudget)] as const]),
     ...(engine.name === 'ort'
       ? []
-      : [['fitted by', `TensorFlow.js: ${engine.package} ${engine.version}, on the ${engine.device.toUpperCase()}`] as const]),
+      : [
+          [
+            'fitted by',
+            `TensorFlow.js: ${engine.package} ${engine.version}, on the ${engine.device.toUpperCase()}`,
+          ] as const,
+        ]),
     ['check', `${verdict.short}. ${verdict.finding} ${verdict.advice}`],
     ['written', `${output.path}, ${formatBytes(output.bytes)}`],
     ['time', `${formatSeconds(seconds.total)}  (${phases})`],

@@ -1,10 +1,6 @@
 import { createRequire } from 'node:module';
-import type * as core from '@tensorflow/tfjs';
 import { LowrankError, messageOf, type ErrorDetails } from '../errors.js';
-
-/** The functions of TensorFlow.js. */
-export type TensorFlowApi = typeof core;
-export type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs';
+import type { TensorFlowApi } from './tensorflow-api.js';
 
 /** TensorFlow.js with one of its backends running. */
 export interface TensorFlow {

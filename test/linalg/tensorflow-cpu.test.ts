@@ -1,0 +1,3 @@
+import { describeTensorFlow } from './support/check-tensorflow.js';
+
+describeTensorFlow('@tensorflow/tfjs-backend-cpu');
