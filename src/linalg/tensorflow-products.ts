@@ -131,10 +131,7 @@ function multiply(tf: TensorFlowApi, a: Tensor, b: Tensor): Tensor {
   for (let from = 0; from < inner; from += sumLength) {
     const length = Math.min(sumLength, inner - from);
     const next = tf.tidy(() => {
-      const part = tf.matMul(
-        tf.slice(a, [0, from], [rows, length]),
-        tf.slice(b, [from, 0], [length, cols]),
-      );
+      const part = tf.matMul(tf.slice(a, [0, from], [rows, length]), tf.slice(b, [from, 0], [length, cols]));
       return sum === undefined ? part : tf.add(sum, part);
     });
     sum?.dispose();
