@@ -6,7 +6,9 @@ import { findPairs } from './find-pairs.js';
 import { matchesGlob } from './glob.js';
 import type { FactorizableLayer, Layer } from './layers.js';
 import type { ConvertSettings } from './settings.js';
+import { inits } from './inits/index.js';
 import type { ActivationForm } from './sampled/activation-form.js';
+import { obstacleOf, regionForm } from './sampled/region-form.js';
 import type { Activation } from './types.js';
 
 /** Layers that use one weight: they are factorized together or not at all. */
@@ -75,16 +77,21 @@ export function selectCandidates(model: Model, layers: readonly Layer[], setting
     const free = group.filter((layer) => !kept.has(layer));
     const layer = free[0];
     if (layer === undefined) continue;
-    const obstacle = sharedObstacle(group, kept);
-    if (obstacle !== undefined) {
-      for (const member of free) kept.set(member, obstacle);
+    const reader = sharedObstacle(group, kept);
+    if (reader !== undefined) {
+      for (const member of free) kept.set(member, reader);
       continue;
     }
-    const { activation, unknown } = findActivation(model.graph, layer.node.outputs[0]!);
-    if (unknown !== undefined) {
-      warnings.push(`layer '${layer.name}': no rule for its activation ${unknown}, fitted as a linear layer`);
+    const { activation, unknown, region } = findActivation(model.graph, layer.node.outputs[0]!);
+    const form = region === undefined ? undefined : regionForm(region, model.opsets);
+    const isSampled = inits[settings.init].isSampled === true;
+    const obstacle = form === undefined ? undefined : obstacleOf(form, layer.geometry.out);
+    const canSample = isSampled && form !== undefined && obstacle === undefined;
+    if (unknown !== undefined && !canSample) {
+      const why = isSampled && obstacle !== undefined ? ` (${obstacle})` : '';
+      warnings.push(`layer '${layer.name}': no rule for its activation ${unknown}${why}, fitted as a linear layer`);
     }
-    candidates.push({ layer, layers: group, activation });
+    candidates.push({ layer, layers: group, activation, ...(canSample ? { form } : {}) });
   }
   return { candidates, kept, warnings };
 }

@@ -20,7 +20,7 @@ import { startEngine } from './engine.js';
 import { type Fit, fitPlans, type FittedSpectrum } from './fit.js';
 import { inits } from './inits/index.js';
 import { latencySignature, measureVariants } from './layer-latency.js';
-import { activationName, factorizedReport, keptReport, layerCounts } from './layer-report.js';
+import { activationOf, factorizedReport, keptReport, layerCounts } from './layer-report.js';
 import { findLayers, type Layer } from './layers.js';
 import type { PairRecord } from './pairs.js';
 import { planRanks } from './plan.js';
@@ -355,7 +355,7 @@ function reportLayer(
   const fit = fits.find(holds);
   if (fit === undefined) {
     const plan = plans.find(holds)!;
-    return keptReport(layer, plan.note, activationName(plan.candidate.activation));
+    return keptReport(layer, plan.note, activationOf(plan.candidate));
   }
   const after = written.pairs.get(layer.name)!;
   const factorized = factorizedReport(layer, fit, settings.init, after);

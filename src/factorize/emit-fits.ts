@@ -3,7 +3,7 @@ import type { Node } from '../graph/node.js';
 import { shiftBias } from './bias.js';
 import { addPairWeights, emitPair, type PairWeights } from './emit.js';
 import type { Fit } from './fit.js';
-import { activationName } from './layer-report.js';
+import { activationOf } from './layer-report.js';
 import type { FactorizableLayer } from './layers.js';
 import { toKernels } from './layout.js';
 import { type PairRecord, readPairs, writePairs } from './pairs.js';
@@ -45,7 +45,7 @@ export function emitFits(model: Model, fits: readonly Fit[], init: InitName): Pa
       in: layer.geometry.in,
       out: layer.geometry.out,
       init,
-      activation: activationName(fit.candidate.activation),
+      activation: activationOf(fit.candidate),
       nodes: [first.name, second.name],
       u: weights.second.name,
       v: weights.first.name,

@@ -2,6 +2,7 @@ import type { Graph } from '../graph/graph.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
+import { type ActivationRegion, findRegion } from './activation-region.js';
 import type { Activation } from './types.js';
 
 /** Steps to look ahead: conv → BatchNormalization → Add → Identity … → activation is never longer in practice. */
@@ -29,18 +30,24 @@ const rearranging = new Set(['Transpose', 'Reshape', 'Flatten', 'Squeeze', 'Unsq
  * The activation that a value goes through, read from the graph: through BatchNormalization and Add, as one operator or
  * as the forms exporters write (x·Sigmoid(x); x·HardSigmoid(x); x·Clip(x + 3, 0, 6)/6; x·(1 + Erf(x/√2))/2). `linear`
  * where there is none, or where the value is read by several nodes that are not one activation. `unknown` names an
- * activation that is none of ours. `isDirect`: only one that is applied to the numbers as they are.
+ * activation that is none of ours; `region` are its nodes where it is one. `isDirect`: only one that is applied to the
+ * numbers as they are, and that is ours.
  */
 export function findActivation(
   graph: Graph,
   start: Value,
   { isDirect = false }: { readonly isDirect?: boolean } = {},
-): { readonly activation: Activation; readonly unknown?: string } {
+): { readonly activation: Activation; readonly unknown?: string; readonly region?: ActivationRegion } {
   let value = start;
   for (let step = 0; step < longestWalk; step++) {
     const found = activationAt(graph, value);
     if (found !== undefined) return { activation: found };
     const [use, ...others] = value.uses;
+    const isPassing = use !== undefined && others.length === 0 && passThrough.has(use.node.opType);
+    const region = isPassing || isDirect ? undefined : findRegion(graph, value);
+    if (region !== undefined) {
+      return { activation: { kind: 'linear' }, unknown: region.nodes.map(({ opType }) => opType).join('+'), region };
+    }
     if (use === undefined || others.length > 0 || value.isOutput || use.index < 0) break;
     const { node } = use;
     if (node.domain !== '' || !(isDirect ? rearranging : passThrough).has(node.opType)) {

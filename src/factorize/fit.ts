@@ -13,6 +13,7 @@ import { matrixShape } from './geometry.js';
 import { inits } from './inits/index.js';
 import { isOutputMajor, toMatrix } from './layout.js';
 import type { Plan } from './plan-types.js';
+import { sampledFunctionError } from './sampled/error.js';
 import type { SampledContext } from './sampled/fit-pair.js';
 import type { FactorPair, FittedPair, InitName, InitProblem } from './types.js';
 
@@ -160,6 +161,9 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
       fitted = await init.fit(problem);
       pair = roundTo(fitted, layer.weight.dataType);
       errors = await pairErrors(problem, pair);
+      if (candidate.form !== undefined) {
+        errors = { ...errors, functionError: await sampledFunctionError(problem, pair, candidate.form) };
+      }
       onData = await dataErrors(problem, pair, fitted, init.needs !== undefined);
     } catch (cause) {
       if (cause instanceof LowrankError && cause.code !== 'NUMERIC' && cause.code !== 'INTERNAL') throw cause;

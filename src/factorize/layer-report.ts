@@ -22,6 +22,11 @@ export function activationName(activation: Candidate['activation']): string {
   }
 }
 
+/** The activation of a candidate, also where it has no closed forms. */
+export function activationOf({ form, activation }: Candidate): string {
+  return form?.name ?? activationName(activation);
+}
+
 type Facts = Omit<
   LayerReport,
   | 'action'
@@ -92,7 +97,7 @@ export function factorizedReport(
     scheme: fit.scheme,
     rank: fit.rank,
     init,
-    activation: activationName(fit.candidate.activation),
+    activation: activationOf(fit.candidate),
     weightError: fit.weightError,
     functionError: fit.functionError,
     ...(fit.dataError === undefined ? {} : { dataError: fit.dataError }),

@@ -106,8 +106,8 @@ describe('the activation of a layer', () => {
       { kind: 'Gelu' },
     ],
     [
-      'none: the value is an output of two readers',
-      [node('Relu', ['h'], 'r'), node('Neg', ['h'], 'g'), node('Add', ['r', 'g'], 'y')],
+      'none: one of two readers is another layer',
+      [node('Relu', ['h'], 'r'), node('GlobalAveragePool', ['h'], 'g'), node('Add', ['r', 'g'], 'y')],
       { kind: 'linear' },
     ],
     ['none: pooling comes next', [node('GlobalAveragePool', ['h'], 'y')], { kind: 'linear' }],
@@ -123,6 +123,9 @@ describe('the activation of a layer', () => {
   });
 
   it('an activation without a rule is named', () => {
-    expect(find([node('Softplus', ['h'], 'y')])).toEqual({ activation: { kind: 'linear' }, unknown: 'Softplus' });
+    const linear = { kind: 'linear' };
+    expect(find([node('Softplus', ['h'], 'y')])).toMatchObject({ activation: linear, unknown: 'Softplus' });
+    const composed = [node('Relu', ['h'], 'r'), node('Neg', ['h'], 'g'), node('Add', ['r', 'g'], 'y')];
+    expect(find(composed)).toMatchObject({ activation: linear, unknown: 'Relu+Neg+Add' });
   });
 });

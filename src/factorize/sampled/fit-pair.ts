@@ -2,6 +2,7 @@ import { loadDriver } from '../../runtime/driver.js';
 import type { Driver, RuntimeTensor, SessionOptions } from '../../runtime/types.js';
 import type { FactorPair, InitProblem } from '../types.js';
 import { type ActivationForm, formOf } from './activation-form.js';
+import { layerFeeds, sizesOf } from './layer.js';
 import { buildFitLoop } from './loop.js';
 import { checkFitSettings, defaultFitSettings, type FitSettings, rateFactors } from './settings.js';
 import { gaussianSource, type SampleSource } from './source.js';
@@ -34,13 +35,13 @@ export async function fitPairBySampling(
   start: FactorPair,
   relativeRate: number,
 ): Promise<FactorPair> {
-  const { weight, rowsPerNeuron, rank, activation, seed, signal } = problem;
+  const { activation, seed, signal } = problem;
   const context = problem.sampled ?? {};
   const settings = { ...defaultFitSettings, ...context.settings };
   checkFitSettings(settings);
   const driver = context.driver ?? (await loadDriver());
   const source = context.source ?? gaussianSource(seed, context.name ?? '');
-  const sizes = { neurons: weight.rows / rowsPerNeuron, rowsPerNeuron, cols: weight.cols, rank };
+  const sizes = sizesOf(problem);
   const { steps, batch } = settings;
   const model = buildFitLoop({ sizes, activation: context.activation ?? formOf(activation), source, steps, batch });
   const session = await driver.createSession(model, {
@@ -50,15 +51,10 @@ export async function fitPairBySampling(
   });
   try {
     const base = settings.learningRate ?? relativeRate * rootMeanSquare(start);
-    const tensor = (dims: readonly number[], data: Float32Array): RuntimeTensor => ({ type: 'float32', dims, data });
+    const rates = rateFactors(settings).map((factor) => factor * base);
     const feeds: Record<string, RuntimeTensor> = {
-      teacher: tensor([sizes.neurons, rowsPerNeuron * weight.cols], weight.data),
-      left: tensor([sizes.neurons, rowsPerNeuron * rank], start.left.data),
-      right: tensor([rank, weight.cols], start.right.data),
-      rates: tensor(
-        [steps],
-        rateFactors(settings).map((factor) => factor * base),
-      ),
+      ...layerFeeds(problem, start),
+      rates: { type: 'float32', dims: [steps], data: rates },
     };
     for (const [name, value] of Object.entries(source.tensors)) feeds[`sample.${name}`] = value;
     const results = await session.run(feeds, undefined, { signal });

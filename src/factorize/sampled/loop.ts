@@ -3,23 +3,12 @@ import { differentiate } from '../../autodiff/differentiate.js';
 import { int } from '../../graph/attributes.js';
 import { bodyAttribute } from '../../graph/body-attribute.js';
 import { Graph } from '../../graph/graph.js';
-import type { Model } from '../../graph/model.js';
 import type { Value } from '../../graph/value.js';
-import { modelBytes } from '../../graph/write.js';
 import { BOOL, FLOAT, INT64 } from '../../onnx/data-type.js';
 import { Emitter } from '../../ops/emitter.js';
-import { irVersionFor, trainingOpset } from '../../passes/raise-opset.js';
-import { tool } from '../../version.js';
 import type { ActivationForm } from './activation-form.js';
+import { declareLayer, emitPair, emitTeacher, fitModel, type LayerSizes, opsetsFor } from './layer.js';
 import type { SampleSource, SampleTensor } from './source.js';
-
-/** Sizes of a layer as the matrix of its scheme; see InitProblem. */
-export interface LayerSizes {
-  readonly neurons: number;
-  readonly rowsPerNeuron: number;
-  readonly cols: number;
-  readonly rank: number;
-}
 
 export interface LoopPlan {
   readonly sizes: LayerSizes;
@@ -38,29 +27,22 @@ const elementTypes: Record<SampleTensor['type'], number> = { float32: FLOAT, int
  * A model that fits a pair by sampling, all steps in one run: a Loop whose body draws inputs, runs the original layer and
  * the pair on them, differentiates mean ‖σ(Ŵx) − σ(Wx)‖² and takes a step of Adam.
  *
- * Inputs: teacher [neurons, rowsPerNeuron · cols] (the weight, its rows as they are), left [neurons, rowsPerNeuron · rank]
- * and right [rank, cols] (the pair to start from, likewise), rates [steps], and the tensors of the source. Outputs:
+ * Inputs: those of `declareLayer` (the pair is the one to start from), rates [steps], and the tensors of the source. Outputs:
  * fittedLeft, fittedRight, losses [steps] (of the batch that a step drew, before it).
- * The pair stays a pair: h = X rightᵀ, one row for each of a neuron's rows, then h leftᵀ.
  */
 export function buildFitLoop({ sizes, activation, source, steps, batch }: LoopPlan): Uint8Array {
-  const { neurons, rowsPerNeuron, cols, rank } = sizes;
-  const opsets = new Map([['', trainingOpset], ...activation.opsets]);
+  const opsets = opsetsFor(activation);
   const graph = new Graph('fit');
   const e = new Emitter(graph, { opsets });
-  const input = (name: string, dims: readonly number[], dataType = FLOAT): Value =>
-    e.declare(graph.addInput(name, { dataType, dims }), { dataType, dims });
-  const leftDims = [neurons, rowsPerNeuron * rank];
-  const rightDims = [rank, cols];
-  const outer = new Map<string, Value>();
-  const offer = (name: string, value: Value): void => void outer.set(name, value);
-  offer('teacher', input('teacher', [neurons, rowsPerNeuron * cols]));
-  offer('rates', input('rates', [steps]));
+  const { teacher, left, right } = declareLayer(e, sizes);
+  const outer = new Map<string, Value>([['teacher', teacher]]);
+  const offer = (name: string, input: string, dims: readonly number[], dataType: number): void => {
+    outer.set(name, e.declare(graph.addInput(input, { dataType, dims }), { dataType, dims }));
+  };
+  offer('rates', 'rates', [steps], FLOAT);
   for (const [name, { type, dims }] of Object.entries(source.tensors)) {
-    offer(name, input(`sample.${name}`, dims, elementTypes[type]));
+    offer(name, `sample.${name}`, dims, elementTypes[type]);
   }
-  const left = input('left', leftDims);
-  const right = input('right', rightDims);
 
   const body = new Graph('step');
   const b = new Emitter(body, { opsets, prefix: 'step.' });
@@ -75,21 +57,19 @@ export function buildFitLoop({ sizes, activation, source, steps, batch }: LoopPl
   };
   const step = carried('index', [], INT64);
   const goOn = carried('condition', [], BOOL);
-  const u = carried('left', leftDims);
-  const v = carried('right', rightDims);
+  const u = carried('left', e.dims(left));
+  const v = carried('right', e.dims(right));
   const moments = [u, v].map((value, i) => ({
     value,
     first: carried(`first${i}`, b.dims(value)),
     second: carried(`second${i}`, b.dims(value)),
   }));
 
-  const width = rowsPerNeuron * cols;
+  const width = sizes.rowsPerNeuron * sizes.cols;
   const { inputs, targets: given } = source.emit(b, { step, batch, width, outer: fromOutside });
-  const targets = given ?? activation.emit(b, b.gemm(inputs, fromOutside('teacher'), { transB: true }));
+  const targets = given ?? emitTeacher(b, activation, inputs, fromOutside('teacher'));
   const first = body.nodes.length;
-  const rows = b.reshape(inputs, [batch * rowsPerNeuron, cols]);
-  const coordinates = b.reshape(b.gemm(rows, v, { transB: true }), [batch, rowsPerNeuron * rank]);
-  const outputs = activation.emit(b, b.gemm(coordinates, u, { transB: true }));
+  const outputs = emitPair(b, { sizes, activation, batch }, inputs, u, v);
   const forward = body.nodes.slice(first);
   const difference = b.sub(outputs, targets);
   const loss = b.scale(b.reduceSum(b.mul(difference, difference), undefined, false), 1 / batch);
@@ -120,19 +100,9 @@ export function buildFitLoop({ sizes, activation, source, steps, batch }: LoopPl
     attributes: { body: bodyAttribute(body) },
   });
   for (const name of captured.keys()) graph.addCapture(loop, outer.get(name)!);
-  const outputDims = [leftDims, rightDims, [steps]];
+  const outputDims = [e.dims(left), e.dims(right), [steps]];
   [ends[0]!, ends[1]!, ends[6]!].forEach((value, i) => {
     graph.addOutput(value, { dataType: FLOAT, dims: outputDims[i]! });
   });
-  const model: Model = {
-    graph,
-    opsets,
-    irVersion: irVersionFor(opsets.get('')!),
-    producerName: tool.name,
-    producerVersion: tool.version,
-    metadata: new Map(),
-    functions: [],
-    file: undefined,
-  };
-  return modelBytes(model);
+  return fitModel(graph, opsets);
 }
