@@ -3,6 +3,7 @@ import { checkModel } from '../src/graph/check.js';
 import type { Model } from '../src/graph/model.js';
 import { tool } from '../src/version.js';
 import type { Architecture } from './architecture.js';
+import { cifarResnets } from './cifar-resnet.js';
 import { efficientnets } from './efficientnet.js';
 import { lenets } from './lenet.js';
 import { Network } from './network.js';
@@ -12,7 +13,13 @@ import { vggs } from './vgg.js';
 export type { Architecture } from './architecture.js';
 
 /** Every architecture that `create` knows. */
-export const architectures: readonly Architecture[] = [...resnets, ...efficientnets, ...vggs, ...lenets];
+export const architectures: readonly Architecture[] = [
+  ...resnets,
+  ...cifarResnets,
+  ...efficientnets,
+  ...vggs,
+  ...lenets,
+];
 
 /** Beyond what any data set has, and small enough that no size overflows. */
 const largestClasses = 1_000_000;

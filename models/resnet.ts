@@ -1,5 +1,5 @@
 import type { Architecture } from './architecture.js';
-import type { Feature, Network } from './network.js';
+import type { ConvOptions, Feature, Network } from './network.js';
 
 const batchNorm = { epsilon: 1e-5, momentum: 0.9 };
 
@@ -48,13 +48,35 @@ function build(network: Network, image: Feature, classes: number, { kind, blocks
   network.classifier(x, 'fc', classes);
 }
 
+/** A convolution and its BatchNormalization; without one, the convolution has a bias. */
+export function convolution(
+  network: Network,
+  x: Feature,
+  path: string,
+  normPath: string,
+  options: ConvOptions,
+  hasBatchNorm = true,
+): Feature {
+  if (!hasBatchNorm) return network.conv(x, path, { ...options, bias: true });
+  return network.batchNorm(network.conv(x, path, options), normPath, batchNorm);
+}
+
 /** Two 3×3 convolutions. */
-function basicBlock(network: Network, x: Feature, path: string, width: number, stride: number, scale: number): Feature {
-  let y = network.conv(x, `${path}.conv1`, { out: width, kernel: 3, stride });
-  y = network.relu(network.batchNorm(y, `${path}.bn1`, batchNorm), `${path}.relu`);
-  y = network.conv(y, `${path}.conv2`, { out: width, kernel: 3, scale });
-  y = network.batchNorm(y, `${path}.bn2`, batchNorm);
-  return join(network, x, y, path, stride);
+export function basicBlock(
+  network: Network,
+  x: Feature,
+  path: string,
+  width: number,
+  stride: number,
+  scale: number,
+  hasBatchNorm = true,
+): Feature {
+  const first = { out: width, kernel: 3, stride };
+  const second = { out: width, kernel: 3, scale };
+  let y = convolution(network, x, `${path}.conv1`, `${path}.bn1`, first, hasBatchNorm);
+  y = network.relu(y, `${path}.relu`);
+  y = convolution(network, y, `${path}.conv2`, `${path}.bn2`, second, hasBatchNorm);
+  return join(network, x, y, path, stride, hasBatchNorm);
 }
 
 /** 1×1 to `width` channels, 3×3, 1×1 to four times as many. */
@@ -69,11 +91,19 @@ function bottleneck(network: Network, x: Feature, path: string, width: number, s
 }
 
 /** ReLU of the branch plus the shortcut: a 1×1 projection where the shape changes, the identity elsewhere. */
-function join(network: Network, x: Feature, branch: Feature, path: string, stride: number): Feature {
+function join(
+  network: Network,
+  x: Feature,
+  branch: Feature,
+  path: string,
+  stride: number,
+  hasBatchNorm = true,
+): Feature {
   let shortcut = x;
   if (stride !== 1 || x.channels !== branch.channels) {
-    shortcut = network.conv(x, `${path}.downsample.0`, { out: branch.channels, kernel: 1, stride });
-    shortcut = network.batchNorm(shortcut, `${path}.downsample.1`, batchNorm);
+    const projection = { out: branch.channels, kernel: 1, stride };
+    const [conv, norm] = [`${path}.downsample.0`, `${path}.downsample.1`];
+    shortcut = convolution(network, x, conv, norm, projection, hasBatchNorm);
   }
   return network.relu(network.add(shortcut, branch, path), `${path}.relu`);
 }

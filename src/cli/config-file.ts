@@ -3,20 +3,27 @@ import { LowrankError, messageOf } from '../errors.js';
 import { checkValue, closest, kebabCase } from './options.js';
 import type { GivenValues, OptionTable } from './options.js';
 
-function read(path: string): string {
+function read(path: string, what: string, remedy: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new LowrankError('INPUT', `the configuration file cannot be read: ${messageOf(error)}`, {
-      remedy: 'check the path of --config',
+    throw new LowrankError('INPUT', `${what} cannot be read: ${messageOf(error)}`, {
+      remedy,
       cause: error,
     });
   }
 }
 
-/** The file's mapping. Throws USAGE where it is no YAML, or something else than a mapping. */
-async function parse(path: string): Promise<Readonly<Record<string, unknown>>> {
-  const text = read(path);
+/**
+ * The mapping that a YAML file holds; `what` names the file in messages. Throws INPUT where it cannot be read, USAGE where
+ * it is no YAML, or something else than a mapping.
+ */
+export async function readYaml(
+  path: string,
+  what = 'the configuration file',
+  unreadable = 'check the path of --config',
+): Promise<Readonly<Record<string, unknown>>> {
+  const text = read(path, what, unreadable);
   // Loaded here: most runs have no configuration file.
   const { parseDocument } = await import('yaml');
   const document = parseDocument(text);
@@ -32,7 +39,7 @@ async function parse(path: string): Promise<Readonly<Record<string, unknown>>> {
   const value: unknown = document.toJS();
   if (value === null || value === undefined) return {};
   if (typeof value !== 'object' || Array.isArray(value)) {
-    throw new LowrankError('USAGE', 'a configuration file is a mapping of options to values', {
+    throw new LowrankError('USAGE', `${what} is not a mapping of options to values`, {
       place: `in ${path}`,
       remedy: 'write one "option: value" a line',
     });
@@ -46,27 +53,58 @@ async function parse(path: string): Promise<Readonly<Record<string, unknown>>> {
  * read, USAGE for an unknown or repeated key and for a value that does not fit.
  */
 export async function readConfigFile(path: string, table: OptionTable): Promise<GivenValues> {
-  const names = new Map(Object.keys(table).map((name) => [kebabCase(name), name]));
+  return checkKeys(await readYaml(path), table, path);
+}
+
+/** The options of a mapping in the file at `path`, whose keys are `parent` and a dot longer in messages. Throws USAGE. */
+export function checkKeys(
+  mapping: Readonly<Record<string, unknown>>,
+  table: OptionTable,
+  path: string,
+  parent = '',
+): GivenValues {
   const values: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(await parse(path))) {
+  for (const { name, value, place } of entriesOf(mapping, Object.keys(table), path, parent)) {
+    values[name] = checkValue(table[name]!, value, place);
+  }
+  return values;
+}
+
+/** An entry of a mapping, under the name in camel case that is known; `place` is for messages. */
+export interface KnownEntry {
+  readonly name: string;
+  readonly value: unknown;
+  readonly place: string;
+}
+
+/** The entries that are not null. Throws USAGE for a key that is not one of `known` (camel case), or is there twice. */
+export function entriesOf(
+  mapping: Readonly<Record<string, unknown>>,
+  known: readonly string[],
+  path: string,
+  parent = '',
+): readonly KnownEntry[] {
+  const names = new Map(known.map((name) => [kebabCase(name), name]));
+  const seen = new Set<string>();
+  return Object.entries(mapping).flatMap(([key, value]): readonly KnownEntry[] => {
     const name = names.get(kebabCase(key));
-    const definition = name === undefined ? undefined : table[name];
-    const place = `key '${key}' in ${path}`;
-    if (name === undefined || definition === undefined) {
+    const full = `${parent}${key}`;
+    const place = `key '${full}' in ${path}`;
+    if (name === undefined) {
       const close = closest(kebabCase(key), [...names.keys()]);
-      throw new LowrankError('USAGE', `unknown key '${key}'`, {
+      throw new LowrankError('USAGE', `unknown key '${full}'`, {
         place: `in ${path}`,
         remedy:
           close === undefined ? `known keys: ${[...names.keys()].join(', ') || 'none'}` : `did you mean '${close}'?`,
       });
     }
-    if (name in values) {
+    if (seen.has(name)) {
       throw new LowrankError('USAGE', `option '${kebabCase(name)}' is set twice`, {
         place,
         remedy: 'keep one of the two',
       });
     }
-    if (value !== null) values[name] = checkValue(definition, value, place);
-  }
-  return values;
+    seen.add(name);
+    return value === null ? [] : [{ name, value, place }];
+  });
 }

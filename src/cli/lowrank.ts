@@ -39,6 +39,10 @@ export const COMMANDS: CommandRegistry = {
     summary: 'measure the accuracy of a model on labelled images, alone or against another',
     load: () => import('./eval.js'),
   },
+  study: {
+    summary: 'train a grid of low-rank starts and compare the initializations; resumes',
+    load: () => import('./study.js'),
+  },
   create: {
     summary: 'write a ResNet, EfficientNet, VGG-16 or LeNet-5 with fresh weights',
     load: () => import('./create.js'),

@@ -20,7 +20,8 @@ const schedule = 'Schedule';
 const images = 'Images';
 const running = 'Running';
 
-const options = {
+/** Every option of the command. */
+export const trainOptions = {
   data: {
     type: 'string',
     required: true,
@@ -169,7 +170,7 @@ export const command = defineCommand({
   name: 'train',
   summary: 'train or fine-tune a model, full-rank or factorized, on labelled images',
   arguments: { model: { description: 'ONNX classifier with float32 weights' } },
-  options,
+  options: trainOptions,
   examples: [
     {
       command: 'lowrank train model.lowrank.onnx --data photos --preset fine-tune',
@@ -199,7 +200,7 @@ export const command = defineCommand({
     }
     if (settings.report !== undefined) checkWritable(settings.report, settings.force || settings.resume);
     const progress = createTrainProgress({ stream: process.stderr, enabled: !context.isQuiet });
-    const trainOptions: TrainOptions = {
+    const call: TrainOptions = {
       model,
       output,
       force: settings.force,
@@ -214,10 +215,10 @@ export const command = defineCommand({
       progress,
     };
     if (settings.lrFind) {
-      const found = await findLearningRate(trainOptions);
+      const found = await findLearningRate(call);
       return { document: found, text: (terminal) => renderLrFindTable(found, terminal) };
     }
-    const report = await train(trainOptions);
+    const report = await train(call);
     if (settings.report !== undefined) {
       writeFileWhole(settings.report, await trainHtml(report));
       context.note(`report: ${settings.report}`);
@@ -229,9 +230,8 @@ export const command = defineCommand({
   },
 });
 
-type Settings = SettingsOf<typeof options>;
-
-function settingsFor(settings: Settings): Partial<TrainSettings> {
+/** What a training is started with: the preset, and over it what was given. */
+export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<TrainSettings> {
   const preset = settings.preset === undefined ? {} : presets[settings.preset];
   const chosen = {
     ...given({

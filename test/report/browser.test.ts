@@ -6,8 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { convertHtml } from '../../src/report/html/convert-html.js';
 import { evalHtml } from '../../src/report/html/eval.js';
 import { inspectHtml } from '../../src/report/html/inspect-html.js';
+import { studyHtml } from '../../src/report/html/study.js';
 import { trainHtml } from '../../src/report/html/train.js';
 import { resnet50, resnet50Inspected } from './support/resnet50-report.js';
+import { studyReport } from './support/study-report.js';
 import { evalReport, trainReport } from './support/train-report.js';
 
 /** A browser: CHROMIUM names it, else the first of the usual names on the PATH. */
@@ -131,13 +133,16 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
       await evalHtml(evalReport()),
       await evalHtml(evalReport({ classes: 100, images: 10_000, hasVersus: false })),
       await evalHtml(evalReport({ classes: 1000, images: 20_000, hasVersus: false, rename: longName })),
+      await studyHtml(studyReport()),
+      await studyHtml(studyReport({ architectures: ['resnet8_cifar'], regularizers: ['no decay'], done: 30 })),
     ];
     results = measure(pages, widths);
   }, 240_000);
 
   // Change charts: 2 shown, 2 in details; 1 scatter; a tile for each spectrum. Inspection: rank chart twice, all layers.
   // Training: six curves, a row an epoch. Evaluation: bars, up to 100 classes the map, with another model the difference;
-  // rows are classes and the 15 most frequent confusions, or 100 where there is no map.
+  // rows are classes and the 15 most frequent confusions, or 100 where there is no map. Study: a panel and a chart of
+  // differences for each architecture and regularizer; rows are conditions and cells.
   it.each([
     ['54 layers', 0, 5 + Object.keys(few.spectra).length, 54],
     ['162 layers with long names', 1, 5 + Object.keys(many.spectra).length, 162],
@@ -148,6 +153,8 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
     ['an evaluation', 6, 3, 10 + 15],
     ['100 classes', 7, 2, 100 + 15],
     ['1000 classes with long names', 8, 1, 1000 + 100],
+    ['a study of seven initializations', 9, 4 + 4, 4 * 29 + 348],
+    ['a study that was interrupted', 10, 1 + 1, 10 + 30],
   ])('%s: every chart is drawn once and nothing is too wide', (_, page, charts, rows) => {
     const measured = results[page] ?? [];
     expect(measured).toHaveLength(widths.length);

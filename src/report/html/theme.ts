@@ -105,6 +105,7 @@ figure{margin:0;min-width:0}
 figcaption{margin-bottom:6px}
 figcaption p{font-size:13px;margin:0;color:var(--muted)}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:24px 36px;margin-top:14px}
+.two>figure:only-child{max-width:620px}
 .stack{display:grid;gap:26px;align-content:start}
 .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,245px),1fr));gap:22px 20px;margin-top:14px}
 .tiles h3{font-family:${MONO};font-size:12.5px}

@@ -1,0 +1,248 @@
+import { basename, dirname, resolve } from 'node:path';
+import { architectures } from '../../models/index.js';
+import { LowrankError } from '../errors.js';
+import { initNames } from '../factorize/inits/index.js';
+import type { ConvertOptions } from '../factorize/settings.js';
+import type { InitName } from '../factorize/types.js';
+import type { ModelSource, Regularizer, Study, StudyArchitecture } from '../study/study.js';
+import type { TrainSettings } from '../train/options.js';
+import { checkKeys, entriesOf, type KnownEntry, readYaml } from './config-file.js';
+import { command as convertCommand } from './convert.js';
+import { checkValue, closest, mergeSettings } from './options.js';
+import type { GivenValues, OptionDefinition, OptionTable, SettingsOf } from './options.js';
+import { settingsFor, trainOptions } from './train.js';
+
+/** Options of `train` that a study sets itself, or that belong to a single training. */
+const ownTraining = new Set([
+  ...['data', 'val', 'classes', 'output', 'force', 'resume', 'lrFind', 'tensorboard', 'report'],
+  ...['seed', 'weightDecay', 'frobeniusDecay'],
+]);
+const trainTable: OptionTable = Object.fromEntries(
+  Object.entries(trainOptions).filter(([name]) => !ownTraining.has(name)),
+);
+
+/** Options of `convert` that all cells may share. */
+const sharedConversion = ['rankBase', 'rankMultiple', 'allowBigger', 'scheme', 'include', 'exclude', 'keepFirst'];
+const convertTable: OptionTable = Object.fromEntries(
+  Object.entries<OptionDefinition>(convertCommand.options).filter(([name]) =>
+    [...sharedConversion, 'keepLast'].includes(name),
+  ),
+);
+
+const keys = {
+  architectures: 'architectures',
+  rankScales: 'rank-scales',
+  inits: 'inits',
+  regularizers: 'regularizers',
+  seeds: 'seeds',
+  fullRank: 'full-rank',
+  compareTo: 'compare-to',
+  data: 'data',
+  val: 'val',
+  convert: 'convert',
+  train: 'train',
+  retries: 'retries',
+  keepModels: 'keep-models',
+} as const;
+
+/** What the command line says in place of the file. */
+export interface StudyOverrides {
+  readonly data?: string | undefined;
+  readonly val?: string | undefined;
+  readonly threads?: number | undefined;
+}
+
+/**
+ * A study file. Paths in it are relative to its folder, those of `overrides` to the current one. Throws INPUT where it cannot be
+ * read, USAGE for what no study can mean, with the path of the key.
+ */
+export async function readStudyFile(path: string, overrides: StudyOverrides): Promise<Study> {
+  const mapping = await readYaml(path, 'the study file', 'give the path of a study file, such as studies/cifar10.yaml');
+  const given = new Map(entriesOf(mapping, Object.keys(keys), path).map((entry) => [entry.name, entry]));
+  const get = (name: keyof typeof keys): KnownEntry | undefined => given.get(name);
+  const scalar = (name: keyof typeof keys, definition: OptionDefinition): unknown => {
+    const entry = get(name);
+    return entry === undefined ? undefined : checkValue(definition, entry.value, entry.place);
+  };
+  const text = (name: keyof typeof keys, description: string): string | undefined =>
+    scalar(name, { type: 'string', description }) as string | undefined;
+  const here = (relative: string | undefined): string | undefined =>
+    relative === undefined ? undefined : resolve(dirname(path), relative);
+
+  const train = checkKeys(mappingOf(get('train')), trainTable, path, 'train.');
+  const threads = overrides.threads === undefined ? {} : { threads: overrides.threads };
+  const settings = (own: GivenValues): Partial<TrainSettings> =>
+    settingsFor(mergeSettings(trainOptions, { data: '', ...train, ...own }, threads) as TrainCommandSettings);
+  const inits = list(get('inits'), ['spectral', 'lfai'], (value, place) =>
+    checkValue({ type: 'string', choices: initNames, description: '' }, value, place),
+  ) as InitName[];
+  const seeds = seedsOf(get('seeds'));
+  const data = overrides.data ?? here(text('data', 'training images'));
+  if (data === undefined) {
+    throw new LowrankError('USAGE', "the study file has no 'data'", {
+      place: `in ${path}`,
+      remedy: 'name the training images in it, or with --data',
+    });
+  }
+  const study: Study = {
+    architectures: list(required(get('architectures'), 'architectures', path), [], (value, place, index) =>
+      architectureOf(value, place, path, index, settings),
+    ),
+    rankScales: list(get('rankScales'), [0.05, 0.1, 0.15, 0.2], (value, place) => {
+      const scale = checkValue({ type: 'number', maximum: 1, description: '' }, value, place) as number;
+      if (scale > 0) return scale;
+      throw usage(`${scale} is out of range`, place, 'give rank scales from above 0 to 1');
+    }),
+    inits,
+    regularizers: list(get('regularizers'), [{ 'weight-decay': 1e-4 }], (value, place, index) =>
+      regularizerOf(value, place, path, index),
+    ),
+    seeds,
+    fullRank:
+      (scalar('fullRank', { type: 'boolean', default: false, description: '' }) as boolean | undefined) ?? false,
+    compareTo: compareTo(scalar('compareTo', { type: 'string', choices: inits, description: '' }), inits),
+    data,
+    val: overrides.val ?? here(text('val', 'validation images')),
+    convert: checkKeys(mappingOf(get('convert')), convertTable, path, 'convert.') as ConvertOptions,
+    train: settings({}),
+    retries: (scalar('retries', { type: 'integer', minimum: 0, description: '' }) as number | undefined) ?? 1,
+    keepModels:
+      (scalar('keepModels', { type: 'boolean', default: false, description: '' }) as boolean | undefined) ?? false,
+  };
+  unique(
+    study.architectures.map(({ name }) => name),
+    'architectures',
+    path,
+  );
+  unique(study.rankScales, 'rank-scales', path);
+  unique(study.inits, 'inits', path);
+  unique(
+    study.regularizers.map(({ name }) => name),
+    'regularizers',
+    path,
+  );
+  unique(study.seeds, 'seeds', path);
+  return study;
+}
+
+type TrainCommandSettings = SettingsOf<typeof trainOptions>;
+
+function usage(fact: string, place: string, remedy: string): LowrankError {
+  return new LowrankError('USAGE', fact, { place, remedy });
+}
+
+function compareTo(given: unknown, inits: readonly InitName[]): InitName | null {
+  if (inits.length < 2) return null;
+  return (given as InitName | undefined) ?? (inits.includes('spectral') ? 'spectral' : inits[0]!);
+}
+
+function required(entry: KnownEntry | undefined, name: string, path: string): KnownEntry {
+  if (entry !== undefined) return entry;
+  throw usage(`the study file has no '${name}'`, `in ${path}`, 'see docs/study.md for what a study file holds');
+}
+
+function mappingOf(entry: KnownEntry | undefined): Readonly<Record<string, unknown>> {
+  return entry === undefined ? {} : asMapping(entry.value, entry.place);
+}
+
+function asMapping(value: unknown, place: string): Readonly<Record<string, unknown>> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw usage(`${JSON.stringify(value)} is not a mapping`, place, 'write options and values below the key');
+}
+
+/** A list of at least one; a single value is a list of one. The place of an item is that of the list and its index. */
+function list<Item>(
+  entry: KnownEntry | undefined,
+  preset: readonly unknown[],
+  item: (value: unknown, place: string, index: number) => unknown,
+): readonly Item[] {
+  const value = entry?.value ?? preset;
+  const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (values.length === 0) throw usage('the list is empty', entry?.place ?? '', 'give at least one value');
+  const place = (index: number): string => (entry?.place ?? '').replace(/^(key '[^']*)'/, `$1[${index}]'`);
+  return values.map((each, index) => item(each, place(index), index) as Item);
+}
+
+function seedsOf(entry: KnownEntry | undefined): readonly number[] {
+  if (entry === undefined || typeof entry.value === 'number') {
+    const count = { type: 'integer', minimum: 1, maximum: 10_000, description: '' } as const;
+    const seeds = entry === undefined ? 3 : (checkValue(count, entry.value, entry.place) as number);
+    return Array.from({ length: seeds }, (_, seed) => seed);
+  }
+  return list(entry, [], (value, place) => checkValue({ type: 'integer', minimum: 0, description: '' }, value, place));
+}
+
+function unique(values: readonly (string | number)[], name: string, path: string): void {
+  const twice = values.find((value, index) => values.indexOf(value) !== index);
+  if (twice === undefined) return;
+  throw usage(`'${twice}' is there twice`, `key '${name}' in ${path}`, 'keep one of the two, or give them names');
+}
+
+const architectureKeys: OptionTable = {
+  model: { type: 'string', description: 'name of an architecture, or path of a model' },
+  name: { type: 'string', description: 'what the reports call it' },
+  imageSize: { type: 'integer', minimum: 1, description: 'of a created architecture' },
+};
+
+/** "resnet8_cifar", "my/model.onnx", or a mapping of `model`, `name`, `image-size` and `train`. */
+function architectureOf(
+  value: unknown,
+  place: string,
+  path: string,
+  index: number,
+  settings: (own: GivenValues) => Partial<TrainSettings>,
+): StudyArchitecture {
+  const parent = `architectures[${index}].`;
+  const { train, ...mapping } = typeof value === 'string' ? { model: value } : asMapping(value, place);
+  const given = checkKeys(mapping, { ...architectureKeys, train: { type: 'list', description: '' } }, path, parent);
+  const model = given['model'] as string | undefined;
+  if (model === undefined) throw usage("an architecture has no 'model'", place, 'give a name or the path of a model');
+  const source = sourceOf(model, given['imageSize'] as number | undefined, place, path);
+  const own = train === undefined || train === null ? {} : asMapping(train, `key '${parent}train' in ${path}`);
+  return {
+    name: (given['name'] as string | undefined) ?? (source.kind === 'file' ? basename(model, '.onnx') : model),
+    source,
+    train: settings(checkKeys(own, trainTable, path, `${parent}train.`)),
+  };
+}
+
+function sourceOf(model: string, imageSize: number | undefined, place: string, path: string): ModelSource {
+  if (model.endsWith('.onnx') || model.includes('/')) {
+    if (imageSize === undefined) return { kind: 'file', path: resolve(dirname(path), model) };
+    throw usage('image-size belongs to architectures that are created', place, 'set train.image-size for a model file');
+  }
+  const names = architectures.map(({ name }) => name);
+  if (names.includes(model)) return { kind: 'created', architecture: model, imageSize };
+  const close = closest(model, names);
+  const hint = close === undefined ? '' : `did you mean '${close}'? `;
+  throw usage(
+    `there is no architecture '${model}'`,
+    place,
+    `${hint}choose one of \`lowrank create --list\`, or a .onnx file`,
+  );
+}
+
+const decay = { type: 'number', minimum: 0, description: 'coefficient' } as const;
+const regularizerKeys: OptionTable = {
+  name: { type: 'string', description: 'what the reports call it' },
+  weightDecay: decay,
+  frobeniusDecay: decay,
+};
+
+/**
+ * `weight-decay: λ`, or `frobenius-decay: λ` with the weight decay of what is in no pair, which is λ too where it is not
+ * given.
+ */
+function regularizerOf(value: unknown, place: string, path: string, index: number): Regularizer {
+  const given = checkKeys(asMapping(value, place), regularizerKeys, path, `regularizers[${index}].`);
+  const frobeniusDecay = (given['frobeniusDecay'] as number | undefined) ?? 0;
+  const weightDecay = (given['weightDecay'] as number | undefined) ?? frobeniusDecay;
+  const elsewhere = weightDecay === frobeniusDecay ? '' : `, weight decay ${weightDecay} elsewhere`;
+  const usual =
+    frobeniusDecay > 0
+      ? `Frobenius decay ${frobeniusDecay}${elsewhere}`
+      : weightDecay > 0
+        ? `weight decay ${weightDecay}`
+        : 'no decay';
+  return { name: (given['name'] as string | undefined) ?? usual, weightDecay, frobeniusDecay };
+}

@@ -1,0 +1,185 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { LowrankError, messageOf } from '../errors.js';
+import { convert } from '../factorize/convert.js';
+import { countMacs, countParameters } from '../factorize/count.js';
+import { findLayers } from '../factorize/layers.js';
+import { prepareModel } from '../factorize/prepare.js';
+import { reinitialize } from '../factorize/reinit.js';
+import { writeModel } from '../graph/write.js';
+import { writeFileWhole } from '../onnx/write-file.js';
+import type { TrainEpoch, TrainReport } from '../report/train-contract.js';
+import type { TrainProgress } from '../report/train-progress.js';
+import { loadDriver } from '../runtime/driver.js';
+import { train } from '../train/loop.js';
+import { tool } from '../version.js';
+import { type Cell, cellName, convertOptionsOf, trainSettingsOf } from './cells.js';
+import type { CellRecord, StartFacts } from './store.js';
+import type { Study } from './study.js';
+
+export interface CellCall {
+  readonly study: Study;
+  readonly cell: Cell;
+  /** Of the architecture. */
+  readonly model: string;
+  /** Belongs to this cell alone; what an interrupted run left there is gone on with. */
+  readonly work: string;
+  /** Where the trained model goes; undefined: nowhere. */
+  readonly trained: string | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly progress: TrainProgress;
+  readonly note: (line: string) => void;
+}
+
+/**
+ * Draws the start of a cell and trains it, or goes on with it. undefined where it was interrupted, with a checkpoint
+ * written. A loss or weights that are not finite are a result, `diverged`; all other errors are thrown.
+ */
+export async function runCell(call: CellCall): Promise<CellRecord | undefined> {
+  const { work } = call;
+  const clock = stopwatch(join(work, 'seconds.json'));
+  mkdirSync(work, { recursive: true });
+  const output = join(work, 'trained.onnx');
+  let start = readStart(work);
+  let isResumed = start !== undefined && hasCheckpoint(output);
+  const seen: TrainEpoch[] = [];
+  try {
+    start ??= await drawStart(call);
+    const report = await trainFrom(call, output, isResumed, seen).catch((error: unknown) => {
+      // Of other threads, or torn: the cell begins anew.
+      if (!isResumed || !(error instanceof LowrankError) || !['USAGE', 'INPUT'].includes(error.code)) throw error;
+      isResumed = false;
+      call.note(`${cellName(call.cell)}: begins anew, for its checkpoint does not fit: ${error.fact}`);
+      return trainFrom(call, output, false, seen);
+    });
+    clock.save();
+    if (report.status === 'interrupted') return undefined;
+    const last = report.epochs.at(-1);
+    if (last === undefined || last.valTop1 === null || !Number.isFinite(last.valLoss)) {
+      return record(call, 'diverged', 'the validation loss is not finite', start, report.epochs, clock.seconds());
+    }
+    if (call.trained !== undefined) renameSync(output, call.trained);
+    return record(call, 'finished', null, start, report.epochs, clock.seconds());
+  } catch (error) {
+    clock.save();
+    const isDivergence = error instanceof LowrankError && error.code === 'NUMERIC' && start !== undefined;
+    if (!isDivergence) throw error;
+    const reason = [error.fact, error.place].filter((part) => part !== undefined).join('; ');
+    return record(call, 'diverged', reason, start!, seen, clock.seconds());
+  }
+}
+
+/** The record of a cell that an error ended. */
+export function failedRecord(cell: Cell, error: unknown, seconds: number): CellRecord {
+  return {
+    schema: 'lowrank.study-cell/1',
+    name: cellName(cell),
+    status: 'failed',
+    reason: error instanceof LowrankError ? `${error.code}: ${error.message}` : messageOf(error),
+    start: null,
+    epochs: [],
+    seconds,
+    tool,
+  };
+}
+
+function record(
+  { cell }: CellCall,
+  status: CellRecord['status'],
+  reason: string | null,
+  start: StartFacts,
+  epochs: readonly TrainEpoch[],
+  seconds: number,
+): CellRecord {
+  const finite = epochs.map((epoch) => ({ ...epoch, valLoss: Number.isFinite(epoch.valLoss) ? epoch.valLoss : null }));
+  return { schema: 'lowrank.study-cell/1', name: cellName(cell), status, reason, start, epochs: finite, seconds, tool };
+}
+
+function trainFrom(
+  { study, cell, work, signal, progress }: CellCall,
+  output: string,
+  resume: boolean,
+  seen: TrainEpoch[],
+): Promise<TrainReport> {
+  seen.length = 0;
+  return train({
+    model: join(work, 'start.onnx'),
+    output,
+    force: true,
+    data: study.data,
+    val: study.val,
+    resume,
+    settings: trainSettingsOf(study, cell),
+    signal,
+    progress,
+    onEpoch: (epoch) => seen.push(epoch),
+  });
+}
+
+/** Writes start.onnx, and what is known of it to start.json, which is there only with a whole model beside it. */
+async function drawStart(call: CellCall): Promise<StartFacts> {
+  const { work, study, cell, model, signal } = call;
+  const output = join(work, 'start.onnx');
+  rmSync(`${output}.data`, { force: true });
+  const facts =
+    cell.lowRank === null
+      ? await drawFullRank(model, output, cell.seed)
+      : startFacts(
+          await convert(model, {
+            ...convertOptionsOf(study, cell),
+            output,
+            force: true,
+            verify: false,
+            ...(signal === undefined ? {} : { signal }),
+          }),
+        );
+  writeFileWhole(join(work, 'start.json'), `${JSON.stringify(facts)}\n`);
+  return facts;
+}
+
+function startFacts({ totals, layers }: Awaited<ReturnType<typeof convert>>): StartFacts {
+  const errors = layers.flatMap(({ functionError }) => (functionError === null ? [] : [functionError]));
+  const mean = errors.reduce((sum, error) => sum + error, 0) / errors.length;
+  return { params: totals.params, macs: totals.macs, functionError: Number.isFinite(mean) ? mean : null };
+}
+
+async function drawFullRank(path: string, output: string, seed: number): Promise<StartFacts> {
+  const { model, shapes } = await prepareModel(path, { driver: loadDriver });
+  try {
+    const layers = findLayers(model.graph, shapes);
+    reinitialize(model, layers, seed);
+    writeModel(model, output, { force: true });
+    const [params, macs] = [countParameters(model.graph), countMacs(model.graph, shapes)];
+    const same = (count: number): StartFacts['params'] => ({ before: count, after: count, ratio: 1 });
+    return { params: same(params), macs: same(macs), functionError: null };
+  } finally {
+    model.file?.close();
+  }
+}
+
+function readStart(work: string): StartFacts | undefined {
+  try {
+    const facts = JSON.parse(readFileSync(join(work, 'start.json'), 'utf8')) as StartFacts;
+    return existsSync(join(work, 'start.onnx')) ? facts : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function hasCheckpoint(output: string): boolean {
+  const folder = `${output}.checkpoints`;
+  return existsSync(folder) && readdirSync(folder).some((name) => name.startsWith('step-'));
+}
+
+/** Seconds since now, and those that an earlier run left in the file. A run that was killed left none. */
+function stopwatch(path: string): { seconds(): number; save(): void } {
+  const started = performance.now();
+  let before = 0;
+  try {
+    before = Number(JSON.parse(readFileSync(path, 'utf8')));
+  } catch {
+    before = 0;
+  }
+  const seconds = (): number => before + (performance.now() - started) / 1000;
+  return { seconds, save: () => writeFileWhole(path, `${seconds()}\n`) };
+}

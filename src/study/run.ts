@@ -1,0 +1,290 @@
+import { join } from 'node:path';
+import { LowrankError, throwIfAborted } from '../errors.js';
+import { writeFileWhole } from '../onnx/write-file.js';
+import type { StudyCell, StudyReport } from '../report/study-contract.js';
+import type { StudyProgress } from '../report/study-progress.js';
+import { classesFrom, openTraining, openValidation, summaryOf } from '../train/images.js';
+import { takeLock } from '../train/lock.js';
+import { checkGraphSettings } from '../train/settings.js';
+import { tool } from '../version.js';
+import { type Cell, cellId, cellName, cellsOf, trainSettingsOf } from './cells.js';
+import { type ArchitectureFile, architectureFile, imagesHash } from './content.js';
+import { failedRecord, runCell } from './run-cell.js';
+import { type CellRecord, openStudyFolder, type StudyFolder } from './store.js';
+import type { Study } from './study.js';
+import { differencesOf, groupsOf } from './summarize.js';
+
+export interface StudyCall {
+  /** Made where it is missing. One study at a time works in it. */
+  readonly folder: string;
+  /** Runs nothing, and reports what is finished. */
+  readonly isPlan?: boolean;
+  readonly command?: string;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress: StudyProgress;
+}
+
+/** A cell with its identity, and what became of it. */
+interface Slot {
+  readonly cell: Cell;
+  readonly id: string;
+  readonly model: string;
+  record: CellRecord | undefined;
+  isReused: boolean;
+}
+
+/**
+ * Trains the cells of a study that are not finished yet, and reports all of them. Cells are found again by their model,
+ * images and settings, whatever became of the study file; a cell that was interrupted goes on from its checkpoint. A cell
+ * that fails is tried again, and then named in the report: the others go on. study.json in the folder is the report so far.
+ * Throws INPUT, USAGE for images and settings that no cell could use, OUTPUT where another study works in the folder.
+ */
+export async function runStudy(study: Study, call: StudyCall): Promise<StudyReport> {
+  const started = performance.now();
+  const folder = openStudyFolder(call.folder);
+  const lock = takeLock(join(call.folder, 'study.lock'));
+  try {
+    return await new StudyRun(study, call, folder, started).run();
+  } finally {
+    call.progress.clear();
+    lock.release();
+  }
+}
+
+class StudyRun {
+  readonly #study: Study;
+  readonly #call: StudyCall;
+  readonly #folder: StudyFolder;
+  readonly #started: number;
+  readonly #warnings: string[] = [];
+  #slots: readonly Slot[] = [];
+  #data: StudyReport['data'] | undefined;
+
+  constructor(study: Study, call: StudyCall, folder: StudyFolder, started: number) {
+    this.#study = study;
+    this.#call = call;
+    this.#folder = folder;
+    this.#started = started;
+  }
+
+  async run(): Promise<StudyReport> {
+    const { progress, isPlan, signal } = this.#call;
+    this.#slots = await this.#open();
+    const open = new Map<string, Slot[]>();
+    for (const slot of this.#slots) {
+      if (slot.record !== undefined && slot.record.status !== 'failed') continue;
+      open.set(slot.id, [...(open.get(slot.id) ?? []), slot]);
+    }
+    this.#announce(open.size);
+    if (isPlan === true && open.size > 0) return this.#report('planned');
+    const total = new Set(this.#slots.map(({ id }) => id)).size;
+    let number = total - open.size;
+    for (const slots of open.values()) {
+      number++;
+      const [{ cell }] = slots as [Slot];
+      const name = cellName(cell);
+      const position = { number, total, name, secondsLeft: this.#secondsLeft() };
+      const record = await this.#train(slots[0]!, progress.cell(position));
+      progress.clear();
+      if (record === undefined) return this.#report('interrupted');
+      for (const slot of slots) slot.record = record;
+      progress.done({ ...position, secondsLeft: this.#secondsLeft() }, reportCell(slots[0]!));
+      this.#save(this.#report('interrupted'));
+      if (signal?.aborted === true && number < total) return this.#report('interrupted');
+    }
+    const isFailed = this.#slots.some(({ record }) => record?.status === 'failed');
+    return this.#report(isFailed ? 'failed' : 'finished');
+  }
+
+  /** Hashes what the cells start from, and looks up those that are finished. */
+  async #open(): Promise<readonly Slot[]> {
+    const { signal } = this.#call;
+    const study = this.#study;
+    const cells = cellsOf(study);
+    for (const cell of cells) checkGraphSettings(trainSettingsOf(study, cell));
+    const training = await openTraining(study.data, classesFrom(undefined));
+    try {
+      const validation = await openValidation(study.val, study.data, training);
+      if (validation === undefined) {
+        throw new LowrankError('USAGE', 'there are no validation images', {
+          place: study.data,
+          remedy: 'name them in the study file as `val`',
+        });
+      }
+      try {
+        this.#data = { train: summaryOf(training), val: summaryOf(validation) };
+        const images = { train: await imagesHash(training, signal), val: await imagesHash(validation, signal) };
+        const files = new Map<string, ArchitectureFile>();
+        for (const architecture of study.architectures) {
+          throwIfAborted(signal);
+          files.set(architecture.name, architectureFile(architecture, training.classes.length, this.#folder.models));
+        }
+        return cells.map((cell): Slot => {
+          const { path, hash } = files.get(cell.architecture.name)!;
+          const id = cellId(study, cell, { model: hash, ...images });
+          const record = this.#folder.read(id);
+          const isReused = record !== undefined && record.status !== 'failed';
+          return { cell, id, model: path, record, isReused };
+        });
+      } finally {
+        await validation.close();
+      }
+    } finally {
+      await training.close();
+    }
+  }
+
+  /** What of the folder still applies. */
+  #announce(open: number): void {
+    const own = new Set(this.#slots.map(({ id }) => id));
+    const known = this.#folder.list().length;
+    const { progress } = this.#call;
+    if (known === 0) return;
+    const unasked = this.#unasked();
+    const rest = unasked === 0 ? '' : `; ${unasked} of other settings or images stay in the folder, unreported`;
+    progress.note(`${own.size - open} of ${own.size} cells are finished already${rest}`);
+    for (const { record, cell } of this.#slots) {
+      if (record?.status === 'failed') progress.note(`failed before: ${cellName(cell)}: ${record.reason ?? ''}`);
+    }
+  }
+
+  #unasked(): number {
+    const own = new Set(this.#slots.map(({ id }) => id));
+    return this.#folder.list().filter((id) => !own.has(id)).length;
+  }
+
+  /** One cell, tried again where it fails. undefined where it was interrupted. */
+  async #train(
+    { cell, id, model }: Slot,
+    progress: ReturnType<StudyProgress['cell']>,
+  ): Promise<CellRecord | undefined> {
+    const { signal } = this.#call;
+    const { note } = this.#call.progress;
+    const started = performance.now();
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const record = await runCell({
+          study: this.#study,
+          cell,
+          model,
+          work: this.#folder.workOf(id),
+          trained: this.#study.keepModels ? this.#folder.trainedOf(id) : undefined,
+          signal,
+          progress,
+          note,
+        });
+        if (record === undefined) return undefined;
+        this.#folder.write(id, record);
+        this.#folder.removeWork(id);
+        return record;
+      } catch (error) {
+        if (signal?.aborted === true || (error instanceof LowrankError && error.code === 'ABORTED')) return undefined;
+        const record = failedRecord(cell, error, (performance.now() - started) / 1000);
+        if (attempt < this.#study.retries) {
+          note(`${cellName(cell)} failed and is tried again: ${record.reason ?? ''}`);
+          continue;
+        }
+        this.#warnings.push(`${cellName(cell)} failed: ${record.reason ?? ''}`);
+        this.#folder.write(id, record);
+        return record;
+      }
+    }
+  }
+
+  /** From the mean of the cells of the same architecture that are done, or of all. */
+  #secondsLeft(): number | undefined {
+    const done = this.#slots.filter(({ record }) => record !== undefined && record.status !== 'failed');
+    if (done.length === 0) return undefined;
+    const mean = (slots: readonly Slot[]): number =>
+      slots.reduce((sum, { record }) => sum + record!.seconds, 0) / slots.length;
+    const seen = new Set<string>();
+    let left = 0;
+    for (const { id, cell, record } of this.#slots) {
+      if (record !== undefined || seen.has(id)) continue;
+      seen.add(id);
+      const same = done.filter((slot) => slot.cell.architecture === cell.architecture);
+      left += mean(same.length > 0 ? same : done);
+    }
+    return left;
+  }
+
+  #save(report: StudyReport): void {
+    writeFileWhole(join(this.#folder.path, 'study.json'), `${JSON.stringify(report, undefined, 2)}\n`);
+  }
+
+  #report(status: StudyReport['status']): StudyReport {
+    const study = this.#study;
+    const cells = this.#slots.map(reportCell);
+    const unique = [...new Map(this.#slots.map((slot) => [slot.id, slot])).values()];
+    const count = (of: StudyCell['status']): number => unique.filter((slot) => statusOf(slot) === of).length;
+    const report: StudyReport = {
+      schema: 'lowrank.study/1',
+      tool,
+      ...(this.#call.command === undefined ? {} : { command: this.#call.command }),
+      folder: this.#folder.path,
+      architectures: study.architectures.map(({ name, source, train }) => ({
+        name,
+        source: source.kind === 'file' ? source.path : source.architecture,
+        train,
+      })),
+      rankScales: study.rankScales,
+      inits: study.inits,
+      regularizers: study.regularizers,
+      seeds: study.seeds,
+      fullRank: study.fullRank,
+      compareTo: study.compareTo,
+      settings: { convert: { ...study.convert }, train: study.train },
+      data: this.#data!,
+      cells,
+      groups: groupsOf(cells),
+      differences: study.compareTo === null ? [] : differencesOf(cells, study.compareTo),
+      counts: {
+        cells: unique.length,
+        finished: count('finished'),
+        diverged: count('diverged'),
+        failed: count('failed'),
+        pending: count('pending'),
+        reused: unique.filter(({ isReused }) => isReused).length,
+        unasked: this.#unasked(),
+      },
+      warnings: [...this.#warnings],
+      seconds: {
+        total: (performance.now() - this.#started) / 1000,
+        cells: unique.reduce((sum, { record }) => sum + (record?.seconds ?? 0), 0),
+      },
+      status,
+    };
+    return report;
+  }
+}
+
+const statusOf = ({ record }: Slot): StudyCell['status'] => record?.status ?? 'pending';
+
+function reportCell(slot: Slot): StudyCell {
+  const { cell, id, record, isReused } = slot;
+  const last = record?.status === 'finished' ? record.epochs.at(-1) : undefined;
+  const curve = record?.epochs.map(({ valTop1 }) => valTop1) ?? [];
+  const best = last === undefined ? null : Math.max(...curve.flatMap((value) => (value === null ? [] : [value])));
+  return {
+    architecture: cell.architecture.name,
+    regularizer: cell.regularizer.name,
+    rankScale: cell.lowRank?.rankScale ?? null,
+    init: cell.lowRank?.init ?? null,
+    seed: cell.seed,
+    id,
+    status: statusOf(slot),
+    reason: record?.reason ?? null,
+    top1: last?.valTop1 ?? null,
+    top5: last?.valTop5 ?? null,
+    loss: last?.valLoss ?? null,
+    bestTop1: best,
+    trainLoss: last?.loss ?? null,
+    epochs: record?.epochs.length ?? 0,
+    curve,
+    params: record?.start?.params ?? null,
+    macs: record?.start?.macs ?? null,
+    functionError: record?.start?.functionError ?? null,
+    seconds: record?.seconds ?? 0,
+    isReused,
+  };
+}

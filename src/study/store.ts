@@ -1,0 +1,97 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { LowrankError, messageOf } from '../errors.js';
+import { writeFileWhole } from '../onnx/write-file.js';
+import type { Ratio } from '../report/contract.js';
+import type { TrainEpoch } from '../report/train-contract.js';
+
+/** What the start of a cell is. */
+export interface StartFacts {
+  readonly params: Ratio;
+  readonly macs: Ratio;
+  /** Mean over the factorized layers; null at full rank. */
+  readonly functionError: number | null;
+}
+
+/** A cell that was tried, as its file keeps it: `lowrank.study-cell/1`. */
+export interface CellRecord {
+  readonly schema: 'lowrank.study-cell/1';
+  /** For people: what identifies the cell is the name of the file. */
+  readonly name: string;
+  readonly status: 'finished' | 'diverged' | 'failed';
+  readonly reason: string | null;
+  readonly start: StartFacts | null;
+  readonly epochs: readonly TrainEpoch[];
+  /** Wall time of all attempts and resumptions. */
+  readonly seconds: number;
+  readonly tool: { readonly name: 'lowrank'; readonly version: string };
+}
+
+/**
+ * The folder of a study:
+ * - cells/ID.json, a file for each cell that was tried, whole or not there
+ * - work/ID/, start and checkpoints of a cell that is under way
+ * - models/, created architectures; trained/, trained models where they are kept
+ */
+export interface StudyFolder {
+  readonly path: string;
+  readonly models: string;
+  /** undefined where the cell was never tried to the end, or its file cannot be read. */
+  read(id: string): CellRecord | undefined;
+  write(id: string, record: CellRecord): void;
+  /** The identities of all cells that ended, in any study that used the folder. */
+  list(): readonly string[];
+  workOf(id: string): string;
+  removeWork(id: string): void;
+  trainedOf(id: string): string;
+}
+
+/** Creates what is missing. Throws OUTPUT where the folder is something else, or cannot be written. */
+export function openStudyFolder(path: string): StudyFolder {
+  const folderOf = (name: string): string => {
+    const folder = join(path, name);
+    try {
+      mkdirSync(folder, { recursive: true });
+    } catch (error) {
+      throw new LowrankError('OUTPUT', messageOf(error), { place: folder, remedy: 'choose another -o', cause: error });
+    }
+    return folder;
+  };
+  const isForeign = existsSync(path) && !existsSync(join(path, 'cells')) && namesIn(path).length > 0;
+  if (isForeign) {
+    throw new LowrankError('OUTPUT', 'the folder holds something else than a study', {
+      place: path,
+      remedy: 'choose another -o',
+    });
+  }
+  const [cells, work, models] = [folderOf('cells'), folderOf('work'), folderOf('models')];
+  const fileOf = (id: string): string => join(cells, `${id}.json`);
+  return {
+    path,
+    models,
+    read(id) {
+      try {
+        const record = JSON.parse(readFileSync(fileOf(id), 'utf8')) as Partial<CellRecord>;
+        return record.schema === 'lowrank.study-cell/1' ? (record as CellRecord) : undefined;
+      } catch {
+        return undefined;
+      }
+    },
+    write: (id, record) => writeFileWhole(fileOf(id), `${JSON.stringify(record, undefined, 2)}\n`),
+    list: () =>
+      namesIn(cells)
+        .filter((name) => name.endsWith('.json'))
+        .map((name) => name.slice(0, -'.json'.length)),
+    workOf: (id) => join(work, id),
+    removeWork: (id) => rmSync(join(work, id), { recursive: true, force: true }),
+    trainedOf: (id) => join(folderOf('trained'), `${id}.onnx`),
+  };
+}
+
+function namesIn(path: string): readonly string[] {
+  try {
+    return readdirSync(path).filter((name) => !name.startsWith('.') && name !== 'study.lock');
+  } catch (error) {
+    throw new LowrankError('OUTPUT', messageOf(error), { place: path, remedy: 'choose another -o', cause: error });
+  }
+}

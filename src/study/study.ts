@@ -1,0 +1,47 @@
+import type { ConvertOptions } from '../factorize/settings.js';
+import type { InitName } from '../factorize/types.js';
+import type { TrainSettings } from '../train/options.js';
+
+/** Where the weights that are re-drawn get their places from. */
+export type ModelSource =
+  | { readonly kind: 'created'; readonly architecture: string; readonly imageSize: number | undefined }
+  | { readonly kind: 'file'; readonly path: string };
+
+export interface StudyArchitecture {
+  /** Unique in the study. */
+  readonly name: string;
+  readonly source: ModelSource;
+  /** Wins over the study's own. */
+  readonly train: Partial<TrainSettings>;
+}
+
+/** What is minimized beside the loss. Coefficients as `lowrank-train` has them. */
+export interface Regularizer {
+  /** Names the coefficient too: "weight decay 0.0001". Unique in the study. */
+  readonly name: string;
+  readonly weightDecay: number;
+  readonly frobeniusDecay: number;
+}
+
+/** A grid of trainings: architectures × regularizers × rank scales × inits × seeds, and full-rank references. */
+export interface Study {
+  readonly architectures: readonly StudyArchitecture[];
+  readonly rankScales: readonly number[];
+  readonly inits: readonly InitName[];
+  readonly regularizers: readonly Regularizer[];
+  readonly seeds: readonly number[];
+  /** Whether each architecture is trained at full rank too, once a regularizer and seed. */
+  readonly fullRank: boolean;
+  /** One of `inits`. */
+  readonly compareTo: InitName | null;
+  readonly data: string;
+  readonly val: string | undefined;
+  /** Of every conversion; rank scale, init and seed are the cells'. */
+  readonly convert: ConvertOptions;
+  /** Of every training; decay and seed are the cells'. */
+  readonly train: Partial<TrainSettings>;
+  /** How often a failed cell is tried again in one run. */
+  readonly retries: number;
+  /** Whether trained models stay, in trained/. */
+  readonly keepModels: boolean;
+}

@@ -1,0 +1,254 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { StudyReport } from '../../src/report/study-contract.js';
+import { expectFailure, lowrank, run, temporaryFolder, type Outcome } from '../support/command.js';
+import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
+
+const folder = temporaryFolder();
+
+beforeAll(async () => {
+  await writeTextures(join(folder, 'photos/train'), 24, 1);
+  await writeTextures(join(folder, 'photos/val'), 12, 2);
+  writeFileSync(join(folder, 'tiny.onnx'), tinyClassifier());
+});
+
+const usual = {
+  architectures: '[tiny.onnx]',
+  'rank-scales': '[0.25]',
+  inits: '[spectral, lfai]',
+  seeds: '1',
+  data: 'photos',
+  train: '{epochs: 2, batch-size: 12, lr: 0.1, threads: 1, workers: 0}',
+};
+
+let studies = 0;
+/** A study file with these keys in place of the usual ones; undefined leaves a key out. */
+function studyFile(keys: Readonly<Record<string, string | undefined>> = {}): string {
+  const path = join(folder, `study-${++studies}.yaml`);
+  const lines = Object.entries({ ...usual, ...keys }).flatMap(([key, value]) =>
+    value === undefined ? [] : [`${key}: ${value}`],
+  );
+  writeFileSync(path, `${lines.join('\n')}\n`);
+  return path;
+}
+
+const folderOf = (file: string): string => file.replace('.yaml', '.study');
+const words = (file: string, ...more: readonly string[]): string[] => ['study', file, '-o', folderOf(file), ...more];
+
+function study(file: string, ...more: readonly string[]): StudyReport {
+  const outcome = run(...words(file, '--json', ...more));
+  expect(outcome.code, outcome.stderr).toBe(0);
+  return JSON.parse(outcome.stdout) as StudyReport;
+}
+
+const cellFiles = (file: string): readonly string[] => readdirSync(join(folderOf(file), 'cells'));
+
+/** Sends the signal as soon as a cell under way has a checkpoint of `step`. */
+async function stopAt(step: number, signal: NodeJS.Signals, file: string): Promise<Outcome> {
+  const child = spawn(process.execPath, [lowrank, ...words(file, '--json')], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
+  child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
+  const timer = setInterval(() => {
+    if (!checkpointSteps(file).some((done) => done >= step)) return;
+    clearInterval(timer);
+    child.kill(signal);
+  }, 2);
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  clearInterval(timer);
+  return { code, stdout, stderr };
+}
+
+function checkpointSteps(file: string): readonly number[] {
+  const work = join(folderOf(file), 'work');
+  if (!existsSync(work)) return [];
+  return readdirSync(work).flatMap((id) => {
+    const checkpoints = join(work, id, 'trained.onnx.checkpoints');
+    if (!existsSync(checkpoints)) return [];
+    return readdirSync(checkpoints).flatMap((name) => (name.startsWith('step-') ? [Number(name.slice(5))] : []));
+  });
+}
+
+/** What two runs of the same study agree in, bit for bit. */
+const results = ({ cells }: StudyReport): unknown =>
+  cells.map(({ id, status, top1, loss, trainLoss, functionError }) => [
+    id,
+    status,
+    top1,
+    loss,
+    trainLoss,
+    functionError,
+  ]);
+
+describe('lowrank study', () => {
+  it('trains the grid, reports it as text, JSON and a page, and runs no finished cell again', () => {
+    const file = studyFile({
+      'rank-scales': '[0.25, 0.5]',
+      seeds: '2',
+      'full-rank': 'true',
+      regularizers: '[{weight-decay: 1e-4}, {frobenius-decay: 1e-4}]',
+      train: '{epochs: 1, batch-size: 12, lr: 0.1, threads: 1, workers: 0}',
+    });
+    const report = study(file);
+    expect(report).toMatchObject({ schema: 'lowrank.study/1', status: 'finished', compareTo: 'spectral' });
+    // 2 regularizers × 2 seeds × (2 scales × 2 inits + full rank); the full-rank runs of both regularizers are one.
+    expect(report.cells).toHaveLength(20);
+    expect(report.counts).toMatchObject({ cells: 18, finished: 18, reused: 0, failed: 0 });
+    expect(report.regularizers.map(({ name }) => name)).toEqual(['weight decay 0.0001', 'Frobenius decay 0.0001']);
+    expect(report.groups).toHaveLength(10);
+    expect(report.groups.every(({ n }) => n === 2)).toBe(true);
+    // Per regularizer one init against spectral, at two scales and over both.
+    expect(report.differences.map(({ rankScale, n }) => [rankScale, n])).toEqual([
+      [0.25, 2],
+      [0.5, 2],
+      [null, 4],
+      [0.25, 2],
+      [0.5, 2],
+      [null, 4],
+    ]);
+    for (const cell of report.cells) {
+      expect(cell.top1).toBeGreaterThan(0);
+      expect(cell.params!.ratio).toBe(cell.init === null ? 1 : cell.params!.after / cell.params!.before);
+    }
+    const low = report.cells.filter(({ init }) => init !== null);
+    expect(low.every(({ params, functionError }) => params!.ratio < 1 && functionError! > 0)).toBe(true);
+    const page = readFileSync(join(folderOf(file), 'study.html'), 'utf8');
+    expect(page).toContain('tiny, Frobenius decay 0.0001');
+    expect(JSON.parse(readFileSync(join(folderOf(file), 'study.json'), 'utf8'))).toEqual(report);
+    expect(readdirSync(join(folderOf(file), 'work'))).toEqual([]);
+
+    const again = study(file);
+    expect(again.counts).toMatchObject({ cells: 18, finished: 18, reused: 18 });
+    expect(results(again)).toEqual(results(report));
+    const text = run(...words(file));
+    expect(text.stdout).toMatch(/18 of 18 cells finished/);
+    expect(text.stderr).toMatch(/^18 of 18 cells are finished already$/m);
+  });
+
+  it('goes on in the middle of a cell after SIGKILL and after Ctrl-C, to the same numbers', async () => {
+    const settings = '{epochs: 3, batch-size: 12, lr: 0.1, threads: 1, workers: 0, checkpoint-every: 2}';
+    const whole = study(studyFile({ train: settings }));
+    const file = studyFile({ train: settings });
+    const killed = await stopAt(4, 'SIGKILL', file);
+    expect(killed.stdout).toBe('');
+    expect(cellFiles(file)).toHaveLength(0);
+    const interrupted = await stopAt(10, 'SIGINT', file);
+    expect(interrupted.code).toBe(130);
+    const partial = JSON.parse(interrupted.stdout) as StudyReport;
+    expect(partial.status).toBe('interrupted');
+    expect(partial.counts.pending).toBeGreaterThan(0);
+    expect(run(...words(file, '--plan')).stdout).toMatch(/of 2 cells finished, . to do/);
+    const report = study(file);
+    expect(report.counts).toMatchObject({ finished: 2, pending: 0 });
+    expect(results(report)).toEqual(results(whole));
+  });
+
+  it('keeps what still applies where the file changed, and says what does not', () => {
+    const file = studyFile({ inits: '[spectral, baseline]' });
+    study(file);
+    const text = readFileSync(file, 'utf8').replace('baseline', 'lfai');
+    writeFileSync(file, text);
+    const outcome = run(...words(file, '--json'));
+    expect(outcome.stderr).toMatch(/1 of 2 cells are finished already; 1 of other settings or images stay/);
+    const report = JSON.parse(outcome.stdout) as StudyReport;
+    expect(report.counts).toMatchObject({ cells: 2, finished: 2, reused: 1, unasked: 1 });
+    // Other weights or pictures make other cells.
+    writeFileSync(file, text.replace('lr: 0.1', 'lr: 0.05'));
+    expect(study(file, '--plan').counts).toMatchObject({ finished: 0, pending: 2, unasked: 3 });
+    writeFileSync(file, text);
+    const pictures = join(folder, 'other-photos');
+    run('data', 'pack', join(folder, 'photos'), '-o', pictures);
+    expect(study(file, '--plan').counts.pending).toBe(0);
+  });
+
+  it('tries a failed cell again, goes on without it, names it, and trains it in the next run', () => {
+    const file = studyFile();
+    const [first] = study(file, '--plan').cells;
+    const obstacle = join(folderOf(file), 'work', first!.id);
+    writeFileSync(obstacle, '');
+    const outcome = run(...words(file, '--json'));
+    expect(outcome.code).toBe(1);
+    expect(outcome.stderr).toMatch(
+      /^tiny, rank scale 0.25, spectral, weight decay 0.0001, seed 0 failed and is tried again/m,
+    );
+    const report = JSON.parse(outcome.stdout) as StudyReport;
+    expect(report.status).toBe('failed');
+    expect(report.cells.map(({ status }) => status)).toEqual(['failed', 'finished']);
+    expect(report.warnings[0]).toMatch(/tiny, rank scale 0.25, spectral.*failed/);
+    rmSync(obstacle);
+    expect(study(file).counts).toMatchObject({ finished: 2, failed: 0, reused: 1 });
+  });
+
+  it('reports divergence as a result', () => {
+    const file = studyFile({ train: '{epochs: 2, batch-size: 12, lr: 1e30, threads: 1, workers: 0}' });
+    const report = study(file);
+    expect(report.status).toBe('finished');
+    expect(report.counts).toMatchObject({ diverged: 2, failed: 0 });
+    for (const cell of report.cells) {
+      expect(cell).toMatchObject({ status: 'diverged', top1: null });
+      expect(cell.reason).toMatch(/the loss is NaN|not finite/);
+    }
+    expect(report.groups[0]).toMatchObject({ n: 0, diverged: 1, mean: null });
+    expect(study(file).counts).toMatchObject({ diverged: 2, reused: 2 });
+  });
+
+  it('lets one study at a time into a folder', async () => {
+    const file = studyFile({
+      train: '{epochs: 3, batch-size: 12, lr: 0.1, threads: 1, workers: 0, checkpoint-every: 1}',
+    });
+    let second: Outcome | undefined;
+    const child = spawn(process.execPath, [lowrank, ...words(file)], { stdio: 'ignore' });
+    const timer = setInterval(() => {
+      if (!existsSync(join(folderOf(file), 'study.lock')) || second !== undefined) return;
+      second = run(...words(file));
+      child.kill('SIGTERM');
+    }, 5);
+    await new Promise((resolve) => child.on('close', resolve));
+    clearInterval(timer);
+    expectFailure(second!, 'OUTPUT', /process \d+ .*study\.lock/);
+  });
+
+  it('refuses a folder that is no study, without touching it', () => {
+    const file = studyFile();
+    mkdirSync(folderOf(file));
+    writeFileSync(join(folderOf(file), 'thesis.txt'), 'mine');
+    expectFailure(run(...words(file)), 'OUTPUT', /something else than a study/);
+    expect(readdirSync(folderOf(file))).toEqual(['thesis.txt']);
+  });
+
+  it.each([
+    [{ architectures: undefined }, /no 'architectures'/],
+    [{ data: undefined }, /no 'data'/],
+    [{ arhcitectures: '[resnet18]' }, /unknown key 'arhcitectures'.*did you mean 'architectures'/],
+    [{ architectures: '[resnet19]' }, /no architecture 'resnet19'.*key 'architectures\[0\]'.*did you mean 'resnet/],
+    [{ architectures: '[{model: resnet18, trian: {}}]' }, /unknown key 'architectures\[0\]\.trian'/],
+    [{ architectures: '[{model: resnet18, train: {lr: fast}}]' }, /key 'architectures\[0\]\.train\.lr'/],
+    [{ train: '{epoch: 3}' }, /unknown key 'train\.epoch'.*did you mean 'epochs'/],
+    [{ train: '{seed: 3}' }, /unknown key 'train\.seed'/],
+    [{ train: '[1]' }, /key 'train'/],
+    [{ convert: '{init: lfai}' }, /unknown key 'convert\.init'/],
+    [{ 'rank-scales': '[0.1, 1.5]' }, /1\.5 is out of range.*key 'rank-scales\[1\]'/],
+    [{ 'rank-scales': '[0]' }, /0 is out of range.*key 'rank-scales\[0\]'/],
+    [{ 'rank-scales': '[]' }, /list is empty.*key 'rank-scales'/],
+    [{ inits: '[lfai, spectrall]' }, /'spectrall' is not a choice.*key 'inits\[1\]'.*did you mean 'spectral'/],
+    [{ inits: '[lfai, lfai]' }, /'lfai' is there twice.*key 'inits'/],
+    [{ regularizers: '[{weight-decay: -1}]' }, /key 'regularizers\[0\]\.weight-decay'/],
+    [{ regularizers: '[1e-4]' }, /not a mapping.*key 'regularizers\[0\]'/],
+    [{ seeds: '0' }, /0 is out of range.*key 'seeds'/],
+    [{ 'compare-to': 'baseline' }, /'baseline' is not a choice.*key 'compare-to'/],
+    [{ train: '{momentum: 1}' }, /momentum is 1/],
+    [{ train: '{epochs: 3' }, /not valid YAML.*line/],
+  ])('refuses %o in one line', (keys, words_) => {
+    expectFailure(run(...words(studyFile(keys))), 'USAGE', words_, 2);
+  });
+
+  it('refuses missing images and models before it trains anything', () => {
+    const noImages = studyFile({ data: 'nowhere' });
+    expectFailure(run(...words(noImages)), 'INPUT', /nowhere/);
+    const noModel = studyFile({ architectures: '[missing.onnx]' });
+    expectFailure(run(...words(noModel)), 'INPUT', /there is no model .*missing\.onnx/);
+    expectFailure(run('study', join(folder, 'none.yaml')), 'INPUT', /study file cannot be read/);
+  });
+});
