@@ -1,8 +1,7 @@
 import { basename, dirname, resolve } from 'node:path';
 import { architectures } from '../../models/index.js';
 import { LowrankError } from '../errors.js';
-import { initNames } from '../factorize/inits/index.js';
-import type { ConvertOptions } from '../factorize/settings.js';
+import { initNames, inits } from '../factorize/inits/index.js';
 import type { InitName } from '../factorize/types.js';
 import type { ModelSource, Regularizer, Study, StudyArchitecture } from '../study/study.js';
 import type { TrainSettings } from '../train/options.js';
@@ -22,12 +21,16 @@ const trainTable: OptionTable = Object.fromEntries(
 );
 
 /** Options of `convert` that all cells may share. */
-const sharedConversion = ['rankBase', 'rankMultiple', 'allowBigger', 'scheme', 'include', 'exclude', 'keepFirst'];
+const sharedConversion = new Set([
+  ...['rankBase', 'rankMultiple', 'allowBigger', 'scheme', 'include', 'exclude', 'keepFirst', 'keepLast'],
+  ...['fitSteps', 'fitBatch', 'fitLr', 'fitSchedule'],
+]);
 const convertTable: OptionTable = Object.fromEntries(
-  Object.entries<OptionDefinition>(convertCommand.options).filter(([name]) =>
-    [...sharedConversion, 'keepLast'].includes(name),
-  ),
+  Object.entries<OptionDefinition>(convertCommand.options).filter(([name]) => sharedConversion.has(name)),
 );
+
+/** Those that look at a trained model's images mean nothing for weights that are drawn afresh. */
+const drawnInits = initNames.filter((name) => inits[name].needs === undefined);
 
 const keys = {
   architectures: 'architectures',
@@ -73,8 +76,8 @@ export async function readStudyFile(path: string, overrides: StudyOverrides): Pr
   const threads = overrides.threads === undefined ? {} : { threads: overrides.threads };
   const settings = (own: GivenValues): Partial<TrainSettings> =>
     settingsFor(mergeSettings(trainOptions, { data: '', ...train, ...own }, threads) as TrainCommandSettings);
-  const inits = list(get('inits'), ['spectral', 'lfai'], (value, place) =>
-    checkValue({ type: 'string', choices: initNames, description: '' }, value, place),
+  const names = list(get('inits'), ['spectral', 'lfai'], (value, place) =>
+    checkValue({ type: 'string', choices: drawnInits, description: '' }, value, place),
   ) as InitName[];
   const seeds = seedsOf(get('seeds'));
   const data = overrides.data ?? here(text('data', 'training images'));
@@ -93,17 +96,17 @@ export async function readStudyFile(path: string, overrides: StudyOverrides): Pr
       if (scale > 0) return scale;
       throw usage(`${scale} is out of range`, place, 'give rank scales from above 0 to 1');
     }),
-    inits,
+    inits: names,
     regularizers: list(get('regularizers'), [{ 'weight-decay': 1e-4 }], (value, place, index) =>
       regularizerOf(value, place, path, index),
     ),
     seeds,
     fullRank:
       (scalar('fullRank', { type: 'boolean', default: false, description: '' }) as boolean | undefined) ?? false,
-    compareTo: compareTo(scalar('compareTo', { type: 'string', choices: inits, description: '' }), inits),
+    compareTo: compareTo(scalar('compareTo', { type: 'string', choices: names, description: '' }), names),
     data,
     val: overrides.val ?? here(text('val', 'validation images')),
-    convert: checkKeys(mappingOf(get('convert')), convertTable, path, 'convert.') as ConvertOptions,
+    convert: checkKeys(mappingOf(get('convert')), convertTable, path, 'convert.'),
     train: settings({}),
     retries: (scalar('retries', { type: 'integer', minimum: 0, description: '' }) as number | undefined) ?? 1,
     keepModels:
@@ -131,9 +134,9 @@ function usage(fact: string, place: string, remedy: string): LowrankError {
   return new LowrankError('USAGE', fact, { place, remedy });
 }
 
-function compareTo(given: unknown, inits: readonly InitName[]): InitName | null {
-  if (inits.length < 2) return null;
-  return (given as InitName | undefined) ?? (inits.includes('spectral') ? 'spectral' : inits[0]!);
+function compareTo(given: unknown, names: readonly InitName[]): InitName | null {
+  if (names.length < 2) return null;
+  return (given as InitName | undefined) ?? (names.includes('spectral') ? 'spectral' : names[0]!);
 }
 
 function required(entry: KnownEntry | undefined, name: string, path: string): KnownEntry {
@@ -154,13 +157,13 @@ function asMapping(value: unknown, place: string): Readonly<Record<string, unkno
 function list<Item>(
   entry: KnownEntry | undefined,
   preset: readonly unknown[],
-  item: (value: unknown, place: string, index: number) => unknown,
+  item: (value: unknown, place: string, index: number) => Item,
 ): readonly Item[] {
   const value = entry?.value ?? preset;
   const values: readonly unknown[] = Array.isArray(value) ? value : [value];
   if (values.length === 0) throw usage('the list is empty', entry?.place ?? '', 'give at least one value');
   const place = (index: number): string => (entry?.place ?? '').replace(/^(key '[^']*)'/, `$1[${index}]'`);
-  return values.map((each, index) => item(each, place(index), index) as Item);
+  return values.map((each, index) => item(each, place(index), index));
 }
 
 function seedsOf(entry: KnownEntry | undefined): readonly number[] {
@@ -169,7 +172,8 @@ function seedsOf(entry: KnownEntry | undefined): readonly number[] {
     const seeds = entry === undefined ? 3 : (checkValue(count, entry.value, entry.place) as number);
     return Array.from({ length: seeds }, (_, seed) => seed);
   }
-  return list(entry, [], (value, place) => checkValue({ type: 'integer', minimum: 0, description: '' }, value, place));
+  const seed = { type: 'integer', minimum: 0, description: '' } as const;
+  return list(entry, [], (value, place) => checkValue(seed, value, place) as number);
 }
 
 function unique(values: readonly (string | number)[], name: string, path: string): void {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { inits } from '../factorize/inits/index.js';
 import type { ConvertOptions } from '../factorize/settings.js';
 import type { InitName } from '../factorize/types.js';
 import { defaultTrainSettings, type TrainSettings } from '../train/options.js';
@@ -29,9 +30,16 @@ export function cellsOf(study: Study): readonly Cell[] {
   );
 }
 
-/** Settings of a cell's conversion. At full rank only the weights are re-drawn. */
+/**
+ * Settings of a cell's conversion; those of sampled fits only where the initialization samples. At full rank only the
+ * weights are re-drawn.
+ */
 export function convertOptionsOf(study: Study, { lowRank, seed }: Cell): ConvertOptions {
-  return { ...study.convert, ...lowRank, seed, reinit: true };
+  const { fitSteps, fitBatch, fitLr, fitSchedule, ...others } = study.convert;
+  const sampled = { fitSteps, fitBatch, fitLr, fitSchedule };
+  const given = Object.entries(sampled).filter(([, value]) => value !== undefined);
+  const isSampled = lowRank !== null && inits[lowRank.init].isSampled === true;
+  return { ...others, ...(isSampled ? Object.fromEntries(given) : {}), ...lowRank, seed, reinit: true };
 }
 
 /**
@@ -52,7 +60,7 @@ export function trainSettingsOf(study: Study, { architecture, regularizer, lowRa
 }
 
 /** Settings that say where and how safely a training runs, not what comes out of it but for rounding. */
-const free: readonly (keyof TrainSettings)[] = [
+const free: ReadonlySet<string> = new Set<keyof TrainSettings>([
   'checkpointEvery',
   'keepCheckpoints',
   'saveEvery',
@@ -62,10 +70,16 @@ const free: readonly (keyof TrainSettings)[] = [
   'device',
   'target',
   'maxBad',
-];
+]);
 
 /** Options of conversion of the same kind. */
-const freeOfConversion: readonly (keyof ConvertOptions)[] = ['threads', 'device', 'verify', 'force', 'inputShapes'];
+const freeOfConversion: ReadonlySet<string> = new Set<keyof ConvertOptions>([
+  'threads',
+  'device',
+  'verify',
+  'force',
+  'inputShapes',
+]);
 
 /** Hashes of what a cell starts from. */
 export interface CellContent {
@@ -82,11 +96,10 @@ export function cellId(study: Study, cell: Cell, content: CellContent): string {
   const settings = trainSettingsOf(study, cell);
   const train = Object.entries(settings).filter(
     ([name, value]) =>
-      !free.includes(name as keyof TrainSettings) &&
-      JSON.stringify(value) !== JSON.stringify(defaultTrainSettings[name as keyof TrainSettings]),
+      !free.has(name) && JSON.stringify(value) !== JSON.stringify(defaultTrainSettings[name as keyof TrainSettings]),
   );
   const convert = Object.entries(convertOptionsOf(study, cell)).filter(
-    ([name]) => cell.lowRank !== null && !freeOfConversion.includes(name as keyof ConvertOptions),
+    ([name]) => cell.lowRank !== null && !freeOfConversion.has(name),
   );
   const text = JSON.stringify({ ...content, convert: sorted(convert), train: sorted(train), seed: cell.seed });
   return createHash('sha256').update(text).digest('hex').slice(0, 16);

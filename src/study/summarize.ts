@@ -15,15 +15,9 @@ export function groupsOf(cells: readonly StudyCell[]): readonly StudyGroup[] {
   return [...groups.values()].map((members): StudyGroup => {
     const { architecture, regularizer, rankScale, init } = members[0]!;
     const count = (status: StudyCell['status']): number => members.filter((cell) => cell.status === status).length;
-    return {
-      architecture,
-      regularizer,
-      rankScale,
-      init,
-      ...meanOf(members.flatMap(({ top1 }) => (top1 === null ? [] : [top1]))),
-      diverged: count('diverged'),
-      missing: count('failed') + count('pending'),
-    };
+    const { n, mean, deviation, ci95 } = meanOf(members.flatMap(({ top1 }) => (top1 === null ? [] : [top1])));
+    const [diverged, missing] = [count('diverged'), count('failed') + count('pending')];
+    return { architecture, regularizer, rankScale, init, n, diverged, missing, mean, deviation, ci95 };
   });
 }
 
@@ -46,9 +40,9 @@ export function differencesOf(cells: readonly StudyCell[], against: string): rea
         return [...unique(own.map(({ rankScale }) => rankScale)), null].map((rankScale): StudyDifference => {
           const chosen = own.filter((pair) => rankScale === null || pair.rankScale === rankScale);
           const values = chosen.flatMap(({ difference }) => (difference === null ? [] : [difference]));
-          const summary = meanOf(values);
+          const { n, mean, deviation, ci95 } = meanOf(values);
           const leftOut = chosen.length - values.length;
-          return { architecture, regularizer, rankScale, init, against, leftOut, ...summary };
+          return { architecture, regularizer, rankScale, init, against, n, leftOut, mean, deviation, ci95 };
         });
       }),
     ),

@@ -11,13 +11,21 @@ import { readModel } from '../../src/graph/read.js';
 import { modelBytes, writeModel } from '../../src/graph/write.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 
-/** torchvision's counts; b8 as AdvProp and timm give it; LeNet-5 of fully connected maps; b9 is ours. */
+/**
+ * torchvision's counts; b8 as AdvProp and timm give it; LeNet-5 of fully connected maps; b9 is ours.
+ * ResNet-20 with projections: the paper's 269,722 and two of 16·32 and 32·64 weights with their BatchNormalization.
+ */
 const published: Readonly<Record<string, number>> = {
   resnet18: 11_689_512,
   resnet34: 21_797_672,
   resnet50: 25_557_032,
   resnet101: 44_549_160,
   resnet152: 60_192_808,
+  resnet8_cifar: 78_042,
+  resnet20_cifar: 269_722 + 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64,
+  // A bias in place of two numbers of each BatchNormalization: 336 and 784 channels in all.
+  resnet8_cifar_nobn: 78_042 - 336,
+  resnet20_cifar_nobn: 272_474 - 784,
   efficientnet_b0: 5_288_548,
   efficientnet_b1: 7_794_184,
   efficientnet_b2: 9_109_994,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { studyHtml } from '../../src/report/html/study.js';
-import { accuracyRange } from '../../src/report/html/scale-chart.js';
+import { accuracyAxis } from '../../src/report/html/scale-chart.js';
 import { renderStudyTable } from '../../src/report/study-table.js';
 import { PLAIN } from '../../src/report/terminal.js';
 import { expectBalanced, expectHarmless, HOSTILE } from './support/harmless.js';
@@ -66,10 +66,16 @@ describe('studyHtml', () => {
   });
 });
 
-describe('accuracyRange', () => {
-  it('holds the values between round numbers', () => {
-    expect(accuracyRange([0.31, 0.42])).toEqual([0.3, expect.closeTo(0.42, 9)]);
-    const [low, high] = accuracyRange([0, 1]);
-    expect([low, high]).toEqual([0, 1]);
+describe('accuracyAxis', () => {
+  it.each([
+    [[0.31, 0.42], 0.3, 0.42, 0.02],
+    [[0, 1], 0, 1, 0.2],
+    [[0.3, 0.3], 0.3, 0.305, 0.005],
+    [[0.613, 0.7], 0.6, 0.7, 0.02],
+  ])('holds %j between round numbers', (values, min, max, interval) => {
+    const axis = accuracyAxis(values);
+    expect(axis.min).toBeCloseTo(min, 12);
+    expect(axis.max).toBeCloseTo(max, 12);
+    expect(axis.interval).toBe(interval);
   });
 });

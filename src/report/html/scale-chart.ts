@@ -17,8 +17,8 @@ export interface ScaleChart {
   readonly lines: readonly ScaleLine[];
   /** A line across, such as the full-rank reference. */
   readonly reference: { readonly name: string; readonly mean: number } | undefined;
-  /** The ends of the axis of accuracies, fractions of 1, so that panels can be compared. */
-  readonly range: readonly [number, number];
+  /** Of accuracies; the same for all panels that are compared. */
+  readonly axis: AccuracyAxis;
 }
 
 interface Mark {
@@ -55,19 +55,24 @@ export function scaleLegend(names: readonly string[], reference: string | undefi
   return entries;
 }
 
-/** The ends of an axis that holds the values, on multiples of `step`, and the step: 0.05, or what gives few lines. */
-export function accuracyRange(values: readonly number[]): readonly [number, number] {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const step = stepOf(high - low);
-  return [Math.max(0, Math.floor(low / step) * step), Math.min(1, Math.ceil((high + 1e-9) / step) * step)];
+/** Fractions of 1. */
+export interface AccuracyAxis {
+  readonly min: number;
+  readonly max: number;
+  readonly interval: number;
 }
 
-function stepOf(span: number): number {
-  return [0.005, 0.01, 0.02, 0.05, 0.1].find((step) => span / step <= 6) ?? 0.2;
+/** An axis that holds the values, between multiples of an interval that gives few lines. */
+export function accuracyAxis(values: readonly number[]): AccuracyAxis {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const interval = [0.005, 0.01, 0.02, 0.05, 0.1].find((step) => (high - low) / step <= 6) ?? 0.2;
+  // Multiples of 0.1 and the like are not exact: what is on a line stays there.
+  const [first, last] = [Math.floor(low / interval + 1e-9), Math.ceil(high / interval - 1e-9)];
+  return { min: Math.max(0, first * interval), max: Math.min(1, Math.max(last, first + 1) * interval), interval };
 }
 
 function drawLayout(renderer: ChartRenderer, chart: ScaleChart, layout: (typeof LAYOUTS)[number]): Markup {
-  const { lines, reference, range } = chart;
+  const { lines, reference, axis } = chart;
   const scales = [...new Set(lines.flatMap(({ points }) => points.map(({ rankScale }) => rankScale)))].toSorted(
     (a, b) => a - b,
   );
@@ -86,7 +91,7 @@ function drawLayout(renderer: ChartRenderer, chart: ScaleChart, layout: (typeof 
               lineStyle: { color: colour(markOf(index).colour), width: 1 },
               data: [mean - deviation, mean + deviation].map((value) => [
                 rankScale + shift(index),
-                Math.min(range[1], Math.max(range[0], value)),
+                Math.min(axis.max, Math.max(axis.min, value)),
               ]),
             },
           ],
@@ -110,9 +115,7 @@ function drawLayout(renderer: ChartRenderer, chart: ScaleChart, layout: (typeof 
       yAxis: {
         type: 'value',
         ...AXIS_STYLE,
-        min: range[0],
-        max: range[1],
-        interval: stepOf(range[1] - range[0]),
+        ...axis,
         axisLabel: { ...AXIS_STYLE.axisLabel, formatter: percent },
       },
       series: [

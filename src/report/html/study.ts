@@ -10,7 +10,7 @@ import type { Content, Markup } from './markup.js';
 import { code, dataTable, details, factList, figure, legend, renderPage, section } from './page.js';
 import type { TableColumn } from './page.js';
 import { dataFact, settingsSection } from './run-sections.js';
-import { accuracyRange, drawScaleChart, scaleLegend } from './scale-chart.js';
+import { accuracyAxis, drawScaleChart, scaleLegend } from './scale-chart.js';
 
 const STATUS = {
   finished: { level: 'good', icon: '✓', text: 'Finished' },
@@ -74,7 +74,7 @@ function panelFigure(
       title: `Top-1 of ${architecture} against rank scale, ${regularizer}`,
       lines,
       reference: full === undefined ? undefined : { name: 'full rank', mean: full.mean! },
-      range: accuracyRange(values),
+      axis: accuracyAxis(values),
     }),
   ]);
 }

@@ -59,9 +59,10 @@ export function studyReport(options: StudyReportOptions = {}): StudyReport {
   );
   const withStatus = cells.map((cell, index): StudyCell => {
     const id = index.toString(16).padStart(16, '0');
-    if (index >= done) return { ...cell, id, status: 'pending', reason: null, top1: null };
-    if (!diverged.includes(index)) return { ...cell, id, status: 'finished', reason: null };
-    return { ...cell, id, status: 'diverged', reason: 'the loss is not finite; step 3', top1: null };
+    const isDiverged = diverged.includes(index);
+    const status = index >= done ? 'pending' : isDiverged ? 'diverged' : 'finished';
+    const reason = status === 'diverged' ? 'the loss is not finite; step 3' : null;
+    return Object.assign(cell, { id, status, reason, top1: status === 'finished' ? cell.top1 : null } as const);
   });
   const count = (status: StudyCell['status']): number => withStatus.filter((cell) => cell.status === status).length;
   return {
