@@ -16,7 +16,6 @@ export interface IntervalRow {
 
 export interface IntervalChart {
   readonly title: string;
-  readonly axis: string;
   readonly rows: readonly IntervalRow[];
   /** The ends of the axis are ± this, a fraction of 1. */
   readonly most: number;
@@ -54,7 +53,7 @@ function drawLayout(renderer: ChartRenderer, chart: IntervalChart, layout: (type
         splitLine: {
           lineStyle: { color: ['line', 'line', 'ink', 'line', 'line'].map((name) => colour(name as ColourName)) },
         },
-        name: chart.axis,
+        name: 'points of top-1',
         nameLocation: 'middle',
         nameGap: 26,
       },

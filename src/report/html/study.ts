@@ -99,7 +99,6 @@ function differenceFigure(
     null,
     drawIntervalChart(renderer, {
       title: `Top-1 of ${architecture} minus that of ${report.compareTo ?? ''}, ${regularizer}`,
-      axis: `points of top-1; right of 0 better than ${report.compareTo ?? ''}`,
       rows,
       most,
     }),
@@ -117,7 +116,7 @@ function differences(renderer: ChartRenderer, report: StudyReport): Markup | nul
   if (report.compareTo === null || figures.every((each) => each === null)) return null;
   return section(
     `Against ${report.compareTo}`,
-    markup`<p>Paired: the same full-rank draw, order of images and rank scale. Means over all rank scales and seeds with their 95 % intervals (Student's t), not adjusted for the number of comparisons.</p>`,
+    markup`<p>Paired: the same full-rank draw, order of images and rank scale. Right of 0 is better. Means over all rank scales and seeds with their 95 % intervals (Student's t), not adjusted for the number of comparisons.</p>`,
     markup`<div class="two">${figures}</div>`,
   );
 }
