@@ -1,5 +1,5 @@
 /**
- * The library behind the commands: convert, inspect, merge and create ONNX models, and the graph they work on.
+ * The library behind the commands: convert, compare, inspect, merge and create ONNX models, and the graph they work on.
  *
  * @packageDocumentation
  */
@@ -19,6 +19,8 @@ export type { Pixels } from './data/pixels.js';
 export type { SourceOptions } from './data/source.js';
 export type { CenterCrop, PaddedCrop, RandomResizedCrop, Stretch, Transform } from './data/transform.js';
 export type { Blocks, Extent, ImageContent, ImageSample, ImageSource, SourceFormat } from './data/types.js';
+export { compare, type CompareCall, type ComparePhase, type CompareProgress } from './compare/compare.js';
+export type { CompareOptions, ValidationOptions } from './compare/settings.js';
 export { type ErrorCode, type ErrorDetails, LowrankError } from './errors.js';
 export {
   convert,
@@ -54,10 +56,12 @@ export { merge, type MergeCall, type MergeOptions, type MergeProgress } from './
 export { Tensor } from './onnx/tensor.js';
 export { inferShapes, type InferOptions, type ShapeTable } from './ops/infer.js';
 export { type TensorType } from './ops/operator.js';
+export { compareHtml, type CompareHtmlOptions } from './report/html/compare-html.js';
 export { convertHtml } from './report/html/convert-html.js';
 export { evalHtml, type EvalHtmlOptions } from './report/html/eval.js';
 export { studyHtml } from './report/html/study.js';
 export { trainHtml, type TrainHtmlOptions } from './report/html/train.js';
+export type * from './report/compare-contract.js';
 export type * from './report/contract.js';
 export type * from './report/eval-contract.js';
 export type * from './report/study-contract.js';

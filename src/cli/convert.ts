@@ -1,4 +1,3 @@
-import { LowrankError } from '../errors.js';
 import type { FittedSpectrum } from '../factorize/fit.js';
 import { convert, type ConvertCall } from '../factorize/convert.js';
 import { engineNames } from '../factorize/engine.js';
@@ -14,7 +13,7 @@ import { defineCommand } from './command.js';
 import { accuracyInForce, accuracyOptions, checkAccuracyOptions } from './accuracy-options.js';
 import { imageOptions, numbers } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
-import { flagOf } from './options.js';
+import { type OptionOwners, refuseOrphans } from './option-owners.js';
 import { readRanks } from './rank-file.js';
 import { given } from './training-options.js';
 import { threadsOption } from './running-options.js';
@@ -305,7 +304,7 @@ export const command = defineCommand({
       mean: numbers(mean, '--mean'),
       std: numbers(std, '--std'),
     });
-    checkImageOptions(settings);
+    refuseOrphans(settings, imageOptionOwners);
     checkAccuracyOptions(settings);
     // Loaded where they are asked for: they bring the image decoder.
     const searching = val === undefined ? undefined : await import('../train/accuracy-search.js');
@@ -365,8 +364,8 @@ function inForce(
   return Object.fromEntries(Object.entries(given).map(([name, value]) => [name, value ?? used[name] ?? null]));
 }
 
-/** Options that say how images are used belong to those that say which. Throws USAGE where they stand alone. */
-const imageOptionOwners: Readonly<Record<string, readonly ('calibrate' | 'recalibrate' | 'val')[]>> = {
+/** Options that say how images are used belong to those that say which. */
+const imageOptionOwners: OptionOwners = {
   calibrateImages: ['calibrate'],
   recalibrateImages: ['recalibrate'],
   batchSize: ['recalibrate'],
@@ -375,17 +374,6 @@ const imageOptionOwners: Readonly<Record<string, readonly ('calibrate' | 'recali
   mean: ['calibrate', 'recalibrate', 'val'],
   std: ['calibrate', 'recalibrate', 'val'],
 };
-
-function checkImageOptions(settings: Readonly<Record<string, unknown>>): void {
-  const alone = Object.entries(imageOptionOwners).find(
-    ([name, owners]) => settings[name] !== undefined && owners.every((owner) => settings[owner] === undefined),
-  );
-  if (alone === undefined) return;
-  const owners = alone[1].map(flagOf).join(' or ');
-  throw new LowrankError('USAGE', `${flagOf(alone[0])} does nothing without ${owners}`, {
-    remedy: `give ${owners} and images, or leave it out`,
-  });
-}
 
 function calibrationInForce(
   { calibration: done }: ConvertReport,

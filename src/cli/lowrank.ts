@@ -23,6 +23,10 @@ export const COMMANDS: CommandRegistry = {
     summary: 'replace convolutions and dense layers by low-rank pairs, verified',
     load: () => import('./convert.js'),
   },
+  compare: {
+    summary: 'fit the model with every initialization at equal ranks, and show what each loses',
+    load: () => import('./compare.js'),
+  },
   inspect: {
     summary: 'show layers, ranks and spectra of a full-rank or factorized model',
     load: () => import('./inspect.js'),

@@ -279,7 +279,7 @@ function sessionOptionsOf(settings: ConvertSettings): SessionOptions {
 }
 
 /** Models in which no layer could ever be factorized. */
-function refuseHopeless(model: Model, layers: readonly Layer[]): void {
+export function refuseHopeless(model: Model, layers: readonly Layer[]): void {
   if (layers.some((layer) => layer.kind === 'factorizable')) return;
   const place = model.file?.source.label ?? 'model';
   const quantized = layers.filter((layer) => layer.kind === 'fixed' && layer.reason.startsWith('quantized'));
@@ -376,7 +376,7 @@ function latencyWarnings(settings: ConvertSettings, latency: Ratio): string[] {
 }
 
 /** Measures layers alone; layers with equal sizes and attributes are measured once. */
-async function latencySource(
+export async function latencySource(
   driver: Driver,
   model: Model,
   shapes: ShapeTable,

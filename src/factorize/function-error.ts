@@ -1,5 +1,5 @@
 import { createKernel } from './activations/index.js';
-import type { Kernel, Student } from './activations/kernel.js';
+import type { Student } from './activations/kernel.js';
 import { product } from './inits/support/product.js';
 import type { FactorPair, InitProblem } from './types.js';
 
@@ -45,12 +45,28 @@ function relativeRoot(error: number, scale: number): number {
 
 /** The sums that `pairErrors` divides. */
 export async function functionRisk(problem: ErrorProblem, pair: FactorPair): Promise<FunctionRisk> {
-  const { weight, rowsPerNeuron, linalg } = problem;
-  const { left, right } = pair;
   const kernel = createKernel(problem.activation);
-  const neurons = weight.rows / rowsPerNeuron;
-  const blockNeurons = Math.max(1, Math.floor(largestBlock / (weight.cols * rowsPerNeuron)));
   const total = { risk: 0, scale: 0, difference: 0, norm: 0 };
+  await forEachNeuron(problem, pair, ({ alpha, distanceSquared, student }) => {
+    const teacher = kernel.teacher(alpha);
+    total.risk += teacher.risk(student).value;
+    total.scale += teacher.secondMoment;
+    total.difference += distanceSquared;
+    total.norm += alpha * alpha;
+  });
+  return total;
+}
+
+/** Compares the rows of every neuron in W with those in left · right, in their order. */
+export async function forEachNeuron(
+  problem: Pick<ErrorProblem, 'weight' | 'rowsPerNeuron' | 'linalg'>,
+  { left, right }: FactorPair,
+  visit: (comparison: Comparison) => void,
+): Promise<void> {
+  const { weight, rowsPerNeuron, linalg } = problem;
+  const neurons = weight.rows / rowsPerNeuron;
+  const size = rowsPerNeuron * weight.cols;
+  const blockNeurons = Math.max(1, Math.floor(largestBlock / size));
   for (let neuron = 0; neuron < neurons; neuron += blockNeurons) {
     const rows = Math.min(blockNeurons, neurons - neuron) * rowsPerNeuron;
     const first = neuron * rowsPerNeuron;
@@ -58,40 +74,24 @@ export async function functionRisk(problem: ErrorProblem, pair: FactorPair): Pro
     const memory = linalg.scratch.take32(rows, weight.cols);
     const approximation = await product(linalg, { rows, cols: left.cols, data }, right, { into: memory.data });
     const original = weight.data.subarray(first * weight.cols, (first + rows) * weight.cols);
-    const sums = sumNeurons(kernel, original, approximation.data, rowsPerNeuron * weight.cols);
+    for (let start = 0; start < original.length; start += size) {
+      visit(compare(original, approximation.data, start, size));
+    }
     linalg.scratch.give(memory);
-    total.risk += sums.risk;
-    total.scale += sums.scale;
-    total.difference += sums.difference;
-    total.norm += sums.norm;
   }
-  return total;
 }
 
-/** Sums over neurons that own `size` consecutive elements each. */
-function sumNeurons(kernel: Kernel, w: Float32Array, v: Float32Array, size: number): FunctionRisk {
-  let risk = 0;
-  let scale = 0;
-  let difference = 0;
-  let norm = 0;
-  for (let start = 0; start < w.length; start += size) {
-    const { alpha, distanceSquared, student } = compare(w, v, start, size);
-    const teacher = kernel.teacher(alpha);
-    risk += teacher.risk(student).value;
-    scale += teacher.secondMoment;
-    difference += distanceSquared;
-    norm += alpha * alpha;
-  }
-  return { risk, scale, difference, norm };
+/** A neuron w and its approximation v. */
+export interface Comparison {
+  /** |w|. */
+  readonly alpha: number;
+  /** |v − w|². */
+  readonly distanceSquared: number;
+  readonly student: Student;
 }
 
 /** Norms and angle of two vectors from their difference: exact digits where they are nearly equal. */
-export function compare(
-  w: ArrayLike<number>,
-  v: ArrayLike<number>,
-  start: number,
-  size: number,
-): { readonly alpha: number; readonly distanceSquared: number; readonly student: Student } {
+export function compare(w: ArrayLike<number>, v: ArrayLike<number>, start: number, size: number): Comparison {
   let ww = 0;
   let vv = 0;
   let dd = 0;

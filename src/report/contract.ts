@@ -13,8 +13,8 @@ export interface Ratio extends Change {
 
 export type Scheme = 'spatial' | 'channel' | 'dense';
 
-/** One convolution or dense layer. */
-export interface LayerReport {
+/** Which layer it is. */
+export interface LayerIdentity {
   /** The node's name, or its first output's where it has none. */
   readonly name: string;
   readonly op: string;
@@ -23,6 +23,12 @@ export interface LayerReport {
   readonly group: number;
   readonly in: number;
   readonly out: number;
+  /** The activation that follows, such as "Relu", "SiLU"; "linear" where there is none. */
+  readonly activation: string;
+}
+
+/** One convolution or dense layer. */
+export interface LayerReport extends LayerIdentity {
   readonly action: 'factorized' | 'kept';
   /** Why it was kept, or how its rank was chosen. */
   readonly reason: string;
@@ -33,8 +39,6 @@ export interface LayerReport {
   /** Largest rank at which the pair has fewer parameters and fewer MACs than the layer; 0 where there is none. */
   readonly breakEvenRank: number;
   readonly init: string | null;
-  /** The activation that follows, such as "Relu", "SiLU"; "linear" where there is none. */
-  readonly activation: string;
   /** ‖Ŵ−W‖_F / ‖W‖_F; null where kept. */
   readonly weightError: number | null;
   /** sqrt(E‖σ(Ŵx)−σ(Wx)‖² / E‖σ(Wx)‖²), x ~ N(0, I); null where kept. */

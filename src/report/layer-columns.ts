@@ -1,25 +1,25 @@
-import type { LayerReport } from './contract.js';
+import type { LayerIdentity, LayerReport } from './contract.js';
 import { formatKernel } from './format.js';
 import type { Column } from './table.js';
 
 /** A layer with its number, from 1 in the order of the report. */
-export interface NumberedLayer<Layer extends LayerReport = LayerReport> {
+export interface NumberedLayer<Layer extends LayerIdentity = LayerReport> {
   readonly number: number;
   readonly layer: Layer;
 }
 
-export function numbered<Layer extends LayerReport>(layers: readonly Layer[]): readonly NumberedLayer<Layer>[] {
+export function numbered<Layer extends LayerIdentity>(layers: readonly Layer[]): readonly NumberedLayer<Layer>[] {
   return layers.map((layer, index) => ({ number: index + 1, layer }));
 }
 
 /** "64->128"; group convolutions with their groups: "64->128 /32". */
-function channelsOf(layer: LayerReport): string {
+function channelsOf(layer: LayerIdentity): string {
   const groups = layer.group > 1 ? ` /${layer.group}` : '';
   return `${layer.in}->${layer.out}${groups}`;
 }
 
 /** The columns that say which layer it is. */
-export const IDENTITY_COLUMNS: readonly Column<NumberedLayer>[] = [
+export const IDENTITY_COLUMNS: readonly Column<NumberedLayer<LayerIdentity>>[] = [
   { header: '#', align: 'right', importance: 2, value: ({ number }) => String(number) },
   {
     header: 'layer',

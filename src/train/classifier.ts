@@ -30,6 +30,8 @@ export interface Classifier {
 }
 
 export interface ClassifierOptions {
+  /** The model, data inline, where it is in no file: the path is then its name in messages. */
+  readonly bytes?: Uint8Array | undefined;
   readonly driver: Driver;
   readonly session: SessionOptions;
   /** Side of the images for models that take any; null: 224. */
@@ -44,12 +46,13 @@ export interface ClassifierOptions {
  */
 export async function openClassifier(path: string, options: ClassifierOptions): Promise<Classifier> {
   const { driver, session: sessionOptions, signal } = options;
-  const model = readModel(path);
+  const source = options.bytes ?? path;
+  const model = readModel(source);
   let session: Session | undefined;
   try {
     checkModel(model);
     const areProbabilities = endsInSoftmax(model.graph);
-    session = await driver.createSession(path, sessionOptions);
+    session = await driver.createSession(source, sessionOptions);
     const input = imageInputOf(session, path, options.imageSize);
     const found = await probe(session, input, path, signal);
     const { batch, classes } = found;

@@ -1,12 +1,11 @@
-import { LowrankError } from '../errors.js';
 import { drawImages } from '../data/subset.js';
 import type { EvalReport } from '../report/eval-contract.js';
 import { comparePredictions, summarizePredictions } from '../report/eval-summary.js';
 import { loadDriver } from '../runtime/driver.js';
 import { tool } from '../version.js';
 import { defaultEvalSettings, type EvalSettings } from './eval-settings.js';
-import { centerCrop, classesFrom, normalizationOf, openEvaluation, summaryOf } from './images.js';
-import { runClassifier } from './run-classifier.js';
+import { centerCrop, classesFrom, openEvaluation, summaryOf } from './images.js';
+import { badImagesOf, checkEvalSettings, runClassifier } from './run-classifier.js';
 
 export interface EvalOptions {
   readonly model: string;
@@ -35,12 +34,7 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
   const { signal, versus } = options;
   const settings: EvalSettings = { ...defaultEvalSettings, ...options.settings };
   const { split, limit, seed } = settings;
-  normalizationOf(settings);
-  if (settings.stretch && settings.resize !== null) {
-    throw new LowrankError('USAGE', '--stretch and --resize contradict each other', {
-      remedy: 'a stretched image is not cropped: leave --resize out',
-    });
-  }
+  checkEvalSettings(settings);
   const whole = await openEvaluation(options.data, { split, classes: classesFrom(options.classes) });
   try {
     const source = limit === null ? whole : drawImages(whole, limit, { seed, order: 'source' });
@@ -83,7 +77,7 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
               model: second.model.summary,
               ...comparePredictions(predictions.labels, predictions.predicted, second.predictions.predicted),
             },
-      badImages: { count: bad.length, names: bad.slice(0, mostNames).map(({ name }) => name) },
+      badImages: badImagesOf(bad),
       warnings: [...source.warnings, ...first.warnings, ...(second?.warnings ?? [])],
       seconds: {
         prepare: first.prepareSeconds + (second?.prepareSeconds ?? 0),
@@ -95,6 +89,3 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
     await whole.close();
   }
 }
-
-/** Bad images that a report names. */
-const mostNames = 20;

@@ -24,18 +24,42 @@ export interface ClassifierRun {
   readonly seconds: number;
 }
 
+export interface RunOptions {
+  /** The model, data inline, where it is in no file: the path is then its name in messages. */
+  readonly bytes?: Uint8Array | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: (done: number) => void;
+}
+
+/** Throws USAGE where there is no such normalization, or settings contradict each other. */
+export function checkEvalSettings(settings: RunSettings): void {
+  normalizationOf(settings);
+  if (!settings.stretch || settings.resize === null) return;
+  throw new LowrankError('USAGE', '--stretch and --resize contradict each other', {
+    remedy: 'a stretched image is not cropped: leave --resize out',
+  });
+}
+
+/** Bad images that a report names. */
+const mostNames = 20;
+
+/** How many images could not be read, and the first of them. */
+export function badImagesOf(bad: readonly BadImage[]): { readonly count: number; readonly names: readonly string[] } {
+  return { count: bad.length, names: bad.slice(0, mostNames).map(({ name }) => name) };
+}
+
 /** Runs the model file at `path`, as it is, on all images, in their order. Throws what `evaluateModel` does. */
 export async function runClassifier(
   path: string,
   source: ImageSource,
   settings: RunSettings,
   driver: Driver,
-  { signal, onProgress }: { readonly signal: AbortSignal | undefined; readonly onProgress: (done: number) => void },
+  { bytes, signal, onProgress }: RunOptions,
 ): Promise<ClassifierRun> {
   const started = performance.now();
   const { device, threads, workers, maxBad, imageSize } = settings;
   const session = { device, ...(threads === null ? {} : { threads }) };
-  const model = await openClassifier(path, { driver, session, imageSize, signal });
+  const model = await openClassifier(path, { bytes, driver, session, imageSize, signal });
   try {
     requireClasses(source, model.classes, `list the classes of ${path} in their order with --classes`);
     const loader = createLoader({

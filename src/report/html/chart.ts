@@ -86,6 +86,12 @@ export function shareAxis(isWide: boolean) {
   } as const;
 }
 
+/** 1, 2, 2.5 or 5 times a power of ten, at or above. */
+export function roundUp(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return power * ([1, 2, 2.5, 5, 10].find((factor) => factor * power >= value * (1 - 1e-9)) ?? 10);
+}
+
 const SERIES_INDEX = /ecmeta_series_index="(\d+)"/;
 const DATA_INDEX = /ecmeta_data_index="(\d+)"/;
 

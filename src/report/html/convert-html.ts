@@ -42,7 +42,9 @@ const MOST_BARS = 18;
 const FEWER = { less: 'fewer', more: 'more' };
 const LESS = { less: 'less', more: 'more' };
 
-const isKept = (layer: LayerReport): boolean => layer.action === 'kept';
+type MaybeKept = Pick<LayerReport, 'name' | 'action' | 'reason' | 'params'>;
+
+const isKept = ({ action }: Pick<LayerReport, 'action'>): boolean => action === 'kept';
 
 export function fileName(path: string): string {
   return path.split(/[/\\]/).at(-1) ?? path;
@@ -130,10 +132,10 @@ function sizeSection(renderer: ChartRenderer, report: ConvertReport): Markup {
 }
 
 /** Kept layers by reason, the costliest reason first. */
-function keptSection(layers: readonly LayerReport[]): Markup | null {
+export function keptSection(layers: readonly MaybeKept[]): Markup | null {
   const kept = layers.filter(isKept);
   if (kept.length === 0) return null;
-  const groups = new Map<string, LayerReport[]>();
+  const groups = new Map<string, MaybeKept[]>();
   for (const layer of kept) groups.set(layer.reason, [...(groups.get(layer.reason) ?? []), layer]);
   const reasons = [...groups]
     .map(([reason, members]) => ({

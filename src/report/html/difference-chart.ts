@@ -1,6 +1,6 @@
 import type { PairedComparison } from '../eval-contract.js';
 import { pointsIntervalText, pointsText } from '../eval-text.js';
-import { AXIS_STYLE, LABEL_STYLE } from './chart.js';
+import { AXIS_STYLE, LABEL_STYLE, roundUp } from './chart.js';
 import type { ChartRenderer } from './chart.js';
 import { trusted } from './markup.js';
 import type { Markup } from './markup.js';
@@ -10,12 +10,6 @@ const LAYOUTS = [
   { width: 1080, height: 104, className: 'wide' },
   { width: 340, height: 104, className: 'narrow' },
 ] as const;
-
-/** 1, 2, 2.5 or 5 times a power of ten, at or above. */
-function roundUp(value: number): number {
-  const power = 10 ** Math.floor(Math.log10(value));
-  return power * ([1, 2, 2.5, 5, 10].find((factor) => factor * power >= value * (1 - 1e-9)) ?? 10);
-}
 
 function drawLayout(renderer: ChartRenderer, versus: PairedComparison, layout: (typeof LAYOUTS)[number]): Markup {
   const { difference, ci95 } = versus;

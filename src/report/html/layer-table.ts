@@ -1,4 +1,4 @@
-import type { Change, LayerReport } from '../contract.js';
+import type { Change, LayerIdentity, LayerReport } from '../contract.js';
 import { formatCount, formatKernel } from '../format.js';
 import type { NumberedLayer } from '../layer-columns.js';
 import { markup } from './markup.js';
@@ -10,14 +10,14 @@ export function twoLines(value: Content, below: Content): Markup {
   return markup`${value}<span class="below">${below}</span>`;
 }
 
-function shapeOf({ op, kernel, in: inputs, out, group, activation }: LayerReport): string {
+function shapeOf({ op, kernel, in: inputs, out, group, activation }: LayerIdentity): string {
   const size = kernel[0] * kernel[1] === 1 && op !== 'Conv' ? '' : ` ${formatKernel(kernel).replace('x', '×')}`;
   const groups = group > 1 ? `, ${group} groups` : '';
   return `${op}${size}, ${inputs} → ${out}${groups}${activation === 'linear' ? '' : `, ${activation}`}`;
 }
 
 /** The columns that say which layer it is. */
-export const LAYER_COLUMNS: readonly TableColumn<NumberedLayer>[] = [
+export const LAYER_COLUMNS: readonly TableColumn<NumberedLayer<LayerIdentity>>[] = [
   { header: '#', className: 'number', value: ({ number }) => number },
   {
     header: 'Layer',

@@ -59,7 +59,7 @@ export function code(text: string): Markup {
 }
 
 export interface LegendEntry {
-  readonly shape: 'bar' | 'circle' | 'rect' | 'triangle' | 'line' | 'solid' | 'dotted' | 'ring';
+  readonly shape: 'bar' | 'circle' | 'rect' | 'triangle' | 'diamond' | 'line' | 'solid' | 'dotted' | 'ring';
   /** A CSS colour. */
   readonly colour: string;
   readonly text: string;
@@ -70,6 +70,7 @@ const SHAPES: Readonly<Record<LegendEntry['shape'], string>> = {
   circle: '<circle cx="6" cy="6" r="5"/>',
   rect: '<path d="M1 1h10v10H1z"/>',
   triangle: '<path d="M6 1l5.5 10H.5z"/>',
+  diamond: '<path d="M6 0l5 6-5 6-5-6z"/>',
   line: '<path d="M0 5h5v2H0zM7 5h5v2H7z"/>',
   solid: '<path d="M0 5h12v2H0z"/>',
   ring: '<path fill-rule="evenodd" d="M6 1a5 5 0 1 0 0 10a5 5 0 1 0 0-10zM6 3a3 3 0 1 0 0 6a3 3 0 1 0 0-6z"/>',

@@ -1,0 +1,216 @@
+import { LowrankError } from '../errors.js';
+import { initNames, inits as registry } from '../factorize/inits/index.js';
+import type { InitName } from '../factorize/types.js';
+import { compare } from '../compare/compare.js';
+import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
+import { renderCompareTable } from '../report/compare-table.js';
+import { compareHtml } from '../report/html/compare-html.js';
+import { calibration } from '../train/calibrate.js';
+import { defineCommand } from './command.js';
+import { command as convertCommand } from './convert.js';
+import { command as evalCommand } from './eval.js';
+import { imageOptions, numbers } from './image-options.js';
+import { parseInputShapes } from './input-shapes.js';
+import { type OptionOwners, refuseOrphans } from './option-owners.js';
+import { closest } from './options.js';
+import { readRanks } from './rank-file.js';
+import { given } from './training-options.js';
+
+const phases = {
+  read: 'reading',
+  plan: 'choosing ranks',
+  calibrate: 'looking at images',
+  factorize: 'fitting',
+  evaluate: 'evaluating',
+};
+
+const accuracy = 'Accuracy';
+const of = convertCommand.options;
+const { split, classes, resize, stretch, limit, maxBad, batchSize, workers } = evalCommand.options;
+
+export const command = defineCommand({
+  name: 'compare',
+  summary: 'fit the model with every initialization at equal ranks, and show what each loses',
+  arguments: { model: { description: 'ONNX model, which stays as it is' } },
+  options: {
+    inits: {
+      type: 'list',
+      placeholder: 'a,b,c',
+      description: `initializations, the first being what the others are compared with: ${initNames.join(', ')} (default: all but what takes minutes)`,
+    },
+    report: { type: 'string', placeholder: 'path', description: 'also write an HTML report with charts' },
+    force: { type: 'boolean', default: false, description: 'replace an existing report' },
+    rankScale: of.rankScale,
+    ranks: of.ranks,
+    energy: of.energy,
+    paramsBudget: of.paramsBudget,
+    macsBudget: of.macsBudget,
+    latencyBudget: of.latencyBudget,
+    vbmf: of.vbmf,
+    stableRank: of.stableRank,
+    rankBase: of.rankBase,
+    rankFloor: of.rankFloor,
+    rankMultiple: of.rankMultiple,
+    allowBigger: of.allowBigger,
+    scheme: {
+      ...of.scheme,
+      description: 'spatial: 1×kw then kh×1; channel: kh×kw then 1×1; auto: what lfai loses less with, for all',
+    },
+    fitSteps: of.fitSteps,
+    fitBatch: of.fitBatch,
+    fitLr: of.fitLr,
+    fitSchedule: of.fitSchedule,
+    reinit: { ...of.reinit, description: 'compare on fresh truncated-normal weights, as training from scratch starts' },
+    seed: of.seed,
+    include: of.include,
+    exclude: of.exclude,
+    keepFirst: of.keepFirst,
+    keepLast: of.keepLast,
+    calibrate: {
+      ...of.calibrate,
+      description:
+        'images without labels, a folder or any data set: the error of every init on what the layers see, and the inits that fit to it (whitened, lfai-data)',
+    },
+    calibrateImages: of.calibrateImages,
+    biasCorrection: of.biasCorrection,
+    val: {
+      type: 'string',
+      placeholder: 'path',
+      group: accuracy,
+      description: 'labelled images: top-1 right after the conversion with each initialization, without fine-tuning',
+    },
+    split: { ...split, group: accuracy },
+    classes: { ...classes, group: accuracy },
+    limit: { ...limit, group: accuracy },
+    ...imageOptions('Images (of --calibrate and --val)'),
+    resize: { ...resize, group: accuracy },
+    stretch: { ...stretch, group: accuracy },
+    maxBad: { ...maxBad, group: accuracy },
+    batchSize: { ...batchSize, group: accuracy },
+    inputShape: of.inputShape,
+    engine: of.engine,
+    device: of.device,
+    threads: of.threads,
+    workers,
+  },
+  examples: [
+    {
+      command: 'lowrank compare model.onnx',
+      description: 'what each initialization loses in every layer, at a quarter of the rank',
+    },
+    {
+      command: 'lowrank compare model.onnx --rank-scale 0.1 --inits spectral,lfai --report compare.html',
+      description: 'two of them, with charts',
+    },
+    {
+      command: 'lowrank compare model.onnx --macs-budget 0.5 --val photos --normalization imagenet',
+      description: 'also the accuracy of each on photos/val, at half of the multiply-accumulates',
+    },
+    {
+      command: 'lowrank compare model.onnx --calibrate photos/train --val photos',
+      description: 'also the inits that fit layers to what they see on images, and the error of all on them',
+    },
+  ],
+  async run(context) {
+    const { settings, signal, progress } = context;
+    const {
+      inits: wanted,
+      report,
+      force,
+      ranks,
+      inputShape,
+      calibrate,
+      calibrateImages,
+      val,
+      classes: classFile,
+      split: part,
+      limit: most,
+      imageSize,
+      normalization,
+      mean,
+      std,
+      resize: shorterSide,
+      stretch: isStretched,
+      maxBad: mostBad,
+      batchSize: batch,
+      workers: decoders,
+      ...options
+    } = settings;
+    refuseOrphans(settings, ownersOf);
+    if (report !== undefined) checkWritable(report, force);
+    const preparation = given({
+      imageSize,
+      normalization,
+      mean: numbers(mean, '--mean'),
+      std: numbers(std, '--std'),
+    });
+    const document = await compare(context.arguments.model, {
+      ...given(options),
+      ...(ranks === undefined ? {} : { ranks: readRanks(ranks) }),
+      ...given({ inits: initsOf(wanted) }),
+      inputShapes: parseInputShapes(inputShape),
+      calibrate:
+        calibrate === undefined
+          ? undefined
+          : calibration(calibrate, {
+              ...preparation,
+              ...given({ images: calibrateImages, seed: settings.seed, maxBad: mostBad, workers: decoders }),
+            }),
+      validation:
+        val === undefined
+          ? undefined
+          : {
+              data: val,
+              classes: classFile,
+              settings: given({
+                split: part,
+                batchSize: batch,
+                resize: shorterSide,
+                stretch: isStretched,
+                limit: most,
+                maxBad: mostBad,
+                workers: decoders,
+                ...preparation,
+              }),
+            },
+      command: context.commandLine,
+      signal,
+      onProgress: ({ phase, done, total, detail }) => progress.update({ phase: phases[phase], done, total, detail }),
+    });
+    if (report !== undefined) {
+      writeFileWhole(report, await compareHtml(document));
+      context.note(`report: ${report}`);
+    }
+    return { document, text: (terminal) => renderCompareTable(document, terminal) };
+  },
+});
+
+/** Which of the options that say what images there are the others belong to. */
+const ownersOf: OptionOwners = {
+  calibrateImages: ['calibrate'],
+  split: ['val'],
+  classes: ['val'],
+  limit: ['val'],
+  resize: ['val'],
+  stretch: ['val'],
+  batchSize: ['val'],
+  imageSize: ['calibrate', 'val'],
+  normalization: ['calibrate', 'val'],
+  mean: ['calibrate', 'val'],
+  std: ['calibrate', 'val'],
+  maxBad: ['calibrate', 'val'],
+};
+
+/** `--inits a,b --inits c`. Throws USAGE for names that are none. */
+function initsOf(texts: readonly string[]): readonly InitName[] | undefined {
+  if (texts.length === 0) return undefined;
+  const names = texts.flatMap((text) => text.split(',')).map((name) => name.trim());
+  return names.map((name) => {
+    if (Object.hasOwn(registry, name)) return name as InitName;
+    const close = closest(name, initNames);
+    throw new LowrankError('USAGE', `there is no initialization '${name}'`, {
+      place: "option '--inits'",
+      remedy: `${close === undefined ? '' : `did you mean '${close}'? `}choose from ${initNames.join(', ')}`,
+    });
+  });
+}

@@ -1,0 +1,57 @@
+import type { LowrankError } from '../errors.js';
+import type { Fit } from '../factorize/fit.js';
+import { inits as registry } from '../factorize/inits/index.js';
+import type { InitName } from '../factorize/types.js';
+import type { ComparedAccuracy, ComparedInit } from '../report/compare-contract.js';
+
+/** What is kept of a fit once it was judged. */
+export type LayerFit = Pick<Fit, 'candidate' | 'weightError' | 'functionError' | 'dataError' | 'seconds'>;
+
+/** What came of one initialization. */
+export interface Outcome {
+  readonly failure: LowrankError | null;
+  readonly fits: readonly LayerFit[];
+  /** Of fitting all layers. */
+  readonly seconds: number;
+  readonly accuracy?: ComparedAccuracy;
+  readonly versusFirst?: ComparedInit['versusFirst'];
+  readonly warnings: readonly string[];
+}
+
+/** Function errors that differ by less than this part count as equal. */
+const tie = 1e-6;
+
+/** One line an initialization: means over the layers, and in how many layers nothing is lower. */
+export function summarizeInits(
+  compared: readonly { readonly init: InitName; readonly outcome: Outcome }[],
+): ComparedInit[] {
+  const lowest = new Map<unknown, number>();
+  for (const { outcome } of compared) {
+    for (const { candidate, functionError } of outcome.fits) {
+      lowest.set(candidate, Math.min(lowest.get(candidate) ?? Infinity, functionError));
+    }
+  }
+  return compared.map(({ init, outcome }): ComparedInit => {
+    const { failure, fits, seconds, accuracy = null, versusFirst = null } = outcome;
+    const dataErrors = fits.flatMap(({ dataError }) => (dataError === undefined ? [] : [dataError]));
+    return {
+      name: init,
+      summary: registry[init].summary,
+      failure: failure?.message ?? null,
+      weightError: mean(fits.map(({ weightError }) => weightError)),
+      functionError: mean(fits.map(({ functionError }) => functionError)),
+      ...(dataErrors.length === 0 ? {} : { dataError: mean(dataErrors) }),
+      lowestIn: fits.filter(({ candidate, functionError }) => functionError <= lowest.get(candidate)! * (1 + tie))
+        .length,
+      seconds,
+      accuracy,
+      versusFirst,
+    };
+  });
+}
+
+/** Of the finite values; null where there are none. */
+function mean(values: readonly number[]): number | null {
+  const finite = values.filter(Number.isFinite);
+  return finite.length === 0 ? null : finite.reduce((sum, value) => sum + value, 0) / finite.length;
+}

@@ -1,0 +1,51 @@
+import type { Candidate } from '../factorize/candidates.js';
+import type { Fit } from '../factorize/fit.js';
+import { matrixShape } from '../factorize/geometry.js';
+import { isOutputMajor, toMatrix } from '../factorize/layout.js';
+import { type TheoremBound, theoremBound } from '../factorize/theorem-bound.js';
+import type { Linalg } from '../linalg/types.js';
+import type { ComparedTheorem } from '../report/compare-contract.js';
+
+export interface TheoremTerms extends TheoremBound {
+  /** d: entries of the x that a neuron sees, in · kh · kw in every scheme. */
+  readonly dimension: number;
+}
+
+/** The terms of Theorem 3.5 from a layer's truncated SVD. */
+export async function theoremTerms(spectral: Fit, linalg: Linalg): Promise<TheoremTerms> {
+  const { layer, activation } = spectral.candidate;
+  const { geometry, form, node } = layer;
+  const weight = toMatrix(layer.weight.data(), geometry, spectral.scheme, isOutputMajor(form, node.int('transB', 0)));
+  const { rowsPerNeuron } = matrixShape(geometry, spectral.scheme);
+  const terms = await theoremBound({ weight, rowsPerNeuron, activation, linalg }, spectral.pair);
+  return { ...terms, dimension: geometry.in * geometry.kernel[0] * geometry.kernel[1] };
+}
+
+/** The theorem on a layer, from its terms and the function errors of both fits; undefined where they failed. */
+export function describeTheorem(
+  terms: TheoremTerms | undefined,
+  { activation, layer }: Candidate,
+  spectralError: number | undefined,
+  lfaiError: number | undefined,
+): ComparedTheorem {
+  const { geometry } = layer;
+  const dimension = geometry.in * geometry.kernel[0] * geometry.kernel[1];
+  const gap =
+    terms === undefined || spectralError === undefined || lfaiError === undefined
+      ? null
+      : (terms.scale * (spectralError ** 2 - lfaiError ** 2)) / dimension;
+  const bound = terms?.bound ?? null;
+  return {
+    dimension,
+    bound: bound === null ? null : bound / dimension,
+    reason: bound === null ? reasonFor(activation.kind, terms === undefined) : null,
+    gap,
+    scale: terms === undefined ? null : terms.scale / dimension,
+  };
+}
+
+function reasonFor(kind: Candidate['activation']['kind'], isMissing: boolean): string {
+  if (kind === 'linear') return 'no activation: the truncated SVD is the optimum';
+  if (kind !== 'Relu') return `the theorem is about ReLU, and ${kind} follows`;
+  return isMissing ? 'the truncated SVD could not be fitted' : '';
+}

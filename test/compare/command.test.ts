@@ -1,0 +1,256 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { initNames, inits as registry } from '../../src/factorize/inits/index.js';
+import type { CompareReport } from '../../src/report/compare-contract.js';
+import type { ConvertReport } from '../../src/report/contract.js';
+import type { EvalReport } from '../../src/report/eval-contract.js';
+import { expectFailure, run, temporaryFolder } from '../support/command.js';
+import { differences } from '../support/describe-json.js';
+import { hasShared, modelPath } from '../support/shared.js';
+import { textures, tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
+
+const folder = temporaryFolder();
+const model = join(folder, 'tiny.onnx');
+const images = join(folder, 'images');
+const unit = ['--normalization', 'unit'];
+
+beforeAll(async () => {
+  writeFileSync(model, tinyClassifier());
+  await writeTextures(join(images, 'val'), 6, 1);
+});
+
+function json(...words: readonly string[]): unknown {
+  const { code, stdout, stderr } = run(...words, '--json', '--quiet');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return JSON.parse(stdout) as unknown;
+}
+
+const compared = (...words: readonly string[]): CompareReport => json('compare', ...words) as CompareReport;
+const sha256 = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
+
+const change = { before: 'count', after: 'count' };
+const ratio = { ...change, ratio: 'number' };
+const accuracy = { top1: 'number', ci95: 'list', top5: 'number|null', loss: 'number' };
+const fit = { weightError: 'number', functionError: 'number', seconds: 'number' };
+
+describe('lowrank-compare', () => {
+  it('prints one document of the contract, and touches nothing', () => {
+    const [before, entries] = [sha256(model), readdirSync(folder)];
+    const inits = ['lfai', 'spectral', 'baseline'];
+    const report = compared(model, '--inits', 'lfai,spectral', '--inits', 'baseline', '--val', images, ...unit);
+    expect(sha256(model)).toBe(before);
+    expect(readdirSync(folder)).toEqual(entries);
+    const kept = report.layers.filter(({ action }) => action === 'kept');
+    expect(report.layers.length - kept.length).toBe(4);
+    for (const layer of kept) expect(layer).toMatchObject({ fits: {}, theorem: null, rank: null, scheme: null });
+    const layer = {
+      name: 'string',
+      op: 'string',
+      kernel: 'list',
+      group: 'count',
+      in: 'count',
+      out: 'count',
+      activation: 'string',
+      action: '=factorized',
+      reason: 'string',
+      scheme: 'string',
+      rank: 'count',
+      maxRank: 'count',
+      breakEvenRank: 'count',
+      params: change,
+      macs: change,
+      fits: { lfai: fit, spectral: fit, baseline: fit },
+      theorem: { dimension: 'count', bound: 'number', reason: 'null', gap: 'number', scale: 'number' },
+    };
+    const { settings, layers, ...others } = report;
+    expect(
+      differences(
+        layers.filter(({ action }) => action === 'factorized'),
+        [layer],
+      ),
+    ).toEqual([]);
+    expect(
+      differences(others, {
+        schema: '=lowrank.compare/1',
+        tool: { name: '=lowrank', version: 'string' },
+        command: 'string',
+        seed: 'count',
+        model: {
+          path: 'string',
+          sha256: 'string',
+          producer: 'string',
+          irVersion: 'count',
+          opset: 'count',
+          inputShape: 'list',
+        },
+        engine: { name: '=ort', package: 'string', version: 'string', backend: 'string', device: 'string' },
+        inits: 'list',
+        leftOut: 'list',
+        totals: { params: ratio, macs: ratio },
+        validation: {
+          data: { path: 'string', images: 'count', classes: 'count' },
+          n: 'count',
+          original: accuracy,
+          badImages: { count: 'count', names: 'list' },
+        },
+        warnings: 'list',
+        seconds: { prepare: 'number', fit: 'number', evaluate: 'number', total: 'number' },
+      }),
+    ).toEqual([]);
+    const init = {
+      name: 'string',
+      summary: 'string',
+      failure: 'null',
+      weightError: 'number',
+      functionError: 'number',
+      lowestIn: 'count',
+      seconds: 'number',
+      accuracy,
+    };
+    const discordant = { onlyFirst: 'count', onlySecond: 'count' };
+    const versusFirst = { difference: 'number', ci95: 'list', discordant, pValue: 'number' };
+    const [reference, ...rest] = report.inits;
+    expect(differences(reference, { ...init, versusFirst: 'null' })).toEqual([]);
+    expect(differences(rest, [{ ...init, versusFirst }])).toEqual([]);
+    expect(report.inits.map(({ name }) => name)).toEqual(inits);
+    expect(settings).toMatchObject({ inits, rankScale: 0.25, val: images, normalization: 'unit', seed: 0 });
+    expect(report.validation).toMatchObject({ n: 18, data: { images: 18, classes: 3 } });
+  });
+
+  it('gives the same numbers for the same seed, and others for another', () => {
+    const numbers = (...words: readonly string[]): unknown =>
+      compared(model, ...words).layers.map(({ fits }) =>
+        Object.values(fits).map(({ weightError, functionError }) => [weightError, functionError]),
+      );
+    const first = numbers('--inits', 'baseline,lfai', '--seed', '3');
+    expect(numbers('--inits', 'baseline,lfai', '--seed', '3', '--threads', '1')).toEqual(first);
+    expect(numbers('--inits', 'baseline,lfai', '--seed', '4')).not.toEqual(first);
+  });
+
+  it('says in the table what the document says, and writes a page', () => {
+    const page = join(folder, 'compare.html');
+    const { code, stdout } = run('compare', model, '--rank-scale', '0.5', '--report', page);
+    expect(code).toBe(0);
+    for (const name of initNames) {
+      const { isSampled, needs } = registry[name];
+      if (isSampled || needs !== undefined) expect(stdout).toMatch(new RegExp(`left out +${name}: `));
+      else expect(stdout).toMatch(new RegExp(`^${name} +[01][.]`, 'm'));
+    }
+    expect(stdout).toMatch(/theorem 3\.5 +bound: .*4 of 4/s);
+    expect(stdout).toMatch(/nothing was written/);
+    expect(readFileSync(page, 'utf8')).toContain('What the theorem promises');
+    expectFailure(run('compare', model, '--report', page), 'OUTPUT', /compare\.html/);
+    expect(run('compare', model, '--inits', 'spectral', '--report', page, '--force').code).toBe(0);
+  });
+
+  it('measures the error on images with --calibrate, and compares what fits to them', () => {
+    const words = [model, '--calibrate', join(images, 'val'), '--calibrate-images', '12', ...unit];
+    const report = compared(...words, '--rank-scale', '0.5');
+    expect(report.calibration).toMatchObject({ images: 12, imageSize: 16, layers: 4 });
+    expect(report.inits.map(({ name }) => name)).toEqual(initNames.filter((name) => registry[name].isSampled !== true));
+    for (const { fits } of report.layers.filter(({ action }) => action === 'factorized')) {
+      const errors = Object.values(fits).map(({ dataError }) => dataError!);
+      // Reduced-rank regression minimizes this very error; it regularizes, and pairs are float32.
+      expect(fits['whitened']!.dataError).toBeLessThanOrEqual(Math.min(...errors) * 1.01 + 1e-6);
+    }
+    // The convert command says the same.
+    const output = join(folder, 'whitened.onnx');
+    const converted = json(
+      ...['convert', ...words, '--rank-scale', '0.5', '--init', 'whitened', '--scheme', 'spatial', '-o', output],
+    ) as ConvertReport;
+    const spatial = compared(...words, '--rank-scale', '0.5', '--inits', 'whitened', '--scheme', 'spatial');
+    converted.layers.forEach(({ dataError, weightError }, index) => {
+      if (dataError === undefined) return;
+      expect(spatial.layers[index]!.fits['whitened']).toMatchObject({ dataError, weightError });
+    });
+  });
+
+  it('measures the bound and the gap even of initializations that are not asked for', () => {
+    const layer = compared(model, '--inits', 'baseline').layers.find(({ action }) => action === 'factorized');
+    expect(Object.keys(layer!.fits)).toEqual(['baseline']);
+    expect(layer!.theorem!.gap).toBeGreaterThanOrEqual(layer!.theorem!.bound! * (1 - 1e-3));
+  });
+
+  it('refuses what is wrong in one line', async () => {
+    expectFailure(
+      run('compare', model, '--inits', 'spectral,lfaj'),
+      'USAGE',
+      /no initialization 'lfaj'.*did you mean 'lfai'/,
+      2,
+    );
+    expectFailure(run('compare', model, '--inits', ','), 'USAGE', /no initialization ''/, 2);
+    expectFailure(
+      run('compare', model, ...unit),
+      'USAGE',
+      /--normalization does nothing without --calibrate or --val/,
+      2,
+    );
+    expectFailure(run('compare', model, '--limit', '3'), 'USAGE', /--limit does nothing without --val/, 2);
+    expectFailure(run('compare', model, '--calibrate-images', '3'), 'USAGE', /does nothing without --calibrate/, 2);
+    expectFailure(run('compare', model, '--inits', 'whitened'), 'USAGE', /there are no images; give --calibrate/, 2);
+    expectFailure(run('compare', model, '--calibrate', join(folder, 'none')), 'INPUT', /none/);
+    expectFailure(run('compare', model, '--stretch'), 'USAGE', /--stretch does nothing without --val/, 2);
+    expectFailure(run('compare', model, '--reinit', '--val', images), 'USAGE', /--reinit and --val contradict/, 2);
+    expectFailure(run('compare', model, '--energy', '0.9', '--rank-scale', '0.1'), 'USAGE', /contradict each other/, 2);
+    expectFailure(run('compare', join(folder, 'nowhere.onnx')), 'INPUT', /nowhere\.onnx/);
+    // Without labels; and with the classes of something else.
+    expectFailure(run('compare', model, '--val', join(images, 'val', textures[0])), 'INPUT', /but no class folders/);
+    const two = join(folder, 'two');
+    await writeTextures(two, 1, 1, ['a', 'b']);
+    expectFailure(run('compare', model, '--val', two), 'INPUT', /2 classes and the model 3 outputs/);
+  });
+});
+
+describe.skipIf(!hasShared)('lowrank-compare on real models', () => {
+  it.each([
+    ['st-resnetv1-8-cifar10.onnx', '0.25', 'unit'],
+    ['cifar10-tinycnn-op18.onnx', '0.5', 'cifar10'],
+  ])('%s: what convert and eval say one by one', (name, scale, normalization) => {
+    const path = modelPath(name);
+    const cifar = join(modelPath('..'), 'images/cifar10');
+    const same = ['--normalization', normalization, '--limit', '100'];
+    const report = compared(...[path, '--rank-scale', scale, '--inits', 'spectral,lfai', '--val', cifar, ...same]);
+    const output = join(folder, name);
+    const converted = json('convert', path, '-o', output, '--rank-scale', scale, '--init', 'lfai') as ConvertReport;
+    expect(report.totals.params).toEqual(converted.totals.params);
+    expect(report.totals.macs).toEqual(converted.totals.macs);
+    expect(report.layers.length).toBe(converted.layers.length);
+    report.layers.forEach((layer, index) => {
+      const { init: _, seconds: __, weightError, functionError, ...expected } = converted.layers[index]!;
+      expect(layer).toMatchObject(expected);
+      if (layer.action === 'factorized') expect(layer.fits['lfai']).toMatchObject({ weightError, functionError });
+      const { theorem } = layer;
+      // float32, see test/factorize/theorem-bound.test.ts.
+      if (theorem?.bound != null) expect(theorem.bound).toBeLessThanOrEqual(theorem.gap! + 1e-6 * theorem.scale!);
+      else if (theorem !== null) expect(theorem.reason).toMatch(/./);
+    });
+    const evaluation = json('eval', output, '--data', cifar, ...same) as EvalReport;
+    const { top1, ci95, loss } = evaluation;
+    const [, lfai] = report.inits;
+    expect(lfai!.accuracy).toMatchObject({ top1, ci95 });
+    expect(lfai!.accuracy!.loss).toBeCloseTo(loss, 5);
+    const original = json('eval', path, '--data', cifar, ...same) as EvalReport;
+    expect(report.validation!.original.top1).toBe(original.top1);
+  });
+
+  it('compares transformers, efficient networks and plain perceptrons, with a reason where there is no bound', () => {
+    for (const name of ['st-efficientnet-lc-flowers5.onnx', 'mnist-mlp-pt2.3-op17.onnx']) {
+      const { layers } = compared(modelPath(name), '--inits', 'spectral,lfai');
+      const fitted = layers.filter(({ action }) => action === 'factorized');
+      expect(fitted.length).toBeGreaterThan(0);
+      for (const { theorem, activation, fits } of fitted) {
+        expect(theorem!.bound === null).toBe(activation !== 'Relu');
+        if (activation !== 'Relu')
+          expect(theorem!.reason).toMatch(/theorem is about ReLU|truncated SVD is the optimum/);
+        if (activation === 'linear') expect(theorem!.gap).toBe(0);
+        expect(fits['lfai']!.functionError).toBeLessThanOrEqual(fits['spectral']!.functionError! * (1 + 1e-6));
+      }
+    }
+  });
+
+  it('refuses quantized models', () => {
+    expectFailure(run('compare', modelPath('refuse/cifar10-resnet8-qdq-op13.onnx')), 'UNSUPPORTED', /quantized/);
+  });
+});

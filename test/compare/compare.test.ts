@@ -1,0 +1,94 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { compare, type ComparePhase } from '../../src/compare/compare.js';
+import { buildModel } from '../support/models.js';
+import { temporaryFolder } from '../support/command.js';
+import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
+
+const folder = temporaryFolder();
+const model = join(folder, 'tiny.onnx');
+const images = join(folder, 'images');
+
+beforeAll(async () => {
+  writeFileSync(model, tinyClassifier());
+  await writeTextures(join(images, 'val'), 2, 1);
+});
+
+describe('compare', () => {
+  const validation = { data: images, settings: { normalization: 'unit' } };
+
+  it.each(['read', 'plan', 'factorize', 'evaluate'] as const)('stops where it is interrupted: %s', async (phase) => {
+    const controller = new AbortController();
+    const seen: ComparePhase[] = [];
+    const running = compare(model, {
+      inits: ['spectral', 'lfai'],
+      validation,
+      signal: controller.signal,
+      onProgress: (progress) => {
+        expect(controller.signal.aborted).toBe(false);
+        seen.push(progress.phase);
+        // Behind a fit, so that a converted model is evaluated, not the original.
+        if (progress.phase === phase && (phase !== 'evaluate' || seen.includes('factorize'))) controller.abort();
+      },
+    });
+    await expect(running).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(seen.at(-1)).toBe(phase);
+  });
+
+  it('compares on fresh weights, and with every way to choose ranks', async () => {
+    const trained = await compare(model, { inits: ['spectral'] });
+    const fresh = await compare(model, { inits: ['spectral'], reinit: true, seed: 2 });
+    const errors = ({ layers }: typeof trained): unknown => layers.map(({ fits }) => fits['spectral']?.weightError);
+    expect(errors(fresh)).not.toEqual(errors(trained));
+    for (const ranks of [
+      { energy: 0.7 },
+      { paramsBudget: 0.8 },
+      { macsBudget: 0.8 },
+      { latencyBudget: 0.99 },
+      { stableRank: 1 },
+    ]) {
+      const { totals, layers } = await compare(model, { inits: ['spectral'], ...ranks });
+      expect(layers.length).toBeGreaterThan(0);
+      const [[name, budget]] = Object.entries(ranks) as [[string, number]];
+      if (name === 'paramsBudget') expect(totals.params.ratio).toBeLessThanOrEqual(budget);
+      if (name === 'macsBudget') expect(totals.macs.ratio).toBeLessThanOrEqual(budget);
+    }
+  });
+
+  it('reports a layer of zeros without infinities', async () => {
+    const path = join(folder, 'zeros.onnx');
+    const weight = (name: string, data: Float32Array) => ({ name, dims: [16, 16], data });
+    writeFileSync(
+      path,
+      buildModel({
+        inputs: [{ name: 'x', dims: [1, 16] }],
+        outputs: [{ name: 'y' }],
+        initializers: [
+          weight('w0', new Float32Array(256)),
+          weight(
+            'w1',
+            Float32Array.from({ length: 256 }, (_, i) => Math.sin(i * i)),
+          ),
+        ],
+        nodes: [
+          { op: 'MatMul', name: 'dead', inputs: ['x', 'w0'], outputs: ['a'] },
+          { op: 'Relu', inputs: ['a'], outputs: ['b'] },
+          { op: 'MatMul', name: 'alive', inputs: ['b', 'w1'], outputs: ['y'] },
+        ],
+      }),
+    );
+    const report = await compare(path, { keepFirst: false, keepLast: false, inits: ['spectral', 'baseline', 'lfai'] });
+    const [dead, alive] = report.layers;
+    expect(dead!.fits['spectral']).toMatchObject({ weightError: 0, functionError: 0 });
+    expect(dead!.fits['baseline']).toMatchObject({ weightError: null, functionError: null });
+    expect(dead!.theorem).toMatchObject({ bound: 0, gap: 0, scale: 0 });
+    expect(alive!.theorem).toMatchObject({ bound: null, gap: 0, reason: expect.stringContaining('optimum') as string });
+    expect(JSON.stringify(report)).not.toMatch(/Infinity|NaN/);
+  });
+
+  it('says which initializations there are', async () => {
+    await expect(compare(model, { inits: [] })).rejects.toMatchObject({ code: 'USAGE' });
+    await expect(compare(model, { inits: ['nothing' as 'lfai'] })).rejects.toThrow(/choose from spectral/);
+  });
+});
