@@ -40,6 +40,7 @@ export type {
   LayerSamples,
   Moments,
 } from './factorize/calibration/types.js';
+export type { Approximate, ApproximateContext } from './factorize/approximate.js';
 export type { FittedSpectrum } from './factorize/fit.js';
 export type { ConvertOptions, LayerRank } from './factorize/settings.js';
 export type { Activation, FactorPair, FittedPair, Init, InitName, InitProblem } from './factorize/types.js';
@@ -78,6 +79,7 @@ export type { ArtifactsManifest, ArtifactsSettings } from './train/manifest.js';
 export { evaluateModel, type EvalOptions } from './train/eval.js';
 export { type EvalSettings } from './train/eval-settings.js';
 export { calibration, type CalibrationSettings } from './train/calibrate.js';
+export { functionApproximation } from './train/approximate.js';
 export { recalibration, type RecalibrationSettings } from './train/recalibrate.js';
 export { loadDriver, type DriverOptions } from './runtime/driver.js';
 export type * from './runtime/types.js';

@@ -24,13 +24,14 @@ const phases = {
   calibrate: 'looking at images',
   search: 'measuring top-1',
   factorize: 'factorizing',
+  approximate: 'fitting the whole model',
   recalibrate: 'recalibrating',
   write: 'writing',
   verify: 'verifying',
 };
 
 const recalibrationGroup = 'Recalibration';
-const sampledGroup = 'Sampled fits (--init lfai-adam, lfai-ws-adam)';
+const sampledGroup = 'Sampled fits (--init lfai-adam, lfai-ws-adam, fai)';
 const calibrationGroup = 'Calibration images';
 const imagesGroup = 'Images (of --calibrate, --recalibrate and --val)';
 const accuracyGroup = 'Accuracy budget';
@@ -147,14 +148,15 @@ export const command = defineCommand({
       minimum: 1,
       placeholder: 'n',
       group: sampledGroup,
-      description: 'steps of Adam in each layer (default: 1000; what the paper used is not known, these are our own)',
+      description:
+        'steps of Adam in each layer (default: 1000, of fai 300; what the paper used is not known, these are our own)',
     },
     fitBatch: {
       type: 'integer',
       minimum: 1,
       placeholder: 'n',
       group: sampledGroup,
-      description: 'random inputs of one step (default: 256)',
+      description: 'random inputs of one step (default: 256, of fai 32)',
     },
     fitLr: {
       type: 'number',
@@ -309,6 +311,8 @@ export const command = defineCommand({
     // Loaded where they are asked for: they bring the image decoder.
     const searching = val === undefined ? undefined : await import('../train/accuracy-search.js');
     const calibrating = calibrate === undefined ? undefined : await import('../train/calibrate.js');
+    const isWhole = inits[settings.init].isWhole === true;
+    const approximating = isWhole ? await import('../train/approximate.js') : undefined;
     const recalibrating = recalibrate === undefined ? undefined : await import('../train/recalibrate.js');
     if (report !== undefined) checkWritable(report, settings.force);
     const spectra: Record<string, FittedSpectrum> = {};
@@ -327,6 +331,7 @@ export const command = defineCommand({
         ...preparation,
         ...given({ images: calibrateImages, seed: settings.seed }),
       }),
+      approximate: approximating?.functionApproximation(),
       recalibrate: recalibrating?.recalibration(recalibrate!, {
         ...preparation,
         ...given({ images: recalibrateImages, batchSize }),

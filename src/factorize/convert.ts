@@ -11,6 +11,7 @@ import type { ConvertReport, LayerReport, Ratio, Recalibration } from '../report
 import { loadDriver } from '../runtime/driver.js';
 import type { Driver, RuntimeTensor, SessionOptions } from '../runtime/types.js';
 import { tool } from '../version.js';
+import { type Approximate, fitWhole, requireApproximate } from './approximate.js';
 import { type Candidate, type Selection, selectCandidates } from './candidates.js';
 import { countMacs, countParameters } from './count.js';
 import { fitOnData } from './calibration/fit-on-data.js';
@@ -36,7 +37,8 @@ import { compareLatency, runReference, type Verification, verifyAgainst } from '
 /** Models of more multiply-accumulates are compared with the original on one sample, smaller ones on two. */
 const manyMacs = 2e9;
 
-export type ConvertPhase = 'read' | 'plan' | 'search' | 'calibrate' | 'factorize' | 'recalibrate' | 'write' | 'verify';
+export type ConvertPhase =
+  'read' | 'plan' | 'search' | 'calibrate' | 'factorize' | 'approximate' | 'recalibrate' | 'write' | 'verify';
 
 export interface Progress {
   readonly phase: ConvertPhase;
@@ -67,6 +69,8 @@ export interface ConvertCall extends ConvertOptions {
   readonly calibrate?: Calibrate | undefined;
   /** What is done to the factorized model before it is written: `recalibration` makes it from a folder of images. */
   readonly recalibrate?: Recalibrate | undefined;
+  /** Fits the pairs all at once, for an `init` of whole models (`fai`): `functionApproximation` makes it. */
+  readonly approximate?: Approximate | undefined;
   /** Chooses the ranks for an `accuracyBudget`: `accuracySearch` makes it from labelled images. */
   readonly searchRanks?: SearchRanks | undefined;
   /** Default: the input's name with `.lowrank.onnx`. */
@@ -90,6 +94,8 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
   const settings = resolveSettings(call);
   const { signal } = call;
   requireImages(settings, call.calibrate);
+  const { isWhole } = inits[settings.init];
+  requireApproximate(isWhole, call.approximate);
   const output = call.output ?? defaultOutput(input);
   const lap = stopwatch();
 
@@ -177,11 +183,28 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
             biasCorrection: settings.biasCorrection,
             onImages: (done, total, detail) => report(call, 'calibrate', done, total, detail),
           });
-    const fits = calibrated?.fits ?? (await fitPlans(plans, fitContext));
+    let fits: readonly Fit[] = calibrated?.fits ?? (await fitPlans(plans, fitContext));
     warnings.push(...(calibrated?.warnings ?? []));
-    await algebra.close();
     warnings.push(...fits.flatMap((fit) => fit.warnings ?? []));
     const records = emitFits(model, fits, settings.init);
+    if (isWhole === true) {
+      const whole = await fitWhole(model, fits, {
+        approximate: call.approximate!,
+        original,
+        shapes,
+        records,
+        fitContext,
+        fit: settings.fit,
+        seed: settings.seed,
+        driver: await getDriver(),
+        session: sessionOptions,
+        signal,
+        onProgress: (done, total) => report(call, 'approximate', done, total, output),
+      });
+      fits = whole.fits;
+      warnings.push(...whole.warnings);
+    }
+    await algebra.close();
     checkModel(model);
     seconds.factorize = lap();
     const recalibrated = await call.recalibrate?.(model, {

@@ -45,6 +45,8 @@ export interface FitContext {
   readonly sampled?: Pick<SampledContext, 'settings' | 'driver' | 'session'> | undefined;
   /** The weight of a candidate; default: as the model has it. */
   readonly weightOf?: (candidate: Candidate) => Float32Array;
+  /** Pairs that are there already, only to be measured; default: the initialization fits them. */
+  readonly pairOf?: (candidate: Candidate) => FactorPair;
   /** What calibration images tell of a candidate, patches in the order (in·kh + y)·kw + x. */
   readonly dataOf?: (candidate: Candidate) => LayerData | undefined;
   /** Called with work units (rows · cols · rank): proportional to time. */
@@ -158,7 +160,7 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
     let onData: DataErrors;
     try {
       // Errors are those of what is written: factors in the element type of the weight.
-      fitted = await init.fit(problem);
+      fitted = context.pairOf?.(candidate) ?? (await init.fit(problem));
       pair = roundTo(fitted, layer.weight.dataType);
       errors = await pairErrors(problem, pair);
       if (candidate.form !== undefined) {

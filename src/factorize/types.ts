@@ -1,5 +1,6 @@
 import type { Linalg, Matrix } from '../linalg/types.js';
 import type { SampledContext } from './sampled/fit-pair.js';
+import type { FitSettings } from './sampled/settings.js';
 import type { LayerData } from './calibration/types.js';
 
 /** A scalar function applied to a layer's output. Parameters are those of the ONNX attributes. */
@@ -21,6 +22,7 @@ export type InitName =
   | 'lfai'
   | 'lfai-adam'
   | 'lfai-ws-adam'
+  | 'fai'
   | 'relu-svd'
   | 'baseline'
   | 'whitened'
@@ -69,6 +71,10 @@ export interface Init {
   readonly summary: string;
   /** It runs the layer on samples: any activation that can be differentiated will do. */
   readonly isSampled?: true;
+  /** Its pairs are where a fit of the whole model starts: see `Approximate`. */
+  readonly isWhole?: true;
+  /** What of the settings of sampled fits has other defaults. */
+  readonly fitDefaults?: Partial<FitSettings>;
   /** `layer`: it needs `data`. `sequence`: also `data.sequential`, for which layers are fitted one after the other. */
   readonly needs?: 'layer' | 'sequence';
   fit(problem: InitProblem): Promise<FittedPair>;

@@ -1,5 +1,6 @@
 import type { Init, InitName } from '../types.js';
 import { baseline } from './baseline.js';
+import { fai } from './fai.js';
 import { lfaiAdam } from './lfai-adam.js';
 import { lfaiWsAdam } from './lfai-ws-adam.js';
 import { lfaiData } from './lfai-data.js';
@@ -16,6 +17,7 @@ export const inits: Readonly<Record<InitName, Init>> = {
   lfai,
   'lfai-adam': lfaiAdam,
   'lfai-ws-adam': lfaiWsAdam,
+  fai,
   'relu-svd': reluSvd,
   baseline,
   whitened,

@@ -5,9 +5,9 @@ import { checkFitSettings, defaultFitSettings, type FitSchedule, type FitSetting
 
 /** How the inits that sample run; options of `convert`. */
 export interface FitOptions {
-  /** Steps of Adam; default 1000. */
+  /** Steps of Adam; default 1000, of `fai` 300. */
   readonly fitSteps?: number;
-  /** Inputs that are drawn for each step; default 256. */
+  /** Inputs that are drawn for each step; default 256, of `fai` 32. */
   readonly fitBatch?: number;
   /** Adam's learning rate at the first step; default: a share of the entries that a layer's pair starts with. */
   readonly fitLr?: number;
@@ -26,11 +26,12 @@ export function fitSettingsOf(options: FitOptions, init: InitName): FitSettings 
       remedy: `it belongs to --init ${sampling.map(({ name }) => name).join(', ')}`,
     });
   }
+  const defaults = { ...defaultFitSettings, ...inits[init].fitDefaults };
   const settings: FitSettings = {
-    steps: options.fitSteps ?? defaultFitSettings.steps,
-    batch: options.fitBatch ?? defaultFitSettings.batch,
-    learningRate: options.fitLr ?? defaultFitSettings.learningRate,
-    schedule: options.fitSchedule ?? defaultFitSettings.schedule,
+    steps: options.fitSteps ?? defaults.steps,
+    batch: options.fitBatch ?? defaults.batch,
+    learningRate: options.fitLr ?? defaults.learningRate,
+    schedule: options.fitSchedule ?? defaults.schedule,
   };
   checkFitSettings(settings);
   return settings;
