@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { convert, type InitName, loadDriver } from '../src/index.js';
 import { saveResult, sharedFolder } from './support/bench.js';
+import { judge } from './support/judge.js';
 import {
   cifarPreparation,
   folders,
@@ -92,27 +93,6 @@ interface Result {
 const saved = 'bench/results/top1.json';
 const driver = await loadDriver();
 
-/** Whether each picture is classified rightly. */
-async function judge(
-  model: string,
-  inputs: readonly Float32Array[],
-  list: readonly Picture[],
-  side: number,
-): Promise<readonly boolean[]> {
-  const session = await driver.createSession(model);
-  const [input] = session.inputs;
-  const right: boolean[] = [];
-  for (const [index, data] of inputs.entries()) {
-    const outputs = await session.run({ [input!.name]: { type: 'float32', dims: [1, 3, side, side], data } });
-    const logits = Object.values(outputs)[0]!.data as Float32Array;
-    let best = 0;
-    for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
-    right.push(best === list[index]!.label);
-  }
-  await session.close();
-  return right;
-}
-
 const percent = (value: number): string => (100 * value).toFixed(1);
 const folder = mkdtempSync(join(tmpdir(), 'lowrank-top1-'));
 const results: Result[] = [];
@@ -146,7 +126,7 @@ try {
       variant: Pick<Result, 'init' | 'rankScale' | 'paramsRatio' | 'macsRatio'>,
     ): Promise<void> => {
       for (const { set, list, inputs } of loaded) {
-        const right = await judge(model, inputs, list, preparation.side);
+        const right = await judge(driver, model, inputs, list, preparation.side);
         const hits = right.filter(Boolean).length;
         const key = `${set} ${variant.rankScale}`;
         if (variant.init === 'spectral') spectral.set(key, right);
