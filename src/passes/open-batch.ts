@@ -38,6 +38,20 @@ export function openBatch(model: Model, images: Value): void {
   }
 }
 
+/**
+ * Forgets what a model declares of values in between, which may speak of the old batch, and has `images` declared anew: for
+ * a model that is written and read again at another batch size.
+ */
+export function redeclare({ graph }: Model, images: Value | undefined): void {
+  for (const value of graph.values.values()) {
+    if (value === images) value.info = undefined;
+    else if (value.producer !== undefined && value.declared !== undefined) {
+      value.info = undefined;
+      value.declared = { ...value.declared, dims: undefined };
+    }
+  }
+}
+
 /** Whether it was opened. */
 function openReshape({ graph }: Model, node: Node, shapes: ShapeTable, batch: number, isFixed: boolean): boolean {
   const [x, shape] = node.inputs;

@@ -11,7 +11,7 @@ import { resolveWeight } from '../ops/resolve-weight.js';
 import { eliminateDeadNodes } from '../passes/eliminate-dead-nodes.js';
 import { raiseOpset } from '../passes/raise-opset.js';
 import { runPasses } from '../passes/runner.js';
-import { openBatch } from '../passes/open-batch.js';
+import { openBatch, redeclare } from '../passes/open-batch.js';
 
 /** Outputs that tell what one BatchNormalization saw. */
 export interface Observed {
@@ -52,14 +52,7 @@ export function observeStatistics(model: Model): readonly Observed[] {
   if (opsetOf(model) < oldestOpset) runPasses(model, [raiseOpset(17)]);
   const images = graph.inputs.find((value) => value.tensor === undefined);
   if (images !== undefined) openBatch(model, images);
-  // What is declared of values in between may speak of the old batch; opened inputs are declared anew.
-  for (const value of graph.values.values()) {
-    if (value === images) value.info = undefined;
-    else if (value.producer !== undefined && value.declared !== undefined) {
-      value.info = undefined;
-      value.declared = { ...value.declared, dims: undefined };
-    }
-  }
+  redeclare(model, images);
   const shapes = inferShapes(model);
   const layers = graph.nodes.filter((node) => node.is('BatchNormalization') && reasonToKeep(graph, node) === undefined);
   const observed = layers.map((node) => observe(model, node, shapes));

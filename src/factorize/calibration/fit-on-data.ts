@@ -3,7 +3,7 @@ import type { Model } from '../../graph/model.js';
 import { readModel } from '../../graph/read.js';
 import { modelBytes } from '../../graph/write.js';
 import { inferShapes, type ShapeTable } from '../../ops/infer.js';
-import { openBatch } from '../../passes/open-batch.js';
+import { openBatch, redeclare } from '../../passes/open-batch.js';
 import type { Calibration } from '../../report/contract.js';
 import type { Driver, SessionOptions } from '../../runtime/types.js';
 import { hasBiasPlace } from '../bias.js';
@@ -120,6 +120,7 @@ async function openImages(
     const copy = readModel(modelBytes(context.model));
     const input = copy.graph.inputs.find((value) => value.tensor === undefined);
     if (batch > 1 && input !== undefined) openBatch(copy, input);
+    redeclare(copy, input);
     const images = await calibrate(copy, batch, { path: context.path, signal: context.signal });
     const shapes = shapesAt(copy, images, batch === 1);
     if (shapes !== undefined) return { copy, shapes, images };
