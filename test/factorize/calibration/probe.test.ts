@@ -21,9 +21,9 @@ function imagesOf(input: string, dims: readonly number[], sizes: readonly number
   async function* batches(): AsyncGenerator<CalibrationBatch> {
     let first = 0;
     for (const size of sizes) {
-      const parts = Array.from({ length: size }, (_, i) => normals(count, 1, `image ${first + i}`));
+      const data = new Float32Array(size * count);
+      for (let i = 0; i < size; i++) data.set(normals(count, 1, `image ${first + i}`), i * count);
       first += size;
-      const data = Float32Array.from(parts.flatMap((part) => [...part.subarray(0, count)]));
       const tensor = { type: 'float32', dims: [size, ...dims.slice(1)], data } as const;
       yield await Promise.resolve({ feeds: { [input]: tensor }, size });
     }
