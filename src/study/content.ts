@@ -43,9 +43,10 @@ export function architectureFile(architecture: StudyArchitecture, classes: numbe
   return { path: named, hash };
 }
 
-/** Of the nodes, and of the names and shapes of the weights: all of a created model but the numbers in it. */
+/** Of inputs, nodes, and the names and shapes of the weights: all of a created model but the numbers in it. */
 function structureHash({ graph }: Model): string {
   const hash = createHash('sha256');
+  for (const { name, declared } of graph.inputs) hash.update(`${JSON.stringify([name, declared?.dims])}\n`);
   for (const { opType, inputs, outputs, attributes } of graph.nodes) {
     const names = [inputs, outputs].map((values) => values.map((value) => value?.name ?? ''));
     hash.update(`${JSON.stringify([opType, names, [...attributes]])}\n`);
