@@ -145,8 +145,12 @@ describe('lowrank study', () => {
     expect(results(report)).toEqual(results(whole));
   });
 
-  it('keeps what still applies where the file changed, and says what does not', () => {
-    const file = studyFile({ inits: '[spectral, baseline]' });
+  it('keeps what still applies where the file or the images changed, and says what does not', async () => {
+    const pictures = join(folder, 'changing');
+    await writeTextures(join(pictures, 'train'), 12, 3);
+    await writeTextures(join(pictures, 'val'), 6, 4);
+    const train = '{epochs: 1, batch-size: 12, lr: 0.1, threads: 1, workers: 0}';
+    const file = studyFile({ inits: '[spectral, baseline]', data: 'changing', train });
     study(file);
     const text = readFileSync(file, 'utf8').replace('baseline', 'lfai');
     writeFileSync(file, text);
@@ -154,13 +158,22 @@ describe('lowrank study', () => {
     expect(outcome.stderr).toMatch(/1 of 2 cells are finished already; 1 of other settings or images stay/);
     const report = JSON.parse(outcome.stdout) as StudyReport;
     expect(report.counts).toMatchObject({ cells: 2, finished: 2, reused: 1, unasked: 1 });
-    // Other weights or pictures make other cells.
     writeFileSync(file, text.replace('lr: 0.1', 'lr: 0.05'));
     expect(study(file, '--plan').counts).toMatchObject({ finished: 0, pending: 2, unasked: 3 });
-    writeFileSync(file, text);
-    const pictures = join(folder, 'other-photos');
-    run('data', 'pack', join(folder, 'photos'), '-o', pictures);
-    expect(study(file, '--plan').counts.pending).toBe(0);
+    writeFileSync(file, text.replace('threads: 1', 'threads: 2'));
+    expect(study(file, '--plan').counts).toMatchObject({ finished: 2, pending: 0 });
+    await writeTextures(join(pictures, 'val'), 6, 5);
+    expect(study(file, '--plan').counts).toMatchObject({ finished: 0, pending: 2 });
+  });
+
+  it('gives the options of sampled fits to those that sample', () => {
+    const train = '{epochs: 1, batch-size: 12, lr: 0.1, threads: 1, workers: 0}';
+    const file = studyFile({ inits: '[spectral, lfai-ws-adam]', convert: '{fit-steps: 3, scheme: spatial}', train });
+    const report = study(file);
+    expect(report.counts.finished).toBe(2);
+    const other = readFileSync(file, 'utf8').replace('fit-steps: 3', 'fit-steps: 4');
+    writeFileSync(file, other);
+    expect(study(file, '--plan').cells.map(({ status }) => status)).toEqual(['finished', 'pending']);
   });
 
   it('tries a failed cell again, goes on without it, names it, and trains it in the next run', () => {
@@ -233,6 +246,7 @@ describe('lowrank study', () => {
     [{ 'rank-scales': '[0]' }, /0 is out of range.*key 'rank-scales\[0\]'/],
     [{ 'rank-scales': '[]' }, /list is empty.*key 'rank-scales'/],
     [{ inits: '[lfai, spectrall]' }, /'spectrall' is not a choice.*key 'inits\[1\]'.*did you mean 'spectral'/],
+    [{ inits: '[whitened]' }, /'whitened' is not a choice.*key 'inits\[0\]'/],
     [{ inits: '[lfai, lfai]' }, /'lfai' is there twice.*key 'inits'/],
     [{ regularizers: '[{weight-decay: -1}]' }, /key 'regularizers\[0\]\.weight-decay'/],
     [{ regularizers: '[1e-4]' }, /not a mapping.*key 'regularizers\[0\]'/],
