@@ -7,7 +7,7 @@ function read(path: string, what: string, remedy: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new LowrankError('INPUT', `${what} cannot be read: ${messageOf(error)}`, {
+    throw new LowrankError('INPUT', `the ${what} cannot be read: ${messageOf(error)}`, {
       remedy,
       cause: error,
     });
@@ -20,7 +20,7 @@ function read(path: string, what: string, remedy: string): string {
  */
 export async function readYaml(
   path: string,
-  what = 'the configuration file',
+  what = 'configuration file',
   unreadable = 'check the path of --config',
 ): Promise<Readonly<Record<string, unknown>>> {
   const text = read(path, what, unreadable);
@@ -39,7 +39,7 @@ export async function readYaml(
   const value: unknown = document.toJS();
   if (value === null || value === undefined) return {};
   if (typeof value !== 'object' || Array.isArray(value)) {
-    throw new LowrankError('USAGE', `${what} is not a mapping of options to values`, {
+    throw new LowrankError('USAGE', `a ${what} is a mapping of options to values`, {
       place: `in ${path}`,
       remedy: 'write one "option: value" a line',
     });

@@ -60,7 +60,7 @@ export interface StudyOverrides {
  * read, USAGE for what no study can mean, with the path of the key.
  */
 export async function readStudyFile(path: string, overrides: StudyOverrides): Promise<Study> {
-  const mapping = await readYaml(path, 'the study file', 'give the path of a study file, such as studies/cifar10.yaml');
+  const mapping = await readYaml(path, 'study file', 'give the path of a study file, such as studies/cifar10.yaml');
   const given = new Map(entriesOf(mapping, Object.keys(keys), path).map((entry) => [entry.name, entry]));
   const get = (name: keyof typeof keys): KnownEntry | undefined => given.get(name);
   const scalar = (name: keyof typeof keys, definition: OptionDefinition): unknown => {

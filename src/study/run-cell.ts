@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
 import { convert } from '../factorize/convert.js';
 import { countMacs, countParameters } from '../factorize/count.js';
+import { inits } from '../factorize/inits/index.js';
 import { findLayers } from '../factorize/layers.js';
 import { prepareModel } from '../factorize/prepare.js';
 import { reinitialize } from '../factorize/reinit.js';
@@ -11,6 +12,7 @@ import { writeFileWhole } from '../onnx/write-file.js';
 import type { TrainEpoch, TrainReport } from '../report/train-contract.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { loadDriver } from '../runtime/driver.js';
+import { functionApproximation } from '../train/approximate.js';
 import { train } from '../train/loop.js';
 import { tool } from '../version.js';
 import { type Cell, cellName, convertOptionsOf, trainSettingsOf } from './cells.js';
@@ -130,6 +132,7 @@ async function drawStart(call: CellCall): Promise<StartFacts> {
             output,
             force: true,
             verify: false,
+            approximate: inits[cell.lowRank.init].isWhole === true ? functionApproximation() : undefined,
             ...(signal === undefined ? {} : { signal }),
           }),
         );
