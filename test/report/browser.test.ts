@@ -3,11 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compareHtml } from '../../src/report/html/compare-html.js';
 import { convertHtml } from '../../src/report/html/convert-html.js';
 import { evalHtml } from '../../src/report/html/eval.js';
 import { inspectHtml } from '../../src/report/html/inspect-html.js';
 import { studyHtml } from '../../src/report/html/study.js';
 import { trainHtml } from '../../src/report/html/train.js';
+import { compareReport } from './support/compare-report.js';
 import { resnet50, resnet50Inspected } from './support/resnet50-report.js';
 import { studyReport } from './support/study-report.js';
 import { evalReport, trainReport } from './support/train-report.js';
@@ -135,6 +137,8 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
       await evalHtml(evalReport({ classes: 1000, images: 20_000, hasVersus: false, rename: longName })),
       await studyHtml(studyReport()),
       await studyHtml(studyReport({ architectures: ['resnet8_cifar'], regularizers: ['no decay'], done: 30 })),
+      await compareHtml(compareReport()),
+      await compareHtml(compareReport({ repeat: 3, rename: longName, hasImages: false })),
     ];
     results = measure(pages, widths);
   }, 240_000);
@@ -155,6 +159,9 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
     ['1000 classes with long names', 8, 1, 1000 + 100],
     ['a study of seven initializations', 9, 4 + 4, 4 * 29 + 348],
     ['a study that was interrupted', 10, 1 + 1, 10 + 30],
+    // Top-1, two errors and the gap, the latter three also with all layers; initializations and three tables of layers.
+    ['a comparison of initializations', 11, 1 + 3 * 2, 6 + 3 * 52],
+    ['a comparison of long names without images', 12, 2 * 2, 5 + 2 * 158],
   ])('%s: every chart is drawn once and nothing is too wide', (_, page, charts, rows) => {
     const measured = results[page] ?? [];
     expect(measured).toHaveLength(widths.length);
@@ -170,7 +177,7 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
   });
 
   it('follows the dark setting, inside the charts too', () => {
-    const shown = [0, 3, 6];
+    const shown = [0, 3, 6, 11];
     const darkResults = measure(
       shown.map((page) => pages[page] ?? ''),
       [1280],

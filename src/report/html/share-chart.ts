@@ -64,6 +64,7 @@ function drawLayout(
           // The numbers stand in one column, clear of the intervals.
           type: 'scatter',
           symbolSize: 0,
+          itemStyle: { color: 'none' },
           silent: true,
           clip: false,
           label: {
