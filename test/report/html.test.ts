@@ -60,6 +60,22 @@ describe('convertHtml', () => {
     expect(injected).toContain('&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;');
   });
 
+  it('shows what layers lose on calibration images, and which images those were', async () => {
+    const layers = fixture.report.layers.map((layer) =>
+      layer.action === 'factorized' ? { ...layer, dataError: 0.0625 } : layer,
+    );
+    const normalization = { mean: [0, 0, 0], deviation: [1, 1, 1] };
+    const about = { data: `photos/${HOSTILE}`, images: 256, imageSize: 224, normalization };
+    const calibration = { ...about, badImages: 0, layers: 52, seconds: 9 };
+    const calibrated = await convertHtml({ ...fixture.report, layers, calibration }, { spectra: {}, commandLine: '' });
+    expectHarmless(calibrated);
+    expectBalanced(calibrated);
+    expect(calibrated).toContain('>Error on images<');
+    expect(calibrated.split('0.063').length - 1).toBeGreaterThanOrEqual(52);
+    expect(calibrated).toContain('52 layers, on 256 images of 224x224 from photos/');
+    expect(page).not.toContain('Error on images');
+  });
+
   it('gives every id once, and every chart a title and a description', () => {
     const ids = [...page.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id);
     expect(new Set(ids).size).toBe(ids.length);

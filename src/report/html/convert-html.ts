@@ -12,6 +12,7 @@ import {
 } from '../format.js';
 import { numbered } from '../layer-columns.js';
 import type { NumberedLayer } from '../layer-columns.js';
+import { calibrationText } from '../calibration-text.js';
 import { recalibrationText } from '../recalibration-text.js';
 import { verdictOf } from '../verdict.js';
 import { accuracySection } from './accuracy-section.js';
@@ -223,8 +224,15 @@ function layerColumns(layers: readonly LayerReport[]): readonly TableColumn<Numb
     { header: 'MACs', className: 'change', value: ({ layer }) => changeCell(layer.macs, mostMacs, isKept(layer)) },
     { header: 'Weight error', className: 'number error', value: ({ layer }) => errorText(layer.weightError) },
     { header: 'Function error', className: 'number error', value: ({ layer }) => errorText(layer.functionError) },
+    ...(layers.some(({ dataError }) => dataError !== undefined)
+      ? [{ header: 'Error on images', className: 'number error', value: dataErrorText }]
+      : []),
     { header: 'Why', className: 'why', value: ({ layer }) => layer.reason },
   ];
+}
+
+function dataErrorText({ layer }: NumberedLayer): string {
+  return errorText(layer.dataError ?? null);
 }
 
 function errorText(error: number | null): string {
@@ -240,7 +248,7 @@ function layerSection(layers: readonly LayerReport[]): Markup {
 }
 
 function factsSection(report: ConvertReport): Markup {
-  const { model, output, seconds, recalibration } = report;
+  const { model, output, seconds, calibration, recalibration } = report;
   return section(
     'Files',
     factList([
@@ -252,6 +260,7 @@ function factsSection(report: ConvertReport): Markup {
       ['Written', code(output.path)],
       ['SHA-256', code(output.sha256)],
       ['Size', `${formatWhole(output.bytes)} bytes`],
+      ...(calibration === undefined ? [] : [['Calibrated', calibrationText(calibration)] as const]),
       ...(recalibration === undefined || recalibration.layers === 0
         ? []
         : [['Recalibrated', recalibrationText(recalibration)] as const]),
