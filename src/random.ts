@@ -126,3 +126,24 @@ export function fillTruncatedNormal(stream: RandomStream, target: Float32Array, 
     for (let i = 0; i < count; i++) target[done + i] = scale * centralQuantile((words[i]! + 0.5) * step);
   }
 }
+
+/**
+ * Fills `target` with the elements from position `start`, which is even, on of a stream of N(0, 1): pairs by Box and
+ * Muller's transformation of two words each, so that nothing is further out than 6.7 deviations. Functions of Math make
+ * them: the same on every machine only as far as its JavaScript engine is.
+ */
+export function fillNormal(stream: RandomStream, target: Float32Array, start: number): void {
+  const words = new Int32Array(4096);
+  for (let done = 0; done < target.length; done += words.length) {
+    const count = Math.min(words.length, target.length - done);
+    const even = count + (count & 1);
+    fillWords(stream, even === words.length ? words : words.subarray(0, even), start + done);
+    for (let i = 0; i < count; i += 2) {
+      const radius = Math.sqrt(-2 * Math.log(((words[i]! >>> 0) + 0.5) / 2 ** 32));
+      const angle = words[i + 1]! * (Math.PI / 2 ** 31);
+      target[done + i] = radius * Math.cos(angle);
+      // Of an odd count the last is left out.
+      if (i + 1 < count) target[done + i + 1] = radius * Math.sin(angle);
+    }
+  }
+}

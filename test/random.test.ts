@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   centralQuantile,
+  fillNormal,
   fillTruncatedNormal,
   fillWords,
   philox,
@@ -97,6 +98,40 @@ describe('truncated normal', () => {
       const product = base.reduce((sum, x, i) => sum + x * other[i]!, 0) / count;
       // Five standard errors of a mean of products with variance E[z²]².
       expect(Math.abs(product)).toBeLessThan((5 * truncatedDeviation ** 2) / Math.sqrt(count));
+    }
+  });
+});
+
+describe('normal', () => {
+  it('has the moments of N(0, 1), and pairs are uncorrelated', () => {
+    const count = 1 << 20;
+    const values = new Float32Array(count);
+    fillNormal(randomStream(20, 'normal'), values, 0);
+    const mean = (term: (x: number, i: number) => number): number =>
+      values.reduce((sum, x, i) => sum + term(x, i), 0) / count;
+    // Bounds are five standard errors: E[z²] = 1, E[z⁴] = 3, E[z⁸] = 105.
+    const error = 5 / Math.sqrt(count);
+    expect(Math.abs(mean((x) => x))).toBeLessThan(error);
+    expect(Math.abs(mean((x) => x ** 2) - 1)).toBeLessThan(Math.sqrt(2) * error);
+    expect(Math.abs(mean((x) => x ** 3))).toBeLessThan(Math.sqrt(15) * error);
+    expect(Math.abs(mean((x) => x ** 4) - 3)).toBeLessThan(Math.sqrt(96) * error);
+    for (const lag of [1, 2]) expect(Math.abs(mean((x, i) => x * (values[i + lag] ?? 0)))).toBeLessThan(error);
+    expect(values.every((x) => Math.abs(x) < 6.7)).toBe(true);
+  });
+
+  it('a piece from an even position on equals that part of the whole, of odd length too', () => {
+    const stream = randomStream(7, 'normal');
+    const whole = new Float32Array(10_000);
+    fillNormal(stream, whole, 0);
+    for (const [start, length] of [
+      [0, 1],
+      [2, 5],
+      [4096, 4097],
+      [998, 7001],
+    ] as const) {
+      const piece = new Float32Array(length);
+      fillNormal(stream, piece, start);
+      expect(piece).toEqual(whole.subarray(start, start + length));
     }
   });
 });

@@ -107,7 +107,12 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
       device: settings.device,
       ...(settings.threads > 0 ? { threads: settings.threads } : {}),
     };
-    const fitting = { linalg, seed: settings.seed, sampled: { settings: settings.fit, driver, session }, signal };
+    const fitting = {
+      linalg,
+      seed: settings.seed,
+      sampled: { settings: settings.fit, driver, session, tensorFlow: engine.tensorFlow },
+      signal,
+    };
     const isByLatency = settings.rankMode.kind === 'budget' && settings.rankMode.of === 'latency';
     const latency = isByLatency
       ? await latencySource(driver, model, shapes, settings.reinit ? modelBytes(model) : input, settings, signal)

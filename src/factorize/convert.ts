@@ -166,7 +166,12 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       linalg: algebra,
       init: settings.init,
       seed: settings.seed,
-      sampled: { settings: settings.fit, driver: await getDriver(), session: sessionOptions },
+      sampled: {
+        settings: settings.fit,
+        driver: await getDriver(),
+        session: sessionOptions,
+        tensorFlow: engine.tensorFlow,
+      },
       onProgress: (done: number, total: number, detail: string) => report(call, 'factorize', done, total, detail),
       onSpectrum: call.onSpectrum,
       signal,

@@ -42,7 +42,7 @@ export interface FitContext {
   readonly init: InitName;
   readonly seed: number;
   /** How the inits that sample run. */
-  readonly sampled?: Pick<SampledContext, 'settings' | 'driver' | 'session'> | undefined;
+  readonly sampled?: Pick<SampledContext, 'settings' | 'driver' | 'session' | 'tensorFlow'> | undefined;
   /** The weight of a candidate; default: as the model has it. */
   readonly weightOf?: (candidate: Candidate) => Float32Array;
   /** Pairs that are there already, only to be measured; default: the initialization fits them. */

@@ -19,16 +19,17 @@ export interface TensorFlow {
 interface Candidate {
   readonly name: string;
   readonly backend: string;
-  /** The package whose exports are TensorFlow.js's functions, seen from the backend's own. */
-  readonly api: string;
 }
+
+/** The package whose exports are TensorFlow.js's functions, gradients included; every backend needs it. */
+const api = '@tensorflow/tfjs';
 
 /** The order in which they are tried: the fastest first. */
 const candidates: readonly Candidate[] = [
-  { name: '@tensorflow/tfjs-node-gpu', backend: 'tensorflow', api: '@tensorflow/tfjs' },
-  { name: '@tensorflow/tfjs-node', backend: 'tensorflow', api: '@tensorflow/tfjs' },
-  { name: '@tensorflow/tfjs-backend-wasm', backend: 'wasm', api: '@tensorflow/tfjs-core' },
-  { name: '@tensorflow/tfjs-backend-cpu', backend: 'cpu', api: '@tensorflow/tfjs-core' },
+  { name: '@tensorflow/tfjs-node-gpu', backend: 'tensorflow' },
+  { name: '@tensorflow/tfjs-node', backend: 'tensorflow' },
+  { name: '@tensorflow/tfjs-backend-wasm', backend: 'wasm' },
+  { name: '@tensorflow/tfjs-backend-cpu', backend: 'cpu' },
 ];
 
 /** TensorFlow.js keeps one engine a process: so do we. */
@@ -86,7 +87,7 @@ function wanted(): readonly Candidate[] {
 
 /** The file that a package starts from; the parts of `@tensorflow/tfjs` may lie below it. undefined: not installed. */
 function resolvePackage(name: string): string | undefined {
-  for (const from of [import.meta.url, resolveFrom(import.meta.url, '@tensorflow/tfjs')]) {
+  for (const from of [import.meta.url, resolveFrom(import.meta.url, api)]) {
     const path = from === undefined ? undefined : resolveFrom(from, name);
     if (path !== undefined) return path;
   }
@@ -102,12 +103,13 @@ function resolveFrom(from: string, name: string): string | undefined {
 }
 
 /** Throws whatever loading throws. */
-async function start({ name, backend, api }: Candidate, path: string): Promise<Omit<TensorFlow, 'unusable'>> {
+async function start({ name, backend }: Candidate, path: string): Promise<Omit<TensorFlow, 'unusable'>> {
   // What native TensorFlow tells about the processor would go to stderr.
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   const require = createRequire(path);
   const tf = silently(() => {
-    const loaded = require(api) as TensorFlowApi;
+    // The native packages bring theirs.
+    const loaded = createRequire(resolveFrom(path, api) === undefined ? import.meta.url : path)(api) as TensorFlowApi;
     // Production mode: no banner, no advice on the console.
     loaded.env().set('PROD', true);
     require(path);
@@ -119,14 +121,20 @@ async function start({ name, backend, api }: Candidate, path: string): Promise<O
   return { tf, package: name, version, backend, device: isUsingGpuDevice === true ? 'gpu' : 'cpu' };
 }
 
-/** Runs `task`, which is synchronous, without what it would write to the console: stdout holds results alone. */
+/**
+ * Runs `task`, which is synchronous, without what it would write to the console: stdout holds results alone. Deprecations
+ * of Node's that its packages use are not the user's.
+ */
 function silently<T>(task: () => T): T {
   const methods = ['log', 'info', 'warn', 'error'] as const;
   const saved = methods.map((method) => console[method]);
+  const { noDeprecation = false } = process;
+  process.noDeprecation = true;
   for (const method of methods) console[method] = () => undefined;
   try {
     return task();
   } finally {
+    process.noDeprecation = noDeprecation;
     for (const [index, method] of methods.entries()) console[method] = saved[index]!;
   }
 }

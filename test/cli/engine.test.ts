@@ -126,6 +126,18 @@ describe('convert --engine', () => {
     );
   });
 
+  it('tfjs runs the sampled fits too, the same for the same seed', () => {
+    const words = ['--engine', 'tfjs', '--init', 'lfai-ws-adam', '--fit-steps', '20', '--json', '--quiet'];
+    const [first, second] = [1, 2].map((run) => {
+      const { code, stdout, stderr } = convertIn(root, words.concat('-o', join(folder, `adam-${run}.onnx`)));
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      return JSON.parse(stdout) as ConvertReport;
+    });
+    expect(first!.layers.filter(({ init }) => init === 'lfai-ws-adam').length).toBeGreaterThan(0);
+    expect(first!.warnings).toEqual([]);
+    expect(first!.output.sha256).toBe(second!.output.sha256);
+  });
+
   it('wrong names', () => {
     expectFailure(
       convertIn(root, ['--engine', 'torch']),

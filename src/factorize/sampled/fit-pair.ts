@@ -1,7 +1,10 @@
 import { loadDriver } from '../../runtime/driver.js';
+import type { TensorFlow } from '../../runtime/tensorflow.js';
 import type { Driver, RuntimeTensor, SessionOptions } from '../../runtime/types.js';
 import type { FactorPair, InitProblem } from '../types.js';
 import { type ActivationForm, formOf } from './activation-form.js';
+import { fitInTensorFlow } from './fit-in-tensorflow.js';
+import type { FitEnd, FitRun } from './fit-run.js';
 import { layerFeeds, sizesOf } from './layer.js';
 import { buildFitLoop } from './loop.js';
 import { checkFitSettings, defaultFitSettings, type FitSettings, rateFactors } from './settings.js';
@@ -14,6 +17,8 @@ export interface SampledContext {
   readonly driver?: Driver | undefined;
   /** Where the loop runs; default: the CPU, all cores. */
   readonly session?: SessionOptions | undefined;
+  /** Runs the fits in the place of onnxruntime. */
+  readonly tensorFlow?: TensorFlow | undefined;
   /** The layer's activation where it has no closed forms; default: that of the problem. */
   readonly activation?: ActivationForm | undefined;
   /** Where inputs come from; default: N(0, I). */
@@ -25,8 +30,8 @@ export interface SampledContext {
 }
 
 /**
- * The pair after Adam on sampled inputs, from `start`: arXiv 2202.00834, the loop of Algorithms 1 and 2. One run of
- * onnxruntime; deterministic on the CPU. Where it ends in numbers that are not finite, `start` is given back with a
+ * The pair after Adam on sampled inputs, from `start`: arXiv 2202.00834, the loop of Algorithms 1 and 2. Deterministic on
+ * the CPU. Where it ends in numbers that are not finite, `start` is given back with a
  * warning. `relativeRate` times the root mean square of the start's entries is the learning rate where none is given.
  * Throws RUNTIME, DEVICE or ABORTED.
  */
@@ -35,41 +40,62 @@ export async function fitPairBySampling(
   start: FactorPair,
   relativeRate: number,
 ): Promise<FactorPair> {
-  const { activation, seed, signal } = problem;
+  const { seed } = problem;
   const context = problem.sampled ?? {};
   const settings = { ...defaultFitSettings, ...context.settings };
   checkFitSettings(settings);
-  const driver = context.driver ?? (await loadDriver());
-  const source = context.source ?? gaussianSource(seed, context.name ?? '');
-  const sizes = sizesOf(problem);
+  const base = settings.learningRate ?? relativeRate * rootMeanSquare(start);
   const { steps, batch } = settings;
-  const model = buildFitLoop({ sizes, activation: context.activation ?? formOf(activation), source, steps, batch });
+  const run: FitRun = {
+    problem,
+    start,
+    source: context.source ?? gaussianSource(seed, context.name ?? ''),
+    steps,
+    batch,
+    rates: rateFactors(settings).map((factor) => factor * base),
+  };
+  const { left, right, losses } = await fitInEngine(run, context);
+  if (!isFinite(left) || !isFinite(right)) {
+    const at = losses.findIndex((loss) => !Number.isFinite(loss));
+    const where = at < 0 ? `the last of ${steps} steps` : `step ${at + 1} of ${steps}`;
+    context.onWarning?.(
+      `Adam left the finite numbers at ${where} (learning rate ${base.toPrecision(3)}): the pair it started from is kept; lower --fit-lr`,
+    );
+    return start;
+  }
+  return { left: { ...start.left, data: left }, right: { ...start.right, data: right } };
+}
+
+async function fitInEngine(run: FitRun, context: SampledContext): Promise<FitEnd> {
+  const { tensorFlow, activation: form } = context;
+  if (tensorFlow !== undefined && form === undefined) return fitInTensorFlow(run, tensorFlow);
+  if (tensorFlow !== undefined) {
+    context.onWarning?.(
+      `the activation ${form!.name} is not in the table of the engine tfjs: onnxruntime fitted this layer`,
+    );
+  }
+  return fitInOnnxruntime(run, form ?? formOf(run.problem.activation), context);
+}
+
+/** One run of onnxruntime for all steps. Throws RUNTIME, DEVICE or ABORTED. */
+async function fitInOnnxruntime(run: FitRun, activation: ActivationForm, context: SampledContext): Promise<FitEnd> {
+  const { problem, start, source, steps, batch, rates } = run;
+  const driver = context.driver ?? (await loadDriver());
+  const model = buildFitLoop({ sizes: sizesOf(problem), activation, source, steps, batch });
   const session = await driver.createSession(model, {
     ...context.session,
     // Layers are fitted side by side: threads that spin while they wait would take cores from each other.
     config: { 'session.intra_op.allow_spinning': '0', ...context.session?.config },
   });
   try {
-    const base = settings.learningRate ?? relativeRate * rootMeanSquare(start);
-    const rates = rateFactors(settings).map((factor) => factor * base);
     const feeds: Record<string, RuntimeTensor> = {
       ...layerFeeds(problem, start),
       rates: { type: 'float32', dims: [steps], data: rates },
     };
     for (const [name, value] of Object.entries(source.tensors)) feeds[`sample.${name}`] = value;
-    const results = await session.run(feeds, undefined, { signal });
-    const left = results['fittedLeft']!.data as Float32Array;
-    const right = results['fittedRight']!.data as Float32Array;
-    if (!isFinite(left) || !isFinite(right)) {
-      const losses = results['losses']!.data as Float32Array;
-      const at = losses.findIndex((loss) => !Number.isFinite(loss));
-      const where = at < 0 ? `the last of ${steps} steps` : `step ${at + 1} of ${steps}`;
-      context.onWarning?.(
-        `Adam left the finite numbers at ${where} (learning rate ${base.toPrecision(3)}): the pair it started from is kept; lower --fit-lr`,
-      );
-      return start;
-    }
-    return { left: { ...start.left, data: left }, right: { ...start.right, data: right } };
+    const results = await session.run(feeds, undefined, { signal: problem.signal });
+    const numbers = (name: string): Float32Array => results[name]!.data as Float32Array;
+    return { left: numbers('fittedLeft'), right: numbers('fittedRight'), losses: numbers('losses') };
   } finally {
     await session.close();
   }

@@ -19,7 +19,7 @@ export interface LoopPlan {
 }
 
 /** Kingma and Ba's values; they are no options: the learning rate and its schedule decide how a fit goes. */
-const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+export const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 
 const elementTypes: Record<SampleTensor['type'], number> = { float32: FLOAT, int64: INT64 };
 
