@@ -193,6 +193,11 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     warnings.push(...fits.flatMap((fit) => fit.warnings ?? []));
     const records = emitFits(model, fits, settings.init);
     if (isWhole === true) {
+      if (engine.tensorFlow !== undefined) {
+        warnings.push(
+          `${settings.init} trains the whole network with onnxruntime: the engine tfjs fitted the pairs it starts from`,
+        );
+      }
       const whole = await fitWhole(model, fits, {
         approximate: call.approximate!,
         original,

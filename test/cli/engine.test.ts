@@ -1,9 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { ConvertReport } from '../../src/report/contract.js';
 import { expectFailure, type Outcome, root, run, temporaryFolder } from '../support/command.js';
+
+// The copy below is some thousand files, which are removed in the end.
+vi.setConfig({ hookTimeout: 60_000, testTimeout: 60_000 });
 
 const folder = temporaryFolder();
 const model = join(folder, 'lenet5.onnx');
@@ -12,7 +15,7 @@ expect(run('create', 'lenet5', '-o', model).code).toBe(0);
 /** A copy of the program whose node_modules are ours without TensorFlow.js. */
 const copy = join(folder, 'copy');
 for (const part of ['bin', 'dist/src', 'dist/models', 'dist/package.json', 'package.json']) {
-  cpSync(join(root, part), join(copy, part), { recursive: true, filter: (path) => !path.endsWith('.map') });
+  cpSync(join(root, part), join(copy, part), { recursive: true, filter: (path) => !/\.(map|d\.ts)$/.test(path) });
 }
 mkdirSync(join(copy, 'node_modules'));
 for (const entry of readdirSync(join(root, 'node_modules'))) {

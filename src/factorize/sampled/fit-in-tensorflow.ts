@@ -53,7 +53,7 @@ export async function fitInTensorFlow(run: FitRun, { tf }: TensorFlow): Promise<
           return tf.div(tf.sum(tf.square(tf.sub(outputs, wanted))), batch);
         };
         const values = trained.map(({ value }) => value);
-        const { value: mean, grads } = tf.valueAndGrads(lossOf as (...x: Tensor[]) => Tensor)(values);
+        const { value: mean, grads } = tf.valueAndGrads(lossOf)(values);
         const moved = trained.map((old, i) => adamStep(tf, old, grads[i]!, run.rates[step]!, step + 1));
         return { loss: mean, next: moved };
       });
