@@ -154,7 +154,6 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
             onProgress: (done, total, detail) => report(call, 'search', done, total, detail),
             tryPlans: (tried, use) => tryPlans(tried, { input, output, call, convert }, use),
           });
-    warnings.push(...(searched?.warnings ?? []));
     const plans =
       searched?.plans ??
       (await planRanks(selection.candidates, {
@@ -245,7 +244,8 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
         signal,
       );
     }
-    await searched?.confirm(staged.temporaryPath);
+    const confirmed = await searched?.confirm(staged.temporaryPath);
+    warnings.push(...(confirmed?.warnings ?? []));
     let latencyMs: Ratio | null = null;
     if (settings.measureLatency || latency !== undefined) {
       const feeds = samples[0] ?? sampleFeeds(model, shapes, settings.seed + 1);
@@ -278,7 +278,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       verify: verification === null ? null : { reloaded: true, ...verification },
       ...(recalibrated === undefined ? {} : { recalibration: recalibrated.report }),
       ...(calibrated === undefined ? {} : { calibration: calibrated.report }),
-      ...(searched === undefined ? {} : { accuracyBudget: searched.report }),
+      ...(confirmed === undefined ? {} : { accuracyBudget: confirmed.report }),
       output: outputFacts,
       warnings,
       seconds,

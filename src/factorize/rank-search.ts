@@ -25,10 +25,8 @@ export interface RankSearchContext extends Pick<PlanContext, 'settings' | 'linal
 
 export interface FoundRanks {
   readonly plans: readonly Plan[];
-  /** Looks at the file before it takes its name; what it throws keeps it from being written. */
-  confirm(path: string): Promise<void>;
-  readonly report: AccuracyBudget;
-  readonly warnings: readonly string[];
+  /** Looks at the file before it takes its name and says what came of the search; what it throws keeps it from being written. */
+  confirm(path: string): Promise<{ readonly report: AccuracyBudget; readonly warnings: readonly string[] }>;
 }
 
 /** Chooses ranks by converting and measuring. Throws where no ranks do. */

@@ -44,6 +44,8 @@ export const defaultAccuracySearchSettings: AccuracySearchSettings = {
 /** Groups of layers whose sensitivity is measured, each on so many images. */
 const groups = 8;
 const sampleImages = 1000;
+/** In nats: what outputs that are not finite count as. */
+const largestLoss = 100;
 
 /**
  * Finds the ranks of an accuracy budget by measuring top-1 on labelled images, whatever `openSource` opens: for `convert`.
@@ -90,13 +92,20 @@ async function search(
   const warnings: string[] = [...source.warnings];
   const warn = (line: string): void => void warnings.push(line);
   const cache = openEvaluationCache(folder ?? defaultEvaluationFolder(), warn);
+  context.onProgress(0, 1, 'reading the images');
   const judge = await createJudge(context, source, cache, evaluation);
   const most = 1 + Math.min(groups, candidates.length) + evaluations + 1;
   let done = 0;
   const step = (detail: string): void => context.onProgress(done++, most, detail);
 
   step('the original');
-  const original = await judge(context.path, 'search');
+  const [original, onSample] = [await judge(context.path, 'search'), await judge(context.path, 'sensitivity')];
+  if (original === undefined || onSample === undefined) {
+    throw new LowrankError('NUMERIC', "the model's outputs are not finite", {
+      place: context.path,
+      remedy: 'check the model, and that --normalization is that of its training',
+    });
+  }
   const spectrumOf = await spectra(candidates, { ...context, onProgress: () => throwIfAborted(context.signal) });
   const options = candidates.map((candidate): readonly Option[] =>
     countedOptions(candidate, spectrumOf.get(candidate)!, minimize, settings),
@@ -115,9 +124,10 @@ async function search(
     const plans = planOf(picks, () => '');
     const converted = plans.filter((plan) => plan.trials !== null).length;
     step(`${purpose === 'search' ? 'all' : 'some'} images, ${converted} of ${plans.length} layers converted`);
-    const reference = purpose === 'search' ? original : await judge(context.path, purpose);
+    const reference = purpose === 'search' ? original : onSample;
     const trial = await context.tryPlans(plans, async (path, report) => {
       const own = await judge(path, purpose);
+      if (own === undefined) return undefined;
       const compared = compare(reference, own);
       return {
         purpose,
@@ -136,6 +146,12 @@ async function search(
         seconds: (performance.now() - begun) / 1000,
       };
     });
+    if (trial === undefined) {
+      warn(
+        `a conversion of ${plural(converted, 'layer')} gave outputs that are not finite: it counts as beyond the budget`,
+      );
+      return { drop: Infinity, lossIncrease: largestLoss };
+    }
     picksOf.set(picks, trials.push(trial) - 1);
     return { drop: trial.drop, lossIncrease: trial.lossIncrease };
   };
@@ -150,42 +166,40 @@ async function search(
   });
   if (found.best === undefined) throw outOfReach(points, trials, totals.macs);
   const chosen = picksOf.get(found.best)!;
-  const best = trials[chosen]!;
-  const isResolved = best.ci95[1] <= largestDrop;
-  if (!isResolved) warn(unresolved(best, points));
-  const report: AccuracyBudget = {
-    points,
-    minimize,
-    data: source.path,
-    images: original.predicted.length,
-    settings: inputSettings(evaluation),
-    cache: cache.folder,
-    original: { top1: original.top1, loss: original.loss, isCached: original.isCached },
-    sensitivities: found.sensitivities.map(({ layers, ...others }) => ({
-      layers: layers.map((index) => candidates[index]!.layer.name),
-      ...others,
-    })),
-    trials,
-    chosen,
-    isResolved,
-    seconds: (performance.now() - started) / 1000,
-  };
   return {
     plans: planOf(found.best, (isKept) =>
       isKept ? `accuracy budget ${points} is better spent elsewhere` : `accuracy budget ${points}`,
     ),
     confirm: async (path) => {
+      // The same bytes as before, as a rule, and so in the cache; a device that sums in another order each time is measured anew.
       const own = await judge(path, 'search');
-      const { drop, top1 } = compare(original, own);
-      if (drop === best.drop && top1 === best.top1) return;
-      throw new LowrankError(
-        'VERIFY',
-        `the model that would be written loses ${pointsText(drop)} points of top-1, where the same ranks lost ${pointsText(best.drop)} before`,
-        { remedy: 'set --threads 1, which makes conversions repeat exactly; nothing was written' },
-      );
+      const compared = own === undefined ? undefined : compare(original, own);
+      if (own === undefined || compared === undefined || compared.drop > largestDrop) {
+        throw new LowrankError('VERIFY', `converted once more, the model is beyond the accuracy budget of ${points}`, {
+          remedy: 'set --threads 1 and --device cpu, with which conversions repeat exactly; nothing was written',
+        });
+      }
+      const best: AccuracyTrial = { ...trials[chosen]!, ...compared, sha256: own.sha256 };
+      const isResolved = best.ci95[1] <= largestDrop;
+      const report: AccuracyBudget = {
+        points,
+        minimize,
+        data: source.path,
+        images: original.predicted.length,
+        settings: inputSettings(evaluation),
+        cache: cache.folder,
+        original: { top1: original.top1, loss: original.loss, isCached: original.isCached },
+        sensitivities: found.sensitivities.map(({ layers, ...others }) => ({
+          layers: layers.map((index) => candidates[index]!.layer.name),
+          ...others,
+        })),
+        trials: trials.with(chosen, best),
+        chosen,
+        isResolved,
+        seconds: (performance.now() - started) / 1000,
+      };
+      return { report, warnings: isResolved ? warnings : [...warnings, unresolved(best, points)] };
     },
-    report,
-    warnings,
   };
 }
 
@@ -196,13 +210,16 @@ interface Judged extends Evaluation {
   readonly sha256: string;
 }
 
-/** Evaluates model files on all images, or on a sample of them for a sensitivity, unless the cache knows the result. */
+/**
+ * Evaluates model files on all images, or on a sample of them for a sensitivity, unless the cache knows the result; undefined
+ * where outputs are not finite.
+ */
 async function createJudge(
   { driver, settings, signal }: RankSearchContext,
   source: ImageSource,
   cache: EvaluationCache,
   evaluation: EvalSettings,
-): Promise<(path: string, purpose: Purpose) => Promise<Judged>> {
+): Promise<(path: string, purpose: Purpose) => Promise<Judged | undefined>> {
   const { device } = settings;
   const threads = settings.threads > 0 ? settings.threads : null;
   const sets = new Map<ImageSource, string>();
@@ -219,7 +236,7 @@ async function createJudge(
       images: sets.get(images),
       settings: { ...inputs, device, threads },
     };
-    const { evaluation: found, isCached } = await cache.get(key, async () => {
+    const evaluate = async (): Promise<Evaluation> => {
       const { predictions } = await runClassifier(path, images, { ...evaluation, device, threads }, driver, {
         signal,
         onProgress: () => throwIfAborted(signal),
@@ -227,7 +244,13 @@ async function createJudge(
       const { labels, predicted, losses } = predictions;
       const loss = Array.from(losses).reduce((sum, value) => sum + value, 0) / losses.length;
       return { labels: Array.from(labels), predicted: Array.from(predicted), loss };
+    };
+    const answer = await cache.get(key, evaluate).catch((error: unknown) => {
+      if (error instanceof LowrankError && error.code === 'NUMERIC') return undefined;
+      throw error;
     });
+    if (answer === undefined) return undefined;
+    const { evaluation: found, isCached } = answer;
     const right = found.labels.filter((label, index) => found.predicted[index] === label).length;
     return { ...found, top1: right / found.labels.length, isCached, sha256 };
   };
