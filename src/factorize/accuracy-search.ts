@@ -33,7 +33,7 @@ export interface Sensitivity {
   /** Indices of layers. */
   readonly layers: readonly number[];
   readonly lossIncrease: number;
-  /** lossIncrease / the sum of the layers' errors, made positive: what the errors of these layers count. */
+  /** lossIncrease / the sum of the layers' noise to signal, made positive: what the errors of these layers count. */
   readonly weight: number;
 }
 
@@ -43,15 +43,15 @@ export interface AccuracyFinding {
   readonly sensitivities: readonly Sensitivity[];
 }
 
-/** A sensitivity is at least this share of the mean: a sample says little about less. */
-const leastShare = 0.02;
+/** A sensitivity is at least this share of the mean: that half of a layer costs nothing does not say that all of it does. */
+const leastShare = 0.1;
 /** Costs that differ by less than this share of the model's are not told apart. */
 const resolution = 1 / 512;
 
 /**
  * Looks for the cheapest conversion that loses at most `largestDrop`. First each group of layers is converted alone, at
- * about half of its cost, on a sample of the images: the rise of the loss per lost fraction of ‖W‖²_F is the price of the
- * group's errors. With these prices `solveBudget` shares out any total cost over the layers, which leaves one number to
+ * about half of its cost, on a sample of the images: the rise of the loss per unit of noise to signal e / (1 − e), where e is the
+ * lost fraction of ‖W‖²_F, is the price of the group's errors. With these prices `solveBudget` shares out any total cost over the layers, which leaves one number to
  * find, the cost, by bisection on all images. The drop need not fall with the cost: what comes out is the cheapest of what
  * was measured.
  */
@@ -65,7 +65,7 @@ export async function searchAccuracy(search: AccuracySearch): Promise<AccuracyFi
   const sensitivities = await measureSensitivities(search, free);
   const weights = layers.map((_, index) => sensitivities.find((group) => group.layers.includes(index))?.weight ?? 1);
   const weighted = layers.map((choices, index) =>
-    choices.map(({ cost, error }) => ({ cost, error: error * weights[index]! })),
+    choices.map(({ cost, error }) => ({ cost, error: noiseToSignal(error) * weights[index]! })),
   );
   const costOf = (picks: Picks): number =>
     picks.reduce((sum, pick, index) => sum + layers[index]![pick]!.cost, fixedCost);
@@ -104,6 +104,11 @@ export async function searchAccuracy(search: AccuracySearch): Promise<AccuracyFi
   return { best, sensitivities };
 }
 
+/** Lost to kept: in proportion to the error where that is small, without bound where nothing is left of a layer. */
+function noiseToSignal(error: number): number {
+  return error / Math.max(1e-6, 1 - error);
+}
+
 async function measureSensitivities(
   { layers, groups, measure }: AccuracySearch,
   free: readonly number[],
@@ -116,7 +121,7 @@ async function measureSensitivities(
   for (const group of split(free, groups)) {
     const picks = layers.map((_, index) => (group.includes(index) ? halved[index]! : 0));
     const { lossIncrease } = await measure(picks, 'sensitivity');
-    const error = group.reduce((sum, index) => sum + layers[index]![halved[index]!]!.error, 0);
+    const error = group.reduce((sum, index) => sum + noiseToSignal(layers[index]![halved[index]!]!.error), 0);
     found.push({ layers: group, lossIncrease, perError: error > 0 ? Math.max(0, lossIncrease) / error : 0 });
   }
   const mean = found.reduce((sum, { perError }) => sum + perError, 0) / found.length;

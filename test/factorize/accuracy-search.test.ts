@@ -14,6 +14,8 @@ const layers = fc.array(
   { minLength: 1, maxLength: 6 },
 );
 
+const noise = (error: number): number => error / (1 - error);
+
 interface Model {
   readonly choices: { readonly cost: number; readonly error: number }[][];
   costOf(picks: Picks): number;
@@ -29,7 +31,7 @@ function modelOf(described: readonly { full: number; decay: number; price: numbe
     choices,
     costOf: (picks) => picks.reduce((sum, pick, index) => sum + choices[index]![pick]!.cost, 0),
     dropOf: (picks) =>
-      picks.reduce((sum, pick, index) => sum + described[index]!.price * choices[index]![pick]!.error, 0),
+      picks.reduce((sum, pick, index) => sum + described[index]!.price * noise(choices[index]![pick]!.error), 0),
   };
 }
 
@@ -79,15 +81,15 @@ describe(`search for the cheapest picks within a drop (seed ${seed})`, () => {
         });
         const mean = described.reduce((sum, { price }) => sum + price, 0) / described.length;
         for (const { layers: group, weight } of sensitivities) {
-          // At least 2 % of the mean; else the price itself, but for rounding.
-          expect(weight).toBeCloseTo(Math.max(described[group[0]!]!.price, 0.02 * mean), 9);
+          // At least a tenth of the mean; else the price itself, but for rounding.
+          expect(weight).toBeCloseTo(Math.max(described[group[0]!]!.price, 0.1 * mean), 9);
         }
       }),
       { seed, numRuns: 100 },
     );
   });
 
-  it('takes the cheapest of all where anything goes, in three evaluations at most', async () => {
+  it('takes the cheapest of all where anything goes, in two evaluations', async () => {
     const model = modelOf([
       { full: 9, decay: 0.5, price: 1 },
       { full: 30, decay: 0.8, price: 0.1 },
@@ -105,7 +107,7 @@ describe(`search for the cheapest picks within a drop (seed ${seed})`, () => {
       },
     });
     expect(model.costOf(best!)).toBe(2);
-    expect(asked).toBeLessThanOrEqual(3);
+    expect(asked).toBe(2);
   });
 
   it('measures nothing where no layer can be converted', async () => {
