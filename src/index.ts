@@ -44,6 +44,12 @@ export type { Approximate, ApproximateContext } from './factorize/approximate.js
 export type { FittedSpectrum } from './factorize/fit.js';
 export type { ConvertOptions, LayerRank } from './factorize/settings.js';
 export type { Activation, FactorPair, FittedPair, Init, InitName, InitProblem } from './factorize/types.js';
+export {
+  type KernelSamples,
+  projectNonlinearKernel,
+  type ProjectedKernel,
+  type ProjectKernelOptions,
+} from './factorize/project-kernel.js';
 export { type Attribute } from './graph/attribute.js';
 export { checkModel } from './graph/check.js';
 export { Graph, type Position } from './graph/graph.js';

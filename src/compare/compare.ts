@@ -1,23 +1,20 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
-import { type Candidate, type Selection, selectCandidates } from '../factorize/candidates.js';
-import { latencySource, refuseHopeless } from '../factorize/convert.js';
-import { emitFits } from '../factorize/emit-fits.js';
+import { observeSamples } from '../factorize/calibration/observe-samples.js';
+import type { Candidate } from '../factorize/candidates.js';
+import { latencySource } from '../factorize/convert.js';
 import { countMacs, countParameters } from '../factorize/count.js';
-import { type DataFitContext, fitOnData } from '../factorize/calibration/fit-on-data.js';
-import type { Calibrate } from '../factorize/calibration/types.js';
+import { emitFits } from '../factorize/emit-fits.js';
+import { startEngine } from '../factorize/engine.js';
 import { type Fit, type FitContext, fitPlans } from '../factorize/fit.js';
-import { findLayers, type Layer } from '../factorize/layers.js';
-import { planRanks } from '../factorize/plan.js';
+import { inits as registry } from '../factorize/inits/index.js';
 import type { Plan } from '../factorize/plan-types.js';
-import { prepareModel, summarize } from '../factorize/prepare.js';
-import { reinitialize } from '../factorize/reinit.js';
+import { planRanks } from '../factorize/plan.js';
+import { summarize } from '../factorize/prepare.js';
 import { stopwatch } from '../factorize/report-parts.js';
 import { type ConvertSettings, describeSettings, resolveSettings } from '../factorize/settings.js';
-import { inits as registry } from '../factorize/inits/index.js';
 import type { InitName } from '../factorize/types.js';
 import { checkModel } from '../graph/check.js';
 import { modelBytes } from '../graph/write.js';
-import { startEngine } from '../factorize/engine.js';
 import type { Linalg } from '../linalg/types.js';
 import type { CompareReport } from '../report/compare-contract.js';
 import type { Calibration } from '../report/contract.js';
@@ -26,9 +23,11 @@ import { loadDriver } from '../runtime/driver.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
 import { tool } from '../version.js';
 import { openValidationImages, type Validation } from './accuracy.js';
+import { type JudgedFit, tryInit } from './fit-init.js';
 import { type LayerFit, type Outcome, summarizeInits } from './init-summary.js';
 import { describeLayers, factorizedTotals } from './layers.js';
 import { chooseInits, type CompareOptions, type ValidationOptions } from './settings.js';
+import { openSubject, type Subject, transferred } from './subject.js';
 import { type TheoremTerms, theoremTerms } from './theorem.js';
 
 export type ComparePhase = 'read' | 'plan' | 'calibrate' | 'factorize' | 'evaluate';
@@ -107,12 +106,7 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
       device: settings.device,
       ...(settings.threads > 0 ? { threads: settings.threads } : {}),
     };
-    const fitting = {
-      linalg,
-      seed: settings.seed,
-      sampled: { settings: settings.fit, driver, session, tensorFlow: engine.tensorFlow },
-      signal,
-    };
+    const fitting = { linalg, seed: settings.seed, driver, session, tensorFlow: engine.tensorFlow, signal };
     const isByLatency = settings.rankMode.kind === 'budget' && settings.rankMode.of === 'latency';
     const latency = isByLatency
       ? await latencySource(driver, model, shapes, settings.reinit ? modelBytes(model) : input, settings, signal)
@@ -129,6 +123,19 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
       ...fitting,
       onProgress: (done, total, detail) => report('plan', done, total, detail),
     });
+    const samples =
+      calibrate === undefined
+        ? undefined
+        : await observeSamples(
+            plans.flatMap(({ candidate, trials }) => (trials === null ? [] : [candidate])),
+            calibrate,
+            {
+              ...fitting,
+              path: input,
+              model,
+              onImages: (done, total, detail) => report('calibrate', done, total, detail),
+            },
+          );
     seconds.prepare = lap();
 
     const outcomes = new Map<InitName, Outcome>();
@@ -140,35 +147,34 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
     const extra = theoremInits.filter((init) => !inits.includes(init));
     for (const init of [...inits, ...extra]) {
       const own = inits.includes(init) ? plans : plans.filter(isRelu);
-      const outcome = await attempt(() =>
-        fitWith(own, inits.includes(init) ? calibrate : undefined, {
-          ...fitting,
-          init,
-          path: input,
-          model,
-          driver,
-          session,
-          biasCorrection: settings.biasCorrection,
-          onProgress: (done, total, detail) => report('factorize', done, total, `${init}, ${detail}`),
-          onImages: (done, total, detail) => report('calibrate', done, total, `${init}, ${detail}`),
-        }),
-      );
-      const fits = outcome.fits ?? [];
-      const fitSeconds = lap();
-      seconds.fit += fitSeconds;
-      calibration ??= outcome.calibration;
+      const tried = await tryInit(own, {
+        ...fitting,
+        init,
+        path: input,
+        subject,
+        settings,
+        fitOptions: options,
+        calibrate: inits.includes(init) ? calibrate : undefined,
+        samples: inits.includes(init) ? samples : undefined,
+        biasCorrection: settings.biasCorrection,
+        onProgress: (done, total, detail) => report('factorize', done, total, `${init}, ${detail}`),
+        onImages: (done, total, detail) => report('calibrate', done, total, `${init}, ${detail}`),
+        onSteps: (done, total) => report('factorize', done, total, `${init}, the whole model`),
+      });
+      seconds.fit += lap();
+      if (tried instanceof LowrankError) {
+        outcomes.set(init, { failure: tried, fits: [], seconds: 0, warnings: [] });
+        continue;
+      }
+      const { fits } = tried;
+      calibration ??= tried.calibration;
       if (init === 'spectral') {
         for (const fit of fits) terms.set(fit.candidate, await theoremTerms(fit, linalg));
         seconds.fit += lap();
       }
-      let result: Outcome = {
-        failure: outcome.failure,
-        fits: fits.map(withoutPair),
-        // What is only measured on images is no part of the fit.
-        seconds: fitSeconds - (registry[init].needs === undefined ? (outcome.calibration?.seconds ?? 0) : 0),
-        warnings: outcome.warnings ?? [],
-      };
-      if (validation !== undefined && outcome.fits !== undefined && inits.includes(init)) {
+      const { seconds: fitSeconds, warnings } = tried;
+      let result: Outcome = { failure: null, fits: fits.map(withoutPair), seconds: fitSeconds, warnings };
+      if (validation !== undefined && inits.includes(init)) {
         const judged = await judge(input, init, fits, { settings, driver, validation, subject, report, first });
         first ??= judged.predictions;
         result = { ...result, ...judged.result, warnings: [...result.warnings, ...judged.warnings] };
@@ -214,30 +220,6 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
   }
 }
 
-type Subject = Awaited<ReturnType<typeof prepareModel>> & {
-  readonly layers: readonly Layer[];
-  readonly selection: Selection;
-};
-
-/** The model with its layers, read anew: what a conversion starts from. The caller closes `model.file`. */
-async function openSubject(input: string, settings: ConvertSettings, driver: Driver): Promise<Subject> {
-  const prepared = await prepareModel(input, {
-    inputShapes: settings.inputShapes,
-    driver: () => Promise.resolve(driver),
-  });
-  const { model, shapes, warnings } = prepared;
-  try {
-    refuseHopeless(model, findLayers(model.graph, shapes));
-    if (settings.reinit) reinitialize(model, findLayers(model.graph, shapes), settings.seed);
-    const layers = findLayers(model.graph, shapes);
-    const selection = selectCandidates(model, layers, settings);
-    return { ...prepared, layers, selection, warnings: [...warnings, ...selection.warnings] };
-  } catch (error) {
-    model.file?.close();
-    throw error;
-  }
-}
-
 /** Where two schemes are planned, the one with the smaller function error under `judgeOfSchemes`: one for all. */
 async function settleSchemes(plans: readonly Plan[], context: Omit<FitContext, 'init'>): Promise<Plan[]> {
   const open = plans.filter(({ trials }) => trials !== null && trials.length > 1);
@@ -249,37 +231,6 @@ async function settleSchemes(plans: readonly Plan[], context: Omit<FitContext, '
   });
 }
 
-/** Failures that belong to an initialization or a layer, and not to the whole run. */
-const failures = new Set(['NUMERIC', 'UNSUPPORTED']);
-
-interface Attempt {
-  readonly fits?: readonly Fit[];
-  readonly calibration?: Calibration | undefined;
-  readonly warnings?: readonly string[];
-  readonly failure: LowrankError | null;
-}
-
-async function attempt(work: () => Promise<Omit<Attempt, 'failure'>>): Promise<Attempt> {
-  try {
-    return { ...(await work()), failure: null };
-  } catch (error) {
-    if (error instanceof LowrankError && failures.has(error.code)) return { failure: error };
-    throw error;
-  }
-}
-
-async function fitWith(
-  plans: readonly Plan[],
-  calibrate: Calibrate | undefined,
-  context: DataFitContext,
-): Promise<Omit<Attempt, 'failure'>> {
-  const { fits, report, warnings } =
-    calibrate === undefined
-      ? { fits: await fitPlans(plans, context), report: undefined, warnings: [] }
-      : await fitOnData(plans, calibrate, context);
-  return { fits, calibration: report, warnings: [...warnings, ...fits.flatMap((fit) => fit.warnings ?? [])] };
-}
-
 function refuseIfAllFailed(outcomes: readonly Outcome[]): void {
   const [first] = outcomes;
   if (first !== undefined && first.failure !== null && outcomes.every(({ failure }) => failure !== null)) {
@@ -288,8 +239,8 @@ function refuseIfAllFailed(outcomes: readonly Outcome[]): void {
 }
 
 /** Pairs of all initializations at once would be several models in memory. */
-function withoutPair({ candidate, weightError, functionError, dataError, seconds }: Fit): LayerFit {
-  return { candidate, weightError, functionError, dataError, seconds };
+function withoutPair({ pair: _pair, ...fit }: JudgedFit): LayerFit {
+  return fit;
 }
 
 interface JudgeContext {
@@ -316,9 +267,7 @@ async function judge(
   const fresh = await openSubject(input, settings, driver);
   let bytes: Uint8Array;
   try {
-    const places = new Map(subject.selection.candidates.map((candidate, index) => [candidate, index]));
-    const own = fits.map((fit) => ({ ...fit, candidate: fresh.selection.candidates[places.get(fit.candidate)!]! }));
-    emitFits(fresh.model, own, init);
+    emitFits(fresh.model, transferred(fits, subject, fresh), init);
     checkModel(fresh.model);
     bytes = modelBytes(fresh.model);
   } finally {

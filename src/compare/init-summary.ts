@@ -1,11 +1,14 @@
 import type { LowrankError } from '../errors.js';
-import type { Fit } from '../factorize/fit.js';
 import { inits as registry } from '../factorize/inits/index.js';
 import type { InitName } from '../factorize/types.js';
 import type { ComparedAccuracy, ComparedInit } from '../report/compare-contract.js';
+import type { JudgedFit } from './fit-init.js';
 
 /** What is kept of a fit once it was judged. */
-export type LayerFit = Pick<Fit, 'candidate' | 'weightError' | 'functionError' | 'dataError' | 'seconds'>;
+export type LayerFit = Pick<
+  JudgedFit,
+  'candidate' | 'weightError' | 'functionError' | 'dataError' | 'dataFunctionError' | 'seconds'
+>;
 
 /** What came of one initialization. */
 export interface Outcome {
@@ -33,14 +36,18 @@ export function summarizeInits(
   }
   return compared.map(({ init, outcome }): ComparedInit => {
     const { failure, fits, seconds, accuracy = null, versusFirst = null } = outcome;
-    const dataErrors = fits.flatMap(({ dataError }) => (dataError === undefined ? [] : [dataError]));
+    const onImages = (key: 'dataError' | 'dataFunctionError'): Partial<ComparedInit> => {
+      const errors = fits.flatMap((fit) => (fit[key] === undefined ? [] : [fit[key]]));
+      return errors.length === 0 ? {} : { [key]: mean(errors) };
+    };
     return {
       name: init,
       summary: registry[init].summary,
       failure: failure?.message ?? null,
       weightError: mean(fits.map(({ weightError }) => weightError)),
       functionError: mean(fits.map(({ functionError }) => functionError)),
-      ...(dataErrors.length === 0 ? {} : { dataError: mean(dataErrors) }),
+      ...onImages('dataError'),
+      ...onImages('dataFunctionError'),
       lowestIn: fits.filter(({ candidate, functionError }) => functionError <= lowest.get(candidate)! * (1 + tie))
         .length,
       seconds,

@@ -51,11 +51,12 @@ function factorized(
   const fitOf = (init: InitName): ComparedFit | undefined => {
     const fit = outcomes.get(init)?.fits.find((each) => each.candidate === candidate);
     if (fit === undefined) return undefined;
-    const { weightError, functionError, dataError, seconds } = fit;
+    const { weightError, functionError, dataError, dataFunctionError, seconds } = fit;
     return {
       weightError: finite(weightError),
       functionError: finite(functionError),
       ...(dataError === undefined ? {} : { dataError: finite(dataError) }),
+      ...(dataFunctionError === undefined ? {} : { dataFunctionError: finite(dataFunctionError) }),
       seconds,
     };
   };

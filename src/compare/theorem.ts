@@ -1,10 +1,9 @@
 import type { Candidate } from '../factorize/candidates.js';
 import type { Fit } from '../factorize/fit.js';
-import { matrixShape } from '../factorize/geometry.js';
-import { isOutputMajor, toMatrix } from '../factorize/layout.js';
 import { type TheoremBound, theoremBound } from '../factorize/theorem-bound.js';
 import type { Linalg } from '../linalg/types.js';
 import type { ComparedTheorem } from '../report/compare-contract.js';
+import { layerMatrix } from './layer-matrix.js';
 
 export interface TheoremTerms extends TheoremBound {
   /** d: entries of the x that a neuron sees, in · kh · kw in every scheme. */
@@ -14,10 +13,8 @@ export interface TheoremTerms extends TheoremBound {
 /** The terms of Theorem 3.5 from a layer's truncated SVD. */
 export async function theoremTerms(spectral: Fit, linalg: Linalg): Promise<TheoremTerms> {
   const { layer, activation } = spectral.candidate;
-  const { geometry, form, node } = layer;
-  const weight = toMatrix(layer.weight.data(), geometry, spectral.scheme, isOutputMajor(form, node.int('transB', 0)));
-  const { rowsPerNeuron } = matrixShape(geometry, spectral.scheme);
-  const terms = await theoremBound({ weight, rowsPerNeuron, activation, linalg }, spectral.pair);
+  const { geometry } = layer;
+  const terms = await theoremBound({ ...layerMatrix(layer, spectral.scheme), activation, linalg }, spectral.pair);
   return { ...terms, dimension: geometry.in * geometry.kernel[0] * geometry.kernel[1] };
 }
 

@@ -23,6 +23,11 @@ export interface ComparedFit {
    * them, and where a patch has too many numbers for second moments.
    */
   readonly dataError?: number | null;
+  /**
+   * sqrt(E‖σ(P̂)−σ(P)‖² / E‖σ(P)‖²): P is the argument of the activation, with BatchNormalization and what is added, at samples of
+   * the original model's layers on the calibration images; P̂ with the pair in place of the layer. Absent without images.
+   */
+  readonly dataFunctionError?: number | null;
   /** Seconds of fitting, beside other layers. */
   readonly seconds: number;
 }
@@ -81,6 +86,7 @@ export interface ComparedInit {
   readonly functionError: number | null;
   /** Absent without calibration images. */
   readonly dataError?: number | null;
+  readonly dataFunctionError?: number | null;
   /** Layers on which no other compared initialization has a smaller function error (by more than a millionth). */
   readonly lowestIn: number;
   /** Seconds of fitting all layers; with what it takes to look at calibration images where the initialization needs them. */

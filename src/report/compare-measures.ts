@@ -32,18 +32,28 @@ const WEIGHT: Measure = {
   of: ({ weightError }) => weightError,
 };
 
+const DATA_FUNCTION: Measure = {
+  key: 'dataFunctionError',
+  title: 'Function error on images',
+  short: 'On images',
+  about:
+    "The change of the layer's output behind its activation, BatchNormalization and sums included, at what it sees on the calibration images.",
+  isDrawn: true,
+  of: ({ dataFunctionError }) => dataFunctionError ?? null,
+};
+
 const DATA: Measure = {
   key: 'dataError',
-  title: 'Error on images',
-  short: 'On images',
-  about: "The change of the layer's output before its activation, for what the layer sees on the calibration images.",
-  isDrawn: true,
+  title: 'Output error on images',
+  short: 'Before activation',
+  about: "The change of the layer's own output, before anything else, at what it sees on the calibration images.",
+  isDrawn: false,
   of: ({ dataError }) => dataError ?? null,
 };
 
 /** The errors that a report holds, the one for layer tables first. */
 export function measuresOf({ calibration }: CompareReport): readonly Measure[] {
-  return calibration === undefined ? [FUNCTION, WEIGHT] : [FUNCTION, DATA, WEIGHT];
+  return calibration === undefined ? [FUNCTION, WEIGHT] : [FUNCTION, DATA_FUNCTION, DATA, WEIGHT];
 }
 
 /** Four digits: initializations differ in the third. "-" where there is none. */

@@ -73,7 +73,7 @@ const INIT_COLUMNS: readonly Column<ComparedInit>[] = [
     header: 'on images',
     align: 'right',
     importance: 13,
-    value: (init) => (init.dataError === undefined ? '' : meanText(init, init.dataError)),
+    value: (init) => (init.dataFunctionError === undefined ? '' : meanText(init, init.dataFunctionError)),
   },
   {
     header: 'lowest in',

@@ -2,6 +2,7 @@ import { copyNodes } from '../autodiff/copy-forward.js';
 import { differentiate } from '../autodiff/differentiate.js';
 import { LowrankError, throwIfAborted } from '../errors.js';
 import type { Approximate, ApproximateContext } from '../factorize/approximate.js';
+import { riseOf } from '../factorize/sampled/losses.js';
 import { rateFactors } from '../factorize/sampled/settings.js';
 import { gaussianSource } from '../factorize/sampled/source.js';
 import type { Model } from '../graph/model.js';
@@ -79,15 +80,12 @@ function apply({ graph }: Model, factors: readonly Parameter[], parameters: Floa
   }
 }
 
-/** A warning where the last losses are above the first ones. */
+/** A warning where the fit ended worse than it began. */
 function fallen(losses: readonly number[]): string[] {
-  const share = Math.max(1, Math.floor(losses.length / 10));
-  const mean = (part: readonly number[]): number => part.reduce((sum, x) => sum + x, 0) / part.length;
-  const [first, last] = [mean(losses.slice(0, share)), mean(losses.slice(-share))];
-  if (last <= first) return [];
-  return [
-    `fai ended with a squared error of ${last.toPrecision(3)}, above the ${first.toPrecision(3)} of its start: lower --fit-lr`,
-  ];
+  const rise = riseOf(losses);
+  if (rise === undefined) return [];
+  const [first, last] = [rise.first.toPrecision(3), rise.last.toPrecision(3)];
+  return [`fai ended with a squared error of ${last}, above the ${first} that it began with: lower --fit-lr`];
 }
 
 /**

@@ -182,7 +182,8 @@ async function ours(n: Network, parameters: readonly Parameter[]): Promise<Gradi
 }
 
 function theirs(n: Network, parameters: readonly Parameter[]): Gradients {
-  return tf.tidy(() => {
+  tf.engine().startScope();
+  try {
     const { rows, cols } = n;
     const lossOf = (...values: tf.Tensor[]): tf.Scalar => {
       const [x, filter, shift, scale, offset, dense, bias] = values as [
@@ -224,7 +225,9 @@ function theirs(n: Network, parameters: readonly Parameter[]): Gradients {
       loss: value.dataSync<'float32'>()[0]!,
       gradients: new Map(parameters.map(({ name }, i) => [name, grads[i]!.dataSync<'float32'>()])),
     };
-  });
+  } finally {
+    tf.engine().endScope();
+  }
 }
 
 describe('gradients of a network', () => {

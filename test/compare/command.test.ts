@@ -152,8 +152,22 @@ describe('lowrank-compare', () => {
     expect(report.inits.map(({ name }) => name)).toEqual(initNames.filter((name) => registry[name].isSampled !== true));
     for (const { fits } of report.layers.filter(({ action }) => action === 'factorized')) {
       const errors = Object.values(fits).map(({ dataError }) => dataError!);
+      // What random factors give has nothing to do with the layer; all others are nearer, also behind the activation.
+      for (const [name, { dataFunctionError }] of Object.entries(fits)) {
+        expect(dataFunctionError!).toBeGreaterThan(0);
+        if (name !== 'baseline') expect(dataFunctionError!).toBeLessThan(fits['baseline']!.dataFunctionError!);
+      }
       // Reduced-rank regression minimizes this very error; it regularizes, and pairs are float32.
       expect(fits['whitened']!.dataError).toBeLessThanOrEqual(Math.min(...errors) * 1.01 + 1e-6);
+    }
+    // At full rank nothing is lost, on images either.
+    const full = compared(...words, '--rank-scale', '1', '--allow-bigger', '--inits', 'spectral,whitened');
+    for (const { fits } of full.layers.filter(({ action }) => action === 'factorized')) {
+      for (const fitted of Object.values(fits)) {
+        // Factors in float32, products of 72 numbers.
+        expect(fitted.dataFunctionError).toBeLessThan(1e-5);
+        expect(fitted.dataError).toBeLessThan(1e-5);
+      }
     }
     // The convert command says the same.
     const output = join(folder, 'whitened.onnx');
@@ -165,6 +179,37 @@ describe('lowrank-compare', () => {
       if (dataError === undefined) return;
       expect(spatial.layers[index]!.fits['whitened']).toMatchObject({ dataError, weightError });
     });
+  });
+
+  it('fits with the inits that sample where they are named, layers and the whole model', () => {
+    const words = [
+      '--inits',
+      'spectral,lfai-ws-adam,fai',
+      '--fit-steps',
+      '20',
+      '--fit-batch',
+      '8',
+      '--rank-scale',
+      '0.5',
+    ];
+    const { inits, layers, settings } = compared(model, ...words, '--val', images, ...unit);
+    expect(settings).toMatchObject({ fitSteps: 20, fitBatch: 8 });
+    for (const { name, failure, accuracy: measured } of inits) {
+      expect({ name, failure }).toEqual({ name, failure: null });
+      expect(measured).not.toBeNull();
+    }
+    for (const { fits } of layers.filter(({ action }) => action === 'factorized')) {
+      const [plain, ...moved] = Object.values(fits).map(({ weightError }) => weightError!);
+      expect(moved).toHaveLength(2);
+      // Adam leaves the truncated SVD, which is the best approximation of the weight.
+      for (const error of moved) expect(error).toBeGreaterThan(plain!);
+    }
+    expectFailure(
+      run('compare', model, '--inits', 'spectral', '--fit-steps', '3'),
+      'USAGE',
+      /--fit-steps does nothing/,
+      2,
+    );
   });
 
   it('measures the bound and the gap even of initializations that are not asked for', () => {
@@ -190,6 +235,12 @@ describe('lowrank-compare', () => {
     expectFailure(run('compare', model, '--limit', '3'), 'USAGE', /--limit does nothing without --val/, 2);
     expectFailure(run('compare', model, '--calibrate-images', '3'), 'USAGE', /does nothing without --calibrate/, 2);
     expectFailure(run('compare', model, '--inits', 'whitened'), 'USAGE', /there are no images; give --calibrate/, 2);
+    expectFailure(
+      run('compare', model, '--inits', 'fai'),
+      'USAGE',
+      /fits the whole model at once.*lowrank-eval --vs/,
+      2,
+    );
     expectFailure(run('compare', model, '--calibrate', join(folder, 'none')), 'INPUT', /none/);
     expectFailure(run('compare', model, '--stretch'), 'USAGE', /--stretch does nothing without --val/, 2);
     expectFailure(run('compare', model, '--reinit', '--val', images), 'USAGE', /--reinit and --val contradict/, 2);

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { compare, type ComparePhase } from '../../src/compare/compare.js';
+import { calibration } from '../../src/train/calibrate.js';
 import { buildModel } from '../support/models.js';
 import { temporaryFolder } from '../support/command.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
@@ -85,6 +86,37 @@ describe('compare', () => {
     expect(dead!.theorem).toMatchObject({ bound: 0, gap: 0, scale: 0 });
     expect(alive!.theorem).toMatchObject({ bound: null, gap: 0, reason: expect.stringContaining('optimum') as string });
     expect(JSON.stringify(report)).not.toMatch(/Infinity|NaN/);
+  });
+
+  it('measures what the layers see on images, and fits layers and the whole model by samples', async () => {
+    const report = await compare(model, {
+      inits: ['spectral', 'baseline', 'whitened', 'lfai-ws-adam', 'fai'],
+      rankScale: 0.5,
+      calibrate: calibration(join(images, 'val'), { normalization: 'unit', images: 6 }),
+      fitSteps: 10,
+      fitBatch: 8,
+    });
+    expect(report.calibration).toMatchObject({ images: 6, layers: 4 });
+    for (const { name, failure } of report.inits) expect({ name, failure }).toEqual({ name, failure: null });
+    for (const { fits } of report.layers.filter(({ action }) => action === 'factorized')) {
+      expect(Object.keys(fits)).toHaveLength(5);
+      for (const [name, { dataFunctionError, weightError }] of Object.entries(fits)) {
+        expect(dataFunctionError!).toBeGreaterThan(0);
+        if (name !== 'baseline') expect(dataFunctionError!).toBeLessThan(fits['baseline']!.dataFunctionError!);
+        // The truncated SVD is the best approximation of the weight, to the accuracy of its iteration.
+        expect(weightError!).toBeGreaterThanOrEqual(fits['spectral']!.weightError! * (1 - 1e-4));
+      }
+    }
+    const full = await compare(model, {
+      inits: ['spectral', 'whitened'],
+      rankScale: 1,
+      allowBigger: true,
+      calibrate: calibration(join(images, 'val'), { normalization: 'unit', images: 6 }),
+    });
+    for (const { fits } of full.layers.filter(({ action }) => action === 'factorized')) {
+      // Factors in float32, products of 72 numbers.
+      for (const { dataFunctionError } of Object.values(fits)) expect(dataFunctionError).toBeLessThan(1e-5);
+    }
   });
 
   it('says which initializations there are', async () => {

@@ -59,7 +59,8 @@ describe('compareHtml', () => {
       settings: { [HOSTILE]: HOSTILE },
       warnings: [HOSTILE],
       leftOut: [{ name: HOSTILE, reason: HOSTILE }],
-      inits: hostile.inits.map((init) => ({ ...init, summary: HOSTILE })),
+      inits: hostile.inits.map((init) => Object.assign({}, init, { summary: HOSTILE })),
+      // oxlint-disable-next-line oxc/no-map-spread -- a copy is meant
       layers: hostile.layers.map((layer) => ({
         ...layer,
         reason: HOSTILE,
@@ -96,7 +97,7 @@ describe('the table', () => {
     for (const { name } of report.inits) expect(wide).toContain(name);
     expect(wide).toContain(compareAdvice(report));
     expect(wide).toMatch(/calibrated +52 layers, on 256 images/);
-    expect(wide.match(/^ *\d+ {2}\S+ +Conv/gm)).toHaveLength(3 * 52);
+    expect(wide.match(/^ *\d+ {2}\S+ +Conv/gm)).toHaveLength(4 * 52);
     for (const line of renderCompareTable(report, { ...PLAIN, columns: 70 }).split('\n')) {
       expect(line.length).toBeLessThanOrEqual(70);
     }

@@ -18,16 +18,22 @@ import { observationPoint } from './observation-point.js';
 import { addProbes, positionsPerImage, type ProbeRequest } from './probe.js';
 import type { Calibrate, CalibrationImages, LayerData, Moments } from './types.js';
 
-export interface DataFitContext extends FitContext {
+/** What it takes to run calibration images through a model. */
+export interface ImageContext {
   /** Of the file that is converted, for messages. */
   readonly path: string;
   readonly model: Model;
   readonly driver: Driver;
   readonly session: SessionOptions;
-  /** Whether biases may put right what pairs change in the mean. */
-  readonly biasCorrection: boolean;
+  readonly seed: number;
   /** Counts runs of images. */
   readonly onImages?: (done: number, total: number, detail: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface DataFitContext extends FitContext, ImageContext {
+  /** Whether biases may put right what pairs change in the mean. */
+  readonly biasCorrection: boolean;
 }
 
 export interface DataFits {
@@ -112,9 +118,9 @@ interface Run extends DataFitContext {
 }
 
 /** A copy of the model that takes as many images a run as it can, and the images. */
-async function openImages(
+export async function openImages(
   calibrate: Calibrate,
-  context: DataFitContext,
+  context: ImageContext,
 ): Promise<{ readonly copy: Model; readonly shapes: ShapeTable; readonly images: CalibrationImages }> {
   for (const batch of [largestBatch, 1]) {
     const copy = readModel(modelBytes(context.model));
@@ -140,17 +146,17 @@ function shapesAt(model: Model, images: CalibrationImages, isLast: boolean): Sha
 }
 
 /** The layer of another copy of the model that is the same as this one. */
-function sameLayer(layers: readonly FactorizableLayer[], layer: FactorizableLayer): FactorizableLayer {
+export function sameLayer(layers: readonly FactorizableLayer[], layer: FactorizableLayer): FactorizableLayer {
   const found = layers.find(({ name }) => name === layer.name);
   if (found !== undefined) return found;
   throw new LowrankError('INTERNAL', `layer '${layer.name}' is not in the copy of the model`);
 }
 
-function factorizable(model: Model, shapes: ShapeTable): FactorizableLayer[] {
+export function factorizable(model: Model, shapes: ShapeTable): FactorizableLayer[] {
   return findLayers(model.graph, shapes).filter((layer) => layer.kind === 'factorizable');
 }
 
-function patchSize({ layer: { geometry } }: Candidate): number {
+export function patchSize({ layer: { geometry } }: Candidate): number {
   return geometry.in * geometry.kernel[0] * geometry.kernel[1];
 }
 
@@ -225,8 +231,8 @@ async function observeStudent(run: Run, student: Student, candidate: Candidate, 
 }
 
 /** Runs the images through a copy of `source` that has probes. */
-async function probe(
-  run: Run,
+export async function probe(
+  run: Pick<Run, 'driver' | 'session' | 'images' | 'seed' | 'signal' | 'onImages'>,
   source: Model,
   detail: string,
   request: (layers: readonly FactorizableLayer[], shapes: ShapeTable, graph: Model['graph']) => readonly ProbeRequest[],

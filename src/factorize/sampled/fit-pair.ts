@@ -7,6 +7,7 @@ import { fitInTensorFlow } from './fit-in-tensorflow.js';
 import type { FitEnd, FitRun } from './fit-run.js';
 import { layerFeeds, sizesOf } from './layer.js';
 import { buildFitLoop } from './loop.js';
+import { riseOf } from './losses.js';
 import { checkFitSettings, defaultFitSettings, type FitSettings, rateFactors } from './settings.js';
 import { gaussianSource, type SampleSource } from './source.js';
 
@@ -62,6 +63,13 @@ export async function fitPairBySampling(
       `Adam left the finite numbers at ${where} (learning rate ${base.toPrecision(3)}): the pair it started from is kept; lower --fit-lr`,
     );
     return start;
+  }
+  const rise = riseOf(losses);
+  if (rise !== undefined) {
+    const [first, last] = [rise.first.toPrecision(3), rise.last.toPrecision(3)];
+    context.onWarning?.(
+      `Adam ended with a squared error of ${last}, above the ${first} that it began with (learning rate ${base.toPrecision(3)}): lower --fit-lr`,
+    );
   }
   return { left: { ...start.left, data: left }, right: { ...start.right, data: right } };
 }

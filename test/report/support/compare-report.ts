@@ -33,7 +33,7 @@ export function compareReport(options: CompareFixture = {}): CompareReport {
   const { report } = resnet50(others);
   const names = Object.keys(LOSSES).filter((name) => hasImages || name !== 'whitened');
   const failed = (name: string): boolean => hasFailure && name === 'relu-svd';
-  const layers = report.layers.map(({ init: _, seconds: __, ...layer }, index): ComparedLayer => {
+  const layers = report.layers.map(({ init: _init, seconds: _seconds, ...layer }, index): ComparedLayer => {
     const { weightError, functionError, ...rest } = layer;
     if (weightError === null || functionError === null) return { ...rest, fits: {}, theorem: null };
     const wave = 1 + 0.4 * Math.sin(index);
@@ -46,7 +46,12 @@ export function compareReport(options: CompareFixture = {}): CompareReport {
           {
             weightError: weightError * (2 - 1 / loss),
             functionError: functionError * loss,
-            ...(hasImages ? { dataError: name === 'whitened' ? weightError / 3 : weightError / 2 } : {}),
+            ...(hasImages
+              ? {
+                  dataError: name === 'whitened' ? weightError / 3 : weightError / 2,
+                  dataFunctionError: name === 'whitened' ? functionError / 3 : functionError / 2,
+                }
+              : {}),
             seconds: 0.01 * index,
           },
         ];
@@ -65,7 +70,7 @@ export function compareReport(options: CompareFixture = {}): CompareReport {
     top5: Math.min(1, (right + 80) / n),
     loss: 1.2,
   });
-  const mean = (name: string, key: 'weightError' | 'functionError' | 'dataError'): number => {
+  const mean = (name: string, key: 'weightError' | 'functionError' | 'dataError' | 'dataFunctionError'): number => {
     const values = layers.flatMap(({ fits }) => (typeof fits[name]?.[key] === 'number' ? [fits[name][key]] : []));
     return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
   };
@@ -77,13 +82,19 @@ export function compareReport(options: CompareFixture = {}): CompareReport {
     model: report.model,
     settings: { inits: names, rankScale: options.rankScale ?? 0.25, scheme: 'auto', val: hasImages ? 'photos' : null },
     engine: report.engine,
+    // oxlint-disable-next-line oxc/no-map-spread -- what there are no images for is left out
     inits: names.map((name, index) => ({
       name,
       summary: `how ${name} fits the pair, in one line`,
       failure: failed(name) ? "weight element 3 is wrong; layer 'conv'" : null,
       weightError: failed(name) ? null : mean(name, 'weightError'),
       functionError: failed(name) ? null : mean(name, 'functionError'),
-      ...(hasImages ? { dataError: failed(name) ? null : mean(name, 'dataError') } : {}),
+      ...(hasImages
+        ? {
+            dataError: failed(name) ? null : mean(name, 'dataError'),
+            dataFunctionError: failed(name) ? null : mean(name, 'dataFunctionError'),
+          }
+        : {}),
       lowestIn: name === 'lfai' ? layers.filter(({ theorem }) => theorem !== null).length : 0,
       seconds: 1.5 * index,
       accuracy: hasImages && !failed(name) ? accuracy(index === 4 ? 60 : 240 + 12 * index) : null,

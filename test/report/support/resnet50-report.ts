@@ -139,7 +139,7 @@ export function resnet50(
         seed: 0,
       },
       engine: { name: 'ort', package: 'onnxruntime-node', version: '1.30.0', backend: 'cpu', device: 'cpu' },
-    layers,
+      layers,
       totals: {
         params: ratio(sum('params', 'before') + 53_120, sum('params', 'after') + 53_120),
         macs: ratio(sum('macs', 'before'), sum('macs', 'after')),

@@ -1,0 +1,39 @@
+import { type Selection, selectCandidates } from '../factorize/candidates.js';
+import { refuseHopeless } from '../factorize/convert.js';
+import type { Fit } from '../factorize/fit.js';
+import { findLayers, type Layer } from '../factorize/layers.js';
+import { type PreparedModel, prepareModel } from '../factorize/prepare.js';
+import { reinitialize } from '../factorize/reinit.js';
+import type { ConvertSettings } from '../factorize/settings.js';
+import type { Driver } from '../runtime/types.js';
+
+/** The model with its layers: what a conversion starts from. */
+export interface Subject extends PreparedModel {
+  readonly layers: readonly Layer[];
+  readonly selection: Selection;
+}
+
+/** Reads the model anew; the caller closes `model.file`. The same layers in the same order every time. */
+export async function openSubject(input: string, settings: ConvertSettings, driver: Driver): Promise<Subject> {
+  const prepared = await prepareModel(input, {
+    inputShapes: settings.inputShapes,
+    driver: () => Promise.resolve(driver),
+  });
+  const { model, shapes, warnings } = prepared;
+  try {
+    refuseHopeless(model, findLayers(model.graph, shapes));
+    if (settings.reinit) reinitialize(model, findLayers(model.graph, shapes), settings.seed);
+    const layers = findLayers(model.graph, shapes);
+    const selection = selectCandidates(model, layers, settings);
+    return { ...prepared, layers, selection, warnings: [...warnings, ...selection.warnings] };
+  } catch (error) {
+    model.file?.close();
+    throw error;
+  }
+}
+
+/** Fits for one reading of a model as fits for another. */
+export function transferred(fits: readonly Fit[], from: Subject, to: Subject): readonly Fit[] {
+  const places = new Map(from.selection.candidates.map((candidate, index) => [candidate, index]));
+  return fits.map((fit) => Object.assign({}, fit, { candidate: to.selection.candidates[places.get(fit.candidate)!]! }));
+}
