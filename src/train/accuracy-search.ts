@@ -189,10 +189,9 @@ async function search(
         settings: inputSettings(evaluation),
         cache: cache.folder,
         original: { top1: original.top1, loss: original.loss, isCached: original.isCached },
-        sensitivities: found.sensitivities.map(({ layers, ...others }) => ({
-          layers: layers.map((index) => candidates[index]!.layer.name),
-          ...others,
-        })),
+        sensitivities: found.sensitivities.map((sensitivity) =>
+          Object.assign({}, sensitivity, { layers: sensitivity.layers.map((index) => candidates[index]!.layer.name) }),
+        ),
         trials: trials.with(chosen, best),
         chosen,
         isResolved,
