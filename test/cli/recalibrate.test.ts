@@ -84,7 +84,12 @@ describe.skipIf(!hasShared)('lowrank-convert --recalibrate', () => {
     const report = json('convert', folded, '-o', output, '--recalibrate', cifar) as ConvertReport;
     expect(report.warnings).toContainEqual(expect.stringMatching(/nothing was recalibrated: .*no BatchNormalization/));
     const none = join(folder, 'none.onnx');
-    expectFailure(run(...words, '-o', none, ...unit), 'USAGE', /--normalization does nothing without --calibrate or --recalib/, 2);
+    expectFailure(
+      run(...words, '-o', none, ...unit),
+      'USAGE',
+      /--normalization does nothing without --calibrate or --recalib/,
+      2,
+    );
     expectFailure(run(...words, '-o', none, '--recalibrate', join(folder, 'nowhere')), 'INPUT', /nowhere/);
     expectFailure(
       run(...words, '-o', none, '--recalibrate', cifar, '--image-size', '64'),
