@@ -34,8 +34,8 @@ export interface ChosenInits {
 }
 
 /**
- * Throws USAGE for names that are none, for an empty list, for initializations of whole models, and for those that need
- * calibration images where there are none.
+ * Throws USAGE for names that are none, for an empty list, and for initializations that need calibration images where there
+ * are none.
  */
 export function chooseInits(wanted: readonly string[] | undefined, hasImages: boolean): ChosenInits {
   if (wanted === undefined) return defaultInits(hasImages);
@@ -44,11 +44,6 @@ export function chooseInits(wanted: readonly string[] | undefined, hasImages: bo
     if (known === undefined) {
       throw new LowrankError('USAGE', `there is no initialization '${name}'`, {
         remedy: `choose from ${initNames.join(', ')}`,
-      });
-    }
-    if (registry[known].isWhole === true) {
-      throw new LowrankError('USAGE', `${known} fits the whole model at once, and layers are compared here`, {
-        remedy: `compare the model that \`lowrank-convert --init ${known}\` writes with \`lowrank-eval --vs\``,
       });
     }
     if (registry[known].needs === undefined || hasImages) return known;
@@ -64,8 +59,7 @@ export function chooseInits(wanted: readonly string[] | undefined, hasImages: bo
 
 function defaultInits(hasImages: boolean): ChosenInits {
   const reasonToLeaveOut = (name: InitName): string | undefined => {
-    const { isSampled, isWhole, needs } = registry[name];
-    if (isWhole === true) return `it fits the whole model at once: lowrank-convert --init ${name}`;
+    const { isSampled, needs } = registry[name];
     if (isSampled === true) return 'it draws samples, which takes minutes: name it in --inits';
     return needs !== undefined && !hasImages ? 'it needs images: give --calibrate' : undefined;
   };

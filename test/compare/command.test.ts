@@ -235,12 +235,6 @@ describe('lowrank-compare', () => {
     expectFailure(run('compare', model, '--limit', '3'), 'USAGE', /--limit does nothing without --val/, 2);
     expectFailure(run('compare', model, '--calibrate-images', '3'), 'USAGE', /does nothing without --calibrate/, 2);
     expectFailure(run('compare', model, '--inits', 'whitened'), 'USAGE', /there are no images; give --calibrate/, 2);
-    expectFailure(
-      run('compare', model, '--inits', 'fai'),
-      'USAGE',
-      /fits the whole model at once.*lowrank-eval --vs/,
-      2,
-    );
     expectFailure(run('compare', model, '--calibrate', join(folder, 'none')), 'INPUT', /none/);
     expectFailure(run('compare', model, '--stretch'), 'USAGE', /--stretch does nothing without --val/, 2);
     expectFailure(run('compare', model, '--reinit', '--val', images), 'USAGE', /--reinit and --val contradict/, 2);
