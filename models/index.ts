@@ -1,6 +1,6 @@
 import { LowrankError } from '../src/errors.js';
 import { checkModel } from '../src/graph/check.js';
-import type { Model } from '../src/graph/model.js';
+import { type Model, newModel } from '../src/graph/model.js';
 import { tool } from '../src/version.js';
 import type { Architecture } from './architecture.js';
 import { cifarResnets } from './cifar-resnet.js';
@@ -63,16 +63,8 @@ export function create(architecture: string, options: CreateOptions = {}): Model
   checkWhole('number of input channels', inChannels, 1, largestChannels);
   const network = new Network(seed);
   found.build(network, network.input(inChannels, imageSize), numClasses);
-  const model: Model = {
-    graph: network.graph,
-    opsets: new Map([['', 17]]),
-    irVersion: 8,
-    producerName: tool.name,
-    producerVersion: tool.version,
-    metadata: new Map([['lowrank.create', JSON.stringify({ architecture, seed })]]),
-    functions: [],
-    file: undefined,
-  };
+  const model = newModel(network.graph, new Map([['', 17]]), 8, tool);
+  model.metadata.set('lowrank.create', JSON.stringify({ architecture, seed }));
   checkModel(model);
   return model;
 }

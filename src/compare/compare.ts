@@ -1,12 +1,12 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { observeSamples } from '../factorize/calibration/observe-samples.js';
 import type { Candidate } from '../factorize/candidates.js';
-import { latencySource } from '../factorize/convert.js';
 import { countMacs, countParameters } from '../factorize/count.js';
 import { emitFits } from '../factorize/emit-fits.js';
 import { startEngine } from '../factorize/engine.js';
 import { type Fit, type FitContext, fitPlans } from '../factorize/fit.js';
 import { inits as registry } from '../factorize/inits/index.js';
+import { latencySource } from '../factorize/latency-source.js';
 import type { Plan } from '../factorize/plan-types.js';
 import { planRanks } from '../factorize/plan.js';
 import { summarize } from '../factorize/prepare.js';
@@ -20,7 +20,8 @@ import type { CompareReport } from '../report/compare-contract.js';
 import type { Calibration } from '../report/contract.js';
 import type { Predictions } from '../report/eval-summary.js';
 import { loadDriver } from '../runtime/driver.js';
-import type { Driver, SessionOptions } from '../runtime/types.js';
+import { sessionOptionsOf } from '../runtime/threads.js';
+import type { Driver } from '../runtime/types.js';
 import { tool } from '../version.js';
 import { openValidationImages, type Validation } from './accuracy.js';
 import { type JudgedFit, tryInit } from './fit-init.js';
@@ -102,10 +103,7 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
     }
     const engine = await startEngine({ ...settings, driver });
     linalg = engine.linalg;
-    const session: SessionOptions = {
-      device: settings.device,
-      ...(settings.threads > 0 ? { threads: settings.threads } : {}),
-    };
+    const session = sessionOptionsOf(settings);
     const fitting = { linalg, seed: settings.seed, driver, session, tensorFlow: engine.tensorFlow, signal };
     const isByLatency = settings.rankMode.kind === 'budget' && settings.rankMode.of === 'latency';
     const latency = isByLatency

@@ -1,6 +1,6 @@
 import { LowrankError } from '../errors.js';
 import type { Calibrate } from '../factorize/calibration/types.js';
-import { initNames, inits as registry } from '../factorize/inits/index.js';
+import { initNames, inits as registry, requireImages } from '../factorize/inits/index.js';
 import type { ConvertOptions } from '../factorize/settings.js';
 import type { InitName } from '../factorize/types.js';
 import type { Kept } from '../report/contract.js';
@@ -46,10 +46,8 @@ export function chooseInits(wanted: readonly string[] | undefined, hasImages: bo
         remedy: `choose from ${initNames.join(', ')}`,
       });
     }
-    if (registry[known].needs === undefined || hasImages) return known;
-    throw new LowrankError('USAGE', `${known} fits layers to what they see, and there are no images`, {
-      remedy: 'give --calibrate and a folder of images (a few hundred, without labels)',
-    });
+    requireImages(known, hasImages);
+    return known;
   });
   if (inits.length > 0) return { inits, leftOut: [] };
   throw new LowrankError('USAGE', 'no initialization is left to compare', {

@@ -1,9 +1,8 @@
-import { type Selection, selectCandidates } from '../factorize/candidates.js';
-import { refuseHopeless } from '../factorize/convert.js';
+import type { Selection } from '../factorize/candidates.js';
 import type { Fit } from '../factorize/fit.js';
-import { findLayers, type Layer } from '../factorize/layers.js';
+import type { Layer } from '../factorize/layers.js';
 import { type PreparedModel, prepareModel } from '../factorize/prepare.js';
-import { reinitialize } from '../factorize/reinit.js';
+import { selectLayers } from '../factorize/select-layers.js';
 import type { ConvertSettings } from '../factorize/settings.js';
 import type { Driver } from '../runtime/types.js';
 
@@ -21,10 +20,7 @@ export async function openSubject(input: string, settings: ConvertSettings, driv
   });
   const { model, shapes, warnings } = prepared;
   try {
-    refuseHopeless(model, findLayers(model.graph, shapes));
-    if (settings.reinit) reinitialize(model, findLayers(model.graph, shapes), settings.seed);
-    const layers = findLayers(model.graph, shapes);
-    const selection = selectCandidates(model, layers, settings);
+    const { layers, selection } = selectLayers(model, shapes, settings);
     return { ...prepared, layers, selection, warnings: [...warnings, ...selection.warnings] };
   } catch (error) {
     model.file?.close();

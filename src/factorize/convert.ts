@@ -6,31 +6,31 @@ import { modelBytes, type StagedModel, stageModelInPieces } from '../graph/write
 import type { Linalg } from '../linalg/types.js';
 import { paced } from '../onnx/pieces.js';
 import { checkWritable } from '../onnx/write-file.js';
-import type { ShapeTable } from '../ops/infer.js';
 import type { ConvertReport, LayerReport, Ratio, Recalibration } from '../report/contract.js';
 import { loadDriver } from '../runtime/driver.js';
-import type { Driver, RuntimeTensor, SessionOptions } from '../runtime/types.js';
+import { sessionOptionsOf } from '../runtime/threads.js';
+import type { Driver, SessionOptions } from '../runtime/types.js';
 import { tool } from '../version.js';
 import { type Approximate, fitWhole, requireApproximate } from './approximate.js';
-import { type Candidate, type Selection, selectCandidates } from './candidates.js';
+import type { Candidate, Selection } from './candidates.js';
 import { countMacs, countParameters } from './count.js';
 import { fitOnData } from './calibration/fit-on-data.js';
 import type { Calibrate } from './calibration/types.js';
 import { emitFits } from './emit-fits.js';
 import { startEngine } from './engine.js';
 import { type Fit, fitPlans, type FittedSpectrum } from './fit.js';
-import { inits } from './inits/index.js';
-import { latencySignature, measureVariants } from './layer-latency.js';
+import { inits, requireImages } from './inits/index.js';
+import { latencySource } from './latency-source.js';
 import { activationOf, factorizedReport, keptReport, layerCounts } from './layer-report.js';
 import { findLayers, type Layer } from './layers.js';
 import type { PairRecord } from './pairs.js';
 import { planRanks } from './plan.js';
-import type { LatencySource, Plan } from './plan-types.js';
+import type { Plan } from './plan-types.js';
 import { prepareModel, summarize } from './prepare.js';
 import { type SearchRanks, tryPlans } from './rank-search.js';
-import { reinitialize } from './reinit.js';
 import { describeOutput, meanwhile, ratio, stopwatch } from './report-parts.js';
 import { sampleFeeds } from './samples.js';
+import { selectLayers } from './select-layers.js';
 import { type ConvertOptions, type ConvertSettings, describeSettings, resolveSettings } from './settings.js';
 import { compareLatency, runReference, type Verification, verifyAgainst } from './verify.js';
 
@@ -93,7 +93,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
   const started = performance.now();
   const settings = resolveSettings(call);
   const { signal } = call;
-  requireImages(settings, call.calibrate);
+  requireImages(settings.init, call.calibrate !== undefined, `--init ${settings.init}`);
   const { isWhole } = inits[settings.init];
   requireApproximate(isWhole, call.approximate);
   const output = call.output ?? defaultOutput(input);
@@ -110,13 +110,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
   let staged: StagedModel | undefined;
   try {
     checkWritable(output, settings.force);
-    let layers = findLayers(model.graph, shapes);
-    refuseHopeless(model, layers);
-    if (settings.reinit) {
-      reinitialize(model, layers, settings.seed);
-      layers = findLayers(model.graph, shapes);
-    }
-    const selection = selectCandidates(model, layers, settings);
+    const { layers, selection } = selectLayers(model, shapes, settings);
     warnings.push(...selection.warnings);
     const before = { params: countParameters(model.graph), macs: countMacs(model.graph, shapes) };
     // Only a re-initialized original differs from its file.
@@ -295,42 +289,8 @@ function report(call: ConvertCall, phase: ConvertPhase, done: number, total: num
   call.onProgress?.({ phase, done, total, detail });
 }
 
-/** Throws USAGE where the initialization needs calibration images and there are none. */
-function requireImages({ init }: ConvertSettings, calibrate: Calibrate | undefined): void {
-  if (inits[init].needs === undefined || calibrate !== undefined) return;
-  throw new LowrankError('USAGE', `--init ${init} fits layers to what they see, and there are no images`, {
-    remedy: 'give --calibrate and a folder of images (a few hundred, without labels)',
-  });
-}
-
 function defaultOutput(input: string): string {
   return `${input.replace(/\.onnx$/i, '')}.lowrank.onnx`;
-}
-
-function sessionOptionsOf(settings: ConvertSettings): SessionOptions {
-  return { device: settings.device, ...(settings.threads > 0 ? { threads: settings.threads } : {}) };
-}
-
-/** Models in which no layer could ever be factorized. */
-export function refuseHopeless(model: Model, layers: readonly Layer[]): void {
-  if (layers.some((layer) => layer.kind === 'factorizable')) return;
-  const place = model.file?.source.label ?? 'model';
-  const quantized = layers.filter((layer) => layer.kind === 'fixed' && layer.reason.startsWith('quantized'));
-  if (quantized.length > 0) {
-    throw new LowrankError(
-      'UNSUPPORTED',
-      `the model is quantized (${quantized.length} of its ${layers.length} layers)`,
-      {
-        place,
-        remedy: 'convert the float32 model first, then quantize the result',
-      },
-    );
-  }
-  const reasons = [...new Set(layers.map((layer) => (layer.kind === 'fixed' ? layer.reason : '')))].join('; ');
-  throw new LowrankError('UNSUPPORTED', 'no convolution or dense layer that could be factorized', {
-    place,
-    remedy: reasons === '' ? 'the graph has none' : `what there is: ${reasons}`,
-  });
 }
 
 interface Written {
@@ -406,34 +366,4 @@ function latencyWarnings(settings: ConvertSettings, latency: Ratio): string[] {
     return [`the latency budget of ${rankMode.fraction} was missed: measured whole, the model takes ${percent}`];
   }
   return latency.ratio > 1 ? [`the converted model is slower here: ${percent}`] : [];
-}
-
-/** Measures layers alone; layers with equal sizes and attributes are measured once. */
-export async function latencySource(
-  driver: Driver,
-  model: Model,
-  shapes: ShapeTable,
-  original: string | Uint8Array,
-  settings: ConvertSettings,
-  signal: AbortSignal | undefined,
-): Promise<LatencySource> {
-  const options = sessionOptionsOf(settings);
-  const feeds: Record<string, RuntimeTensor> = sampleFeeds(model, shapes, settings.seed + 1);
-  const [totalMs] = await compareLatency(driver, [original, original], feeds, options, signal);
-  const known = new Map<string, Promise<number[]>>();
-  return {
-    totalMs,
-    measure: async (candidate, trials) => {
-      const variants = [{ scheme: null, rank: 0 }, ...trials];
-      let sum = variants.map(() => 0);
-      for (const layer of candidate.layers) {
-        const key = `${latencySignature(layer, shapes)} ${JSON.stringify(variants)}`;
-        const times = known.get(key) ?? measureVariants(driver, model, shapes, layer, variants, options, signal);
-        known.set(key, times);
-        const values = await times;
-        sum = sum.map((total, index) => total + values[index]!);
-      }
-      return sum;
-    },
-  };
 }

@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../errors.js';
 import { Graph } from '../graph/graph.js';
-import { type Model, opsetOf } from '../graph/model.js';
+import { type Model, newModel, opsetOf } from '../graph/model.js';
 import { modelBytes } from '../graph/write.js';
 import { FLOAT } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
@@ -76,16 +76,8 @@ function layerInput(layer: FactorizableLayer) {
 
 function oneLayerModel(model: Model, shapes: ShapeTable, layer: FactorizableLayer, variant: Variant): Uint8Array {
   const graph = new Graph('layer');
-  const single: Model = {
-    graph,
-    opsets: new Map([['', opsetOf(model)]]),
-    irVersion: Math.max(model.irVersion, 4),
-    producerName: 'lowrank',
-    producerVersion: '',
-    metadata: new Map(),
-    functions: [],
-    file: undefined,
-  };
+  const opsets = new Map([['', opsetOf(model)]]);
+  const single = newModel(graph, opsets, Math.max(model.irVersion, 4), { name: 'lowrank', version: '' });
   const dims = shapes.typeOf(layerInput(layer))!.dims;
   const x = graph.addInput('x', { dataType: FLOAT, dims });
   const weight = graph.addInitializer(randomTensor('w', layer.weight.dims));

@@ -17,6 +17,25 @@ export interface Model {
   readonly file: ModelFile | undefined;
 }
 
+/** A model around a graph that was made here, with nothing else in it. `producer` is what the file says made it. */
+export function newModel(
+  graph: Graph,
+  opsets: ReadonlyMap<string, number>,
+  irVersion: number,
+  producer: { readonly name: string; readonly version: string } = { name: '', version: '' },
+): Model {
+  return {
+    graph,
+    opsets: new Map(opsets),
+    irVersion,
+    producerName: producer.name,
+    producerVersion: producer.version,
+    metadata: new Map(),
+    functions: [],
+    file: undefined,
+  };
+}
+
 /** The ai.onnx opset. */
 export function opsetOf(model: Model): number {
   return model.opsets.get('') ?? 1;

@@ -25,7 +25,8 @@ import { foldBatchNormalization } from '../passes/fold-batch-normalization.js';
 import { runPasses } from '../passes/runner.js';
 import type { Kept, MergedPair, MergeReport } from '../report/contract.js';
 import { loadDriver } from '../runtime/driver.js';
-import type { Device, Driver, SessionOptions } from '../runtime/types.js';
+import { sessionOptionsOf } from '../runtime/threads.js';
+import type { Device, Driver } from '../runtime/types.js';
 import { tool } from '../version.js';
 import { addMergedWeight, emitMerged, obstacleOf, transBOf, weightDims } from './merge-pair.js';
 import { pairFactors, productInFloat64, productWeight } from './pair-factors.js';
@@ -104,10 +105,7 @@ export async function merge(input: string, call: MergeCall = {}): Promise<MergeR
     warnings.push(...found.warnings);
     const seconds = { read: lap(), merge: 0, write: 0, verify: 0, total: 0 };
 
-    const sessionOptions: SessionOptions = {
-      device: settings.device,
-      ...(settings.threads > 0 ? { threads: settings.threads } : {}),
-    };
+    const sessionOptions = sessionOptionsOf(settings);
     const samples = settings.verify ? [1, 2].map((n) => sampleFeeds(model, shapes, settings.seed + n)) : [];
     const reference =
       samples.length === 0

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { SessionOptions } from './types.js';
+import type { Device, SessionOptions } from './types.js';
 
 /**
  * Threads of one operator. Always set explicitly: onnxruntime's own default pins threads to cores, which fails in
@@ -7,4 +7,15 @@ import type { SessionOptions } from './types.js';
  */
 export function threadsOf(options: SessionOptions): number {
   return options.threads ?? availableParallelism();
+}
+
+/** Of a command's settings, where 0 threads are all cores. */
+export function sessionOptionsOf({
+  device,
+  threads,
+}: {
+  readonly device: Device;
+  readonly threads: number;
+}): SessionOptions {
+  return { device, ...(threads > 0 ? { threads } : {}) };
 }

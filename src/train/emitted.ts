@@ -1,5 +1,5 @@
 import { Graph } from '../graph/graph.js';
-import type { Model } from '../graph/model.js';
+import { type Model, newModel } from '../graph/model.js';
 import type { Dimension, Value } from '../graph/value.js';
 import { modelBytes } from '../graph/write.js';
 import { Emitter } from '../ops/emitter.js';
@@ -27,16 +27,7 @@ export function startGraph(
   isBatchOpen: boolean,
 ): { readonly model: Model; readonly e: Emitter } {
   const graph = new Graph(name);
-  const model: Model = {
-    graph,
-    opsets: new Map(opsets),
-    irVersion: irVersionFor(opsets.get('') ?? trainingOpset),
-    producerName: tool.name,
-    producerVersion: tool.version,
-    metadata: new Map(),
-    functions: [],
-    file: undefined,
-  };
+  const model = newModel(graph, opsets, irVersionFor(opsets.get('') ?? trainingOpset), tool);
   return { model, e: new Emitter(graph, { opsets, isBatchOpen }) };
 }
 

@@ -1,3 +1,4 @@
+import { LowrankError } from '../../errors.js';
 import type { Init, InitName } from '../types.js';
 import { baseline } from './baseline.js';
 import { fai } from './fai.js';
@@ -26,3 +27,11 @@ export const inits: Readonly<Record<InitName, Init>> = {
 
 /** In the order of the table. */
 export const initNames = Object.keys(inits) as readonly InitName[];
+
+/** Throws USAGE where `init`, named `label` in the message, needs calibration images and there are none. */
+export function requireImages(init: InitName, hasImages: boolean, label: string = init): void {
+  if (inits[init].needs === undefined || hasImages) return;
+  throw new LowrankError('USAGE', `${label} fits layers to what they see, and there are no images`, {
+    remedy: 'give --calibrate and a folder of images (a few hundred, without labels)',
+  });
+}

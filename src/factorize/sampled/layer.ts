@@ -1,5 +1,6 @@
 import type { Graph } from '../../graph/graph.js';
 import type { Value } from '../../graph/value.js';
+import { newModel } from '../../graph/model.js';
 import { modelBytes } from '../../graph/write.js';
 import { FLOAT } from '../../onnx/data-type.js';
 import type { Emitter } from '../../ops/emitter.js';
@@ -79,14 +80,5 @@ export function emitPair(
 
 /** The bytes of a model of our own making. */
 export function fitModel(graph: Graph, opsets: ReadonlyMap<string, number>): Uint8Array {
-  return modelBytes({
-    graph,
-    opsets: new Map(opsets),
-    irVersion: irVersionFor(opsets.get('')!),
-    producerName: tool.name,
-    producerVersion: tool.version,
-    metadata: new Map(),
-    functions: [],
-    file: undefined,
-  });
+  return modelBytes(newModel(graph, opsets, irVersionFor(opsets.get('')!), tool));
 }

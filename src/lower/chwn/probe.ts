@@ -1,6 +1,6 @@
 import { int, ints } from '../../graph/attributes.js';
 import { Graph } from '../../graph/graph.js';
-import type { Model } from '../../graph/model.js';
+import { newModel } from '../../graph/model.js';
 import { modelBytes } from '../../graph/write.js';
 import { LowrankError } from '../../errors.js';
 import { FLOAT } from '../../onnx/data-type.js';
@@ -58,20 +58,11 @@ function probeModel(channels: number): Uint8Array {
     attributes: { group: int(channels), kernel_shape: ints([taps, taps]), pads: ints([1, 1, 1, 1]) },
   });
   graph.addOutput(y, { dataType: FLOAT, dims: [1, channels, side, side] });
-  const model: Model = {
-    graph,
-    opsets: new Map([
-      ['', 17],
-      ['com.microsoft.nchwc', 1],
-    ]),
-    irVersion: 8,
-    producerName: '',
-    producerVersion: '',
-    metadata: new Map(),
-    functions: [],
-    file: undefined,
-  };
-  return modelBytes(model);
+  const opsets = new Map([
+    ['', 17],
+    ['com.microsoft.nchwc', 1],
+  ]);
+  return modelBytes(newModel(graph, opsets, 8));
 }
 
 /** Whole numbers from −4 to 4 without a short period. */

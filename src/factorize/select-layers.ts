@@ -1,0 +1,47 @@
+import { LowrankError } from '../errors.js';
+import type { Model } from '../graph/model.js';
+import type { ShapeTable } from '../ops/infer.js';
+import { type Selection, selectCandidates } from './candidates.js';
+import { findLayers, type Layer } from './layers.js';
+import { reinitialize } from './reinit.js';
+import type { ConvertSettings } from './settings.js';
+
+/**
+ * The layers of a model and which of them are to be factorized, their weights drawn anew first where the settings say so.
+ * Throws UNSUPPORTED where no layer could ever be, and what `selectCandidates` throws.
+ */
+export function selectLayers(
+  model: Model,
+  shapes: ShapeTable,
+  settings: ConvertSettings,
+): { readonly layers: readonly Layer[]; readonly selection: Selection } {
+  let layers = findLayers(model.graph, shapes);
+  refuseHopeless(model, layers);
+  if (settings.reinit) {
+    reinitialize(model, layers, settings.seed);
+    layers = findLayers(model.graph, shapes);
+  }
+  return { layers, selection: selectCandidates(model, layers, settings) };
+}
+
+/** Models in which no layer could ever be factorized. */
+function refuseHopeless(model: Model, layers: readonly Layer[]): void {
+  if (layers.some((layer) => layer.kind === 'factorizable')) return;
+  const place = model.file?.source.label ?? 'model';
+  const quantized = layers.filter((layer) => layer.kind === 'fixed' && layer.reason.startsWith('quantized'));
+  if (quantized.length > 0) {
+    throw new LowrankError(
+      'UNSUPPORTED',
+      `the model is quantized (${quantized.length} of its ${layers.length} layers)`,
+      {
+        place,
+        remedy: 'convert the float32 model first, then quantize the result',
+      },
+    );
+  }
+  const reasons = [...new Set(layers.map((layer) => (layer.kind === 'fixed' ? layer.reason : '')))].join('; ');
+  throw new LowrankError('UNSUPPORTED', 'no convolution or dense layer that could be factorized', {
+    place,
+    remedy: reasons === '' ? 'the graph has none' : `what there is: ${reasons}`,
+  });
+}
