@@ -1,6 +1,6 @@
 import type { Candidate, Selection } from '../factorize/candidates.js';
 import { breakEvenRank, macsPerRank, maxRank, paramsPerRank } from '../factorize/geometry.js';
-import { activationName, keptReport } from '../factorize/layer-report.js';
+import { activationOf, keptReport } from '../factorize/layer-report.js';
 import type { Layer } from '../factorize/layers.js';
 import type { Plan } from '../factorize/plan-types.js';
 import { ratio } from '../factorize/report-parts.js';
@@ -27,7 +27,7 @@ export function describeLayers(facts: LayerFacts): ComparedLayer[] {
     const reason = selection.kept.get(layer);
     if (reason !== undefined) return kept(layer, reason, 'linear');
     const plan = plans.find(({ candidate }) => candidate.layers.some((member) => member === layer))!;
-    if (plan.trials === null) return kept(layer, plan.note, activationName(plan.candidate.activation));
+    if (plan.trials === null) return kept(layer, plan.note, activationOf(plan.candidate));
     return factorized(layer, plan, facts);
   });
 }
@@ -47,7 +47,7 @@ function factorized(
   const { geometry } = layer;
   const bias = layer.kind === 'factorizable' ? layer.biasCount : 0;
   const isFirst = candidate.layer === layer;
-  const base = kept(layer, note, activationName(candidate.activation));
+  const base = kept(layer, note, activationOf(candidate));
   const fitOf = (init: InitName): ComparedFit | undefined => {
     const fit = outcomes.get(init)?.fits.find((each) => each.candidate === candidate);
     if (fit === undefined) return undefined;
