@@ -1,6 +1,7 @@
 import type { Graph } from '../graph/graph.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
+import { nonlinearElementWise } from '../ops/element-wise.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
 
 /** Nodes that compute a function of one value element by element, its own numbers and one for each channel aside. */
@@ -13,43 +14,7 @@ export interface ActivationRegion {
   readonly constants: ReadonlyMap<Value, Float32Array>;
 }
 
-/** Element-wise operators of ai.onnx that bend what goes through them. */
-const bending = new Set([
-  ...[
-    'Abs',
-    'Acos',
-    'Acosh',
-    'Asin',
-    'Asinh',
-    'Atan',
-    'Atanh',
-    'Ceil',
-    'Celu',
-    'Clip',
-    'Cos',
-    'Cosh',
-    'Elu',
-    'Erf',
-    'Exp',
-  ],
-  ...['Floor', 'Gelu', 'HardSigmoid', 'HardSwish', 'LeakyRelu', 'Log', 'Max', 'Min', 'Mish', 'Mod', 'PRelu', 'Pow'],
-  ...[
-    'Reciprocal',
-    'Relu',
-    'Round',
-    'Selu',
-    'Shrink',
-    'Sigmoid',
-    'Sign',
-    'Sin',
-    'Sinh',
-    'Softplus',
-    'Softsign',
-    'Sqrt',
-  ],
-  ...['Swish', 'Tan', 'Tanh', 'ThresholdedRelu'],
-]);
-/** Those that do not, unless both factors are computed. */
+/** Element-wise operators that do not bend what goes through them, unless both factors are computed. */
 const straight = new Set(['Add', 'Sub', 'Mul', 'Div', 'Neg', 'Identity']);
 const ofMicrosoft = new Set(['Gelu', 'QuickGelu', 'FastGelu']);
 
@@ -108,7 +73,7 @@ function isPointwise(node: Node): boolean {
   if (node.domain !== '' || node.outputs.length !== 1) return false;
   // Bounds as attributes are of opsets before 11.
   if (node.is('Clip') && node.attributes.size > 0) return false;
-  return bending.has(node.opType) || straight.has(node.opType);
+  return nonlinearElementWise.has(node.opType) || straight.has(node.opType);
 }
 
 function bends(node: Node, constants: ReadonlyMap<Value, Float32Array>): boolean {

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ConvertReport } from '../../src/report/contract.js';
-import { lowrank, run, temporaryFolder } from '../support/command.js';
+import { convertReport, lowrank, run, temporaryFolder } from '../support/command.js';
 
 const folder = temporaryFolder();
 const model = join(folder, 'lenet.onnx');
@@ -12,17 +12,8 @@ beforeAll(() => {
 });
 
 function settingsOf(...options: readonly string[]): ConvertReport['settings'] {
-  const { code, stdout, stderr } = run(
-    'convert',
-    model,
-    '-o',
-    join(folder, 'out.onnx'),
-    '--force',
-    '--json',
-    ...options,
-  );
-  expect(code, stderr).toBe(0);
-  return (JSON.parse(stdout) as ConvertReport).settings;
+  const report = convertReport(model, '-o', join(folder, 'out.onnx'), '--force', ...options);
+  return report.settings;
 }
 
 describe('settings in the report of a conversion', () => {

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { evbmf } from '../../src/factorize/evbmf.js';
 import { readModel } from '../../src/graph/read.js';
-import type { ConvertReport, LayerReport } from '../../src/report/contract.js';
+import type { LayerReport } from '../../src/report/contract.js';
 import { jacobiSingularValues } from '../linalg/support/jacobi.js';
-import { expectFailure, run, temporaryFolder } from '../support/command.js';
+import { convertReport, expectFailure, run, temporaryFolder } from '../support/command.js';
 
 const folder = temporaryFolder();
 const model = join(folder, 'lenet.onnx');
@@ -15,18 +15,9 @@ beforeAll(() => {
 
 /** The dense layers in the middle, with all their squared singular values, largest first. */
 function denseLayers(...options: readonly string[]): readonly { layer: LayerReport; squares: Float64Array }[] {
-  const { code, stdout, stderr } = run(
-    'convert',
-    model,
-    '-o',
-    join(folder, 'out.onnx'),
-    '--force',
-    '--json',
-    ...options,
-  );
-  expect(code, stderr).toBe(0);
+  const report = convertReport(model, '-o', join(folder, 'out.onnx'), '--force', ...options);
   const { graph } = readModel(model);
-  return (JSON.parse(stdout) as ConvertReport).layers
+  return report.layers
     .filter(({ op, action }) => op === 'Gemm' && action === 'factorized')
     .map((layer) => {
       const weight = graph.nodes.find(({ name }) => name === layer.name)!.inputs[1]!.tensor!;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect } from 'vitest';
+import type { ConvertReport } from '../../src/report/contract.js';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const lowrank = join(root, 'bin/lowrank.js');
@@ -23,6 +24,13 @@ export function run(...words: readonly string[]): Outcome {
     maxBuffer: 1e8,
   });
   return { code: status, stdout, stderr };
+}
+
+/** The report of a conversion that succeeds. */
+export function convertReport(...words: readonly string[]): ConvertReport {
+  const { code, stdout, stderr } = run('convert', ...words, '--json');
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout) as ConvertReport;
 }
 
 /** Exactly one error line with the code and the words, no stack trace, nothing on stdout. */

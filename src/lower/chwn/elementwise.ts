@@ -1,41 +1,31 @@
 import { emitTraining } from '../../autodiff/copy-forward.js';
 import type { Value } from '../../graph/value.js';
+import { nonlinearElementWise } from '../../ops/element-wise.js';
 import type { LowerContext, LoweringRule } from './rule.js';
 
 /** Operators of ai.onnx that work element by element on operands that broadcast, whatever the axes mean. */
 const operators: ReadonlySet<string> = new Set([
-  ...['Abs', 'Acos', 'Acosh', 'Asin', 'Asinh', 'Atan', 'Atanh', 'Cast', 'Ceil', 'Celu', 'Clip', 'Cos', 'Cosh', 'Elu'],
+  ...nonlinearElementWise,
   ...[
-    'Erf',
-    'Exp',
-    'Floor',
-    'Gelu',
-    'HardSigmoid',
-    'HardSwish',
-    'LeakyRelu',
-    'Log',
-    'Mish',
+    'Add',
+    'And',
+    'Cast',
+    'Div',
+    'Equal',
+    'Greater',
+    'GreaterOrEqual',
+    'Less',
+    'LessOrEqual',
+    'Mean',
+    'Mul',
     'Neg',
     'Not',
-    'Reciprocal',
+    'Or',
+    'Sub',
+    'Sum',
+    'Where',
+    'Xor',
   ],
-  ...[
-    'Round',
-    'Selu',
-    'Shrink',
-    'Sigmoid',
-    'Sign',
-    'Sin',
-    'Sinh',
-    'Softplus',
-    'Softsign',
-    'Sqrt',
-    'Swish',
-    'Tan',
-    'Tanh',
-  ],
-  ...['ThresholdedRelu', 'Add', 'Div', 'Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual', 'Max', 'Mean'],
-  ...['Min', 'Mul', 'PRelu', 'Pow', 'Sub', 'Sum', 'Where', 'And', 'Or', 'Xor'],
 ]);
 
 /** Element-wise operators, in the layout of what they read, with their own gradients. */
