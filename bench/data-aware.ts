@@ -1,9 +1,11 @@
 // Top-1 right after conversion at equal MACs, without fine-tuning: initializations that look at real inputs beside those that do not.
 // npm run bench -- data-aware [--models mobilenetv2,resnet50v2] [--inits …] [--budgets …] [--calibrate-images 256] [--images 600]
-// Calibration on training images without their labels, evaluation on others; differences to `lfai` at the same budget are paired.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+// Calibration on images without their labels, evaluation on others of the same kind: Imagenette's training pictures for its validation ones;
+// each half of imagenet-sample for the other half, since there are no more of these.
+// Differences to `lfai` at the same budget are paired.
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { calibration, convert, type InitName, loadDriver } from '../src/index.js';
 import { saveResult, sharedFolder } from './support/bench.js';
@@ -32,27 +34,53 @@ interface Subject {
   readonly file: string;
   /** Fractions of the multiply-accumulates. */
   readonly budgets: readonly number[];
-  readonly sets: Readonly<Record<string, () => readonly Picture[]>>;
+  readonly sets: Readonly<Record<string, () => readonly Fold[]>>;
+}
+
+/** Pictures to classify, and the folder of others to calibrate on. */
+interface Fold {
+  readonly calibration: string;
+  readonly pictures: readonly Picture[];
 }
 
 const count = Number(values.images);
+const folder = mkdtempSync(join(tmpdir(), 'lowrank-data-aware-'));
+
+function imagenetteFold(label: (id: string, position: number) => number): Fold[] {
+  const calibration = join(sharedFolder, 'data/images/imagenette-160/train');
+  return [{ calibration, pictures: imagenette(label, count) }];
+}
+
+/** Two halves, each with a folder of the other. */
+function imagenetHalves(): Fold[] {
+  const all = imagenetSample();
+  return [0, 1].map((half) => {
+    const calibration = join(folder, `half-${half}`);
+    mkdirSync(calibration);
+    all.forEach(({ file }, index) => {
+      if (index % 2 !== half) copyFileSync(file, join(calibration, basename(file)));
+    });
+    return { calibration, pictures: all.filter((_, index) => index % 2 === half) };
+  });
+}
+
 const models: Readonly<Record<string, Subject>> = {
   mobilenetv2: {
     file: 'mobilenetv2-imagenet-fp32-int8fc.onnx',
     budgets: [0.9, 0.8, 0.7, 0.6],
     // 1,000 classes to choose from in both sets.
     sets: {
-      'imagenet-sample': imagenetSample,
+      'imagenet-sample': imagenetHalves,
       'imagenette-160': () => {
         const classes = imagenetClasses();
-        return imagenette((id) => classes.get(id)!, count);
+        return imagenetteFold((id) => classes.get(id)!);
       },
     },
   },
   resnet50v2: {
     file: 'resnet50v2-stages1to3-imagenette10.onnx',
     budgets: [0.7, 0.5, 0.4, 0.3],
-    sets: { 'imagenette-160': () => imagenette((_, position) => position, count) },
+    sets: { 'imagenette-160': () => imagenetteFold((_, position) => position) },
   },
 };
 
@@ -72,12 +100,10 @@ interface Result {
 }
 
 const needsImages: ReadonlySet<string> = new Set<InitName>(['whitened', 'lfai-data']);
+type Variant = Omit<Result, 'model' | 'images' | 'n' | 'top1' | 'ci95' | 'overLfai'>;
+
 const saved = 'bench/results/data-aware.json';
 const driver = await loadDriver();
-const folder = mkdtempSync(join(tmpdir(), 'lowrank-data-aware-'));
-const calibrate = calibration(join(sharedFolder, 'data/images/imagenette-160/train'), {
-  images: Number(values['calibrate-images']),
-});
 const earlier = existsSync(saved) ? (JSON.parse(readFileSync(saved, 'utf8')) as { results: Result[] }).results : [];
 const keyOf = ({ model, images, init, macsBudget }: Result): string => [model, images, init, macsBudget].join(' ');
 const results = new Map(earlier.map((result) => [keyOf(result), result]));
@@ -99,47 +125,57 @@ try {
   for (const name of values.models.split(',')) {
     const { file, budgets, sets } = models[name]!;
     const path = join(sharedFolder, 'data/models', file);
-    const loaded = await Promise.all(
-      Object.entries(sets).map(async ([set, list]) => {
-        const pictures = list();
-        const inputs = await Promise.all(pictures.map((picture) => pixels(picture.file, imagenetPreparation)));
-        return { set, pictures, inputs };
-      }),
-    );
-    const references = new Map<string, readonly boolean[]>();
-    const measure = async (
-      model: string,
-      variant: Omit<Result, 'model' | 'images' | 'n' | 'top1' | 'ci95' | 'overLfai'>,
-    ): Promise<void> => {
-      for (const { set, pictures, inputs } of loaded) {
-        const right = await judge(driver, model, inputs, pictures, imagenetPreparation.side);
-        const hits = right.filter(Boolean).length;
-        const key = `${set} ${variant.macsBudget}`;
-        if (variant.init === 'lfai') references.set(key, right);
-        const reference = variant.init === 'lfai' ? undefined : references.get(key);
-        const overLfai = reference === undefined ? null : pairedDifference(right, reference);
-        const n = pictures.length;
-        add({ model: name, images: set, n, ...variant, top1: hits / n, ci95: interval(hits, n), overLfai });
-      }
-    };
-    const nothing = { paramsRatio: 1, macsRatio: 1, seconds: 0 };
-    await measure(path, { init: 'original', macsBudget: null, ...nothing });
     const chosen = values.budgets === '' ? budgets : values.budgets.split(',').map(Number);
     // `lfai` first: the others are compared with it.
     const inits = values.inits.split(',').sort((a, b) => Number(b === 'lfai') - Number(a === 'lfai')) as InitName[];
-    for (const macsBudget of chosen) {
-      for (const init of inits) {
-        const output = join(folder, 'out.onnx');
-        const started = performance.now();
-        const images = needsImages.has(init) ? { calibrate } : {};
-        const report = await convert(path, { output, force: true, init, macsBudget, verify: false, ...images });
-        await measure(output, {
-          init,
-          macsBudget,
-          paramsRatio: report.totals.params.ratio,
-          macsRatio: report.totals.macs.ratio,
-          seconds: (performance.now() - started) / 1000,
-        });
+    for (const [set, foldsOf] of Object.entries(sets)) {
+      const folds = await Promise.all(
+        foldsOf().map(async ({ calibration: images, pictures }) => ({
+          calibration: images,
+          pictures,
+          inputs: await Promise.all(pictures.map((picture) => pixels(picture.file, imagenetPreparation))),
+        })),
+      );
+      const classify = async (file: string, fold: (typeof folds)[number]): Promise<readonly boolean[]> =>
+        judge(driver, file, fold.inputs, fold.pictures, imagenetPreparation.side);
+      let reference: readonly boolean[] | undefined;
+      const report = (right: readonly boolean[], variant: Variant): void => {
+        const hits = right.filter(Boolean).length;
+        const n = right.length;
+        if (variant.init === 'lfai') reference = right;
+        const isCompared = variant.init !== 'lfai' && variant.macsBudget !== null && reference !== undefined;
+        const overLfai = isCompared ? pairedDifference(right, reference!) : null;
+        add({ model: name, images: set, n, ...variant, top1: hits / n, ci95: interval(hits, n), overLfai });
+      };
+      const original: boolean[] = [];
+      for (const fold of folds) original.push(...(await classify(path, fold)));
+      report(original, { init: 'original', macsBudget: null, paramsRatio: 1, macsRatio: 1, seconds: 0 });
+      for (const macsBudget of chosen) {
+        for (const init of inits) {
+          const output = join(folder, 'out.onnx');
+          const right: boolean[] = [];
+          let totals = { params: { ratio: 1 }, macs: { ratio: 1 } };
+          let seconds = 0;
+          for (const [index, fold] of folds.entries()) {
+            const images = Number(values['calibrate-images']);
+            const calibrate = needsImages.has(init) ? calibration(fold.calibration, { images }) : undefined;
+            if (index === 0 || calibrate !== undefined) {
+              const started = performance.now();
+              const call = { output, force: true, init, macsBudget, verify: false, calibrate };
+              ({ totals } = await convert(path, call));
+              seconds += (performance.now() - started) / 1000;
+            }
+            right.push(...(await classify(output, fold)));
+          }
+          report(right, {
+            init,
+            macsBudget,
+            paramsRatio: totals.params.ratio,
+            macsRatio: totals.macs.ratio,
+            seconds,
+          });
+        }
+        reference = undefined;
       }
     }
   }
