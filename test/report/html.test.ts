@@ -40,6 +40,8 @@ describe('convertHtml', () => {
     expect(text).toContain('lowrank convert a.onnx');
     expect(text).toContain(fixture.report.model.sha256);
     expect(text).toContain('pytorch 2.9.1');
+    const { engine } = fixture.report;
+    expect(text).toContain(`Fitted by ${engine.package} ${engine.version}`);
     expect(text).toContain('first layer : 1 layer, 9.41 k parameters');
     for (const { name } of fixture.report.layers) expect(text).toContain(` ${name} `);
   });

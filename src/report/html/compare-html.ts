@@ -16,7 +16,7 @@ import type { Content, Markup } from './markup.js';
 import { dataTable, details, factList, figure, legend, renderPage, section } from './page.js';
 import type { TableColumn } from './page.js';
 import { drawRelativeChart, type RelativeSeries, seriesMark } from './relative-chart.js';
-import { badImageFacts, dataFact, modelFacts, numberCard, settingsSection } from './run-sections.js';
+import { badImageFacts, dataFact, engineFact, modelFacts, numberCard, settingsSection } from './run-sections.js';
 import { colour } from './theme.js';
 
 export interface CompareHtmlOptions {
@@ -295,7 +295,7 @@ function layerSection(report: CompareReport): Markup {
   );
 }
 
-function factsSection({ model, calibration, validation, leftOut, seconds }: CompareReport): Markup {
+function factsSection({ model, engine, calibration, validation, leftOut, seconds }: CompareReport): Markup {
   return section(
     'Files',
     factList([
@@ -303,6 +303,7 @@ function factsSection({ model, calibration, validation, leftOut, seconds }: Comp
       ...(validation === null ? [] : [dataFact('Images', validation.data), ...badImageFacts(validation.badImages)]),
       ...(calibration === undefined ? [] : [['Calibrated', calibrationText(calibration)] as const]),
       ...leftOut.map(({ name, reason }) => ['Left out', `${name}: ${reason}`] as const),
+      engineFact(engine),
       [
         'Time',
         `${formatSeconds(seconds.total)}: prepare ${formatSeconds(seconds.prepare)}, fit ${formatSeconds(seconds.fit)}, evaluate ${formatSeconds(seconds.evaluate)}`,

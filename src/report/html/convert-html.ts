@@ -26,7 +26,7 @@ import { markup } from './markup.js';
 import type { Markup } from './markup.js';
 import { code, dataTable, details, factList, figure, legend, renderPage, section } from './page.js';
 import type { TableColumn } from './page.js';
-import { settingsSection } from './run-sections.js';
+import { engineFact, modelFacts, settingsSection } from './run-sections.js';
 import type { LayerSpectrum } from './spectrum-chart.js';
 import { CHOSEN_RANK_LEGEND, spectrumTiles } from './spectrum-tiles.js';
 import { colour } from './theme.js';
@@ -252,11 +252,7 @@ function factsSection(report: ConvertReport): Markup {
   return section(
     'Files',
     factList([
-      ['Original', code(model.path)],
-      ['SHA-256', code(model.sha256)],
-      ['Producer', model.producer === '' ? markup`<span class="muted">not named</span>` : model.producer],
-      ['Opset, IR version', `${model.opset}, ${model.irVersion}`],
-      ['Input shape', model.inputShape.join(' × ')],
+      ...modelFacts('Original', model),
       ['Written', code(output.path)],
       ['SHA-256', code(output.sha256)],
       ['Size', `${formatWhole(output.bytes)} bytes`],
@@ -264,6 +260,7 @@ function factsSection(report: ConvertReport): Markup {
       ...(recalibration === undefined || recalibration.layers === 0
         ? []
         : [['Recalibrated', recalibrationText(recalibration)] as const]),
+      engineFact(report.engine),
       [
         'Time',
         `${formatSeconds(seconds.total)}: read ${formatSeconds(seconds.read)}, factorize ${formatSeconds(seconds.factorize)}, write ${formatSeconds(seconds.write)}, verify ${formatSeconds(seconds.verify)}`,

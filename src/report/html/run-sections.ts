@@ -1,5 +1,5 @@
 /** Parts that the pages of a training run and of an evaluation share. */
-import type { ModelSummary } from '../contract.js';
+import type { EngineReport, ModelSummary } from '../contract.js';
 import { formatWhole, plural } from '../format.js';
 import type { DataSummary, TrainReport } from '../train-contract.js';
 import { markup } from './markup.js';
@@ -42,6 +42,17 @@ export function modelFacts(label: string, model: ModelSummary): readonly (readon
 
 export function dataFact(label: string, { path, images, classes }: DataSummary): readonly [string, Content] {
   return [label, markup`${code(path)}: ${plural(images, 'image')} of ${formatWhole(classes)} classes`];
+}
+
+/** What computed while pairs were fitted. */
+export function engineFact({
+  name,
+  package: from,
+  version,
+  backend,
+  device,
+}: EngineReport): readonly [string, Content] {
+  return ['Fitted by', markup`${code(`${from} ${version}`)} (engine ${name}, backend ${backend}, ${device})`];
 }
 
 /** The images that could not be read; nothing where there are none. */
