@@ -1,17 +1,17 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
-import { checkTensor, closedError, findValue, missingInput } from './check.js';
-import type { Binding, RunOptions, RuntimeTensor, ValueInfo } from './types.js';
+import { checkTensor, closedError, findValue, isOnDevice, missingInput } from './check.js';
+import type { Binding, BoundTensor, RunOptions, ValueInfo } from './types.js';
 
 export type BindingSide = 'input' | 'output';
 
 /** What a driver adds to `BufferBinding`: everything it is given has been checked. */
 export interface BindingBackend {
   /** `tensor` stays referenced until it is replaced or the binding is disposed of. */
-  bind(side: BindingSide, name: string, tensor: RuntimeTensor): void;
+  bind(side: BindingSide, name: string, tensor: BoundTensor): void;
   /** All that is bound. Throws RUNTIME or ABORTED. */
   run(
-    inputs: ReadonlyMap<string, RuntimeTensor>,
-    outputs: ReadonlyMap<string, RuntimeTensor>,
+    inputs: ReadonlyMap<string, BoundTensor>,
+    outputs: ReadonlyMap<string, BoundTensor>,
     signal: AbortSignal | undefined,
   ): Promise<void>;
   dispose(): void;
@@ -21,6 +21,8 @@ export interface BindingBackend {
 export interface BindingOwner {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
+  /** Where its tensors lie. */
+  readonly location: string;
   track<T>(run: Promise<T>): Promise<T>;
   onClose(): void;
 }
@@ -29,8 +31,8 @@ export interface BindingOwner {
 export class BufferBinding implements Binding {
   readonly #owner: BindingOwner;
   readonly #backend: BindingBackend;
-  readonly #inputs = new Map<string, RuntimeTensor>();
-  readonly #outputs = new Map<string, RuntimeTensor>();
+  readonly #inputs = new Map<string, BoundTensor>();
+  readonly #outputs = new Map<string, BoundTensor>();
   #state: 'idle' | 'running' | 'closed' = 'idle';
 
   constructor(owner: BindingOwner, backend: BindingBackend) {
@@ -38,18 +40,24 @@ export class BufferBinding implements Binding {
     this.#backend = backend;
   }
 
-  bindInput(name: string, tensor: RuntimeTensor): void {
+  bindInput(name: string, tensor: BoundTensor): void {
     this.#bind('input', name, tensor);
   }
 
-  bindOutput(name: string, tensor: RuntimeTensor): void {
+  bindOutput(name: string, tensor: BoundTensor): void {
     this.#bind('output', name, tensor);
   }
 
-  #bind(side: BindingSide, name: string, tensor: RuntimeTensor): void {
+  #bind(side: BindingSide, name: string, tensor: BoundTensor): void {
     this.#requireIdle();
     const info = findValue(side, side === 'input' ? this.#owner.inputs : this.#owner.outputs, name);
     checkTensor(side, info, tensor);
+    const { location } = this.#owner;
+    if (isOnDevice(tensor) && tensor.location !== location) {
+      throw new LowrankError('RUNTIME', `the tensor lies on ${tensor.location}, the session runs on ${location}`, {
+        place: `${side} '${name}'`,
+      });
+    }
     this.#backend.bind(side, name, tensor);
     (side === 'input' ? this.#inputs : this.#outputs).set(name, tensor);
   }

@@ -1,6 +1,6 @@
 import { LowrankError } from '../errors.js';
 import { ELEMENT_TYPES, elementCount } from './element-type.js';
-import type { ElementType, RuntimeTensor, SessionOptions, ValueInfo } from './types.js';
+import type { BoundTensor, DeviceTensor, ElementType, RuntimeTensor, SessionOptions, ValueInfo } from './types.js';
 
 /** A value of a session that tensors can be fed to or read from. */
 export interface TensorInfo extends ValueInfo {
@@ -39,24 +39,44 @@ export function findValue(kind: 'input' | 'output', values: readonly ValueInfo[]
   return value as TensorInfo;
 }
 
+/** Throws RUNTIME unless `dims` are sizes. */
+export function checkDims(dims: readonly number[], place?: string): void {
+  if (dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) return;
+  throw new LowrankError(
+    'RUNTIME',
+    `shape ${formatDims(dims)} holds something that is not a size`,
+    place === undefined ? {} : { place },
+  );
+}
+
+/** Throws RUNTIME unless the array of a tensor is one of its type, with as many elements as its dims say. */
+export function checkData(tensor: RuntimeTensor, place: string): void {
+  const { array } = ELEMENT_TYPES[tensor.type];
+  if (!(tensor.data instanceof array)) {
+    const fact = `the data of a ${tensor.type} tensor is a ${tensor.data.constructor.name}, not a ${array.name}`;
+    throw new LowrankError('RUNTIME', fact, { place });
+  }
+  checkDims(tensor.dims, place);
+  const count = elementCount(tensor.dims);
+  if (count === tensor.data.length) return;
+  const fact = `shape ${formatDims(tensor.dims)} has ${count} elements, the array ${tensor.data.length}`;
+  throw new LowrankError('RUNTIME', fact, { place });
+}
+
+/** Whether a tensor lies in the memory of a device, where JavaScript has no array of it. */
+export function isOnDevice(tensor: BoundTensor): tensor is DeviceTensor {
+  return 'location' in tensor;
+}
+
 /** Throws RUNTIME unless `tensor` is well formed and of the type, rank and fixed dimensions that `info` declares. */
-export function checkTensor(kind: 'input' | 'output', info: TensorInfo, tensor: RuntimeTensor): void {
+export function checkTensor(kind: 'input' | 'output', info: TensorInfo, tensor: BoundTensor): void {
   const place = `${kind} '${info.name}'`;
   const fail = (fact: string): never => {
     throw new LowrankError('RUNTIME', fact, { place });
   };
   if (tensor.type !== info.type) fail(`element type is ${tensor.type}, the model needs ${info.type}`);
-  const { array } = ELEMENT_TYPES[info.type];
-  if (!(tensor.data instanceof array)) {
-    fail(`the data of a ${info.type} tensor is a ${tensor.data.constructor.name}, not a ${array.name}`);
-  }
-  if (!tensor.dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
-    fail(`shape ${formatDims(tensor.dims)} holds something that is not a size`);
-  }
-  const count = elementCount(tensor.dims);
-  if (count !== tensor.data.length) {
-    fail(`shape ${formatDims(tensor.dims)} has ${count} elements, the array ${tensor.data.length}`);
-  }
+  if (!isOnDevice(tensor)) checkData(tensor, place);
+  else if (tensor.isClosed) fail('the tensor is closed');
   // A declared rank of 0 also means "no shape declared"; onnxruntime does not check it either.
   const declared = info.dims;
   if (declared.length === 0) return;
@@ -99,7 +119,7 @@ export function checkSessionOptions(options: SessionOptions): void {
   }
 }
 
-/** The error of every method of a closed session or binding. */
-export function closedError(what: 'session' | 'binding'): LowrankError {
+/** The error of every method of a closed session, binding or tensor. */
+export function closedError(what: 'session' | 'binding' | 'tensor'): LowrankError {
   return new LowrankError('RUNTIME', `the ${what} is closed`);
 }

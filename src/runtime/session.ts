@@ -1,6 +1,16 @@
 import { BufferBinding, type BindingBackend } from './binding.js';
 import { checkFeeds, checkOutputs, closedError, type Feed } from './check.js';
-import type { Binding, RunOptions, RuntimeTensor, Session, ValueInfo } from './types.js';
+import type {
+  Binding,
+  DeviceTensor,
+  ElementType,
+  HostTensor,
+  PlacedNode,
+  RunOptions,
+  RuntimeTensor,
+  Session,
+  ValueInfo,
+} from './types.js';
 
 /** What a driver adds to `CheckedSession`: everything it is given has been checked. */
 export interface SessionBackend {
@@ -13,6 +23,11 @@ export interface SessionBackend {
     signal: AbortSignal | undefined,
   ): Promise<Record<string, RuntimeTensor>>;
   bind(): BindingBackend;
+  readonly placement: readonly PlacedNode[] | undefined;
+  /** Where its tensors lie, such as "cpu" or "cuda:0". */
+  readonly location: string;
+  allocate(type: ElementType, dims: readonly number[]): DeviceTensor;
+  allocateHost(type: ElementType, dims: readonly number[]): HostTensor;
   /** Called once, without runs in flight or bindings. */
   close(): Promise<string | undefined>;
 }
@@ -21,6 +36,7 @@ export interface SessionBackend {
 export class CheckedSession implements Session {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
+  readonly placement: readonly PlacedNode[] | undefined;
   readonly #backend: SessionBackend;
   readonly #running = new Set<Promise<unknown>>();
   readonly #bindings = new Set<BufferBinding>();
@@ -30,6 +46,7 @@ export class CheckedSession implements Session {
     this.#backend = backend;
     this.inputs = backend.inputs;
     this.outputs = backend.outputs;
+    this.placement = backend.placement;
   }
 
   async run(
@@ -49,6 +66,7 @@ export class CheckedSession implements Session {
       {
         inputs: this.inputs,
         outputs: this.outputs,
+        location: this.#backend.location,
         track: (run) => this.#track(run),
         onClose: () => this.#bindings.delete(binding),
       },
@@ -56,6 +74,16 @@ export class CheckedSession implements Session {
     );
     this.#bindings.add(binding);
     return binding;
+  }
+
+  allocate(type: ElementType, dims: readonly number[]): DeviceTensor {
+    if (this.#closing !== undefined) throw closedError('session');
+    return this.#backend.allocate(type, dims);
+  }
+
+  allocateHost(type: ElementType, dims: readonly number[]): HostTensor {
+    if (this.#closing !== undefined) throw closedError('session');
+    return this.#backend.allocateHost(type, dims);
   }
 
   close(): Promise<string | undefined> {

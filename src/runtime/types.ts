@@ -36,6 +36,35 @@ export interface RuntimeTensor {
   readonly data: TensorData;
 }
 
+/**
+ * A tensor in the memory of a session's device (`Session.allocate`): bound in place by all sessions of the same library on
+ * that device. Its contents are not defined before they are written. It ends with the session that it came from.
+ */
+export interface DeviceTensor {
+  readonly type: ElementType;
+  readonly dims: readonly number[];
+  /** Such as "cpu" or "cuda:0". */
+  readonly location: string;
+  readonly isClosed: boolean;
+  /** Copies `data` into it. Throws RUNTIME (another type or number of elements, a closed tensor). */
+  write(data: TensorData): Promise<void>;
+  /** Its elements, in a new array or in `target`, which is then the result. Throws RUNTIME. */
+  read(target?: TensorData): Promise<TensorData>;
+  /** Frees the memory, once no binding uses it any more. A second call does nothing. */
+  close(): void;
+}
+
+/**
+ * A tensor in CPU memory that belongs to a session (`Session.allocateHost`): page-locked where the device is CUDA, which
+ * copies from it at the full speed of the bus. `data` is empty once it is closed, or its session.
+ */
+export interface HostTensor extends RuntimeTensor {
+  /** A second call does nothing. */
+  close(): void;
+}
+
+export type BoundTensor = RuntimeTensor | DeviceTensor;
+
 export type Device = 'cpu' | 'cuda' | 'webgpu';
 
 export interface CudaOptions {
@@ -70,6 +99,8 @@ export interface SessionOptions {
   readonly externalDataFolder?: string;
   /** Write a profile with this prefix; `Session.close` returns its path. */
   readonly profilePrefix?: string;
+  /** Whether `Session.placement` is asked for; default: on every device but the CPU. */
+  readonly recordPlacement?: boolean;
 }
 
 export interface ValueInfo {
@@ -77,6 +108,14 @@ export interface ValueInfo {
   readonly type: ElementType | 'string' | 'other';
   /** −1 where the model leaves a dimension open. */
   readonly dims: readonly number[];
+}
+
+/** A node of a graph and the execution provider that runs it, by onnxruntime's name. */
+export interface PlacedNode {
+  readonly provider: string;
+  /** May be empty. */
+  readonly name: string;
+  readonly operator: string;
 }
 
 export interface RunOptions {
@@ -91,6 +130,11 @@ export interface Session {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
   /**
+   * Where each node runs; undefined where that was not asked for (`SessionOptions.recordPlacement`), or the driver or an
+   * onnxruntime before 1.24 cannot tell.
+   */
+  readonly placement: readonly PlacedNode[] | undefined;
+  /**
    * Runs without blocking the event loop where the driver can. `outputNames` defaults to all. Outputs are fresh arrays.
    * Throws RUNTIME (feeds that do not fit, a failed operator, a closed session), UNSUPPORTED (string, sequence, map and
    * sub-byte values) or ABORTED.
@@ -103,6 +147,13 @@ export interface Session {
   /** Buffers bound once and used by many runs. */
   bind(): Binding;
   /**
+   * Memory of the session's device. Throws RUNTIME (no memory is left, dims that are no sizes, a closed session), or
+   * UNSUPPORTED where the driver or the device has none to give.
+   */
+  allocate(type: ElementType, dims: readonly number[]): DeviceTensor;
+  /** CPU memory that the session's device copies from and to at full speed. Throws as `allocate`. */
+  allocateHost(type: ElementType, dims: readonly number[]): HostTensor;
+  /**
    * Waits for runs in flight, closes the bindings and frees native memory. Resolves to the path of the profile if one
    * was asked for. A second call does nothing.
    */
@@ -110,14 +161,18 @@ export interface Session {
 }
 
 /**
- * Fixed inputs and outputs of a session. Bound CPU tensors are used in place on the CPU (a session on another device
- * copies them at each run). One run at a time: a run, bind or close during a run of the same binding throws RUNTIME.
+ * Fixed inputs and outputs of a session. Tensors of its device are used in place; on the CPU, so are arrays (a session on
+ * another device copies them at each run). One run at a time: a run, bind or close during a run of the same binding throws
+ * RUNTIME.
  */
 export interface Binding {
-  /** Binds the memory of `tensor` as an input; later runs read whatever the array holds then. */
-  bindInput(name: string, tensor: RuntimeTensor): void;
+  /**
+   * Binds the memory of `tensor` as an input; later runs read whatever it holds then. Throws RUNTIME where it does not
+   * fit, is closed, or lies on another device.
+   */
+  bindInput(name: string, tensor: BoundTensor): void;
   /** Binds the memory of `tensor` as an output; runs write into it. Outputs that are not bound are not computed. */
-  bindOutput(name: string, tensor: RuntimeTensor): void;
+  bindOutput(name: string, tensor: BoundTensor): void;
   /** Throws RUNTIME (an input is not bound, shapes that do not fit, a closed session) or ABORTED. */
   run(options?: RunOptions): Promise<void>;
   /** A second call does nothing. */

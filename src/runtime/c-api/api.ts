@@ -49,6 +49,8 @@ export interface NativeApi {
   release(name: ReleaseName, handle: bigint): void;
   /** The address of the first byte of a view, stable for as long as the view is referenced. */
   address(view: ArrayBufferView): bigint;
+  /** Native memory as it is, which must outlive the use of the result. */
+  view(address: bigint, bytes: number): ArrayBuffer;
   /** A copy of native memory. */
   copy(address: bigint, bytes: number): ArrayBuffer;
   /** A copy of a NUL-terminated UTF-8 string. */
@@ -104,6 +106,7 @@ export async function loadApi(library: string): Promise<NativeApi> {
       if (handle !== 0n) native(name)(handle);
     },
     address: (view) => koffi.address(view),
+    view: (address, bytes) => (bytes === 0 ? new ArrayBuffer(0) : koffi.view(address, bytes)),
     copy: (address, bytes) => (bytes === 0 ? new ArrayBuffer(0) : koffi.view(address, bytes).slice(0)),
     text: (address) => koffi.decode.string(address),
   };

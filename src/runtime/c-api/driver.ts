@@ -1,13 +1,16 @@
 import { checkModel, sessionError } from '../failure.js';
 import { checkSessionOptions } from '../check.js';
 import { checkDevice } from '../device.js';
+import { ELEMENT_TYPES } from '../element-type.js';
 import { findLibrary } from '../library-path.js';
 import { logSeverity } from '../log.js';
 import { CheckedSession } from '../session.js';
-import type { Driver, Session, SessionOptions } from '../types.js';
+import { identityModel } from '../tiny-model.js';
+import type { BoundTensor, Driver, ElementType, Session, SessionOptions } from '../types.js';
 import { loadApi, type NativeApi } from './api.js';
 import { createSessionOptions } from './session-options.js';
 import { sessionBackend } from './session.js';
+import { type CopyTensor, locationOf } from './tensors.js';
 
 const ORT_DEVICE_ALLOCATOR = 0;
 const ORT_ARENA_ALLOCATOR = 1;
@@ -31,6 +34,28 @@ export async function loadNativeDriver(library?: string): Promise<Driver> {
     const info = api.create('CreateCpuMemoryInfo', ORT_ARENA_ALLOCATOR, ORT_MEMORY_TYPE_DEFAULT);
     api.call('CreateAndRegisterAllocator', environment, info, NO_ARENA_SETTINGS);
   };
+  const copiers = new Map<string, Promise<Session>>();
+  /** A session that copies tensors of one type to, from and on the device of `options`; it stays for the next copy. */
+  const copierOf = (type: ElementType, { device = 'cpu', cuda }: SessionOptions): Promise<Session> => {
+    const options: SessionOptions = {
+      device,
+      threads: 1,
+      graphOptimization: 'disabled',
+      ...(cuda?.deviceId === undefined ? {} : { cuda: { deviceId: cuda.deviceId } }),
+    };
+    const key = `${type} ${locationOf(options)}`;
+    let copier = copiers.get(key);
+    if (copier === undefined) {
+      copier = create(identityModel(ELEMENT_TYPES[type].id), options);
+      copiers.set(key, copier);
+      copier.catch(() => copiers.delete(key));
+    }
+    return copier;
+  };
+  const create = async (model: string | Uint8Array, options: SessionOptions): Promise<Session> => {
+    const copy: CopyTensor = async (type, from, to) => copyBy(await copierOf(type, options), from, to);
+    return createSession(api, environment, memoryInfo, model, options, copy);
+  };
   return {
     name: 'c-api',
     version: api.version,
@@ -41,7 +66,7 @@ export async function loadNativeDriver(library?: string): Promise<Driver> {
       await checkModel(model);
       await checkDevice(options.device ?? 'cpu', providers, api.library);
       if (options.sharedArena === true) registerArena();
-      return createSession(api, environment, memoryInfo, model, options);
+      return create(model, options);
     },
   };
 }
@@ -52,6 +77,7 @@ async function createSession(
   memoryInfo: bigint,
   model: string | Uint8Array,
   options: SessionOptions,
+  copy: CopyTensor,
 ): Promise<Session> {
   const device = options.device ?? 'cpu';
   const sessionOptions = createSessionOptions(api, options);
@@ -66,8 +92,19 @@ async function createSession(
     api.release('ReleaseSessionOptions', sessionOptions);
   }
   const handle = loading.slot[0] ?? 0n;
-  const isProfiled = options.profilePrefix !== undefined;
-  return new CheckedSession(sessionBackend({ api, handle, memoryInfo, device, isProfiled }));
+  return new CheckedSession(sessionBackend({ api, handle, memoryInfo, options, copy }));
+}
+
+/** Copies by a run of y = x, which every device can do whatever its provider knows of copying. */
+async function copyBy(copier: Session, from: BoundTensor, to: BoundTensor): Promise<void> {
+  const binding = copier.bind();
+  try {
+    binding.bindInput('x', from);
+    binding.bindOutput('y', to);
+    await binding.run();
+  } finally {
+    binding.close();
+  }
 }
 
 /** `GetAvailableProviders`: what this build knows, whether the machine has it or not. */

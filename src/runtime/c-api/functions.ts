@@ -30,6 +30,7 @@ export const API_FUNCTIONS = {
   CreateRunOptions: [39, 'void *(void *runOptions)'],
   RunOptionsSetRunLogSeverityLevel: [41, 'void *(void *runOptions, int severity)'],
   RunOptionsSetTerminate: [46, 'void *(void *runOptions)'],
+  CreateTensorAsOrtValue: [48, 'void *(void *allocator, void *dims, size_t rank, int type, void *value)'],
   CreateTensorWithDataAsOrtValue: [
     49,
     'void *(void *memoryInfo, void *data, size_t bytes, void *dims, size_t rank, int type, void *value)',
@@ -40,10 +41,12 @@ export const API_FUNCTIONS = {
   GetDimensionsCount: [61, 'void *(void *tensorInfo, void *rank)'],
   GetDimensions: [62, 'void *(void *tensorInfo, void *dims, size_t rank)'],
   GetTensorTypeAndShape: [65, 'void *(void *value, void *tensorInfo)'],
+  CreateMemoryInfo: [68, 'void *(const char *name, int allocatorType, int deviceId, int memoryType, void *memoryInfo)'],
   CreateCpuMemoryInfo: [69, 'void *(int allocatorType, int memoryType, void *memoryInfo)'],
   AllocatorFree: [76, 'void *(void *allocator, void *memory)'],
   GetAllocatorWithDefaultOptions: [78, 'void *(void *allocator)'],
   ReleaseStatus: [93, 'void (void *status)'],
+  ReleaseMemoryInfo: [94, 'void (void *memoryInfo)'],
   ReleaseSession: [95, 'void (void *session)'],
   ReleaseValue: [96, 'void (void *value)'],
   ReleaseRunOptions: [97, 'void (void *runOptions)'],
@@ -54,6 +57,8 @@ export const API_FUNCTIONS = {
   GetAvailableProviders: [125, 'void *(void *names, void *count)'],
   ReleaseAvailableProviders: [126, 'void *(void *names, int count)'],
   AddSessionConfigEntry: [130, 'void *(void *options, const char *key, const char *value)'],
+  CreateAllocator: [131, 'void *(void *session, void *memoryInfo, void *allocator)'],
+  ReleaseAllocator: [132, 'void (void *allocator)'],
   RunWithBinding: [133, 'void *(void *session, void *runOptions, void *binding)'],
   CreateIoBinding: [134, 'void *(void *session, void *binding)'],
   ReleaseIoBinding: [135, 'void (void *binding)'],
@@ -68,6 +73,11 @@ export const API_FUNCTIONS = {
     216,
     'void *(void *options, const char *name, void *keys, void *values, size_t count)',
   ],
+  Session_GetEpGraphAssignmentInfo: [407, 'void *(void *session, void *subgraphs, void *count)'],
+  EpAssignedSubgraph_GetEpName: [408, 'void *(void *subgraph, void *name)'],
+  EpAssignedSubgraph_GetNodes: [409, 'void *(void *subgraph, void *nodes, void *count)'],
+  EpAssignedNode_GetName: [410, 'void *(void *node, void *name)'],
+  EpAssignedNode_GetOperatorType: [412, 'void *(void *node, void *operatorType)'],
 } as const satisfies Readonly<Record<string, readonly [position: number, prototype: string]>>;
 
 export type ApiName = keyof typeof API_FUNCTIONS;

@@ -2,6 +2,7 @@ import { logSeverity } from '../log.js';
 import { threadsOf } from '../threads.js';
 import type { SessionOptions } from '../types.js';
 import type { NativeApi } from './api.js';
+import { PLACEMENT_KEY, wantsPlacement } from './placement.js';
 import { appendProvider } from './providers.js';
 
 /** `GraphOptimizationLevel`. */
@@ -24,6 +25,7 @@ export function createSessionOptions(api: NativeApi, options: SessionOptions): b
     if (options.memoryArena === false) api.call('DisableCpuMemArena', handle);
     if (options.sharedArena === true) api.call('AddSessionConfigEntry', handle, SHARED_ALLOCATORS_KEY, '1');
     if (options.profilePrefix !== undefined) api.call('EnableProfiling', handle, options.profilePrefix);
+    if (wantsPlacement(options)) api.call('AddSessionConfigEntry', handle, PLACEMENT_KEY, '1');
     for (const [key, value] of Object.entries(options.config ?? {})) {
       api.call('AddSessionConfigEntry', handle, key, value);
     }

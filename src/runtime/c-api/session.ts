@@ -1,9 +1,13 @@
-import type { BindingBackend } from '../binding.js';
+import type { BindingBackend, BindingSide } from '../binding.js';
 import type { SessionBackend } from '../session.js';
-import type { Device } from '../types.js';
+import { isOnDevice } from '../check.js';
+import type { BoundTensor, RuntimeTensor, SessionOptions } from '../types.js';
 import type { NativeApi } from './api.js';
+import { lifetime, type Lifetime } from './lifetime.js';
+import { readPlacement, wantsPlacement } from './placement.js';
 import { execute, untilClosed } from './runs.js';
 import { nativeStrings } from './strings.js';
+import { type CopyTensor, lifetimeOf, nativeTensor, sessionTensors } from './tensors.js';
 import { copyTensor, readValueInfos, wrapTensor } from './values.js';
 
 /** Native objects of a session and what it was made for. */
@@ -13,12 +17,13 @@ export interface NativeSession {
   readonly handle: bigint;
   /** An OrtMemoryInfo of CPU memory, borrowed. */
   readonly memoryInfo: bigint;
-  readonly device: Device;
-  readonly isProfiled: boolean;
+  readonly options: SessionOptions;
+  /** Copies to and from the session's device. */
+  readonly copy: CopyTensor;
 }
 
 export function sessionBackend(session: NativeSession): SessionBackend {
-  const { api, handle, memoryInfo } = session;
+  const { api, handle, memoryInfo, options, copy } = session;
   const inputs = readValueInfos(api, handle, 'Input');
   const outputs = readValueInfos(api, handle, 'Output');
   const inputNames = nativeStrings(
@@ -29,6 +34,11 @@ export function sessionBackend(session: NativeSession): SessionBackend {
     api.release('ReleaseSession', handle);
   };
   const closed = untilClosed(release);
+  const life = lifetime(() => {
+    closed();
+    release();
+  });
+  const tensors = sessionTensors(api, handle, options, life, copy);
   return {
     inputs,
     outputs,
@@ -60,36 +70,60 @@ export function sessionBackend(session: NativeSession): SessionBackend {
       }
     },
     bind: () => bindingBackend(session),
+    placement: wantsPlacement(options) ? readPlacement(api, handle) : undefined,
+    location: tensors.location,
+    allocate: (type, dims) => tensors.allocate(type, dims),
+    allocateHost: (type, dims) => tensors.allocateHost(type, dims),
     close: async () => {
-      const profile = session.isProfiled ? endProfiling(session) : undefined;
-      closed();
-      release();
+      const profile = options.profilePrefix === undefined ? undefined : endProfiling(session);
+      tensors.close();
+      life.release();
       return Promise.resolve(profile);
     },
   };
 }
 
-/** An OrtIoBinding. It takes a reference of its own to each OrtValue; the arrays are kept by whoever bound them. */
-function bindingBackend({ api, handle, memoryInfo, device }: NativeSession): BindingBackend {
+/**
+ * An OrtIoBinding. It takes a reference of its own to each OrtValue; the arrays are kept by whoever bound them, and the
+ * memory of tensors on a device for as long as they are bound.
+ */
+function bindingBackend({ api, handle, memoryInfo, options }: NativeSession): BindingBackend {
+  const { device = 'cpu' } = options;
   const binding = api.create('CreateIoBinding', handle);
-  const bind: BindingBackend['bind'] = (side, name, tensor) => {
-    const value = wrapTensor(api, memoryInfo, tensor);
+  const used = new Map<string, Lifetime>();
+  /** What is bound under a key is `next` from now on. */
+  const use = (key: string, next: Lifetime | undefined): void => {
+    next?.retain();
+    used.get(key)?.release();
+    if (next === undefined) used.delete(key);
+    else used.set(key, next);
+  };
+  const bindValue = (side: BindingSide, name: string, tensor: BoundTensor): void => {
+    const native = isOnDevice(tensor) ? nativeTensor(api, tensor).value : undefined;
+    const value = native ?? wrapTensor(api, memoryInfo, tensor as RuntimeTensor);
     try {
       api.call(side === 'input' ? 'BindInput' : 'BindOutput', binding, name, value);
+      use(`${side} ${name}`, lifetimeOf(tensor));
     } finally {
-      api.release('ReleaseValue', value);
+      if (native === undefined) api.release('ReleaseValue', value);
     }
   };
   return {
-    bind,
+    bind: (side, name, tensor) => {
+      // On another device onnxruntime copies an array when it is bound as an input: each run binds what it holds then.
+      if (side === 'output' || device === 'cpu' || isOnDevice(tensor)) bindValue(side, name, tensor);
+    },
     run: async (inputs, outputs, signal) => {
-      // On another device onnxruntime copies an input when it is bound: bind again what the arrays hold now.
-      if (device !== 'cpu') for (const [name, tensor] of inputs) bind('input', name, tensor);
+      if (device !== 'cpu') {
+        for (const [name, tensor] of inputs) if (!isOnDevice(tensor)) bindValue('input', name, tensor);
+      }
       const keep = [...inputs.values(), ...outputs.values()];
       await execute(api, signal, keep, (runOptions) => api.attemptAsync('RunWithBinding', handle, runOptions, binding));
     },
     dispose: () => {
       api.release('ReleaseIoBinding', binding);
+      for (const life of used.values()) life.release();
+      used.clear();
     },
   };
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { LowrankError, messageOf, throwIfAborted } from '../../errors.js';
 import type { BindingBackend } from '../binding.js';
+import { isOnDevice } from '../check.js';
 import { runError } from '../failure.js';
 import type { SessionBackend } from '../session.js';
 import type { OnnxRuntime } from './driver.js';
@@ -26,6 +27,10 @@ export function sessionBackend(
       return Object.fromEntries(wanted.map((name) => [name, unwrapTensor(resultOf(results, name))]));
     },
     bind: () => bindingBackend(runtime, session),
+    placement: undefined,
+    location: 'cpu',
+    allocate: noTensors,
+    allocateHost: noTensors,
     close: async () => {
       if (profilePrefix !== undefined) session.endProfiling();
       await session.release();
@@ -39,6 +44,7 @@ function bindingBackend(runtime: OnnxRuntime, session: InferenceSession): Bindin
   const sides: Readonly<Record<'input' | 'output', Tensors>> = { input: {}, output: {} };
   return {
     bind: (side, name, tensor) => {
+      if (isOnDevice(tensor)) noTensors();
       sides[side][name] = wrapTensor(runtime, tensor);
     },
     run: async (_inputs, _outputs, signal) => {
@@ -46,6 +52,13 @@ function bindingBackend(runtime: OnnxRuntime, session: InferenceSession): Bindin
     },
     dispose: () => undefined,
   };
+}
+
+/** onnxruntime-node hands out no memory of a device. */
+function noTensors(): never {
+  throw new LowrankError('UNSUPPORTED', 'the JavaScript driver cannot keep tensors on a device', {
+    remedy: 'use the C-API driver (LOWRANK_DRIVER=c-api)',
+  });
 }
 
 async function execute(
