@@ -6,7 +6,7 @@ import { LowrankError, messageOf } from '../errors.js';
 import { readModel } from '../graph/read.js';
 import { fileSha256 } from '../onnx/hash.js';
 import { drain } from '../onnx/pieces.js';
-import { writeFileWhole } from '../onnx/write-file.js';
+import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
 
 /** What a model said about labelled images: as much as a paired comparison needs. */
 export interface Evaluation {
@@ -43,13 +43,15 @@ export function defaultEvaluationFolder(): string {
 /**
  * Evaluations as files, named by the SHA-256 of their keys. Each appears whole or not at all, so that what was finished
  * before a kill is there; a file whose checksum is wrong is reported to `warn` and made anew. Throws OUTPUT where the folder
- * cannot be made.
+ * cannot be made or written to.
  */
 export function openEvaluationCache(folder: string, warn: (line: string) => void): EvaluationCache {
   try {
     mkdirSync(folder, { recursive: true });
+    checkWritable(join(folder, 'evaluation.json'), true);
   } catch (error) {
-    throw new LowrankError('OUTPUT', `the cache of evaluations cannot be made: ${messageOf(error)}`, {
+    const fact = error instanceof LowrankError ? error.fact : messageOf(error);
+    throw new LowrankError('OUTPUT', `the cache of evaluations cannot be written: ${fact}`, {
       place: folder,
       remedy: 'choose another folder with --cache',
       cause: error,

@@ -105,6 +105,47 @@ describe.skipIf(!hasShared)('lowrank-convert --accuracy-budget', () => {
     expect(namesOf('killed.onnx')).toEqual(['killed.onnx']);
   });
 
+  it('is interrupted: what was evaluated stays in the cache, and no file is written', async () => {
+    const own = join(folder, 'interrupted-cache');
+    mkdirSync(own);
+    const output = join(folder, 'interrupted.onnx');
+    const budget = ['--accuracy-budget', '25', '--cache', own, '-o', output];
+    const child = spawn(process.execPath, [lowrank, ...words, ...budget], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let stderr = '';
+    child.stderr.on('data', (part: Buffer) => (stderr += part.toString()));
+    const finished = (): readonly string[] => readdirSync(own).filter((name) => /^[0-9a-f]{64}\.json$/.test(name));
+    while (finished().length < 2 && child.exitCode === null) await setTimeout(5);
+    child.kill('SIGINT');
+    await once(child, 'close');
+    expect({ code: child.exitCode, signal: child.signalCode }).toEqual({ code: 130, signal: null });
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect(namesOf('interrupted.onnx')).toEqual([]);
+    expect(readdirSync(own)).toEqual(finished());
+    expect(finished().length).toBeGreaterThanOrEqual(2);
+  });
+
+  it('fits on images and is judged by others', () => {
+    const calibrate = ['--calibrate', join(sharedFolder, 'data/images/cifar10/train'), '--calibrate-images', '64'];
+    const report = convertTo('data.onnx', 25, cache, '--init', 'whitened', ...calibrate, '--evaluations', '2');
+    const { trials, chosen } = report.accuracyBudget!;
+    expect(trials[chosen]).toMatchObject({ sha256: report.output.sha256 });
+    expect(trials[chosen]!.drop).toBeLessThanOrEqual(0.25);
+    expect(report.calibration).toMatchObject({ images: 64 });
+    expect(report.layers.some(({ init }) => init === 'whitened')).toBe(true);
+  });
+
+  it('says in one line that the cache cannot be written', () => {
+    const file = join(folder, 'a-file');
+    writeFileSync(file, '');
+    const output = join(folder, 'uncached.onnx');
+    for (const place of [file, join(file, 'inside'), '/proc/self/fdinfo']) {
+      const outcome = run(...words, '-o', output, '--accuracy-budget', '25', '--cache', place, '--quiet');
+      expectFailure(outcome, 'OUTPUT', /--cache/);
+      expect(outcome.stderr).toContain(place);
+    }
+    expect(namesOf('uncached.onnx')).toEqual([]);
+  });
+
   it('takes the smallest of all for a budget of 100, in one evaluation of it and one before', () => {
     const { accuracyBudget, layers } = convertTo('least.onnx', 100, cache);
     const search = accuracyBudget!.trials.filter(({ purpose }) => purpose === 'search');
