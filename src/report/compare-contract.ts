@@ -1,14 +1,5 @@
 /** The published JSON contract of a comparison of initializations (`--json`). A field is added, never renamed; a breaking change raises the schema number. */
-import type {
-  Calibration,
-  Change,
-  EngineReport,
-  Kept,
-  LayerIdentity,
-  ModelSummary,
-  Ratio,
-  Scheme,
-} from './contract.js';
+import type { Calibration, EngineReport, Kept, PlannedLayer, ModelSummary, Ratio } from './contract.js';
 import type { Interval, PairedComparison } from './eval-contract.js';
 import type { DataSummary } from './train-contract.js';
 
@@ -46,18 +37,7 @@ export interface ComparedTheorem {
 }
 
 /** One convolution or dense layer. */
-export interface ComparedLayer extends LayerIdentity {
-  readonly action: 'factorized' | 'kept';
-  /** Why it is kept, or how its rank was chosen. */
-  readonly reason: string;
-  /** The same for all initializations; null where kept. */
-  readonly scheme: Scheme | null;
-  readonly rank: number | null;
-  /** min(rows, columns) of the matrix of the scheme. */
-  readonly maxRank: number;
-  readonly breakEvenRank: number;
-  readonly params: Change;
-  readonly macs: Change;
+export interface ComparedLayer extends PlannedLayer {
   /** By the name of the initialization; those that failed are missing. Empty where kept. */
   readonly fits: Readonly<Record<string, ComparedFit>>;
   /** null where kept. */

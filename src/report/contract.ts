@@ -27,17 +27,24 @@ export interface LayerIdentity {
   readonly activation: string;
 }
 
-/** One convolution or dense layer. */
-export interface LayerReport extends LayerIdentity {
+/** What was decided for a layer. */
+export interface PlannedLayer extends LayerIdentity {
   readonly action: 'factorized' | 'kept';
   /** Why it was kept, or how its rank was chosen. */
   readonly reason: string;
+  /** null where kept, as the rank. */
   readonly scheme: Scheme | null;
   readonly rank: number | null;
   /** min(rows, columns) of the matrix of the scheme. */
   readonly maxRank: number;
   /** Largest rank at which the pair has fewer parameters and fewer MACs than the layer; 0 where there is none. */
   readonly breakEvenRank: number;
+  readonly params: Change;
+  readonly macs: Change;
+}
+
+/** One convolution or dense layer. */
+export interface LayerReport extends PlannedLayer {
   readonly init: string | null;
   /** ‖Ŵ−W‖_F / ‖W‖_F; null where kept. */
   readonly weightError: number | null;
@@ -48,8 +55,6 @@ export interface LayerReport extends LayerIdentity {
    * without them, where kept, and where a patch has too many numbers for second moments.
    */
   readonly dataError?: number;
-  readonly params: Change;
-  readonly macs: Change;
   /** Seconds of fitting; 0 where kept. */
   readonly seconds: number;
 }
