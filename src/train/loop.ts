@@ -12,8 +12,9 @@ import { drawMasks } from './masks.js';
 import { defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { learningRateAt } from './schedule.js';
 import { checkGraphSettings } from './settings.js';
-import { openTrainingRun, type TrainingRun } from './run.js';
-import { outOfMemory } from './trainer.js';
+import { openTrainingRun, type RunMode, type TrainingRun } from './run.js';
+import { type Measured, outOfMemory } from './trainer.js';
+import type { TrainingState } from './vectors.js';
 
 /** Settings that do not change what a step computes: a training may go on with others. */
 const free = new Set<keyof TrainSettings>(['checkpointEvery', 'keepCheckpoints', 'saveEvery', 'workers', 'maxBad']);
@@ -25,14 +26,14 @@ const free = new Set<keyof TrainSettings>(['checkpointEvery', 'keepCheckpoints',
  * Throws INPUT, USAGE, UNSUPPORTED for what cannot be trained, OUTPUT where another process trains into this output or it
  * cannot be written, NUMERIC where the loss is not finite: the last checkpoint is then from before.
  */
-export async function train(options: TrainOptions): Promise<TrainReport> {
+export async function train(options: TrainOptions, mode: RunMode = {}): Promise<TrainReport> {
   const settings: TrainSettings = { ...defaultTrainSettings, ...options.settings };
   checkGraphSettings(settings);
   checkWritable(options.output, options.force === true || options.resume === true);
   const lock = takeLock(`${options.output}.lock`);
   try {
     const started = performance.now();
-    const run = await openTrainingRun(options, settings);
+    const run = await openTrainingRun(options, settings, mode);
     try {
       return await new Training(options, settings, run, started).run();
     } catch (error) {
@@ -119,12 +120,12 @@ class Training {
         board?.scalars(finished.steps, epochScalars(finished));
         running = nothing();
         batch = 0;
-        this.#save({ step: this.#run.trainer.step, epoch: epoch + 1, batch: 0, running, epochs: this.#epochs });
+        await this.#save({ step: this.#run.trainer.step, epoch: epoch + 1, batch: 0, running, epochs: this.#epochs });
         if (signal?.aborted === true && epoch + 1 < this.#settings.epochs) {
           return this.#report('interrupted', 'stopped by the user');
         }
       }
-      this.#write();
+      await this.#write();
       return this.#report('finished', null);
     } catch (error) {
       throw error instanceof LowrankError && error.code === 'NUMERIC' ? this.#withAdvice(error) : error;
@@ -171,7 +172,7 @@ class Training {
     } catch (error) {
       if (!(error instanceof LowrankError) || error.code !== 'ABORTED') throw error;
       const batch = this.#run.stepsPerEpoch * this.#settings.accumulate;
-      this.#save({ step: this.#run.trainer.step, epoch, batch, running, epochs: this.#epochs });
+      await this.#save({ step: this.#run.trainer.step, epoch, batch, running, epochs: this.#epochs });
       return undefined;
     }
   }
@@ -186,31 +187,19 @@ class Training {
     let waited = loader.waitSeconds;
     let micro = 0;
     let batch = start;
-    let loss = 0;
-    let correct = 0;
     const tick = (): void => {
       running.seconds += (performance.now() - clock) / 1000;
       running.waitSeconds += loader.waitSeconds - waited;
       clock = performance.now();
       waited = loader.waitSeconds;
     };
-    for await (const { images, labels } of loader.batches(epoch, start)) {
-      const drawn = drawMasks(masks, batchSize, seed, trainer.step, micro);
-      const seen = await trainer.accumulate({ images: images as Float32Array, labels, masks: drawn });
-      loss += seen.loss;
-      correct += seen.correct;
-      micro++;
-      batch++;
-      if (micro < accumulate) continue;
-      const { gradientNorm } = await trainer.update(learningRateAt(trainer.step, schedule));
-      running.images += micro * batchSize;
-      running.loss += loss * batchSize;
-      running.correct += correct;
-      running.gradientNorm += gradientNorm;
-      running.steps++;
-      micro = 0;
-      loss = 0;
-      correct = 0;
+    const add = (measured: Measured | undefined): void => {
+      if (measured === undefined) return;
+      running.images += measured.microBatches * batchSize;
+      running.loss += measured.loss * batchSize;
+      running.correct += measured.correct;
+      running.gradientNorm += measured.gradientNorm;
+      running.steps += measured.updates;
       tick();
       progress?.step({
         epoch: epoch + 1,
@@ -222,15 +211,26 @@ class Training {
         imagesPerSecond: running.images / running.seconds,
         dataWaitShare: running.waitSeconds / running.seconds,
       });
-      const position = { step: trainer.step, epoch, batch, running: { ...running }, epochs: this.#epochs };
+    };
+    for await (const { images, labels } of loader.batches(epoch, start)) {
+      const drawn = drawMasks(masks, batchSize, seed, trainer.step, micro);
+      await trainer.accumulate({ images: images as Float32Array, labels, masks: drawn });
+      micro++;
+      batch++;
+      if (micro < accumulate) continue;
+      micro = 0;
       const isLast = batch >= stepsPerEpoch * accumulate;
-      if (signal?.aborted === true && !isLast) {
-        this.#save(position);
-        return false;
-      }
-      if (!isLast && checkpointEvery !== null && trainer.step % checkpointEvery === 0) this.#save(position);
-      clock = performance.now();
+      add(await trainer.update(learningRateAt(trainer.step, schedule)));
+      const isStopped = signal?.aborted === true && !isLast;
+      const isDue = !isLast && checkpointEvery !== null && trainer.step % checkpointEvery === 0;
+      // Nothing is saved, and no epoch ends, before the losses of all its updates were looked at.
+      if (isLast || isStopped || isDue) add(await trainer.collect());
       if (isLast) break;
+      if (isStopped || isDue) {
+        await this.#save({ step: trainer.step, epoch, batch, running: { ...running }, epochs: this.#epochs });
+        clock = performance.now();
+      }
+      if (isStopped) return false;
     }
     return true;
   }
@@ -282,34 +282,36 @@ class Training {
     });
   }
 
-  /** Throws NUMERIC where a weight is not finite. */
-  #checkFinite(): void {
+  /** What there is to save. Throws NUMERIC where a weight is not finite. */
+  async #state(): Promise<TrainingState> {
     const { trainer } = this.#run;
+    const state = await trainer.read();
     for (const name of ['parameters', 'statistics', 'state', 'ema'] as const) {
-      if (isFinite(trainer.state[name])) continue;
+      if (isFinite(state[name])) continue;
       throw new LowrankError('NUMERIC', `there are ${name} that are not finite`, { place: `step ${trainer.step}` });
     }
+    return state;
   }
 
-  #save(position: CheckpointPosition): void {
-    this.#checkFinite();
-    const { saveEvery } = this.#settings;
+  async #save(position: CheckpointPosition): Promise<void> {
     const started = performance.now();
+    const state = await this.#state();
+    const { saveEvery } = this.#settings;
     const isKept = position.batch === 0 && saveEvery !== null && position.epoch % saveEvery === 0;
     if (isKept) this.#checkpoints.keep(position.step);
     const best = bestEpoch(this.#epochs);
     const { steps } = this.#epochs.find(({ epoch }) => epoch === best?.epoch) ?? {};
     if (steps !== undefined) this.#checkpoints.keepBest(steps);
-    this.#checkpoints.write(this.#run.trainer.state, position, this.#identity, (path) => this.#run.writeModel(path));
+    this.#checkpoints.write(state, position, this.#identity, (path) => this.#run.writeModel(state, path));
     this.#seconds.write += (performance.now() - started) / 1000;
   }
 
-  #write(): void {
-    this.#checkFinite();
+  async #write(): Promise<void> {
     const started = performance.now();
+    const state = await this.#state();
     const { output } = this.#options;
     // Whatever was there may go: `checkWritable` has asked.
-    const { bytes } = this.#run.writeModel(output, true);
+    const { bytes } = this.#run.writeModel(state, output, true);
     this.#output = { path: output, bytes, sha256: drain(fileSha256(output)) };
     this.#seconds.write += (performance.now() - started) / 1000;
   }

@@ -27,7 +27,8 @@ export async function findLearningRate(options: TrainOptions): Promise<LrFindRep
   const started = performance.now();
   const settings: TrainSettings = { ...defaultTrainSettings, ...options.settings };
   checkGraphSettings(settings);
-  const run = await openTrainingRun(options, settings);
+  // The loss of every update is looked at before the next one.
+  const run = await openTrainingRun(options, settings, { readEvery: 1 });
   try {
     await run.start(undefined, 0);
     const { points, stopped } = await rise(run, settings, options);
@@ -73,7 +74,8 @@ async function rise(
         const { value } = await batches.next();
         const drawn = drawMasks(masks, settings.batchSize, settings.seed, trainer.step, micro);
         const { images, labels } = value;
-        loss += (await trainer.accumulate({ images: images as Float32Array, labels, masks: drawn })).loss;
+        const seen = await trainer.accumulate({ images: images as Float32Array, labels, masks: drawn });
+        loss += seen!.loss;
       }
       loss /= settings.accumulate;
       mean = smoothing * mean + (1 - smoothing) * loss;

@@ -10,12 +10,12 @@ import type { WrittenFile } from '../graph/write.js';
 import { fileSha256 } from '../onnx/hash.js';
 import { drain } from '../onnx/pieces.js';
 import type { ModelSummary } from '../report/contract.js';
-import { summarizePredictions } from '../report/eval-summary.js';
+import { type Predictions, summarizePredictions } from '../report/eval-summary.js';
 import type { DataSummary } from '../report/train-contract.js';
 import { loadDriver } from '../runtime/driver.js';
 import type { Session, SessionOptions } from '../runtime/types.js';
 import { buildEvalGraph } from './eval-graph.js';
-import { evaluate } from './evaluate.js';
+import { evaluate, type Predict } from './evaluate.js';
 import { stageTrained } from './export.js';
 import { lengthOf } from './flat.js';
 import { buildGradientGraph, type MaskInput } from './gradient-graph.js';
@@ -62,19 +62,33 @@ export interface TrainingRun {
     onProgress: (done: number, total: number) => void,
     signal: AbortSignal | undefined,
   ): Promise<{ readonly loss: number; readonly top1: number; readonly top5: number | null } | undefined>;
-  /** Writes the model with the weights as they are: the moving averages where there are some. */
-  writeModel(path: string, replace?: boolean): WrittenFile;
+  /** Writes the model with the weights of a state: the moving averages where there are some. */
+  writeModel(state: TrainingState, path: string, replace?: boolean): WrittenFile;
   close(): Promise<void>;
 }
 
+/** How a training is run, which changes nothing of its results. */
+export interface RunMode {
+  /** See `TrainerOptions`. */
+  readonly isResident?: boolean | undefined;
+  readonly readEvery?: number | undefined;
+}
+
+/** Updates between two looks at the losses where these stay on the device. */
+const residentReadEvery = 10;
+
 /** Opens images and model, and emits the graphs. The caller closes the result. */
-export async function openTrainingRun(options: TrainOptions, settings: TrainSettings): Promise<TrainingRun> {
+export async function openTrainingRun(
+  options: TrainOptions,
+  settings: TrainSettings,
+  mode: RunMode = {},
+): Promise<TrainingRun> {
   const closers: (() => unknown)[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).reverse()) await closer();
   };
   try {
-    return await openRun(options, settings, closers, close);
+    return await openRun(options, settings, mode, closers, close);
   } catch (error) {
     await close();
     throw error;
@@ -84,6 +98,7 @@ export async function openTrainingRun(options: TrainOptions, settings: TrainSett
 async function openRun(
   options: TrainOptions,
   settings: TrainSettings,
+  { isResident = settings.device !== 'cpu', readEvery }: RunMode,
   closers: (() => unknown)[],
   close: () => Promise<void>,
 ): Promise<TrainingRun> {
@@ -139,11 +154,8 @@ async function openRun(
   let trainer: Trainer | undefined;
   let evaluator: Session | undefined;
   let validating: Loader | undefined;
-  const current = (): { readonly parameters: Float32Array; readonly statistics: Float32Array } => {
-    const { state } = trainer!;
-    if (ema === null) return state;
-    return { parameters: state.ema.subarray(0, count), statistics: state.ema.subarray(count) };
-  };
+  const weightsOf = (state: TrainingState): { parameters: Float32Array; statistics: Float32Array } =>
+    ema === null ? state : { parameters: state.ema.subarray(0, count), statistics: state.ema.subarray(count) };
   return {
     model: summaryOfModel(prepared, options.model, inserted?.bytes ?? source),
     data: { train: summaryOf(training), val: validation === undefined ? null : summaryOf(validation) },
@@ -195,6 +207,9 @@ async function openRun(
         session,
         graphOptimization: target.graphOptimization,
         step,
+        isResident,
+        readEvery: readEvery ?? (isResident ? residentReadEvery : 1),
+        note: (line) => warnings.push(line),
       });
       closers.push(() => trainer!.close());
     },
@@ -205,37 +220,38 @@ async function openRun(
         closers.push(() => evaluator!.close());
       }
       const { inputs, outputs } = evalGraph.interface;
-      const { parameters, statistics } = current();
-      const weights = {
-        [inputs.parameters]: { type: 'float32', dims: [count], data: parameters },
-        [inputs.statistics]: { type: 'float32', dims: [statisticsCount], data: statistics },
-      } as const;
+      const { parameters, statistics } = await trainer!.weights();
+      const binding = evaluator.bind();
+      binding.bindInput(inputs.parameters, parameters);
+      binding.bindInput(inputs.statistics, statistics);
       if (validating === undefined) {
         validating = images.validation(validation, batchSize);
         closers.push(() => validating!.close());
       }
-      const predictions = await evaluate(
-        validating.batches(0),
-        async (data, dims) => {
-          const size = dims[0]!;
-          const labels = { type: 'int64', dims: [size], data: new BigInt64Array(size) } as const;
-          const result = await evaluator!.run(
-            { ...weights, [inputs.images]: { type: 'float32', dims, data }, [inputs.labels]: labels },
-            [outputs.logits],
-          );
-          return result[outputs.logits]!.data as Float32Array;
-        },
-        {
+      const predict: Predict = async (data, dims) => {
+        const size = dims[0]!;
+        const logits = new Float32Array(size * prepared.classes);
+        binding.bindInput(inputs.images, { type: 'float32', dims, data });
+        binding.bindInput(inputs.labels, { type: 'int64', dims: [size], data: new BigInt64Array(size) });
+        binding.bindOutput(outputs.logits, { type: 'float32', dims: [size, prepared.classes], data: logits });
+        await binding.run();
+        return logits;
+      };
+      let predictions: Predictions;
+      try {
+        predictions = await evaluate(validating.batches(0), predict, {
           classes: prepared.classes,
           signal,
           onProgress: (done) => onProgress(done, validation.length),
-        },
-      );
+        });
+      } finally {
+        binding.close();
+      }
       const { loss, top1, top5 } = summarizePredictions(predictions, validation.titles);
       return { loss, top1, top5 };
     },
-    writeModel(path, replace = false) {
-      const weights = { ...current(), ...slots };
+    writeModel(state, path, replace = false) {
+      const weights = { ...weightsOf(state), ...slots };
       const own = inserted === undefined ? weights : foldInserted(weights, inserted.layers);
       const staged = stageTrained(source, own, path, { force: replace });
       try {

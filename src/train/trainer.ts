@@ -1,8 +1,10 @@
 import { LowrankError, messageOf } from '../errors.js';
-import { sizeOf } from '../ops/support/layout.js';
-import type { Binding, Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
+import type { Binding, BoundTensor, Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
+import { arrayFeed, type BatchInput, deviceFeed } from './batch-feed.js';
 import { buildCombineGraph } from './combine-graph.js';
 import type { GradientGraph } from './gradient-graph.js';
+import { scalarLog } from './scalar-log.js';
+import { arrayMemory, deviceMemory, moving, turning, turningVector, type Vector } from './training-memory.js';
 import type { UpdateGraph } from './update-graph.js';
 import type { TrainingState } from './vectors.js';
 
@@ -24,6 +26,18 @@ export interface TrainerOptions {
   readonly graphOptimization?: SessionOptions['graphOptimization'];
   /** Steps that `state` has behind it. */
   readonly step?: number;
+  /**
+   * Keeps the state in the memory of the device, where it is read from only when it is asked for, and two sets of inputs,
+   * one of which is filled while the device works on the other. Default: on every device but the CPU.
+   */
+  readonly isResident?: boolean | undefined;
+  /**
+   * Updates between two readings of losses, counts and norms; default 1. With more, `accumulate` and `update` do not wait
+   * for the device, and a loss that is not finite is noticed late.
+   */
+  readonly readEvery?: number | undefined;
+  /** Hears what is worth knowing about the memory. */
+  readonly note?: ((line: string) => void) | undefined;
 }
 
 /** What the gradient graph is fed. */
@@ -35,52 +49,71 @@ export interface MicroBatch {
   readonly masks?: Readonly<Record<string, Float32Array>>;
 }
 
+/** What a micro-batch gave. */
+export interface Seen {
+  readonly loss: number;
+  readonly correct: number;
+}
+
+/** What updates gave, summed up. */
+export interface Measured {
+  readonly updates: number;
+  readonly microBatches: number;
+  /** Of the mean losses of the micro-batches. */
+  readonly loss: number;
+  readonly correct: number;
+  /** Of the norms of the gradients of the loss, before clipping and decay. */
+  readonly gradientNorm: number;
+}
+
 /** Runs training steps over flat vectors that stay where they are: bound once, written in turns. */
 export interface Trainer {
-  /** Steps done since the start of the training. */
+  /** Updates done, or begun, since the start of the training; after a failure, those that were good. */
   readonly step: number;
-  /** The state as it is now, not copied: valid until the next call. */
-  readonly state: TrainingState;
+  /** The state as it is now, valid until the next call: not copied where it lies in arrays, else read from the device. */
+  read(): Promise<TrainingState>;
   /**
-   * The gradient of one micro-batch, added to those since the last update; moves the running statistics.
+   * What is evaluated, where it lies: the moving averages, else the parameters and statistics. Valid until the next call.
+   */
+  weights(): Promise<{ readonly parameters: BoundTensor; readonly statistics: BoundTensor }>;
+  /**
+   * The gradient of one micro-batch, added to those since the last update; moves the running statistics. With `readEvery`
+   * above 1 its result is undefined.
    * Throws NUMERIC where the loss is not finite; the step is then undone. Throws RUNTIME.
    */
-  accumulate(batch: MicroBatch): Promise<{ readonly loss: number; readonly correct: number }>;
+  accumulate(batch: MicroBatch): Promise<Seen | undefined>;
   /**
-   * One update by the mean of the gradients since the last one. `gradientNorm` is that of the loss, before clipping and
-   * decay. Throws NUMERIC where it is not finite; the step is then undone.
+   * One update by the mean of the gradients since the last one. What it and all since the last reading gave; undefined
+   * where that is not read yet. Throws NUMERIC where a norm or a loss is not finite: with `readEvery` 1 the step is
+   * undone, else the trainer is of no more use and the place is the first step that failed.
    */
-  update(learningRate: number): Promise<{ readonly gradientNorm: number }>;
+  update(learningRate: number): Promise<Measured | undefined>;
+  /** Waits for all that was begun, and reads what is not read yet. Throws as `update`. */
+  collect(): Promise<Measured | undefined>;
   close(): Promise<void>;
 }
 
-const tensor = (data: Float32Array, dims: readonly number[] = [data.length]): RuntimeTensor => ({
-  type: 'float32',
-  dims,
+const scalar = (data: Float32Array | BigInt64Array): RuntimeTensor => ({
+  type: data instanceof Float32Array ? 'float32' : 'int64',
+  dims: [],
   data,
 });
 
-/** A vector that is read while its successor is written. */
-interface Turning {
-  /** Which of the two is current: 0 or 1. */
-  index: 0 | 1;
-  readonly vectors: readonly [Float32Array, Float32Array];
-}
-
-function turning(initial: Float32Array): Turning {
-  return { index: 0, vectors: [initial, new Float32Array(initial.length)] };
-}
-
-const current = ({ vectors, index }: Turning): Float32Array => vectors[index];
-const other = ({ vectors, index }: Turning): Float32Array => vectors[1 - index]!;
-function turn(vector: Turning): void {
-  vector.index = vector.index === 0 ? 1 : 0;
-}
-
 /** Starts onnxruntime sessions of the graphs. Throws RUNTIME, DEVICE. */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const { driver, gradient, update, batch, averageDecay, session: sessionOptions = {} } = options;
   const sessions: Session[] = [];
+  try {
+    return await start(options, sessions);
+  } catch (error) {
+    for (const session of sessions) await session.close();
+    throw error;
+  }
+}
+
+async function start(options: TrainerOptions, sessions: Session[]): Promise<Trainer> {
+  const { driver, gradient, update, batch, averageDecay, session: sessionOptions = {} } = options;
+  const { graphOptimization = 'all', readEvery = 1, note = () => undefined } = options;
+  const isResident = options.isResident ?? (sessionOptions.device ?? 'cpu') !== 'cpu';
   const bindings = new Map<string, Binding>();
   const open = async (bytes: Uint8Array, others: SessionOptions = {}): Promise<Session> => {
     const session = await driver.createSession(bytes, { ...sessionOptions, ...others, sharedArena: true });
@@ -96,151 +129,231 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     return binding;
   };
 
-  const parameters = turning(options.state.parameters);
-  const statistics = turning(options.state.statistics);
-  const optimizer = turning(options.state.state);
-  const averages = turning(options.state.ema);
-  const count = options.state.parameters.length;
-  const images = tensor(new Float32Array(batch * sizeOf(options.imageDims)), [batch, ...options.imageDims]);
-  const labels = new BigInt64Array(batch);
-  const masks = gradient.interface.inputs.masks.map(({ name, shape }) => {
-    const dims = [batch, ...shape];
-    return { name, mask: tensor(new Float32Array(sizeOf(dims)), dims) };
+  const gradientSession = await open(gradient.bytes(), { graphOptimization });
+  const updateSession = await open(update.bytes());
+  const memory = isResident ? deviceMemory(gradientSession) : arrayMemory;
+  const { state: initial } = options;
+  const count = initial.parameters.length;
+  const hold = async () => ({
+    parameters: await turningVector(memory, initial.parameters),
+    statistics: await moving(memory, initial.statistics),
+    optimizer: await turningVector(memory, initial.state),
+    firstGradient: memory.blank(count),
+    averages:
+      averageDecay === undefined
+        ? undefined
+        : turning(await memory.parted(averaged, initial.ema), await memory.parted(averaged)),
   });
-  const firstGradient = new Float32Array(count);
-  let nextGradient: Float32Array | undefined;
+  const averaged = [count, initial.statistics.length];
+  const { parameters, statistics, optimizer, firstGradient, averages } = await orOutOfMemory(hold());
+  let nextGradient: Vector | undefined;
+  const { images, labels, masks } = gradient.interface.inputs;
+  const batchInputs: BatchInput[] = [
+    { name: images, type: 'float32', dims: [batch, ...options.imageDims] },
+    { name: labels, type: 'int64', dims: [batch] },
+    ...masks.map(({ name, shape }) => ({ name, type: 'float32' as const, dims: [batch, ...shape] })),
+  ];
+  const feed = isResident ? deviceFeed(batchInputs, gradientSession, note) : arrayFeed(batchInputs);
   const loss = new Float32Array(1);
   const correct = new BigInt64Array(1);
   const norm = new Float32Array(1);
   const rate = new Float32Array(1);
   const counter = new BigInt64Array(1);
-  const { graphOptimization = 'all' } = options;
-  const gradientSession = await open(gradient.bytes(), { graphOptimization });
-  const updateSession = await open(update.bytes());
+  const isLate = readEvery > 1;
+  const log = (type: 'float32' | 'int64') => scalarLog(driver, sessionOptions, gradientSession, type);
+  const logs = { loss: log('float32'), correct: log('int64'), norm: log('float32') };
+  /** For each loss in the log, the update that it belongs to, from 0. */
+  const lossSteps: number[] = [];
   let done = options.step ?? 0;
+  /** Updates that were read. */
+  let read = done;
   /** Micro-batches since the last update. */
   let pending = 0;
-  /** The running statistics before the first of several micro-batches. */
-  let statisticsBefore: Float32Array | undefined;
+  /** What the device still does; rejected for good where that failed. */
+  let running = Promise.resolve();
+  const then = (task: () => Promise<void>): void => {
+    running = running.then(task);
+    running.catch(() => undefined); // whoever waits for it hears of it
+  };
 
-  const combine = async (
-    x: Float32Array,
-    y: Float32Array,
-    a: number,
-    b: number,
-    result: Float32Array,
-  ): Promise<void> => {
-    const key = `combine ${x.length}`;
-    let session = combiners.get(key);
-    if (session === undefined) combiners.set(key, (session = await open(buildCombineGraph(x.length).bytes())));
-    const binding = session.bind();
+  const combiners = new Map<number, Promise<Session>>();
+  const combine = async (x: Vector, y: Vector, a: number, b: number, result: Vector): Promise<void> => {
+    let session = combiners.get(x.length);
+    if (session === undefined) combiners.set(x.length, (session = open(buildCombineGraph(x.length).bytes())));
+    const binding = (await session).bind();
     try {
-      binding.bindInput('x', tensor(x));
-      binding.bindInput('y', tensor(y));
-      binding.bindInput('a', tensor(Float32Array.of(a), []));
-      binding.bindInput('b', tensor(Float32Array.of(b), []));
-      binding.bindOutput('result', tensor(result));
+      binding.bindInput('x', x.tensor);
+      binding.bindInput('y', y.tensor);
+      binding.bindInput('a', scalar(Float32Array.of(a)));
+      binding.bindInput('b', scalar(Float32Array.of(b)));
+      binding.bindOutput('result', result.tensor);
       await binding.run();
     } finally {
       binding.close();
     }
   };
-  const combiners = new Map<string, Session>();
 
   /** Forgets the micro-batches since the last update. */
-  const undo = (): void => {
-    if (pending === 1) turn(statistics);
-    if (pending > 1) current(statistics).set(statisticsBefore!);
-    pending = 0;
-  };
   const numeric = (fact: string): LowrankError => {
-    undo();
+    statistics.undo();
+    pending = 0;
     return new LowrankError('NUMERIC', fact, { place: `step ${done + 1}` });
+  };
+
+  const gradientBinding = (target: Vector, isFirst: boolean): Binding =>
+    bound(`gradient ${parameters.index} ${statistics.key} ${feed.index} ${isFirst}`, gradientSession, (made) => {
+      const { inputs, outputs } = gradient.interface;
+      made.bindInput(inputs.parameters, parameters.current.tensor);
+      made.bindInput(inputs.statistics, statistics.current.tensor);
+      for (const [name, tensor] of feed.tensors) made.bindInput(name, tensor);
+      if (!isLate) made.bindOutput(outputs.loss, scalar(loss));
+      if (!isLate) made.bindOutput(outputs.correct, scalar(correct));
+      made.bindOutput(outputs.gradient, target.tensor);
+      made.bindOutput(outputs.statistics, statistics.next.tensor);
+    });
+  const updateBinding = (): Binding =>
+    bound(`update ${parameters.index} ${optimizer.index}`, updateSession, (made) => {
+      const { inputs, outputs } = update.interface;
+      made.bindInput(inputs.parameters, parameters.current.tensor);
+      made.bindInput(inputs.gradient, firstGradient.tensor);
+      made.bindInput(inputs.state, optimizer.current.tensor);
+      made.bindInput(inputs.learningRate, scalar(rate));
+      made.bindInput(inputs.step, scalar(counter));
+      made.bindOutput(outputs.parameters, parameters.other.tensor);
+      made.bindOutput(outputs.state, optimizer.other.tensor);
+      if (!isLate) made.bindOutput(outputs.gradientNorm, scalar(norm));
+    });
+
+  /** The run of the update graph and what comes behind it. Updates count from 1. */
+  const move = async (learningRate: number, number: number, microBatches: number): Promise<void> => {
+    if (microBatches > 1) await combine(firstGradient, firstGradient, 1 / microBatches, 0, firstGradient);
+    rate[0] = learningRate;
+    counter[0] = BigInt(number);
+    const binding = updateBinding();
+    if (isLate) binding.bindOutput(update.interface.outputs.gradientNorm, logs.norm.next());
+    await orOutOfMemory(binding.run());
+    if (!isLate && !Number.isFinite(norm[0]!)) throw numeric(`the norm of the gradient is ${norm[0]!}`);
+    parameters.turn();
+    optimizer.turn();
+    statistics.keep();
+    if (averages === undefined) return;
+    for (const [i, now] of [parameters.current, statistics.current].entries()) {
+      if (now.length === 0) continue;
+      await combine(averages.current.parts[i]!, now, averageDecay!, 1 - averageDecay!, averages.other.parts[i]!);
+    }
+    averages.turn();
+  };
+
+  /** Sums of one update that was waited for. */
+  let sums = { microBatches: 0, loss: 0, correct: 0 };
+  const collectLate = async (): Promise<Measured | undefined> => {
+    if (pending > 0) throw new LowrankError('INTERNAL', 'losses are read between two updates only');
+    await running;
+    const [first, last] = [read + 1, done];
+    if (first > last) return undefined;
+    const losses = await logs.loss.take();
+    const counts = await logs.correct.take();
+    const norms = await logs.norm.take();
+    const steps = lossSteps.splice(0);
+    const failed = losses.findIndex((value) => !Number.isFinite(value));
+    const unnormed = norms.findIndex((value) => !Number.isFinite(value));
+    const step = Math.min(failed < 0 ? Infinity : steps[failed]!, unnormed < 0 ? Infinity : read + unnormed);
+    if (step !== Infinity) {
+      const fact =
+        failed >= 0 && steps[failed] === step
+          ? `the loss is ${losses[failed]!}`
+          : `the norm of the gradient is ${norms[unnormed]!}`;
+      done = step;
+      const error = new LowrankError('NUMERIC', fact, {
+        place: `step ${step + 1} (steps ${first} to ${last} were read together)`,
+      });
+      then(() => Promise.reject(error));
+      throw error;
+    }
+    read = done;
+    const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+    return {
+      updates: norms.length,
+      microBatches: losses.length,
+      loss: sum(losses),
+      correct: sum(counts),
+      gradientNorm: sum(norms),
+    };
   };
 
   return {
     get step() {
       return done;
     },
-    state: {
-      get parameters() {
-        return current(parameters);
-      },
-      get statistics() {
-        return current(statistics);
-      },
-      get state() {
-        return current(optimizer);
-      },
-      get ema() {
-        return current(averages);
-      },
+    async read() {
+      await running;
+      return {
+        parameters: await parameters.current.read(),
+        statistics: await statistics.current.read(),
+        state: await optimizer.current.read(),
+        ema: averages === undefined ? new Float32Array(0) : await averages.current.read(),
+      };
+    },
+    async weights() {
+      await running;
+      const [one, two] = averages?.current.parts ?? [parameters.current, statistics.current];
+      return { parameters: one!.tensor, statistics: two!.tensor };
     },
     async accumulate(micro) {
-      if (pending === 1) statisticsBefore = Float32Array.from(other(statistics));
-      (images.data as Float32Array).set(micro.images);
-      labels.set(micro.labels);
-      for (const { name, mask } of masks) (mask.data as Float32Array).set(micro.masks![name]!);
+      await feed.put({ ...micro.masks, [images]: micro.images, [labels]: micro.labels });
+      await running;
       // The first gradient goes where the update reads it; further ones beside it, to be added.
       const isFirst = pending === 0;
-      if (!isFirst) nextGradient ??= new Float32Array(count);
-      const target = isFirst ? firstGradient : nextGradient!;
-      const key = `gradient ${parameters.index} ${statistics.index} ${isFirst}`;
-      const binding = bound(key, gradientSession, (made) => {
-        const { inputs, outputs } = gradient.interface;
-        made.bindInput(inputs.parameters, tensor(current(parameters)));
-        made.bindInput(inputs.statistics, tensor(current(statistics)));
-        made.bindInput(inputs.images, images);
-        made.bindInput(inputs.labels, { type: 'int64', dims: [batch], data: labels });
-        for (const { name, mask } of masks) made.bindInput(name, mask);
-        made.bindOutput(outputs.loss, tensor(loss, []));
-        made.bindOutput(outputs.correct, { type: 'int64', dims: [], data: correct });
-        made.bindOutput(outputs.gradient, tensor(target));
-        made.bindOutput(outputs.statistics, tensor(other(statistics)));
-      });
-      await orOutOfMemory(binding.run());
+      const target = isFirst ? firstGradient : (nextGradient ??= memory.blank(count));
+      const binding = gradientBinding(target, isFirst);
+      if (isLate) {
+        const { outputs } = gradient.interface;
+        binding.bindOutput(outputs.loss, logs.loss.next());
+        binding.bindOutput(outputs.correct, logs.correct.next());
+        lossSteps.push(done);
+      }
+      const add = async (): Promise<void> => {
+        if (!isFirst) await combine(firstGradient, target, 1, 1, firstGradient);
+      };
+      const run = orOutOfMemory(binding.run());
+      if (isLate) {
+        then(() => run);
+        statistics.move();
+        pending++;
+        then(add);
+        return undefined;
+      }
+      await run;
       if (!Number.isFinite(loss[0]!)) throw numeric(`the loss is ${loss[0]!}`);
-      turn(statistics);
+      statistics.move();
       pending++;
-      if (!isFirst) await combine(firstGradient, target, 1, 1, firstGradient);
-      return { loss: loss[0]!, correct: Number(correct[0]!) };
+      await add();
+      const seen = { loss: loss[0]!, correct: Number(correct[0]!) };
+      if (isFirst) sums = { microBatches: 0, loss: 0, correct: 0 };
+      sums.microBatches++;
+      sums.loss += seen.loss;
+      sums.correct += seen.correct;
+      return seen;
     },
     async update(learningRate) {
       if (pending === 0) throw new LowrankError('INTERNAL', 'an update without a gradient');
-      if (pending > 1) await combine(firstGradient, firstGradient, 1 / pending, 0, firstGradient);
-      rate[0] = learningRate;
-      counter[0] = BigInt(done + 1);
-      const binding = bound(`update ${parameters.index} ${optimizer.index}`, updateSession, (made) => {
-        const { inputs, outputs } = update.interface;
-        made.bindInput(inputs.parameters, tensor(current(parameters)));
-        made.bindInput(inputs.gradient, tensor(firstGradient));
-        made.bindInput(inputs.state, tensor(current(optimizer)));
-        made.bindInput(inputs.learningRate, tensor(rate, []));
-        made.bindInput(inputs.step, { type: 'int64', dims: [], data: counter });
-        made.bindOutput(outputs.parameters, tensor(other(parameters)));
-        made.bindOutput(outputs.state, tensor(other(optimizer)));
-        made.bindOutput(outputs.gradientNorm, tensor(norm, []));
-      });
-      await orOutOfMemory(binding.run());
-      if (!Number.isFinite(norm[0]!)) throw numeric(`the norm of the gradient is ${norm[0]!}`);
-      turn(parameters);
-      turn(optimizer);
-      done++;
-      pending = 0;
-      if (averageDecay !== undefined) {
-        const part = (vector: Float32Array, now: Float32Array, at: number): Float32Array =>
-          vector.subarray(at, at + now.length);
-        for (const [now, at] of [[current(parameters), 0] as const, [current(statistics), count] as const]) {
-          if (now.length === 0) continue;
-          const before = part(current(averages), now, at);
-          await combine(before, now, averageDecay, 1 - averageDecay, part(other(averages), now, at));
-        }
-        turn(averages);
+      const microBatches = pending;
+      if (!isLate) {
+        await move(learningRate, done + 1, microBatches);
+        done++;
+        pending = 0;
+        return { updates: 1, ...sums, gradientNorm: norm[0]! };
       }
-      return { gradientNorm: norm[0]! };
+      pending = 0;
+      const number = ++done;
+      then(() => move(learningRate, number, microBatches));
+      return done - read >= readEvery ? collectLate() : undefined;
     },
+    collect: async () => (isLate ? collectLate() : undefined),
     async close() {
+      await running.catch(() => undefined);
       for (const binding of bindings.values()) binding.close();
+      for (const each of Object.values(logs)) await each.close();
       for (const session of sessions) await session.close();
     },
   };
@@ -249,9 +362,9 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 const allocationFailure = /fail\w* to allocate|bad[ _]alloc|out of memory|not enough memory|CUDA failure 2:/i;
 
 /** onnxruntime's failures to get memory, with what to do about them. */
-async function orOutOfMemory(running: Promise<void>): Promise<void> {
+async function orOutOfMemory<T>(running: Promise<T>): Promise<T> {
   try {
-    await running;
+    return await running;
   } catch (error) {
     if (!(error instanceof LowrankError) || error.code !== 'RUNTIME' || !allocationFailure.test(error.fact))
       throw error;
