@@ -1,6 +1,6 @@
 // What conversion costs in accuracy and what recalibration and fine-tuning bring back, on real models and images.
 // npm run bench -- recover [--models resnet20,st-resnet8,flowers,resnet50v2] [--seeds 3] [--scales 0.25,0.5]
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -95,8 +95,22 @@ function spread(list: readonly number[]): { readonly mean: number; readonly devi
   return { mean, deviation: list.length < 2 ? 0 : Math.sqrt(squares / (list.length - 1)) };
 }
 
+interface Row {
+  readonly model: string;
+  readonly rankScale: number;
+  readonly recalibrated: boolean;
+}
+
 const percent = (share: number): string => (100 * share).toFixed(1);
-const rows: object[] = [];
+const saved = 'bench/results/recover.json';
+const keyOf = ({ model, rankScale, recalibrated }: Row): string => [model, rankScale, recalibrated].join(' ');
+/** Rows of models and scales that are not part of this run stay. */
+const rows = new Map(
+  (existsSync(saved) ? (JSON.parse(readFileSync(saved, 'utf8')) as { rows: Row[] }).rows : []).map((row) => [
+    keyOf(row),
+    row,
+  ]),
+);
 process.stdout.write(
   '| model | rank scale | recalibrated | MACs | latency | original | converted | fine-tuned | within 1 point |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n',
 );
@@ -141,13 +155,13 @@ try {
           fineTuned: tuned.length === 0 ? null : { top1: tuned, mean, deviation },
           isWithinOnePoint: tuned.length === 0 ? null : mean >= before.top1 - 0.01,
         };
-        rows.push(row);
+        rows.set(keyOf(row), row);
         process.stdout.write(
           `| ${file.replace('.onnx', '')} | ${scale} | ${isRecalibrated ? 'yes' : 'no'} | ${row.macs.toFixed(3)} | ${row.latency?.toFixed(3) ?? ''} | ${percent(before.top1)} | ${percent(after.top1)} | ${row.fineTuned === null ? '' : `${percent(mean)} ± ${percent(deviation)}`} | ${row.isWithinOnePoint === null ? '' : row.isWithinOnePoint ? 'yes' : 'no'} |\n`,
         );
         saveResult('recover', {
           training: Object.fromEntries(Object.entries(cases).map(([key, one]) => [key, one.training])),
-          rows,
+          rows: [...rows.values()],
         });
       }
     }
