@@ -57,6 +57,8 @@ class StudyRun {
   readonly #folder: StudyFolder;
   readonly #started: number;
   readonly #warnings: string[] = [];
+  /** Cells that this run has trained. */
+  readonly #trained = new Set<string>();
   #slots: readonly Slot[] = [];
   #data: StudyReport['data'] | undefined;
 
@@ -176,6 +178,7 @@ class StudyRun {
         if (record === undefined) return undefined;
         this.#folder.write(id, record);
         this.#folder.removeWork(id);
+        this.#trained.add(id);
         return record;
       } catch (error) {
         if (signal?.aborted === true || (error instanceof LowrankError && error.code === 'ABORTED')) return undefined;
@@ -191,9 +194,14 @@ class StudyRun {
     }
   }
 
-  /** From the mean of the cells of the same architecture that are done, or of all. */
+  /**
+   * From the mean of the cells of the same architecture that are done, or of all: of those of this run where there are some, since
+   * others may have been trained elsewhere, or beside other work.
+   */
   #secondsLeft(): number | undefined {
-    const done = this.#slots.filter(({ record }) => record !== undefined && record.status !== 'failed');
+    const finished = this.#slots.filter(({ record }) => record !== undefined && record.status !== 'failed');
+    const own = finished.filter(({ id }) => this.#trained.has(id));
+    const done = own.length > 0 ? own : finished;
     if (done.length === 0) return undefined;
     const mean = (slots: readonly Slot[]): number =>
       slots.reduce((sum, { record }) => sum + record!.seconds, 0) / slots.length;
