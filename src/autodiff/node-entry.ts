@@ -28,13 +28,14 @@ export function nodeEntry(e: Emitter, node: Node): TapeEntry<Value, Value> {
       const context = { node, opset: e.opsets.get(node.domain) ?? 1, e, inputs, outputs, gradients, needs };
       const { rule } = gradient;
       const result = atNode(node, () => rule(context));
-      inputs.forEach((input, i) => {
-        if (input === undefined || needs[i] !== true) return;
+      return inputs.map((input, i) => {
+        if (input === undefined || needs[i] !== true) return undefined;
         const given = result[i];
         if (given === undefined) throw noGradient(node, `it has none for its input ${i}, '${input.name}'`);
         requireSameDims(e, node, input, given);
+        // A gradient is of the type of its value: it takes no more memory than that did.
+        return e.cast(given, e.typeOf(input).dataType);
       });
-      return result;
     },
   };
 }

@@ -230,6 +230,8 @@ export const command = defineCommand({
   },
 });
 
+const isHalf = (precision: string | undefined): boolean => precision !== undefined && precision !== 'float32';
+
 /** What a training is started with: the preset, and over it what was given. */
 export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<TrainSettings> {
   const preset = settings.preset === undefined ? {} : presets[settings.preset];
@@ -259,7 +261,8 @@ export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<
       keepCheckpoints: settings.keepCheckpoints,
       saveEvery: settings.saveEvery,
       device: settings.device,
-      target: settings.target,
+      // The fast form for CPUs has no half precision.
+      target: settings.target ?? (isHalf(settings.precision) ? 'portable' : undefined),
       threads: settings.threads,
       workers: settings.workers,
     }),

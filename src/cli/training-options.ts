@@ -1,4 +1,4 @@
-import { optimizerNames } from '../train/settings.js';
+import { optimizerNames, precisionNames } from '../train/settings.js';
 import type { GraphSettings } from '../train/settings.js';
 
 const group = 'Optimization';
@@ -59,6 +59,12 @@ export const graphOptions = {
     group,
     description: 'parameters that are not trained',
   },
+  precision: {
+    type: 'string',
+    choices: precisionNames,
+    group,
+    description: 'what operators that gain from it compute in; weights stay float32 (default: float32)',
+  },
 } as const;
 
 /** The settings of options that were given. */
@@ -77,6 +83,7 @@ export function givenGraphSettings(settings: {
   readonly dropout: number | undefined;
   readonly dropPath: number | undefined;
   readonly freeze: readonly string[];
+  readonly precision: GraphSettings['precision'] | undefined;
 }): Partial<GraphSettings> {
   const { nesterov, decay, freeze, ...rest } = settings;
   return {
@@ -92,6 +99,7 @@ export function givenGraphSettings(settings: {
       clip: rest.clip,
       dropout: rest.dropout,
       dropPath: rest.dropPath,
+      precision: rest.precision,
     }),
     ...(nesterov ? { nesterov } : {}),
     ...(decay.length > 0 ? { decay } : {}),

@@ -4,10 +4,12 @@ import type { Attribute } from '../graph/attribute.js';
 import { float, int, ints } from '../graph/attributes.js';
 import type { Graph } from '../graph/graph.js';
 import type { Value } from '../graph/value.js';
-import { DOUBLE, FLOAT, INT64 } from '../onnx/data-type.js';
+import { DOUBLE, FLOAT, INT64, isFloatType } from '../onnx/data-type.js';
 import { encodeFloats } from '../onnx/elements.js';
 import { Tensor } from '../onnx/tensor.js';
+import { castInputs, isRepresentable } from './autocast.js';
 import type { Known } from './operator.js';
+import type { HalfType } from './precision.js';
 import { findOperator } from './registry.js';
 import { atNode } from './support/fail.js';
 import { knownOfTensor } from './support/known.js';
@@ -32,6 +34,11 @@ export interface EmitterOptions {
    * tensors at run time (Shape) where a constant would fix the batch.
    */
   readonly isBatchOpen?: boolean;
+  /**
+   * Nodes compute in this type or in float32, as `precisionOf` says of their operators: their inputs are cast. Default:
+   * nothing is.
+   */
+  readonly half?: HalfType | undefined;
 }
 
 /**
@@ -45,16 +52,21 @@ export class Emitter {
   /** Of ai.onnx. */
   readonly opset: number;
   readonly isBatchOpen: boolean;
+  readonly half: HalfType | undefined;
   readonly #types = new Map<Value, Known>();
   readonly #constants = new Map<string, Value>();
   readonly #prefix: string;
   readonly #counts = new Map<string, number>();
+  /** Casts of a value by type, and what a cast was made of. */
+  readonly #casts = new Map<Value, Map<number, Value>>();
+  readonly #sources = new Map<Value, Value>();
 
   constructor(graph: Graph, options: EmitterOptions) {
     this.graph = graph;
     this.opsets = options.opsets;
     this.opset = options.opsets.get('') ?? 0;
     this.isBatchOpen = options.isBatchOpen ?? false;
+    this.half = options.half;
     this.#prefix = options.prefix ?? '';
     if (this.opset < 13) throw new LowrankError('INTERNAL', `an emitter for ai.onnx ${this.opset}, which is below 13`);
   }
@@ -93,12 +105,16 @@ export class Emitter {
   /** A node and all its outputs. */
   emitAll(
     opType: string,
-    inputs: readonly (Value | undefined)[],
+    given: readonly (Value | undefined)[],
     attributes: Readonly<Record<string, Attribute>> = {},
     options: EmitOptions = {},
   ): Value[] {
-    const { domain = '', outputs = 1 } = options;
-    const base = `${this.#prefix}${options.name ?? opType}`;
+    const { domain = '', outputs = 1, name = opType } = options;
+    const { inputs, restore } =
+      this.half === undefined
+        ? { inputs: given, restore: undefined }
+        : castInputs(this, this.half, { domain, opType, name }, given);
+    const base = `${this.#prefix}${name}`;
     const values = Array.from({ length: outputs }, () => this.graph.addValue(this.#freshName(base)));
     const node = this.graph.addNode({ opType, domain, name: values[0]!.name, inputs, outputs: values, attributes });
     const operator = findOperator(domain, opType);
@@ -117,6 +133,7 @@ export class Emitter {
       }
       this.#types.set(value, type);
     });
+    if (restore !== undefined) values[0] = this.cast(values[0]!, restore);
     return values;
   }
 
@@ -142,9 +159,11 @@ export class Emitter {
     return this.#constant(dataType, dims ?? [data.length], encodeFloats(data, dataType));
   }
 
-  /** A float scalar of the element type of `like` (default FLOAT). */
+  /** A float scalar of the element type of `like` (default FLOAT); float32 where that type is half and cannot hold it. */
   scalar(value: number, like?: Value): Value {
-    return this.floats([value], [], like === undefined ? FLOAT : this.typeOf(like).dataType);
+    const dataType = like === undefined ? FLOAT : this.typeOf(like).dataType;
+    const isLost = this.half !== undefined && dataType === this.half && !isRepresentable(value, this.half);
+    return this.floats([value], [], isLost ? FLOAT : dataType);
   }
 
   /** An int64 tensor; `dims` default to [n]. */
@@ -199,15 +218,17 @@ export class Emitter {
     return this.isBatchOpen ? this.emit('Shape', [value]) : this.ints(this.dims(value));
   }
 
-  /** Number of elements along `axes` (default all), a scalar of the type of `x`. */
+  /** Number of elements along `axes` (default all), a scalar of the type of `x`; float32 where that is half. */
   count(x: Value, axes?: readonly number[]): Value {
     const dims = this.dims(x);
     const chosen = axes?.map((axis) => normalizeAxis(axis, dims.length)) ?? dims.map((_, axis) => axis);
-    if (!this.isBatchOpen) return this.scalar(sizeOf(chosen.map((axis) => dims[axis]!)), x);
+    const { dataType } = this.typeOf(x);
+    const to = dataType === this.half ? FLOAT : dataType;
+    if (!this.isBatchOpen) return this.floats([sizeOf(chosen.map((axis) => dims[axis]!))], [], to);
     const sizes = this.emit('Gather', [this.emit('Shape', [x]), this.ints(chosen)], { axis: int(0) });
     // ReduceProd takes int64; its axes became an input in 18, without them it reduces all.
     const product = this.emit('ReduceProd', [sizes], { keepdims: int(0) });
-    return this.emit('Cast', [product], { to: int(this.typeOf(x).dataType) });
+    return this.emit('Cast', [product], { to: int(to) });
   }
 
   // Operators whose form differs between opsets.
@@ -319,8 +340,30 @@ export class Emitter {
     return factor === 1 ? x : this.mul(x, this.scalar(factor, x));
   }
 
+  /**
+   * `x` in another type. Where the emitter has a half type, a value is cast to a type once, and a cast of a cast between
+   * float types is one of the first value (which rounds less).
+   */
   cast(x: Value, dataType: number): Value {
-    return this.typeOf(x).dataType === dataType ? x : this.emit('Cast', [x], { to: int(dataType) });
+    if (this.typeOf(x).dataType === dataType) return x;
+    if (this.half === undefined || !isFloatType(dataType) || !isFloatType(this.typeOf(x).dataType)) {
+      return this.emit('Cast', [x], { to: int(dataType) });
+    }
+    const source = this.#sources.get(x) ?? x;
+    if (this.typeOf(source).dataType === dataType) return source;
+    const known = this.#casts.get(source) ?? new Map<number, Value>();
+    this.#casts.set(source, known);
+    let result = known.get(dataType);
+    if (result === undefined) {
+      known.set(dataType, (result = this.emit('Cast', [source], { to: int(dataType) })));
+      this.#sources.set(result, source);
+    }
+    return result;
+  }
+
+  /** `x` in float32 where it is half: for sums, counts and statistics. */
+  wide(x: Value): Value {
+    return this.typeOf(x).dataType === this.half ? this.cast(x, FLOAT) : x;
   }
 
   /** 1 where `condition` holds, else 0, in the float type of `like`. */

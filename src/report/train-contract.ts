@@ -35,6 +35,10 @@ export interface TrainEpoch {
   readonly seconds: number;
   /** Largest resident memory of the process so far, in bytes. */
   readonly peakMemory: number;
+  /** With float16: what the loss is multiplied by, at the end of the epoch. */
+  readonly lossScale?: number;
+  /** With float16: updates left out since the first epoch, because a gradient was not finite. `steps` does not count them. */
+  readonly skippedUpdates?: number;
 }
 
 export interface TrainReport {

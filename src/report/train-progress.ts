@@ -17,6 +17,9 @@ export interface TrainStep {
   readonly top1: number;
   readonly imagesPerSecond: number;
   readonly dataWaitShare: number;
+  /** With float16: what the loss is multiplied by, and updates left out so far. */
+  readonly lossScale?: number;
+  readonly skippedUpdates?: number;
 }
 
 export interface TrainProgress {
@@ -56,10 +59,17 @@ export function epochLine(epoch: TrainEpoch, epochs: number): string {
     ...(valTop1 === null ? [] : [`val top-1 ${formatPercent(valTop1)}`]),
     ...(valTop5 === null ? [] : [`val top-5 ${formatPercent(valTop5)}`]),
     `lr ${formatRate(epoch.lr)}`,
+    ...scaling(epoch),
     formatSpeed(epoch.imagesPerSecond),
     `data wait ${formatPercent(epoch.dataWaitShare)}`,
     formatSeconds(epoch.seconds),
   ].join('  ');
+}
+
+/** "loss scale 65536", and how many updates it cost. */
+function scaling({ lossScale, skippedUpdates = 0 }: Pick<TrainEpoch, 'lossScale' | 'skippedUpdates'>): string[] {
+  if (lossScale === undefined) return [];
+  return [`loss scale ${lossScale}`, ...(skippedUpdates === 0 ? [] : [`skipped ${skippedUpdates}`])];
 }
 
 interface Part {
@@ -93,6 +103,7 @@ function stepLine(step: TrainStep, left: number | undefined, columns: number): s
       { text: `top-1 ${formatPercent(step.top1)}`, importance: 5 },
       { text: formatSpeed(step.imagesPerSecond), importance: 4 },
       { text: `wait ${formatPercent(step.dataWaitShare)}`, importance: 3 },
+      { text: scaling(step).join('  '), importance: 2.5 },
       { text: left === undefined ? '' : timeLeft(left), importance: 6 },
     ],
     columns,

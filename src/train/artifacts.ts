@@ -10,6 +10,7 @@ import type { EmitSettings } from './emitted.js';
 import { buildEvalGraph, type EvalGraph } from './eval-graph.js';
 import { buildGradientGraph, type GradientGraph } from './gradient-graph.js';
 import { artifactFiles, type ArtifactsManifest, type ArtifactsSettings, manifestOf } from './manifest.js';
+import { requirePortable } from './options.js';
 import { type Prepared, prepareTraining } from './prepare.js';
 import { requireSameGraph } from './same-graph.js';
 import { encodeSafetensors } from './safetensors.js';
@@ -92,6 +93,7 @@ async function yieldTo(signal: AbortSignal | undefined): Promise<void> {
 
 function checkSettings(settings: ArtifactsSettings): void {
   checkGraphSettings(settings);
+  requirePortable(settings.precision, settings.target);
   if (settings.target === 'cpu' && settings.batchSize === null) {
     throw new LowrankError('USAGE', 'the graphs of --target cpu are made for one batch size', {
       remedy: 'give --batch-size, or leave out --target',

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import type { TrainEpoch } from '../report/train-contract.js';
+import type { LossScale } from './loss-scale.js';
 import { encodeSafetensors, readSafetensors, type SafetensorsEntry } from './safetensors.js';
 import type { TrainingState } from './vectors.js';
 
@@ -27,6 +28,8 @@ export interface CheckpointPosition {
   };
   /** Epochs that are done. */
   readonly epochs: readonly TrainEpoch[];
+  /** With float16. */
+  readonly lossScale?: LossScale;
 }
 
 /** What must be the same for a training to go on from a checkpoint. */

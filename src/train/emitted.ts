@@ -3,6 +3,7 @@ import { type Model, newModel } from '../graph/model.js';
 import type { Dimension, Value } from '../graph/value.js';
 import { modelBytes } from '../graph/write.js';
 import { Emitter } from '../ops/emitter.js';
+import type { HalfType } from '../ops/precision.js';
 import { irVersionFor, trainingOpset } from '../passes/raise-opset.js';
 import { tool } from '../version.js';
 import { batchSymbol } from '../passes/open-batch.js';
@@ -20,15 +21,16 @@ export interface EmitSettings {
   readonly isBatchOpen: boolean;
 }
 
-/** An empty graph and the emitter that fills it. */
+/** An empty graph and the emitter that fills it, in float32 or, where operators gain from it, in `half`. */
 export function startGraph(
   name: string,
   opsets: ReadonlyMap<string, number>,
   isBatchOpen: boolean,
+  half?: HalfType,
 ): { readonly model: Model; readonly e: Emitter } {
   const graph = new Graph(name);
   const model = newModel(graph, opsets, irVersionFor(opsets.get('') ?? trainingOpset), tool);
-  return { model, e: new Emitter(graph, { opsets, isBatchOpen }) };
+  return { model, e: new Emitter(graph, { opsets, isBatchOpen, half }) };
 }
 
 /** Declares an input; with an open batch its first dimension becomes a symbol where `isBatched`. */

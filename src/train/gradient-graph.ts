@@ -13,7 +13,7 @@ import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, sta
 import { flatten, lengthOf, unflatten } from './flat.js';
 import { crossEntropy } from './loss.js';
 import type { Prepared, Statistic } from './prepare.js';
-import type { GraphSettings } from './settings.js';
+import { type GraphSettings, halfTypeOf } from './settings.js';
 
 /** A mask input of the gradient graph: 1/(1 − ratio) with probability 1 − ratio, else 0, drawn anew for every step. */
 export interface MaskInput {
@@ -31,6 +31,8 @@ export interface GradientInterface {
     readonly images: string;
     readonly labels: string;
     readonly masks: readonly MaskInput[];
+    /** With float16: what the loss is multiplied by before it is differentiated, a float32 scalar. */
+    readonly scale?: string;
   };
   readonly outputs: {
     readonly loss: string;
@@ -50,16 +52,21 @@ export interface GradientGraph extends EmittedGraph {
  * logits [N, K], correct (int64 scalar), gradient [P] of the loss alone, statistics′ [S].
  * Running statistics move as in PyTorch: the variance takes n/(n − 1). Throws UNSUPPORTED where the model cannot be
  * differentiated.
+ * With `precision` float16 or bfloat16, operators that gain from it compute in that type (`precisionOf`): parameters are
+ * cast once, all inputs and outputs stay float32. With float16 the loss is multiplied by the input `scale` on the way back
+ * and the gradient divided by it again, so that small gradients do not become zeros (Micikevicius et al., arXiv
+ * 1710.03740); one that overflows gives a gradient that is not finite.
  */
 export function buildGradientGraph(
   prepared: Prepared,
-  settings: Pick<GraphSettings, 'labelSmoothing'>,
+  settings: Pick<GraphSettings, 'labelSmoothing'> & Partial<Pick<GraphSettings, 'precision'>>,
   { batch, isBatchOpen }: EmitSettings,
   build: BuildForward = copyForward,
   extraOpsets: ReadonlyMap<string, number> = new Map(),
 ): GradientGraph {
   const opsets = new Map([...prepared.model.opsets, ...extraOpsets]);
-  const { model, e } = startGraph('gradient', opsets, isBatchOpen);
+  const half = halfTypeOf(settings.precision);
+  const { model, e } = startGraph('gradient', opsets, isBatchOpen, half);
   const { parameters, statistics } = prepared;
   const flat = addInput(e, 'parameters', FLOAT, [lengthOf(parameters)]);
   const running = addInput(e, 'statistics', FLOAT, [lengthOf(statistics)]);
@@ -70,8 +77,9 @@ export function buildGradientGraph(
     if (ratio === 0) return undefined;
     const input = addInput(e, `mask.${name}`, FLOAT, [batch, ...shape], true);
     masks.push({ name: input.name, shape, ratio });
-    return input;
+    return half === undefined ? input : e.cast(input, half);
   };
+  const scale = settings.precision === 'float16' ? addInput(e, 'scale', FLOAT, []) : undefined;
 
   const weights = unflatten(e, flat, parameters);
   const moments = unflatten(e, running, statistics);
@@ -90,12 +98,17 @@ export function buildGradientGraph(
     parameters.map(({ value }) => value),
   );
   const forward = build(e, source, bindings);
-  const logits = e.emit('Reshape', [forward.output, e.ints([0, prepared.classes])], {}, { name: 'logits' });
+  const output = e.wide(forward.output);
+  const logits = e.emit('Reshape', [output, e.ints([0, prepared.classes])], {}, { name: 'logits' });
   const { loss, correct, gradient } = crossEntropy(e, logits, labels, settings.labelSmoothing);
-  const seed = e.reshapeLike(gradient(), forward.output);
+  const start = scale === undefined ? gradient() : e.mul(gradient(), scale);
+  const seed = e.reshapeLike(start, forward.output);
   const gradients = forward.backward(seed, weights);
   const parts = weights.map((weight) => gradients.get(weight) ?? e.floats(new Float32Array(sizeOf(e.dims(weight)))));
-  const flatGradient = flatten(e, parts, 'gradient');
+  const flatGradient =
+    scale === undefined
+      ? flatten(e, parts, 'gradient')
+      : e.emit('Div', [flatten(e, parts, 'gradient.scaled'), scale], {}, { name: 'gradient' });
   const moved = moveStatistics(e, running, statistics, forward.statistics);
 
   for (const value of [loss, logits, correct, flatGradient, moved]) addOutput(e, value, value === logits);
@@ -103,7 +116,14 @@ export function buildGradientGraph(
   return {
     ...emitted(model),
     interface: {
-      inputs: { parameters: flat.name, statistics: running.name, images: images.name, labels: labels.name, masks },
+      inputs: {
+        parameters: flat.name,
+        statistics: running.name,
+        images: images.name,
+        labels: labels.name,
+        masks,
+        ...(scale === undefined ? {} : { scale: scale.name }),
+      },
       outputs: {
         loss: loss.name,
         logits: logits.name,

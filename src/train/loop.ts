@@ -9,9 +9,8 @@ import { tool } from '../version.js';
 import { type CheckpointIdentity, type CheckpointPosition, openCheckpoints, readNewest } from './checkpoint.js';
 import { takeLock } from './lock.js';
 import { drawMasks } from './masks.js';
-import { defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
+import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { learningRateAt } from './schedule.js';
-import { checkGraphSettings } from './settings.js';
 import { openTrainingRun, type RunMode, type TrainingRun } from './run.js';
 import { type Measured, outOfMemory } from './trainer.js';
 import type { TrainingState } from './vectors.js';
@@ -28,7 +27,7 @@ const free = new Set<keyof TrainSettings>(['checkpointEvery', 'keepCheckpoints',
  */
 export async function train(options: TrainOptions, mode: RunMode = {}): Promise<TrainReport> {
   const settings: TrainSettings = { ...defaultTrainSettings, ...options.settings };
-  checkGraphSettings(settings);
+  checkTrainSettings(settings);
   checkWritable(options.output, options.force === true || options.resume === true);
   const lock = takeLock(`${options.output}.lock`);
   try {
@@ -102,7 +101,7 @@ class Training {
 
   async run(): Promise<TrainReport> {
     const position = this.#resume();
-    await this.#run.start(position?.state, position?.position.step ?? 0);
+    await this.#run.start(position?.state, position?.position.step ?? 0, position?.position.lossScale);
     const { signal, tensorboard } = this.#options;
     const board =
       tensorboard === undefined
@@ -120,7 +119,7 @@ class Training {
         board?.scalars(finished.steps, epochScalars(finished));
         running = nothing();
         batch = 0;
-        await this.#save({ step: this.#run.trainer.step, epoch: epoch + 1, batch: 0, running, epochs: this.#epochs });
+        await this.#save(this.#position({ epoch: epoch + 1, batch: 0, running }));
         if (signal?.aborted === true && epoch + 1 < this.#settings.epochs) {
           return this.#report('interrupted', 'stopped by the user');
         }
@@ -172,7 +171,7 @@ class Training {
     } catch (error) {
       if (!(error instanceof LowrankError) || error.code !== 'ABORTED') throw error;
       const batch = this.#run.stepsPerEpoch * this.#settings.accumulate;
-      await this.#save({ step: this.#run.trainer.step, epoch, batch, running, epochs: this.#epochs });
+      await this.#save(this.#position({ epoch, batch, running }));
       return undefined;
     }
   }
@@ -210,6 +209,7 @@ class Training {
         top1: running.correct / running.images,
         imagesPerSecond: running.images / running.seconds,
         dataWaitShare: running.waitSeconds / running.seconds,
+        ...this.#scaling(),
       });
     };
     for await (const { images, labels } of loader.batches(epoch, start)) {
@@ -220,14 +220,16 @@ class Training {
       if (micro < accumulate) continue;
       micro = 0;
       const isLast = batch >= stepsPerEpoch * accumulate;
-      add(await trainer.update(learningRateAt(trainer.step, schedule)));
+      const before = trainer.step;
+      add(await trainer.update(learningRateAt(this.#tried, schedule)));
       const isStopped = signal?.aborted === true && !isLast;
-      const isDue = !isLast && checkpointEvery !== null && trainer.step % checkpointEvery === 0;
+      const isMoved = trainer.step > before;
+      const isDue = !isLast && isMoved && checkpointEvery !== null && trainer.step % checkpointEvery === 0;
       // Nothing is saved, and no epoch ends, before the losses of all its updates were looked at.
       if (isLast || isStopped || isDue) add(await trainer.collect());
       if (isLast) break;
       if (isStopped || isDue) {
-        await this.#save({ step: trainer.step, epoch, batch, running: { ...running }, epochs: this.#epochs });
+        await this.#save(this.#position({ epoch, batch, running: { ...running } }));
         clock = performance.now();
       }
       if (isStopped) return false;
@@ -257,12 +259,13 @@ class Training {
       valLoss: val?.loss ?? null,
       valTop1: val?.top1 ?? null,
       valTop5: val?.top5 ?? null,
-      lr: learningRateAt(trainer.step - 1, schedule),
+      lr: learningRateAt(this.#tried - 1, schedule),
       imagesPerSecond: running.images / running.seconds,
       dataWaitShare: running.waitSeconds / running.seconds,
-      gradientNorm: running.gradientNorm / running.steps,
+      gradientNorm: running.steps === 0 ? null : running.gradientNorm / running.steps,
       seconds: running.seconds + validation,
       peakMemory: process.resourceUsage().maxRSS * 1024,
+      ...this.#scaling(),
     };
     this.#epochs.push(finished);
     this.#options.progress?.epoch(finished, epochs);
@@ -277,9 +280,26 @@ class Training {
     const from = last === undefined ? '' : `, from the model or from the last good checkpoint ${last}/model.onnx`;
     return new LowrankError('NUMERIC', error.fact, {
       ...(error.place === undefined ? {} : { place: error.place }),
-      remedy: `train with a lower --lr, with --clip 1 or a longer --warmup${from}`,
+      remedy: `${error.remedy ?? 'train with a lower --lr, with --clip 1 or a longer --warmup'}${from}`,
       cause: error,
     });
+  }
+
+  /** Updates that were done or skipped: what the schedule counts. */
+  get #tried(): number {
+    const { trainer } = this.#run;
+    return trainer.step + (trainer.lossScale?.skipped ?? 0);
+  }
+
+  /** What reports and progress say of float16. */
+  #scaling(): Pick<TrainEpoch, 'lossScale' | 'skippedUpdates'> {
+    const { lossScale } = this.#run.trainer;
+    return lossScale === undefined ? {} : { lossScale: lossScale.scale, skippedUpdates: lossScale.skipped };
+  }
+
+  #position(at: Pick<CheckpointPosition, 'epoch' | 'batch' | 'running'>): CheckpointPosition {
+    const { step, lossScale } = this.#run.trainer;
+    return { step, ...at, epochs: this.#epochs, ...(lossScale === undefined ? {} : { lossScale }) };
   }
 
   /** What there is to save. Throws NUMERIC where a weight is not finite. */

@@ -3,9 +3,8 @@ import type { Batch } from '../data/batch.js';
 import type { LrFindPoint, LrFindReport } from '../report/lr-find-contract.js';
 import { tool } from '../version.js';
 import { drawMasks } from './masks.js';
-import { defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
+import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { openTrainingRun, type TrainingRun } from './run.js';
-import { checkGraphSettings } from './settings.js';
 
 const smallestRate = 1e-6;
 const largestRate = 1;
@@ -26,7 +25,7 @@ const explosion = 4;
 export async function findLearningRate(options: TrainOptions): Promise<LrFindReport> {
   const started = performance.now();
   const settings: TrainSettings = { ...defaultTrainSettings, ...options.settings };
-  checkGraphSettings(settings);
+  checkTrainSettings(settings);
   // The loss of every update is looked at before the next one.
   const run = await openTrainingRun(options, settings, { readEvery: 1 });
   try {

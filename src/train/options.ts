@@ -3,7 +3,8 @@ import type { Device } from '../runtime/types.js';
 import type { TrainReport } from '../report/train-contract.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { centerCrop } from './images.js';
-import { defaultGraphSettings, type GraphSettings } from './settings.js';
+import { LowrankError } from '../errors.js';
+import { checkGraphSettings, defaultGraphSettings, type GraphSettings } from './settings.js';
 import type { ScheduleName } from './schedule.js';
 import type { TargetName } from './target.js';
 
@@ -92,6 +93,20 @@ export const defaultTrainSettings: TrainSettings = {
   workers: null,
   target: 'cpu',
 };
+
+/** Throws USAGE for values that no training can mean. */
+export function checkTrainSettings(settings: TrainSettings): void {
+  checkGraphSettings(settings);
+  requirePortable(settings.precision, settings.device === 'cuda' ? 'cuda' : settings.target);
+}
+
+/** Throws USAGE where the fast form for CPUs is asked for in half precision. */
+export function requirePortable(precision: GraphSettings['precision'], target: TargetName): void {
+  if (precision === 'float32' || target !== 'cpu') return;
+  throw new LowrankError('USAGE', `--target cpu is float32 alone, not ${precision}`, {
+    remedy: 'give --target portable, or leave out --precision',
+  });
+}
 
 export interface TrainOptions {
   readonly model: string;

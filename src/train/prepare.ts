@@ -4,8 +4,11 @@ import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
 import { describeType, readModel } from '../graph/read.js';
 import type { Value } from '../graph/value.js';
-import { FLOAT } from '../onnx/data-type.js';
+import { sortedAncestors } from '../graph/ancestors.js';
+import type { Graph } from '../graph/graph.js';
+import { dataTypeName, FLOAT, isFloatType } from '../onnx/data-type.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
+import { bfloat16Opset } from '../ops/precision.js';
 import { constantsToInitializers } from '../passes/constants-to-initializers.js';
 import { copiesToInitializers } from '../passes/copies-to-initializers.js';
 import { raiseOpset } from '../passes/raise-opset.js';
@@ -17,7 +20,7 @@ import { layoutOf } from './images.js';
 import { openBatch } from '../passes/open-batch.js';
 import { findFactorPairs, type FactorPairs } from './pairs.js';
 import { findParameters } from './parameters.js';
-import type { GraphSettings } from './settings.js';
+import { type GraphSettings, halfTypeOf } from './settings.js';
 
 /** A tensor that is trained. */
 export interface Parameter extends Slot {
@@ -52,7 +55,8 @@ export interface Prepared {
 }
 
 export interface PrepareTrainingOptions {
-  readonly settings: Pick<GraphSettings, 'decay' | 'frobeniusDecay' | 'freeze' | 'dropout' | 'dropPath'>;
+  readonly settings: Pick<GraphSettings, 'decay' | 'frobeniusDecay' | 'freeze' | 'dropout' | 'dropPath'> &
+    Partial<Pick<GraphSettings, 'precision'>>;
   /** [C, H, W] or [H, W, C] for models whose image size is open; default what the model says, 224 where it does not. */
   readonly imageDims?: readonly number[];
   /** Side of the images of such a model, in pixels; the channels are the model's. */
@@ -84,7 +88,8 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
   const images = imageInput(model);
   const given = options.imageDims ?? (imageSize === undefined ? undefined : squareDims(model, images, imageSize));
   const inputShapes = given === undefined ? {} : { [images.name]: [fixedBatch(images) ?? 1, ...given] };
-  runPasses(model, [constantsToInitializers, copiesToInitializers, raiseOpset(trainingOpset)], {
+  const opset = settings.precision === 'bfloat16' ? bfloat16Opset : trainingOpset;
+  runPasses(model, [constantsToInitializers, copiesToInitializers, raiseOpset(opset)], {
     shapes: { inputShapes },
   });
   openBatch(model, images);
@@ -96,6 +101,7 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
     inferShapes(model, { inputShapes: { [images.name]: [batch, ...imageDims] } });
   const shapes = shapesAtAnotherBatch(shapesFor);
   const classes = classesOf(logits, shapes);
+  if (halfTypeOf(settings.precision) !== undefined) requireFloat32(graph, logits, shapes);
   const found = findParameters(graph, logits, settings.freeze);
   const { pairs, warnings } = findFactorPairs(model, shapes, new Set(found.parameters));
   const pairOf = new Map(pairs.flatMap(({ name, u, v }) => [u, v].map((value) => [value, name] as const)));
@@ -131,6 +137,20 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
     warnings: [...warnings, ...shapes.warnings.slice(0, 3)],
     shapesFor,
   };
+}
+
+/** Mixed precision is put into a float32 model. Throws UNSUPPORTED, with the first value of another float type. */
+function requireFloat32(graph: Graph, logits: Value, shapes: ShapeTable): void {
+  for (const node of sortedAncestors(graph, logits)) {
+    for (const value of [...node.inputs, ...node.outputs]) {
+      const type = value === undefined ? undefined : (shapes.typeOf(value) ?? value.tensor);
+      if (type === undefined || type.dataType === FLOAT || !isFloatType(type.dataType)) continue;
+      throw new LowrankError('UNSUPPORTED', `the model computes in ${dataTypeName(type.dataType)} already`, {
+        place: `'${value!.name}' of ${node.label}`,
+        remedy: 'export it in float32, or train with --precision float32',
+      });
+    }
+  }
 }
 
 /** Another batch size than any model is exported for. */

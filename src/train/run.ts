@@ -9,6 +9,8 @@ import { summarize } from '../factorize/prepare.js';
 import type { WrittenFile } from '../graph/write.js';
 import { fileSha256 } from '../onnx/hash.js';
 import { drain } from '../onnx/pieces.js';
+import { emulateHalf } from '../passes/emulate-half.js';
+import { runPasses } from '../passes/runner.js';
 import type { ModelSummary } from '../report/contract.js';
 import { type Predictions, summarizePredictions } from '../report/eval-summary.js';
 import type { DataSummary } from '../report/train-contract.js';
@@ -29,6 +31,7 @@ import {
   summaryOf,
 } from './images.js';
 import { calibrate, foldInserted, insertNormalization } from './insert-normalization.js';
+import type { LossScale } from './loss-scale.js';
 import { withNewHead } from './new-head.js';
 import { type TrainOptions, type TrainSettings, transformsOf } from './options.js';
 import { type Prepared, prepareTraining } from './prepare.js';
@@ -56,7 +59,7 @@ export interface TrainingRun {
   readonly lengths: { readonly [Name in keyof TrainingState]: number };
   readonly trainer: Trainer;
   /** Opens the sessions, with the state of a checkpoint or of the model. */
-  start(state: TrainingState | undefined, step: number): Promise<void>;
+  start(state: TrainingState | undefined, step: number, lossScale?: LossScale): Promise<void>;
   /** Results on the validation images; undefined where there are none. Throws ABORTED. */
   validate(
     onProgress: (done: number, total: number) => void,
@@ -131,6 +134,10 @@ async function openRun(
     target.build,
     target.opsets,
   );
+  if (settings.precision !== 'float32' && settings.device === 'cpu') {
+    runPasses(gradient.model, [emulateHalf]);
+    warnings.push(`${settings.precision} is emulated on CPU: right, but slower than float32`);
+  }
   const update = buildUpdateGraph(prepared, settings);
   const evalGraph = buildEvalGraph(prepared, { batch: batchSize, isBatchOpen: true });
   const threads = settings.threads;
@@ -181,7 +188,7 @@ async function openRun(
     get trainer() {
       return trainer!;
     },
-    async start(state, step) {
+    async start(state, step, lossScale) {
       const initial = state ?? initialState(prepared, update.stateLength, ema !== null);
       if (state === undefined && inserted !== undefined) {
         const some = images.validation(drawImages(training, calibrationImages, { seed, order: 'drawn' }), batchSize);
@@ -207,6 +214,7 @@ async function openRun(
         session,
         graphOptimization: target.graphOptimization,
         step,
+        lossScale,
         isResident,
         readEvery: readEvery ?? (isResident ? residentReadEvery : 1),
         note: (line) => warnings.push(line),

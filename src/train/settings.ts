@@ -1,7 +1,19 @@
 import { LowrankError } from '../errors.js';
+import { BFLOAT16, FLOAT16 } from '../onnx/data-type.js';
+import type { HalfType } from '../ops/precision.js';
 
 export const optimizerNames = ['sgd', 'adam', 'adamw', 'rmsprop'] as const;
 export type OptimizerName = (typeof optimizerNames)[number];
+
+/** What training computes in: the others beside float32, where an operator gains from it (docs/precision.md). */
+export const precisionNames = ['float32', 'float16', 'bfloat16'] as const;
+export type PrecisionName = (typeof precisionNames)[number];
+
+/** The half type of a precision; undefined for float32. */
+export function halfTypeOf(precision: PrecisionName | undefined): HalfType | undefined {
+  if (precision === 'float16') return FLOAT16;
+  return precision === 'bfloat16' ? BFLOAT16 : undefined;
+}
 
 /** What the emitted graphs depend on. Every field has a default: see `defaultGraphSettings`. */
 export interface GraphSettings {
@@ -35,6 +47,8 @@ export interface GraphSettings {
   readonly dropPath: number;
   /** Globs of parameters that are not trained. */
   readonly freeze: readonly string[];
+  /** What the gradient graph computes in; parameters, statistics and the optimizer's state are float32. */
+  readonly precision: PrecisionName;
 }
 
 export const defaultGraphSettings: GraphSettings = {
@@ -52,6 +66,7 @@ export const defaultGraphSettings: GraphSettings = {
   dropout: null,
   dropPath: 0,
   freeze: [],
+  precision: 'float32',
 };
 
 /** Throws USAGE for values that no training can mean. */

@@ -3,6 +3,7 @@ import type { Binding, BoundTensor, Driver, RuntimeTensor, Session, SessionOptio
 import { arrayFeed, type BatchInput, deviceFeed } from './batch-feed.js';
 import { buildCombineGraph } from './combine-graph.js';
 import type { GradientGraph } from './gradient-graph.js';
+import { initialLossScale, type LossScale, nextLossScale } from './loss-scale.js';
 import { scalarLog } from './scalar-log.js';
 import { arrayMemory, deviceMemory, moving, turning, turningVector, type Vector } from './training-memory.js';
 import type { UpdateGraph } from './update-graph.js';
@@ -33,9 +34,12 @@ export interface TrainerOptions {
   readonly isResident?: boolean | undefined;
   /**
    * Updates between two readings of losses, counts and norms; default 1. With more, `accumulate` and `update` do not wait
-   * for the device, and a loss that is not finite is noticed late.
+   * for the device, and a loss that is not finite is noticed late. In float16 it is 1: an update must be known to be finite
+   * before the next one begins.
    */
   readonly readEvery?: number | undefined;
+  /** Where the gradient graph takes a scale: the one to begin with. */
+  readonly lossScale?: LossScale | undefined;
   /** Hears what is worth knowing about the memory. */
   readonly note?: ((line: string) => void) | undefined;
 }
@@ -57,6 +61,7 @@ export interface Seen {
 
 /** What updates gave, summed up. */
 export interface Measured {
+  /** Without those that were skipped. */
   readonly updates: number;
   readonly microBatches: number;
   /** Of the mean losses of the micro-batches. */
@@ -70,6 +75,8 @@ export interface Measured {
 export interface Trainer {
   /** Updates done, or begun, since the start of the training; after a failure, those that were good. */
   readonly step: number;
+  /** In float16; undefined otherwise. */
+  readonly lossScale: LossScale | undefined;
   /** The state as it is now, valid until the next call: not copied where it lies in arrays, else read from the device. */
   read(): Promise<TrainingState>;
   /**
@@ -85,7 +92,8 @@ export interface Trainer {
   /**
    * One update by the mean of the gradients since the last one. What it and all since the last reading gave; undefined
    * where that is not read yet. Throws NUMERIC where a norm or a loss is not finite: with `readEvery` 1 the step is
-   * undone, else the trainer is of no more use and the place is the first step that failed.
+   * undone, else the trainer is of no more use and the place is the first step that failed. In float16 a step whose norm is
+   * not finite is undone too, but skipped with a smaller scale: NUMERIC comes where that falls below 1.
    */
   update(learningRate: number): Promise<Measured | undefined>;
   /** Waits for all that was begun, and reads what is not read yet. Throws as `update`. */
@@ -159,7 +167,10 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
   const norm = new Float32Array(1);
   const rate = new Float32Array(1);
   const counter = new BigInt64Array(1);
-  const isLate = readEvery > 1;
+  const scaleInput = gradient.interface.inputs.scale;
+  const scale = new Float32Array(1);
+  let lossScale = scaleInput === undefined ? undefined : (options.lossScale ?? initialLossScale);
+  const isLate = readEvery > 1 && lossScale === undefined;
   const log = (type: 'float32' | 'int64') => scalarLog(driver, sessionOptions, gradientSession, type);
   const logs = { loss: log('float32'), correct: log('int64'), norm: log('float32') };
   /** For each loss in the log, the update that it belongs to, from 0. */
@@ -194,10 +205,22 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
   };
 
   /** Forgets the micro-batches since the last update. */
-  const numeric = (fact: string): LowrankError => {
+  const undo = (): void => {
     statistics.undo();
     pending = 0;
-    return new LowrankError('NUMERIC', fact, { place: `step ${done + 1}` });
+  };
+  const numeric = (fact: string, remedy?: string): LowrankError => {
+    undo();
+    const place = `step ${done + 1}`;
+    return new LowrankError('NUMERIC', fact, { place, ...(remedy === undefined ? {} : { remedy }) });
+  };
+  /** The scale behind an update. Throws NUMERIC where there is none left. */
+  const scaleBehind = (before: LossScale, isFinite: boolean): LossScale => {
+    try {
+      return nextLossScale(before, isFinite);
+    } catch (error) {
+      throw error instanceof LowrankError ? numeric(error.fact, error.remedy) : error;
+    }
   };
 
   const gradientBinding = (target: Vector, isFirst: boolean): Binding =>
@@ -206,6 +229,7 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
       made.bindInput(inputs.parameters, parameters.current.tensor);
       made.bindInput(inputs.statistics, statistics.current.tensor);
       for (const [name, tensor] of feed.tensors) made.bindInput(name, tensor);
+      if (scaleInput !== undefined) made.bindInput(scaleInput, scalar(scale));
       if (!isLate) made.bindOutput(outputs.loss, scalar(loss));
       if (!isLate) made.bindOutput(outputs.correct, scalar(correct));
       made.bindOutput(outputs.gradient, target.tensor);
@@ -224,24 +248,31 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
       if (!isLate) made.bindOutput(outputs.gradientNorm, scalar(norm));
     });
 
-  /** The run of the update graph and what comes behind it. Updates count from 1. */
-  const move = async (learningRate: number, number: number, microBatches: number): Promise<void> => {
+  /** The run of the update graph and what comes behind it; false where it was skipped. Updates count from 1. */
+  const move = async (learningRate: number, number: number, microBatches: number): Promise<boolean> => {
     if (microBatches > 1) await combine(firstGradient, firstGradient, 1 / microBatches, 0, firstGradient);
     rate[0] = learningRate;
     counter[0] = BigInt(number);
     const binding = updateBinding();
     if (isLate) binding.bindOutput(update.interface.outputs.gradientNorm, logs.norm.next());
     await orOutOfMemory(binding.run());
-    if (!isLate && !Number.isFinite(norm[0]!)) throw numeric(`the norm of the gradient is ${norm[0]!}`);
+    const isFinite = isLate || Number.isFinite(norm[0]!);
+    if (lossScale !== undefined) lossScale = scaleBehind(lossScale, isFinite);
+    else if (!isFinite) throw numeric(`the norm of the gradient is ${norm[0]!}`);
+    if (!isFinite) {
+      undo();
+      return false;
+    }
     parameters.turn();
     optimizer.turn();
     statistics.keep();
-    if (averages === undefined) return;
+    if (averages === undefined) return true;
     for (const [i, now] of [parameters.current, statistics.current].entries()) {
       if (now.length === 0) continue;
       await combine(averages.current.parts[i]!, now, averageDecay!, 1 - averageDecay!, averages.other.parts[i]!);
     }
     averages.turn();
+    return true;
   };
 
   /** Sums of one update that was waited for. */
@@ -285,6 +316,9 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
     get step() {
       return done;
     },
+    get lossScale() {
+      return lossScale;
+    },
     async read() {
       await running;
       return {
@@ -303,6 +337,7 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
       await feed.put({ ...micro.masks, [images]: micro.images, [labels]: micro.labels });
       await running;
       // The first gradient goes where the update reads it; further ones beside it, to be added.
+      scale[0] = lossScale?.scale ?? 1;
       const isFirst = pending === 0;
       const target = isFirst ? firstGradient : (nextGradient ??= memory.blank(count));
       const binding = gradientBinding(target, isFirst);
@@ -339,14 +374,15 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
       if (pending === 0) throw new LowrankError('INTERNAL', 'an update without a gradient');
       const microBatches = pending;
       if (!isLate) {
-        await move(learningRate, done + 1, microBatches);
-        done++;
+        const isMoved = await move(learningRate, done + 1, microBatches);
         pending = 0;
+        if (!isMoved) return { updates: 0, ...sums, gradientNorm: 0 };
+        done++;
         return { updates: 1, ...sums, gradientNorm: norm[0]! };
       }
       pending = 0;
       const number = ++done;
-      then(() => move(learningRate, number, microBatches));
+      then(async () => void (await move(learningRate, number, microBatches)));
       return done - read >= readEvery ? collectLate() : undefined;
     },
     collect: async () => (isLate ? collectLate() : undefined),

@@ -14,9 +14,11 @@ import { besidesChannels } from './batch-norm-gradient.js';
  */
 export function batchNormTraining({ node, e, inputs }: TrainingContext): TrainingForm {
   const [x, scale, bias] = inputs;
+  // Statistics are float32: what half rounds would make two buffers one.
+  const wide = e.wide(x!);
   const [y, mean, variance] = e.emitAll(
     'BatchNormalization',
-    [x, scale, bias, ...buffers(e, x!)],
+    [x, scale, bias, ...buffers(e, wide)],
     { epsilon: float(node.float('epsilon', 1e-5)), momentum: float(0), training_mode: int(1) },
     { outputs: 3, name: node.id },
   );
@@ -26,7 +28,7 @@ export function batchNormTraining({ node, e, inputs }: TrainingContext): Trainin
     runningVariance: runningVariance!,
     mean: mean!,
     variance: variance!,
-    count: e.count(x!, besidesChannels(e.rank(x!))),
+    count: e.count(wide, besidesChannels(e.rank(x!))),
     momentum: node.float('momentum', 0.9),
   };
   return { outputs: [y], statistics };
