@@ -1,6 +1,10 @@
 import type { Terminal, Paint } from '../report/terminal.js';
 import { paint } from '../report/terminal.js';
 import { pad, printable, wrap } from '../report/text.js';
+import { create } from '../../models/index.js';
+import { modelBytes } from '../graph/write.js';
+import { loadDriver } from '../runtime/driver.js';
+import { diagnoseTraining } from '../train/device-step.js';
 import { diagnose } from '../runtime/diagnose.js';
 import type { Diagnosis } from '../runtime/diagnose.js';
 import { defineCommand } from './command.js';
@@ -38,6 +42,11 @@ export const command = defineCommand({
   ],
   async run() {
     const diagnoses = await diagnose();
+    const cuda = diagnoses.find(({ name }) => name === 'CUDA');
+    if (cuda !== undefined && cuda.status !== 'missing') {
+      const model = modelBytes(create('resnet8_cifar'));
+      diagnoses.push(await diagnoseTraining(model, await loadDriver(), 'cuda'));
+    }
     const report: DoctorReport = {
       schema: 'lowrank.doctor/1',
       tool: { name: 'lowrank', version: tool.version },

@@ -154,6 +154,12 @@ export const trainOptions = {
     group: running,
     description: 'where the training runs (default: cpu)',
   },
+  allowCpuNodes: {
+    type: 'boolean',
+    default: false,
+    group: running,
+    description: 'train on cuda even where some nodes run on the CPU: slower, and each of them is named',
+  },
   target: {
     type: 'string',
     choices: targetNames,
@@ -267,6 +273,7 @@ export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<
       workers: settings.workers,
     }),
     flip: settings.flip,
+    allowCpuNodes: settings.allowCpuNodes,
     newHead: settings.newHead,
     insertBn: settings.insertBn,
     ...givenGraphSettings(settings),

@@ -17,6 +17,8 @@ export interface CudaProbe {
   readonly missingLibraries: readonly string[];
   /** Whether the NVIDIA driver's library loads. */
   readonly hasDriver: boolean;
+  /** The major version of CUDA that the provider was built for; undefined where it cannot be read. */
+  readonly needsCuda: number | undefined;
   /** Whether cuDNN 9 loads, which the provider opens by itself for convolutions. */
   readonly hasCudnn: boolean;
 }
@@ -27,6 +29,8 @@ const PROVIDERS: Readonly<Record<string, readonly string[]>> = {
 };
 const DRIVERS: Readonly<Record<string, string>> = { linux: 'libcuda.so.1', win32: 'nvcuda.dll' };
 const CUDNN: Readonly<Record<string, string>> = { linux: 'libcudnn.so.9', win32: 'cudnn64_9.dll' };
+
+export const DRIVER_LIBRARY: string | undefined = DRIVERS[process.platform];
 
 export const DRIVER_REMEDY = 'install the NVIDIA driver (in a container: start it with --gpus all)';
 const FOLDER_REMEDY =
@@ -40,12 +44,13 @@ export async function probeCuda(library: string): Promise<CudaProbe> {
   const folder = path.dirname(library);
   const missingProviders = (PROVIDERS[process.platform] ?? []).filter((name) => !existsSync(path.join(folder, name)));
   const canLoad = async (name: string | undefined): Promise<boolean> => name !== undefined && (await isLoadable(name));
-  const driver = DRIVERS[process.platform];
+  const { missing, cuda } = missingProviders.length > 0 ? { missing: [], cuda: undefined } : await dependencies(folder);
   return {
     folder,
     missingProviders,
-    missingLibraries: missingProviders.length > 0 ? [] : await missingDependencies(folder),
-    hasDriver: await canLoad(driver),
+    missingLibraries: missing,
+    needsCuda: cuda,
+    hasDriver: await canLoad(DRIVER_LIBRARY),
     hasCudnn: await canLoad(CUDNN[process.platform]),
   };
 }
@@ -65,7 +70,7 @@ export function explainCuda(probe: CudaProbe): { readonly fact: string; readonly
     };
   }
   if (!probe.hasDriver) {
-    const name = DRIVERS[process.platform] ?? `none exists for ${process.platform}`;
+    const name = DRIVER_LIBRARY ?? `none exists for ${process.platform}`;
     return { fact: `the NVIDIA driver's library is missing (${name})`, remedy: DRIVER_REMEDY };
   }
   return undefined;
@@ -79,16 +84,19 @@ function providerRemedy(folder: string): string {
   return `for CUDA 12 run 'node ${script} --onnxruntime-node-install=cuda12'; for CUDA 13 ${FOLDER_REMEDY}`;
 }
 
-async function missingDependencies(folder: string): Promise<readonly string[]> {
-  if (process.platform !== 'linux') return []; // only ELF is read here; elsewhere onnxruntime's own message must do
+async function dependencies(
+  folder: string,
+): Promise<{ readonly missing: readonly string[]; readonly cuda: number | undefined }> {
+  if (process.platform !== 'linux') return { missing: [], cuda: undefined }; // only ELF is read here; elsewhere onnxruntime's own message must do
   const provider = path.join(folder, 'libonnxruntime_providers_cuda.so');
   const section = await readDynamicSection(provider);
-  if (section === undefined) return [`a valid ${path.basename(provider)}`];
+  if (section === undefined) return { missing: [`a valid ${path.basename(provider)}`], cuda: undefined };
   const folders = section.searchPath.map((entry) => entry.replaceAll(/\$\{?ORIGIN\}?/g, folder));
   const missing: string[] = [];
   for (const name of section.needed) {
     const isBeside = folders.some((candidate) => existsSync(path.join(candidate, name)));
-    if (!isBeside && name !== DRIVERS[process.platform] && !(await isLoadable(name))) missing.push(name);
+    if (!isBeside && name !== DRIVER_LIBRARY && !(await isLoadable(name))) missing.push(name);
   }
-  return missing;
+  const runtime = section.needed.map((name) => /^libcudart\.so\.(\d+)$/.exec(name)?.[1]).find(Boolean);
+  return { missing, cuda: runtime === undefined ? undefined : Number(runtime) };
 }

@@ -1,7 +1,8 @@
 import { LowrankError } from '../errors.js';
-import { explainCuda, probeCuda } from './cuda.js';
+import { DRIVER_LIBRARY, explainCuda, probeCuda } from './cuda.js';
 import { isLoadable } from './loader.js';
-import type { Device } from './types.js';
+import { explainNvidia, readNvidia } from './nvidia.js';
+import type { Device, SessionOptions } from './types.js';
 
 /** onnxruntime's names of the execution providers. */
 export const PROVIDER_NAMES: Readonly<Record<Device, string>> = {
@@ -14,10 +15,15 @@ export const VULKAN_LIBRARY = 'libvulkan.so.1';
 export const VULKAN_REMEDY = 'install the Vulkan loader and the driver of the GPU';
 
 /**
- * Throws DEVICE where `device` certainly cannot be used: the build has no such provider, or a library it needs is
+ * Throws DEVICE where the device of `options` certainly cannot be used: the build has no such provider, or a library it needs is
  * missing, by name. `library` is the path of the libonnxruntime in use.
  */
-export async function checkDevice(device: Device, providers: readonly string[], library: string): Promise<void> {
+export async function checkDevice(
+  options: SessionOptions,
+  providers: readonly string[],
+  library: string,
+): Promise<void> {
+  const { device = 'cpu', cuda } = options;
   if (!providers.includes(PROVIDER_NAMES[device])) {
     throw new LowrankError('DEVICE', `this onnxruntime has no ${device} provider (it has ${providers.join(', ')})`, {
       place: library,
@@ -26,7 +32,10 @@ export async function checkDevice(device: Device, providers: readonly string[], 
   }
   if (device === 'webgpu') await checkVulkan();
   if (device !== 'cuda') return;
-  const problem = explainCuda(await probeCuda(library));
+  const probe = await probeCuda(library);
+  const driver = DRIVER_LIBRARY === undefined ? undefined : await readNvidia(DRIVER_LIBRARY);
+  const problem =
+    explainCuda(probe) ?? (driver === undefined ? undefined : explainNvidia(driver, probe.needsCuda, cuda?.deviceId));
   if (problem !== undefined) {
     throw new LowrankError('DEVICE', `CUDA cannot be used: ${problem.fact}`, { remedy: problem.remedy });
   }

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { LowrankError, messageOf } from '../errors.js';
-import { DRIVER_REMEDY, explainCuda, probeCuda } from './cuda.js';
+import { DRIVER_LIBRARY, DRIVER_REMEDY, explainCuda, probeCuda } from './cuda.js';
 import { PROVIDER_NAMES } from './device.js';
 import { loadDriver, type DriverOptions } from './driver.js';
+import { explainNvidia, readNvidia } from './nvidia.js';
 import { tinyModel } from './tiny-model.js';
 import type { Device, Driver } from './types.js';
 
@@ -106,11 +107,19 @@ function diagnoseDriver(driver: Driver): Diagnosis {
 
 async function diagnoseNvidia(driver: Driver): Promise<Diagnosis> {
   const name = 'NVIDIA driver';
-  const { hasDriver } = await probeCuda(driver.library);
-  if (!hasDriver) return { name, status: 'missing', fact: 'its library (libcuda) is not there', remedy: DRIVER_REMEDY };
-  const version = '/proc/driver/nvidia/version';
-  const text = existsSync(version) ? readFileSync(version, 'utf8').split('\n', 1)[0] : undefined;
-  return { name, status: 'ok', fact: text ?? 'its library loads' };
+  const { hasDriver, needsCuda } = await probeCuda(driver.library);
+  const nvidia = hasDriver && DRIVER_LIBRARY !== undefined ? await readNvidia(DRIVER_LIBRARY) : undefined;
+  if (nvidia === undefined) {
+    return { name, status: 'missing', fact: 'its library (libcuda) is not there', remedy: DRIVER_REMEDY };
+  }
+  const problem = explainNvidia(nvidia, needsCuda);
+  if (problem !== undefined) return { name, status: 'missing', ...problem };
+  const file = '/proc/driver/nvidia/version';
+  const text = existsSync(file) ? readFileSync(file, 'utf8').split('\n', 1)[0]!.replaceAll(/\s+/g, ' ') : undefined;
+  const { cuda, gpus } = nvidia;
+  const version = cuda === undefined ? '' : `runs CUDA up to ${cuda.major}.${cuda.minor}; `;
+  const cards = gpus.map((gpu, i) => `GPU ${i}: ${gpu.name}, ${gib(gpu.bytes)}, compute capability ${gpu.capability}`);
+  return { name, status: 'ok', fact: `${version}${cards.join('; ')}${text === undefined ? '' : `; ${text}`}` };
 }
 
 async function diagnoseCuda(driver: Driver): Promise<Diagnosis> {

@@ -18,8 +18,13 @@ export async function checkModel(model: string | Uint8Array): Promise<void> {
   if (!found.isFile()) throw new LowrankError('INPUT', 'not a file', { place: model });
 }
 
+/** What onnxruntime says of a failed call of CUDA, cuBLAS or cuDNN: its number and text, without the machine and the source. */
+const cudaFailure = /(\S+ failure -?\d+: .*?) ; GPU=-?\d+ ; hostname=\S* ; file=\S+ ; line=\d+ ; expr=(.*?);?\s*$/s;
+
 /** onnxruntime's message without the source locations of failed checks. */
 export function readable(message: string): string {
+  const cuda = cudaFailure.exec(message);
+  if (cuda !== null) return `${cuda[1]!} (${cuda[2]!.replace(/\(.*$/s, '')})`;
   return message
     .replaceAll(/\S+\.(?:cc|cpp|h):\d+ .*? was false\. ?/g, '')
     .replaceAll(/\S+\.(?:cc|cpp|h):\d+ [^[]*(?=\[ONNXRuntimeError\])/g, '')

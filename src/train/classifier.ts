@@ -8,6 +8,7 @@ import { sizeOf } from '../ops/support/layout.js';
 import type { ModelSummary } from '../report/contract.js';
 import type { Driver, Session, SessionOptions } from '../runtime/types.js';
 import { imageFeed, type ImageInput, imageInputOf, pixelsOf } from './image-input.js';
+import { misplaced } from './placement.js';
 import { endsInSoftmax } from './softmax-end.js';
 
 /** A model file that classifies images, ready to run as it is. */
@@ -67,6 +68,7 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
       fixedBatch: batch,
       warnings: [
         ...found.warnings,
+        ...onCpu(session, sessionOptions, path),
         ...(input.type === 'uint8' ? [`${path} takes pixels from 0 to 255: they are not normalized`] : []),
       ],
       predict: (images, dims) => run(session!, input, images, dims, signal).then(({ data }) => data),
@@ -80,6 +82,12 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
   } finally {
     model.file?.close();
   }
+}
+
+/** Nodes that do not run on the device. */
+function onCpu(session: Session, { device = 'cpu' }: SessionOptions, path: string): readonly string[] {
+  const fact = misplaced(session, device, path);
+  return fact === undefined ? [] : [fact];
 }
 
 interface Probed {

@@ -16,7 +16,14 @@ import { type Measured, outOfMemory } from './trainer.js';
 import type { TrainingState } from './vectors.js';
 
 /** Settings that do not change what a step computes: a training may go on with others. */
-const free = new Set<keyof TrainSettings>(['checkpointEvery', 'keepCheckpoints', 'saveEvery', 'workers', 'maxBad']);
+const free = new Set<keyof TrainSettings>([
+  'checkpointEvery',
+  'keepCheckpoints',
+  'saveEvery',
+  'workers',
+  'maxBad',
+  'allowCpuNodes',
+]);
 
 /**
  * Trains a model, and writes it with its trained weights: otherwise byte for byte the model that came in. Checkpoints

@@ -53,6 +53,8 @@ export interface TrainSettings extends GraphSettings {
   /** The checkpoint of every n-th epoch stays for good; null: of none. */
   readonly saveEvery: number | null;
   readonly device: Device;
+  /** Whether nodes that the device has no kernel for may run on the CPU, at the cost of copies in every step. */
+  readonly allowCpuNodes: boolean;
   /** Threads of onnxruntime; null: all cores. */
   readonly threads: number | null;
   /** Decode threads; null: one per core, at most 4. */
@@ -89,6 +91,7 @@ export const defaultTrainSettings: TrainSettings = {
   keepCheckpoints: 2,
   saveEvery: null,
   device: 'cpu',
+  allowCpuNodes: false,
   threads: null,
   workers: null,
   target: 'cpu',

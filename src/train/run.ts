@@ -34,6 +34,7 @@ import { calibrate, foldInserted, insertNormalization } from './insert-normaliza
 import type { LossScale } from './loss-scale.js';
 import { withNewHead } from './new-head.js';
 import { type TrainOptions, type TrainSettings, transformsOf } from './options.js';
+import { misplaced } from './placement.js';
 import { type Prepared, prepareTraining } from './prepare.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 import { targetOf } from './target.js';
@@ -217,6 +218,7 @@ async function openRun(
         lossScale,
         isResident,
         readEvery: readEvery ?? (isResident ? residentReadEvery : 1),
+        allowCpuNodes: settings.allowCpuNodes,
         note: (line) => warnings.push(line),
       });
       closers.push(() => trainer!.close());
@@ -226,6 +228,8 @@ async function openRun(
       if (evaluator === undefined) {
         evaluator = await driver.createSession(evalGraph.bytes(), { ...session, sharedArena: true });
         closers.push(() => evaluator!.close());
+        const fact = misplaced(evaluator, settings.device, 'the eval graph');
+        if (fact !== undefined) warnings.push(fact);
       }
       const { inputs, outputs } = evalGraph.interface;
       const { parameters, statistics } = await trainer!.weights();

@@ -4,6 +4,7 @@ import { arrayFeed, type BatchInput, deviceFeed } from './batch-feed.js';
 import { buildCombineGraph } from './combine-graph.js';
 import type { GradientGraph } from './gradient-graph.js';
 import { initialLossScale, type LossScale, nextLossScale } from './loss-scale.js';
+import { requirePlacement } from './placement.js';
 import { scalarLog } from './scalar-log.js';
 import { arrayMemory, deviceMemory, moving, turning, turningVector, type Vector } from './training-memory.js';
 import type { UpdateGraph } from './update-graph.js';
@@ -40,7 +41,9 @@ export interface TrainerOptions {
   readonly readEvery?: number | undefined;
   /** Where the gradient graph takes a scale: the one to begin with. */
   readonly lossScale?: LossScale | undefined;
-  /** Hears what is worth knowing about the memory. */
+  /** Whether nodes may run on the CPU where the device is another. Default: that is an error. */
+  readonly allowCpuNodes?: boolean | undefined;
+  /** Hears what is worth knowing: nodes on the CPU, slow memory. */
   readonly note?: ((line: string) => void) | undefined;
 }
 
@@ -123,9 +126,11 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
   const { graphOptimization = 'all', readEvery = 1, note = () => undefined } = options;
   const isResident = options.isResident ?? (sessionOptions.device ?? 'cpu') !== 'cpu';
   const bindings = new Map<string, Binding>();
-  const open = async (bytes: Uint8Array, others: SessionOptions = {}): Promise<Session> => {
+  const open = async (graph: string, bytes: Uint8Array, others: SessionOptions = {}): Promise<Session> => {
     const session = await driver.createSession(bytes, { ...sessionOptions, ...others, sharedArena: true });
     sessions.push(session);
+    const { device = 'cpu' } = sessionOptions;
+    requirePlacement(session, device, `the ${graph} graph`, options.allowCpuNodes === true, note);
     return session;
   };
   const bound = (key: string, session: Session, bind: (binding: Binding) => void): Binding => {
@@ -137,8 +142,8 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
     return binding;
   };
 
-  const gradientSession = await open(gradient.bytes(), { graphOptimization });
-  const updateSession = await open(update.bytes());
+  const gradientSession = await open('gradient', gradient.bytes(), { graphOptimization });
+  const updateSession = await open('update', update.bytes());
   const memory = isResident ? deviceMemory(gradientSession) : arrayMemory;
   const { state: initial } = options;
   const count = initial.parameters.length;
@@ -190,7 +195,8 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
   const combiners = new Map<number, Promise<Session>>();
   const combine = async (x: Vector, y: Vector, a: number, b: number, result: Vector): Promise<void> => {
     let session = combiners.get(x.length);
-    if (session === undefined) combiners.set(x.length, (session = open(buildCombineGraph(x.length).bytes())));
+    if (session === undefined)
+      combiners.set(x.length, (session = open('combine', buildCombineGraph(x.length).bytes())));
     const binding = (await session).bind();
     try {
       binding.bindInput('x', x.tensor);

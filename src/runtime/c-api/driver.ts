@@ -64,7 +64,7 @@ export async function loadNativeDriver(library?: string): Promise<Driver> {
     createSession: async (model, options = {}) => {
       checkSessionOptions(options);
       await checkModel(model);
-      await checkDevice(options.device ?? 'cpu', providers, api.library);
+      await checkDevice(options, providers, api.library);
       if (options.sharedArena === true) registerArena();
       return create(model, options);
     },

@@ -33,7 +33,7 @@ export async function loadJavaScriptDriver(): Promise<Driver> {
     createSession: async (model, options = {}) => {
       checkSessionOptions(options);
       await checkModel(model);
-      await checkDevice(options.device ?? 'cpu', providers, library);
+      await checkDevice(options, providers, library);
       return createSession(runtime, model, options);
     },
   };
