@@ -108,15 +108,25 @@ let parameters = float32(initial.parameters.data);
 let statistics = float32(initial.statistics.data);
 let state = float32(initial.state.data);
 const learningRate = float32(Float32Array.of(Number(options.lr)), []);
+// Of the loss, where the graph computes in float16.
+let [scale, good, skipped] = [65536, 0, 0];
 for (let step = 1; step <= Number(options.steps); step++) {
-  const seen = await run(gradientSession, gradient, { parameters, statistics, images, labels });
+  const scaled = gradient.inputs.scale === undefined ? {} : { scale: float32(Float32Array.of(scale), []) };
+  const seen = await run(gradientSession, gradient, { parameters, statistics, images, labels, ...scaled });
+  if (gradient.inputs.scale !== undefined && !seen.gradient.data.every(Number.isFinite)) {
+    // Too large for float16: again with half the scale.
+    [scale, good, skipped] = [scale / 2, 0, skipped + 1];
+    console.log(`step ${step}: loss ${seen.loss.data[0].toPrecision(9)}, skipped, scale ${scale}`);
+    continue;
+  }
+  if (++good === 2000) [scale, good] = [scale * 2, 0];
   statistics = seen.statistics;
   const moved = await run(updateSession, update, {
     parameters,
     gradient: seen.gradient,
     state,
     learningRate,
-    step: new Tensor('int64', BigInt64Array.of(BigInt(step)), []),
+    step: new Tensor('int64', BigInt64Array.of(BigInt(step - skipped)), []),
   });
   ({ parameters, state } = moved);
   const loss = seen.loss.data[0].toPrecision(9);

@@ -68,11 +68,20 @@ def run(part, **values):
 
 state = read_safetensors(args.folder / manifest["initial"]["file"])
 parameters, statistics, optimizer = state["parameters"], state["statistics"], state["state"]
+scale, good, skipped = 65536.0, 0, 0  # of the loss, where the graph computes in float16
 for step in range(1, args.steps + 1):
-    seen = run(gradient, parameters=parameters, statistics=statistics, images=x, labels=y)
+    scaled = {"scale": np.array(scale, np.float32)} if "scale" in gradient["inputs"] else {}
+    seen = run(gradient, parameters=parameters, statistics=statistics, images=x, labels=y, **scaled)
+    if scaled and not np.isfinite(seen["gradient"]).all():  # too large for float16: again with half the scale
+        scale, good, skipped = scale / 2, 0, skipped + 1
+        print(f"step {step}: loss {seen['loss']:.9g}, skipped, scale {scale:g}")
+        continue
+    good += 1
+    if good == 2000:
+        scale, good = scale * 2, 0
     statistics = seen["statistics"]
     moved = run(update, parameters=parameters, gradient=seen["gradient"], state=optimizer,
-                learningRate=np.array(args.lr, np.float32), step=np.array(step, np.int64))
+                learningRate=np.array(args.lr, np.float32), step=np.array(step - skipped, np.int64))
     parameters, optimizer = moved["parameters"], moved["state"]
     print(f"step {step}: loss {seen['loss']:.9g}, {seen['correct']} of {len(x)} right, gradient norm {moved['gradientNorm']:.9g}")
 
