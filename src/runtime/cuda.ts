@@ -34,7 +34,7 @@ export const DRIVER_LIBRARY: string | undefined = DRIVERS[process.platform];
 
 export const DRIVER_REMEDY = 'install the NVIDIA driver (in a container: start it with --gpus all)';
 const FOLDER_REMEDY =
-  "put the libraries of PyPI's onnxruntime-gpu into one folder and set LOWRANK_ORT_LIB to it (docs/runtime.md)";
+  "put the libraries of PyPI's onnxruntime-gpu into one folder and set LOWRANK_ORT_LIB to it (docs/gpu.md)";
 
 /**
  * Looks for the provider libraries beside `library` (a libonnxruntime), for every library that the CUDA provider needs,

@@ -1,0 +1,219 @@
+/**
+ * Everything that docs/gpu.md asks of an NVIDIA GPU: doctor, whole training steps against PyTorch eager (autocast,
+ * channels_last), losses over 200 steps, fitting times, and how gradients are best formulated.
+ *
+ *   bash bench/gpu/run.sh [--only part] [--models a,b] [--precisions a,b] [--batch 256] [--steps 50] [--rehearse]
+ *
+ * Parts: doctor, training, fitting, operators. --rehearse runs the same, small, on the CPU: no measurement, and into
+ * .bench/gpu-rehearsal.json. Contenders run one after the other, each alone on the GPU.
+ */
+import { execFile, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+import { loadDriver } from '../src/runtime/driver.js';
+import { formulations, timeFormulation } from './gpu/operators.js';
+import { median, oraclePython, saveResult, timed } from './support/bench.js';
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    models: { type: 'string', default: 'resnet50,efficientnet_b0' },
+    precisions: { type: 'string', default: 'float32,bfloat16,float16' },
+    scales: { type: 'string', default: '0,0.1,0.25' },
+    batch: { type: 'string', default: '256' },
+    side: { type: 'string', default: '224' },
+    steps: { type: 'string', default: '50' },
+    losses: { type: 'string', default: '200' },
+    rehearse: { type: 'boolean', default: false },
+  },
+});
+const isRehearsal = options.rehearse;
+const device = isRehearsal ? 'cpu' : 'cuda';
+const small = { batch: 2, side: 64, steps: 1, losses: 2, models: ['resnet18'], precisions: ['float32'], scales: [0.1] };
+const given = {
+  batch: Number(options.batch),
+  side: Number(options.side),
+  steps: Number(options.steps),
+  losses: Number(options.losses),
+  models: options.models.split(','),
+  precisions: options.precisions.split(','),
+  scales: options.scales.split(',').map(Number),
+};
+const { batch, side, steps, losses, models, precisions, scales } = isRehearsal ? small : given;
+
+const lowrank = (args: readonly string[]): string => timed(process.execPath, ['bin/lowrank.js', ...args]).stdout;
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const round = (value: number, digits = 4): number => Number(value.toPrecision(digits));
+
+/** Numbers of nvidia-smi about the first GPU; undefined where there is none. */
+async function smi(query: string): Promise<number | undefined> {
+  try {
+    const args = [`--query-gpu=${query}`, '--format=csv,noheader,nounits', '--id=0'];
+    return Number((await promisify(execFile)('nvidia-smi', args)).stdout.trim());
+  } catch {
+    return undefined;
+  }
+}
+
+interface Turn {
+  readonly milliseconds: number;
+  readonly losses: readonly number[];
+  readonly peakMiB?: number | null;
+  readonly notes?: readonly string[];
+}
+
+/** Starts a contender, lets it warm up, times three rounds and ends it. Its error where it fails. */
+async function contend(command: string, args: readonly string[]): Promise<object> {
+  const before = await smi('memory.used');
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  let complaint = '';
+  child.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(-2000)));
+  const ended = new Promise<void>((resolve) => child.on('close', () => resolve()));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async (): Promise<unknown> => {
+    const line = await lines.next();
+    if (line.done !== true) return JSON.parse(line.value);
+    await ended;
+    throw new Error(complaint.trim().split('\n').at(-1) ?? 'it ended');
+  };
+  const run = async (count: number): Promise<Turn> => {
+    child.stdin.write(`${count}\n`);
+    return (await next()) as Turn;
+  };
+  try {
+    const about = (await next()) as object;
+    const first = await run(losses); // a fresh model: its losses count, its time does not
+    const busy: number[] = [];
+    const watch = setInterval(
+      () => void smi('utilization.gpu').then((share) => share !== undefined && busy.push(share)),
+      300,
+    );
+    const turns: Turn[] = [];
+    for (let i = 0; i < 3; i++) turns.push(await run(steps));
+    clearInterval(watch);
+    const used = await smi('memory.used');
+    const milliseconds = median(turns.map((turn) => turn.milliseconds));
+    return {
+      ...about,
+      milliseconds: round(milliseconds),
+      imagesPerSecond: round((1000 * batch) / milliseconds),
+      gpuBusyPercent: busy.length === 0 ? null : round(busy.reduce((sum, share) => sum + share, 0) / busy.length, 3),
+      memoryMiB: used === undefined || before === undefined ? null : used - before,
+      allocatedMiB: turns.at(-1)!.peakMiB ?? null,
+      losses: first.losses.map((loss) => round(loss, 6)),
+      notes: first.notes ?? [],
+    };
+  } catch (error) {
+    return { failed: error instanceof Error ? error.message : String(error) };
+  } finally {
+    child.stdin.end();
+    await ended;
+  }
+}
+
+/** The file of a model, made by the commands that a user would type, and the multiply-adds of one image. */
+function makeModel(architecture: string, scale: number, folder: string): { path: string; macs: number } {
+  const full = join(folder, `${architecture}.onnx`);
+  lowrank(['create', architecture, '--image-size', String(side), '-o', full, '--force', '--quiet']);
+  const path = scale === 0 ? full : join(folder, `${architecture}-${scale}.onnx`);
+  if (scale > 0) {
+    const how = ['--rank-scale', String(scale), '--scheme', 'spatial', '--no-verify', '--force', '--quiet'];
+    lowrank(['convert', full, '-o', path, ...how]);
+  }
+  const { totals } = JSON.parse(lowrank(['inspect', path, '--json'])) as { totals: { macs: number } };
+  return { path, macs: totals.macs };
+}
+
+async function training(folder: string): Promise<object[]> {
+  const worker = fileURLToPath(new URL('gpu/step-worker.js', import.meta.url));
+  const results: object[] = [];
+  for (const architecture of models) {
+    for (const scale of scales) {
+      const { path, macs } = makeModel(architecture, scale, folder);
+      for (const precision of precisions) {
+        const ours = await contend(process.execPath, [
+          worker,
+          JSON.stringify({ model: path, batch, device, precision }),
+        ]);
+        const torch: object[] = [];
+        // Other seeds give the spread of PyTorch's own losses.
+        for (const seed of isRehearsal ? [0] : [0, 1, 2]) {
+          const call = { architecture, scale, batch, side, device, precision, seed };
+          torch.push(await contend(oraclePython, ['bench/gpu/torch-step.py', JSON.stringify(call)]));
+        }
+        const speed = (contender: object): number => (contender as { imagesPerSecond?: number }).imagesPerSecond ?? NaN;
+        const ratio = round(speed(ours) / speed(torch[0]!), 3);
+        // Forward, data gradient and weight gradient: three times two operations a multiply-add.
+        const teraflop = round((6 * macs * batch) / 1e12);
+        results.push({ architecture, scale, precision, batch, side, teraflop, ratio, lowrank: ours, torch });
+        const failed = 'failed' in ours ? `: ${String(ours.failed)}` : '';
+        say(`${architecture} scale ${scale} ${precision}: ${speed(ours)} images/s, ${ratio} × PyTorch${failed}`);
+      }
+    }
+  }
+  return results;
+}
+
+function fitting(folder: string): object[] {
+  const { path } = makeModel(isRehearsal ? 'resnet18' : 'resnet50', 0, folder);
+  return (isRehearsal ? ['spectral'] : ['spectral', 'lfai', 'lfai-ws-adam']).map((init) => {
+    const output = join(folder, `${init}.onnx`);
+    const how = ['--rank-scale', '0.25', '--scheme', 'channel', '--init', init, '--device', device];
+    const args = ['convert', path, '-o', output, ...how, '--no-verify', '--force', '--json', '--quiet'];
+    try {
+      const { seconds } = JSON.parse(lowrank(args)) as { seconds: Record<string, number> };
+      say(`${init}: ${String(seconds['factorize'])} s`);
+      return { init, device, seconds };
+    } catch (error) {
+      return { init, device, failed: String(error) };
+    }
+  });
+}
+
+async function operators(): Promise<object[]> {
+  const driver = await loadDriver();
+  const results: object[] = [];
+  for (const options of isRehearsal
+    ? [{ device: 'cpu' as const }]
+    : [
+        { device: 'cuda' as const, cuda: { useTf32: false } },
+        { device: 'cuda' as const, cuda: { useTf32: true } },
+        { device: 'cuda' as const, cuda: { useTf32: true, preferNhwc: true } },
+      ]) {
+    for (const one of formulations(isRehearsal ? 2 : batch, isRehearsal)) {
+      const result = await timeFormulation(one, driver, options, isRehearsal ? 2 : 20);
+      results.push({
+        options,
+        ...result,
+        milliseconds: result.milliseconds === null ? null : round(result.milliseconds),
+      });
+      const { operator, name, shape, milliseconds, note } = result;
+      say(`${operator}, ${name} (${shape}): ${milliseconds === null ? (note ?? '') : `${round(milliseconds)} ms`}`);
+    }
+  }
+  return results;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'lowrank-bench-'));
+try {
+  const wants = (part: string): boolean => options.only === undefined || options.only === part;
+  const result = {
+    device,
+    batch,
+    side,
+    ...(wants('doctor') ? { doctor: JSON.parse(lowrank(['doctor', '--json'])) as object } : {}),
+    ...(wants('operators') ? { operators: await operators() } : {}),
+    ...(wants('fitting') ? { fitting: fitting(folder) } : {}),
+    ...(wants('training') ? { training: await training(folder) } : {}),
+  };
+  if (isRehearsal) {
+    mkdirSync('.bench', { recursive: true });
+    writeFileSync('.bench/gpu-rehearsal.json', `${JSON.stringify(result, null, 2)}\n`);
+  } else saveResult('gpu', result);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,57 @@
+/** lowrank's contender of bench/gpu.ts: node step-worker.js '{"model","batch","device","precision","losses"}' */
+import { createInterface } from 'node:readline';
+import { sizeOf } from '../../src/ops/support/layout.js';
+import { fillTruncatedNormal, randomStream } from '../../src/random.js';
+import { loadDriver } from '../../src/runtime/driver.js';
+import type { Device } from '../../src/runtime/types.js';
+import { buildGradientGraph } from '../../src/train/gradient-graph.js';
+import { prepareTraining } from '../../src/train/prepare.js';
+import { defaultGraphSettings, type GraphSettings } from '../../src/train/settings.js';
+import { createTrainer } from '../../src/train/trainer.js';
+import { buildUpdateGraph } from '../../src/train/update-graph.js';
+import { initialState } from '../../src/train/vectors.js';
+
+interface Arguments {
+  readonly model: string;
+  readonly batch: number;
+  readonly device: Device;
+  readonly precision: GraphSettings['precision'];
+}
+
+const { model, batch, device, precision } = JSON.parse(process.argv[2]!) as Arguments;
+const settings: GraphSettings = { ...defaultGraphSettings, weightDecay: 1e-4, labelSmoothing: 0.1, precision };
+const driver = await loadDriver();
+const prepared = prepareTraining(model, { settings });
+const gradient = buildGradientGraph(prepared, settings, { batch, isBatchOpen: false });
+const update = buildUpdateGraph(prepared, settings);
+const { imageDims, classes } = prepared;
+const notes: string[] = [];
+const trainer = await createTrainer({
+  ...{ driver, gradient, update, batch, imageDims, classes },
+  state: initialState(prepared, update.stateLength, false),
+  session: { device },
+  isResident: true,
+  readEvery: precision === 'float16' ? 1 : 10,
+  allowCpuNodes: true,
+  note: (line) => notes.push(line),
+});
+const images = new Float32Array(batch * sizeOf(imageDims));
+fillTruncatedNormal(randomStream(0, 'images'), images, 0, 1);
+const labels = BigInt64Array.from({ length: batch }, (_, i) => BigInt((i * 37) % classes));
+
+const say = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
+say({ parameters: update.stateLength, notes });
+for await (const line of createInterface({ input: process.stdin })) {
+  const count = Number(line);
+  const losses: number[] = [];
+  const started = performance.now();
+  for (let i = 0; i < count; i++) {
+    await trainer.accumulate({ images, labels });
+    const measured = await trainer.update(0.01);
+    if (measured !== undefined) losses.push(measured.loss / measured.microBatches);
+  }
+  const rest = await trainer.collect();
+  if (rest !== undefined) losses.push(rest.loss / rest.microBatches);
+  say({ milliseconds: (performance.now() - started) / count, losses, notes });
+}
+await trainer.close();
