@@ -3,10 +3,12 @@ import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
 import { renderLrFindTable } from '../report/lr-find-table.js';
 import { trainHtml } from '../report/html/train.js';
 import { createTrainProgress } from '../report/train-progress.js';
+import { renderTrainExplain } from '../report/train-explain-table.js';
 import { renderTrainTable } from '../report/train-table.js';
+import { explainTraining } from '../train/explain.js';
 import { train } from '../train/loop.js';
 import { findLearningRate } from '../train/lr-find.js';
-import { defaultTrainSettings, type TrainOptions, type TrainSettings } from '../train/options.js';
+import { convSearchNames, defaultTrainSettings, type TrainOptions, type TrainSettings } from '../train/options.js';
 import { presetBatch, presetNames, presets } from '../train/presets.js';
 import { scheduleNames } from '../train/schedule.js';
 import { targetNames } from '../train/target.js';
@@ -19,6 +21,25 @@ import { decodeOptions, threadsOption } from './running-options.js';
 const schedule = 'Schedule';
 const images = 'Images';
 const running = 'Running';
+
+const cuda = 'CUDA';
+const cudaOptions = {
+  tf32: { type: 'boolean', default: true, group: cuda, description: 'no TensorFloat-32 in products of float32' },
+  nhwc: { type: 'boolean', default: false, group: cuda, description: 'convolutions with the channels last' },
+  convSearch: {
+    type: 'string',
+    choices: convSearchNames,
+    group: cuda,
+    description: "how cuDNN's algorithm of a convolution is found (default: exhaustive)",
+  },
+  gpuMemory: {
+    type: 'integer',
+    minimum: 1,
+    group: cuda,
+    placeholder: 'MiB',
+    description: 'most device memory that is taken (default: all)',
+  },
+} as const;
 
 /** Every option of the command. */
 export const trainOptions = {
@@ -46,6 +67,11 @@ export const trainOptions = {
     type: 'boolean',
     default: false,
     description: 'try learning rates from 1e-6 to 1 over 100 updates, suggest one, and write nothing',
+  },
+  explain: {
+    type: 'boolean',
+    default: false,
+    description: 'print what is chosen for this training, and why, and train nothing',
   },
   newHead: {
     type: 'boolean',
@@ -166,6 +192,7 @@ export const trainOptions = {
     group: running,
     description: 'form of the training graph: the fast one of a device, or standard operators only (default: cpu)',
   },
+  ...cudaOptions,
   threads: threadsOption(running),
   ...decodeOptions(images, running),
   tensorboard: { type: 'string', group: running, placeholder: 'folder', description: 'write TensorBoard events' },
@@ -204,6 +231,9 @@ export const command = defineCommand({
         remedy: "give a checkpoint's model.onnx as the model instead of --resume",
       });
     }
+    if (settings.lrFind && settings.explain) {
+      throw new LowrankError('USAGE', '--lr-find and --explain together', { remedy: 'give one of them' });
+    }
     if (settings.report !== undefined) checkWritable(settings.report, settings.force || settings.resume);
     const progress = createTrainProgress({ stream: process.stderr, enabled: !context.isQuiet });
     const call: TrainOptions = {
@@ -220,6 +250,10 @@ export const command = defineCommand({
       signal,
       progress,
     };
+    if (settings.explain) {
+      const explained = await explainTraining(call);
+      return { document: explained, text: (terminal) => renderTrainExplain(explained, terminal) };
+    }
     if (settings.lrFind) {
       const found = await findLearningRate(call);
       return { document: found, text: (terminal) => renderLrFindTable(found, terminal) };
@@ -262,6 +296,8 @@ export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<
       std: numbers(settings.std, '--std'),
       maxBad: settings.maxBad,
       cache: settings.cache === undefined ? undefined : settings.cache * 2 ** 20,
+      convSearch: settings.convSearch,
+      gpuMemory: settings.gpuMemory === undefined ? undefined : settings.gpuMemory * 2 ** 20,
       seed: settings.seed,
       checkpointEvery: settings.checkpointEvery,
       keepCheckpoints: settings.keepCheckpoints,
@@ -273,6 +309,8 @@ export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<
       workers: settings.workers,
     }),
     flip: settings.flip,
+    tf32: settings.tf32,
+    nhwc: settings.nhwc,
     allowCpuNodes: settings.allowCpuNodes,
     newHead: settings.newHead,
     insertBn: settings.insertBn,

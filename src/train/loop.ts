@@ -23,6 +23,7 @@ const free = new Set<keyof TrainSettings>([
   'workers',
   'maxBad',
   'allowCpuNodes',
+  'gpuMemory',
 ]);
 
 /**

@@ -1,5 +1,5 @@
 import type { Transform } from '../data/transform.js';
-import type { Device } from '../runtime/types.js';
+import type { CudaOptions, Device, SessionOptions } from '../runtime/types.js';
 import type { TrainReport } from '../report/train-contract.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { centerCrop } from './images.js';
@@ -7,6 +7,10 @@ import { LowrankError } from '../errors.js';
 import { checkGraphSettings, defaultGraphSettings, type GraphSettings } from './settings.js';
 import type { ScheduleName } from './schedule.js';
 import type { TargetName } from './target.js';
+
+/** Every algorithm is timed at the first run; cuDNN's guess; the first one. */
+export const convSearchNames = ['exhaustive', 'heuristic', 'default'] as const;
+export type ConvSearchName = (typeof convSearchNames)[number];
 
 /** Everything that decides a training; see `lowrank-train --help` for what the settings mean. */
 export interface TrainSettings extends GraphSettings {
@@ -55,6 +59,14 @@ export interface TrainSettings extends GraphSettings {
   readonly device: Device;
   /** Whether nodes that the device has no kernel for may run on the CPU, at the cost of copies in every step. */
   readonly allowCpuNodes: boolean;
+  /** CUDA: products of float32 in TensorFloat-32, whose factors have 11 digits (sums have 24). */
+  readonly tf32: boolean;
+  /** CUDA: onnxruntime runs convolutions with the channels last, and transposes where it must. */
+  readonly nhwc: boolean;
+  /** CUDA: how cuDNN's algorithm of each convolution is found. */
+  readonly convSearch: ConvSearchName;
+  /** CUDA: bytes that the arena of device memory may take; null: all there is. */
+  readonly gpuMemory: number | null;
   /** Threads of onnxruntime; null: all cores. */
   readonly threads: number | null;
   /** Decode threads; null: one per core, at most 4. */
@@ -91,6 +103,10 @@ export const defaultTrainSettings: TrainSettings = {
   keepCheckpoints: 2,
   saveEvery: null,
   device: 'cpu',
+  tf32: true,
+  nhwc: false,
+  convSearch: 'exhaustive',
+  gpuMemory: null,
   allowCpuNodes: false,
   threads: null,
   workers: null,
@@ -101,6 +117,27 @@ export const defaultTrainSettings: TrainSettings = {
 export function checkTrainSettings(settings: TrainSettings): void {
   checkGraphSettings(settings);
   requirePortable(settings.precision, settings.device === 'cuda' ? 'cuda' : settings.target);
+  if (settings.device === 'cuda') return;
+  for (const name of ['tf32', 'nhwc', 'convSearch', 'gpuMemory'] as const) {
+    if (settings[name] === defaultTrainSettings[name]) continue;
+    throw new LowrankError('USAGE', `${name} is ${settings[name]}, which only CUDA knows`, {
+      remedy: 'give --device cuda, or leave it out',
+    });
+  }
+}
+
+/** How sessions of a training are opened. What is onnxruntime's default is not said: its JavaScript API cannot. */
+export function sessionOptionsOf(settings: TrainSettings): SessionOptions {
+  const { device, threads, tf32, nhwc, convSearch, gpuMemory } = settings;
+  const cuda: CudaOptions = {
+    ...(tf32 ? {} : { useTf32: false }),
+    ...(nhwc ? { preferNhwc: true } : {}),
+    ...(convSearch === 'exhaustive'
+      ? {}
+      : { cudnnConvAlgoSearch: convSearch.toUpperCase() as Uppercase<ConvSearchName> }),
+    ...(gpuMemory === null ? {} : { gpuMemLimit: gpuMemory }),
+  };
+  return { device, ...(threads === null ? {} : { threads }), ...(device === 'cuda' ? { cuda } : {}) };
 }
 
 /** Throws USAGE where the fast form for CPUs is asked for in half precision. */

@@ -15,12 +15,12 @@ import type { ModelSummary } from '../report/contract.js';
 import { type Predictions, summarizePredictions } from '../report/eval-summary.js';
 import type { DataSummary } from '../report/train-contract.js';
 import { loadDriver } from '../runtime/driver.js';
-import type { Session, SessionOptions } from '../runtime/types.js';
+import type { Session } from '../runtime/types.js';
 import { buildEvalGraph } from './eval-graph.js';
 import { evaluate, type Predict } from './evaluate.js';
 import { stageTrained } from './export.js';
 import { lengthOf } from './flat.js';
-import { buildGradientGraph, type MaskInput } from './gradient-graph.js';
+import { buildGradientGraph, type GradientGraph, type MaskInput } from './gradient-graph.js';
 import {
   classesFrom,
   imageSizeOf,
@@ -33,7 +33,7 @@ import {
 import { calibrate, foldInserted, insertNormalization } from './insert-normalization.js';
 import type { LossScale } from './loss-scale.js';
 import { withNewHead } from './new-head.js';
-import { type TrainOptions, type TrainSettings, transformsOf } from './options.js';
+import { sessionOptionsOf, type TrainOptions, type TrainSettings, transformsOf } from './options.js';
 import { misplaced } from './placement.js';
 import { type Prepared, prepareTraining } from './prepare.js';
 import { checkSchedule, type Schedule } from './schedule.js';
@@ -56,6 +56,11 @@ export interface TrainingRun {
   readonly stepsPerEpoch: number;
   readonly schedule: Schedule;
   readonly masks: readonly MaskInput[];
+  /** As it is written for other programs: until the start, where half precision may become an emulation of it. */
+  readonly gradient: GradientGraph;
+  /** Whether the state lies on the device, and how many updates there are between two looks at the losses. */
+  readonly isResident: boolean;
+  readonly readEvery: number;
   /** Elements of the vectors of a training's state. */
   readonly lengths: { readonly [Name in keyof TrainingState]: number };
   readonly trainer: Trainer;
@@ -81,6 +86,9 @@ export interface RunMode {
 /** Updates between two looks at the losses where these stay on the device. */
 const residentReadEvery = 10;
 
+/** Whether every update must be known to be finite before the next one begins. */
+const isScaled = ({ precision }: TrainSettings): boolean => precision === 'float16';
+
 /** Opens images and model, and emits the graphs. The caller closes the result. */
 export async function openTrainingRun(
   options: TrainOptions,
@@ -102,7 +110,10 @@ export async function openTrainingRun(
 async function openRun(
   options: TrainOptions,
   settings: TrainSettings,
-  { isResident = settings.device !== 'cpu', readEvery }: RunMode,
+  {
+    isResident = settings.device !== 'cpu',
+    readEvery = isResident && !isScaled(settings) ? residentReadEvery : 1,
+  }: RunMode,
   closers: (() => unknown)[],
   close: () => Promise<void>,
 ): Promise<TrainingRun> {
@@ -135,10 +146,8 @@ async function openRun(
     target.build,
     target.opsets,
   );
-  if (settings.precision !== 'float32' && settings.device === 'cpu') {
-    runPasses(gradient.model, [emulateHalf]);
-    warnings.push(`${settings.precision} is emulated on CPU: right, but slower than float32`);
-  }
+  const isEmulated = settings.precision !== 'float32' && settings.device === 'cpu';
+  if (isEmulated) warnings.push(`${settings.precision} is emulated on CPU: right, but slower than float32`);
   const update = buildUpdateGraph(prepared, settings);
   const evalGraph = buildEvalGraph(prepared, { batch: batchSize, isBatchOpen: true });
   const threads = settings.threads;
@@ -157,7 +166,7 @@ async function openRun(
   checkSchedule(schedule);
   const count = lengthOf(prepared.parameters);
   const statisticsCount = lengthOf(prepared.statistics);
-  const session: SessionOptions = { device: settings.device, ...(threads === null ? {} : { threads }) };
+  const session = sessionOptionsOf(settings);
   const slots = { parameterSlots: prepared.parameters, statisticSlots: prepared.statistics };
   let trainer: Trainer | undefined;
   let evaluator: Session | undefined;
@@ -180,6 +189,9 @@ async function openRun(
     stepsPerEpoch,
     schedule,
     masks: gradient.interface.inputs.masks,
+    gradient,
+    isResident,
+    readEvery,
     lengths: {
       parameters: count,
       statistics: statisticsCount,
@@ -203,6 +215,7 @@ async function openRun(
         }
         if (ema !== null) startAverages(initial);
       }
+      if (isEmulated) runPasses(gradient.model, [emulateHalf]);
       trainer = await createTrainer({
         driver,
         gradient,
@@ -217,7 +230,7 @@ async function openRun(
         step,
         lossScale,
         isResident,
-        readEvery: readEvery ?? (isResident ? residentReadEvery : 1),
+        readEvery,
         allowCpuNodes: settings.allowCpuNodes,
         note: (line) => warnings.push(line),
       });

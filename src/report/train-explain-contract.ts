@@ -1,0 +1,29 @@
+/** The published JSON contract of `lowrank-train --explain --json`. A field is added, never renamed. */
+
+/** Something that was chosen for a training. */
+export interface Choice {
+  readonly name: string;
+  readonly value: string;
+  /** Whether it is what is chosen where nothing is said. */
+  readonly isDefault: boolean;
+  readonly why: string;
+}
+
+export interface TrainExplainReport {
+  readonly schema: 'lowrank.train-explain/1';
+  readonly tool: { readonly name: 'lowrank'; readonly version: string };
+  /** The command line that repeats the run; absent where the library was called. */
+  readonly command?: string;
+  readonly model: { readonly path: string; readonly sha256: string };
+  /** Every option with its value, defaults included. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly choices: readonly Choice[];
+  readonly gradient: {
+    readonly nodes: number;
+    readonly casts: number;
+    /** Multiply-accumulates of one run, all and those whose result is float16 or bfloat16. */
+    readonly macs: number;
+    readonly halfMacs: number;
+  };
+  readonly warnings: readonly string[];
+}

@@ -1,0 +1,201 @@
+import { FLOAT } from '../onnx/data-type.js';
+import { inferShapes } from '../ops/infer.js';
+import type { Choice, TrainExplainReport } from '../report/train-explain-contract.js';
+import { tool } from '../version.js';
+import type { GradientGraph } from './gradient-graph.js';
+import { growthInterval, initialLossScale } from './loss-scale.js';
+import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
+import { openTrainingRun, type TrainingRun } from './run.js';
+
+type Facts = TrainExplainReport['gradient'];
+type Explanation = (settings: TrainSettings, run: TrainingRun, facts: Facts) => Omit<Choice, 'isDefault'> | undefined;
+
+/** Each says one choice; those that do not apply say nothing. `setting`: what it is compared with its default by. */
+const explanations: readonly { readonly setting: keyof TrainSettings | null; readonly explain: Explanation }[] = [
+  {
+    setting: 'device',
+    explain: ({ device, allowCpuNodes }) => ({
+      name: 'device',
+      value: device,
+      why:
+        device === 'cpu'
+          ? 'what every machine has; --device cuda trains on a GPU'
+          : `every node runs there: one on the CPU ${allowCpuNodes ? 'is told' : 'ends the training, with its name'}`,
+    }),
+  },
+  {
+    setting: 'target',
+    explain: ({ device, target }) => ({
+      name: 'graph',
+      value: device === 'cpu' ? target : 'portable',
+      why:
+        device === 'cpu' && target === 'cpu'
+          ? 'one layout with the images innermost, where a convolution is one product; measured on CPU (README)'
+          : "operators of ai.onnx in the model's own layout, which run on every device and in every precision",
+    }),
+  },
+  {
+    setting: 'precision',
+    explain: ({ precision }, _, { macs, halfMacs, casts }) => ({
+      name: 'precision',
+      value: precision,
+      why:
+        precision === 'float32'
+          ? 'the default: half precision was not measured on a GPU yet'
+          : `${((100 * halfMacs) / macs).toFixed(1)} % of the multiply-accumulates, between ${casts} casts; weights, statistics and sums stay float32`,
+    }),
+  },
+  {
+    setting: null,
+    explain: ({ precision }) =>
+      precision !== 'float16'
+        ? undefined
+        : {
+            name: 'loss scale',
+            value: String(initialLossScale.scale),
+            why: `keeps small gradients above float16's smallest number; halved where one is not finite, doubled after ${growthInterval} good updates`,
+          },
+  },
+  {
+    setting: 'tf32',
+    explain: ({ device, tf32, precision }) =>
+      device !== 'cuda'
+        ? undefined
+        : {
+            name: 'TF32',
+            value: tf32 ? 'on' : 'off',
+            why: `onnxruntime's default is on: float32 factors of ${precision === 'float32' ? 'all' : 'the remaining'} products are rounded to 11 digits; not measured here`,
+          },
+  },
+  {
+    setting: 'nhwc',
+    explain: ({ device, nhwc }) =>
+      device !== 'cuda'
+        ? undefined
+        : {
+            name: 'layout on CUDA',
+            value: nhwc ? 'NHWC' : 'NCHW',
+            why: "onnxruntime's default is NCHW; --nhwc (prefer_nhwc) moves the channels last around convolutions; not measured here",
+          },
+  },
+  {
+    setting: 'convSearch',
+    explain: ({ device, convSearch }) =>
+      device !== 'cuda'
+        ? undefined
+        : {
+            name: 'cuDNN search',
+            value: convSearch,
+            why: "onnxruntime's default, exhaustive, times every algorithm at the first update: a slow start, once; not measured here",
+          },
+  },
+  {
+    setting: 'gpuMemory',
+    explain: ({ device, gpuMemory }) =>
+      device !== 'cuda'
+        ? undefined
+        : {
+            name: 'device memory',
+            value: gpuMemory === null ? 'all there is' : `at most ${Math.round(gpuMemory / 2 ** 20)} MiB`,
+            why: 'of the arena of each session; one that is too small ends in "out of memory"',
+          },
+  },
+  {
+    setting: null,
+    explain: ({ device }) =>
+      device !== 'cuda'
+        ? undefined
+        : {
+            name: 'CUDA graph',
+            value: 'off',
+            why: 'state and inputs are bound in turns, and a captured graph has one binding',
+          },
+  },
+  {
+    setting: null,
+    explain: (_, { isResident }) => ({
+      name: 'state',
+      value: isResident ? 'on the device' : 'in arrays of this process',
+      why: isResident ? 'read back for checkpoints only' : 'bound in place: the CPU needs no copies',
+    }),
+  },
+  {
+    setting: null,
+    explain: ({ precision }, { readEvery }) => ({
+      name: 'losses read',
+      value: readEvery === 1 ? 'after every update' : `after every ${readEvery} updates`,
+      why:
+        precision === 'float16'
+          ? 'the next update needs to know whether this one was finite'
+          : readEvery === 1
+            ? 'waiting costs nothing on the CPU'
+            : 'the device does not wait for this process',
+    }),
+  },
+  {
+    setting: null,
+    explain: () => ({
+      name: 'memory pattern',
+      value: 'off',
+      why: 'half the memory of a step at no cost in time, measured on CPU; gradient and update share one arena',
+    }),
+  },
+  {
+    setting: 'threads',
+    explain: (_, { threads, conditions }) => ({
+      name: 'threads',
+      value: String(conditions['threads']),
+      why: threads === null ? 'all cores; a training resumes bit for bit with the same number only' : '--threads',
+    }),
+  },
+  {
+    setting: 'batchSize',
+    explain: ({ batchSize, accumulate, epochs }, { stepsPerEpoch }) => ({
+      name: 'update',
+      value: `${batchSize * accumulate} images`,
+      why: `${batchSize} in a run, ${accumulate} runs averaged; ${stepsPerEpoch} updates an epoch, ${stepsPerEpoch * epochs} in all`,
+    }),
+  },
+];
+
+function factsOf({ model }: GradientGraph): Facts {
+  const shapes = inferShapes(model);
+  const { nodes } = model.graph;
+  let [macs, halfMacs] = [0, 0];
+  for (const node of nodes) {
+    const count = shapes.macsOf(node);
+    macs += count;
+    if (count > 0 && shapes.require(node.outputs[0]!).dataType !== FLOAT) halfMacs += count;
+  }
+  return { nodes: nodes.length, casts: nodes.filter((node) => node.is('Cast')).length, macs, halfMacs };
+}
+
+/**
+ * What a training with these options would choose, and why: opens model and images, emits the graphs and trains nothing.
+ * Throws what `train` throws for models and images that cannot be trained.
+ */
+export async function explainTraining(options: TrainOptions): Promise<TrainExplainReport> {
+  const settings: TrainSettings = { ...defaultTrainSettings, ...options.settings };
+  checkTrainSettings(settings);
+  const run = await openTrainingRun(options, settings);
+  try {
+    const gradient = factsOf(run.gradient);
+    const { command, data } = options;
+    return {
+      schema: 'lowrank.train-explain/1',
+      tool,
+      ...(command === undefined ? {} : { command }),
+      model: { path: options.model, sha256: run.model.sha256 },
+      settings: { data, ...settings },
+      choices: explanations.flatMap(({ setting, explain }) => {
+        const choice = explain(settings, run, gradient);
+        const isDefault = setting === null || settings[setting] === defaultTrainSettings[setting];
+        return choice === undefined ? [] : [{ ...choice, isDefault }];
+      }),
+      gradient,
+      warnings: run.warnings,
+    };
+  } finally {
+    await run.close();
+  }
+}
