@@ -21,6 +21,14 @@ import { hasGoldens, nets, readGolden } from './support/golden.js';
 /** Largest relative error of one rounding. */
 const roundoff = { float16: 2 ** -11, bfloat16: 2 ** -8 } as const;
 
+/** What PyTorch's autocast is off, of the same models and batches (bench/support/autocast-gradients.py, torch 2.15 on CPU). */
+const autocast: Readonly<Record<string, { readonly float16: number; readonly bfloat16: number }>> = {
+  'convnet-bn': { float16: 6.829e-3, bfloat16: 3.572e-2 },
+  'resnet20-lowrank': { float16: 0.1317, bfloat16: 0.3669 },
+  mbconv: { float16: 1.668e-3, bfloat16: 1.452e-2 },
+  frobenius: { float16: 1.73e-2, bfloat16: 5.902e-2 },
+};
+
 interface Case {
   readonly prepared: Prepared;
   readonly graph: GradientGraph;
@@ -81,6 +89,8 @@ describe.skipIf(!hasGoldens)('gradient graphs in half precision (models of ../sh
         );
         expect(error).toBeGreaterThan(u / 10);
         expect(error).toBeLessThan(tolerance);
+        // The same operators in the same types: only the order of roundings differs, which of the kinks flip hardly does.
+        if (autocast[name] !== undefined) expect(error / autocast[name][precision]).toBeCloseTo(1, 1);
       });
     }
 
