@@ -96,6 +96,13 @@ export const trainOptions = {
     group: schedule,
     description: 'runs whose gradients are averaged for one update (default: 1)',
   },
+  microBatch: {
+    type: 'string',
+    placeholder: 'auto|n',
+    group: schedule,
+    description:
+      'images of one run where a batch takes too much memory, with the same update; auto tries (default: all)',
+  },
   lr: { type: 'number', minimum: 0, group: schedule, description: 'largest learning rate (default: 0.01)' },
   warmup: { type: 'number', minimum: 0, group: schedule, description: 'epochs of rising learning rate (default: 0)' },
   schedule: { type: 'string', choices: scheduleNames, group: schedule, description: 'default: cosine' },
@@ -272,6 +279,12 @@ export const command = defineCommand({
 
 const isHalf = (precision: string | undefined): boolean => precision !== undefined && precision !== 'float32';
 
+function microBatchOf(text: string | undefined): number | 'auto' | undefined {
+  if (text === undefined || text === 'auto') return text;
+  if (/^[1-9]\d*$/.test(text)) return Number(text);
+  throw new LowrankError('USAGE', `--micro-batch is '${text}'`, { remedy: 'give a whole number of images, or auto' });
+}
+
 /** What a training is started with: the preset, and over it what was given. */
 export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<TrainSettings> {
   const preset = settings.preset === undefined ? {} : presets[settings.preset];
@@ -280,6 +293,7 @@ export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<
       epochs: settings.epochs,
       batchSize: settings.batchSize,
       accumulate: settings.accumulate,
+      microBatch: microBatchOf(settings.microBatch),
       lr: settings.lr,
       warmup: settings.warmup,
       schedule: settings.schedule,

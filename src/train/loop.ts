@@ -9,6 +9,7 @@ import { tool } from '../version.js';
 import { type CheckpointIdentity, type CheckpointPosition, openCheckpoints, readNewest } from './checkpoint.js';
 import { takeLock } from './lock.js';
 import { drawMasks } from './masks.js';
+import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { learningRateAt } from './schedule.js';
 import { openTrainingRun, type RunMode, type TrainingRun } from './run.js';
@@ -24,6 +25,7 @@ const free = new Set<keyof TrainSettings>([
   'maxBad',
   'allowCpuNodes',
   'gpuMemory',
+  'microBatch',
 ]);
 
 /**
@@ -34,12 +36,13 @@ const free = new Set<keyof TrainSettings>([
  * cannot be written, NUMERIC where the loss is not finite: the last checkpoint is then from before.
  */
 export async function train(options: TrainOptions, mode: RunMode = {}): Promise<TrainReport> {
-  const settings: TrainSettings = { ...defaultTrainSettings, ...options.settings };
-  checkTrainSettings(settings);
+  const wanted: TrainSettings = { ...defaultTrainSettings, ...options.settings };
+  checkTrainSettings(wanted);
   checkWritable(options.output, options.force === true || options.resume === true);
   const lock = takeLock(`${options.output}.lock`);
   try {
     const started = performance.now();
+    const settings = await resolveMicroBatch(options, wanted, mode);
     const run = await openTrainingRun(options, settings, mode);
     try {
       return await new Training(options, settings, run, started).run();

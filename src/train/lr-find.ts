@@ -3,6 +3,7 @@ import type { Batch } from '../data/batch.js';
 import type { LrFindPoint, LrFindReport } from '../report/lr-find-contract.js';
 import { tool } from '../version.js';
 import { drawMasks } from './masks.js';
+import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { openTrainingRun, type TrainingRun } from './run.js';
 
@@ -24,8 +25,9 @@ const explosion = 4;
  */
 export async function findLearningRate(options: TrainOptions): Promise<LrFindReport> {
   const started = performance.now();
-  const settings: TrainSettings = { ...defaultTrainSettings, ...options.settings };
-  checkTrainSettings(settings);
+  const wanted: TrainSettings = { ...defaultTrainSettings, ...options.settings };
+  checkTrainSettings(wanted);
+  const settings = await resolveMicroBatch(options, wanted);
   // The loss of every update is looked at before the next one.
   const run = await openTrainingRun(options, settings, { readEvery: 1 });
   try {

@@ -19,6 +19,11 @@ export interface TrainSettings extends GraphSettings {
   readonly batchSize: number;
   /** Batches whose gradients are averaged for an update. */
   readonly accumulate: number;
+  /**
+   * Images of one run where a batch does not fit into memory: `batchSize` is divided by it, `accumulate` multiplied.
+   * `auto`: the largest that fits. null: the whole batch.
+   */
+  readonly microBatch: number | 'auto' | null;
   readonly lr: number;
   /** Epochs in which the learning rate rises from 0. */
   readonly warmup: number;
@@ -79,6 +84,7 @@ export const defaultTrainSettings: TrainSettings = {
   epochs: 10,
   batchSize: 32,
   accumulate: 1,
+  microBatch: null,
   lr: 0.01,
   warmup: 0,
   schedule: 'cosine',

@@ -127,7 +127,8 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
   const isResident = options.isResident ?? (sessionOptions.device ?? 'cpu') !== 'cpu';
   const bindings = new Map<string, Binding>();
   const open = async (graph: string, bytes: Uint8Array, others: SessionOptions = {}): Promise<Session> => {
-    const session = await driver.createSession(bytes, { ...sessionOptions, ...others, sharedArena: true });
+    const all = { ...sessionOptions, ...others, sharedArena: true };
+    const session = await orOutOfMemory(driver.createSession(bytes, all));
     sessions.push(session);
     const { device = 'cpu' } = sessionOptions;
     requirePlacement(session, device, `the ${graph} graph`, options.allowCpuNodes === true, note);
@@ -401,23 +402,34 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
   };
 }
 
-const allocationFailure = /fail\w* to allocate|bad[ _]alloc|out of memory|not enough memory|CUDA failure 2:/i;
+const allocationFailure =
+  /fail\w* to allocate|bad[ _]alloc|out of memory|not enough memory|smaller than requested bytes|ALLOC_FAILED|CUDA failure 2:/i;
 
 /** onnxruntime's failures to get memory, with what to do about them. */
 async function orOutOfMemory<T>(running: Promise<T>): Promise<T> {
   try {
     return await running;
   } catch (error) {
-    if (!(error instanceof LowrankError) || error.code !== 'RUNTIME' || !allocationFailure.test(error.fact))
-      throw error;
-    throw outOfMemory(error);
+    const isMemory =
+      error instanceof LowrankError && ['RUNTIME', 'DEVICE'].includes(error.code) && allocationFailure.test(error.fact);
+    throw isMemory ? outOfMemory(error) : error;
   }
 }
 
+const memoryErrors = new WeakSet<LowrankError>();
+
 /** There is too little memory for a training step. */
 export function outOfMemory(cause: unknown): LowrankError {
-  return new LowrankError('RUNTIME', `out of memory: ${messageOf(cause)}`, {
-    remedy: 'lower --batch-size (with --accumulate the update stays the same), then --image-size or --cache',
+  const error = new LowrankError('RUNTIME', `out of memory: ${messageOf(cause)}`, {
+    remedy:
+      'give --micro-batch auto, or lower --batch-size (with --accumulate the update stays the same), then --image-size or --cache',
     cause,
   });
+  memoryErrors.add(error);
+  return error;
+}
+
+/** Whether an error says that there is too little memory for a training step. */
+export function isOutOfMemory(error: unknown): error is LowrankError {
+  return error instanceof LowrankError && memoryErrors.has(error);
 }
