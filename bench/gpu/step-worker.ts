@@ -7,6 +7,7 @@ import type { Device } from '../../src/runtime/types.js';
 import { buildGradientGraph } from '../../src/train/gradient-graph.js';
 import { prepareTraining } from '../../src/train/prepare.js';
 import { defaultGraphSettings, type GraphSettings } from '../../src/train/settings.js';
+import { targetOf } from '../../src/train/target.js';
 import { createTrainer } from '../../src/train/trainer.js';
 import { buildUpdateGraph } from '../../src/train/update-graph.js';
 import { initialState } from '../../src/train/vectors.js';
@@ -22,7 +23,8 @@ const { model, batch, device, precision } = JSON.parse(process.argv[2]!) as Argu
 const settings: GraphSettings = { ...defaultGraphSettings, weightDecay: 1e-4, labelSmoothing: 0.1, precision };
 const driver = await loadDriver();
 const prepared = prepareTraining(model, { settings });
-const gradient = buildGradientGraph(prepared, settings, { batch, isBatchOpen: false });
+const { passes } = await targetOf('cuda', driver);
+const gradient = buildGradientGraph(prepared, settings, { batch, isBatchOpen: false, passes });
 const update = buildUpdateGraph(prepared, settings);
 const { imageDims, classes } = prepared;
 const notes: string[] = [];

@@ -24,7 +24,8 @@ export const command = defineCommand({
       type: 'string',
       choices: targetNames,
       default: 'portable',
-      description: 'portable: standard operators only, runs anywhere; cpu: the fast form for this machine',
+      description:
+        'portable: standard operators only; cuda: those of them that CUDA takes; cpu: the fast form for this machine',
     },
     batchSize: {
       type: 'integer',

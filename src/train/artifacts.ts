@@ -110,7 +110,7 @@ type EmitGraphs = (batch: number, isBatchOpen: boolean) => BatchGraphs;
 
 function emitter(prepared: Prepared, settings: ArtifactsSettings, target: Target): EmitGraphs {
   return (batch, isBatchOpen) => {
-    const emit: EmitSettings = { batch, isBatchOpen };
+    const emit: EmitSettings = { batch, isBatchOpen, passes: target.passes };
     return {
       gradient: buildGradientGraph(prepared, settings, emit, target.build, target.opsets),
       eval: buildEvalGraph(prepared, emit),

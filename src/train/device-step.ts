@@ -8,6 +8,7 @@ import { buildGradientGraph } from './gradient-graph.js';
 import { prepareTraining } from './prepare.js';
 import { defaultGraphSettings } from './settings.js';
 import { createTrainer } from './trainer.js';
+import { targetOf } from './target.js';
 import { buildUpdateGraph } from './update-graph.js';
 import { initialState } from './vectors.js';
 
@@ -40,7 +41,8 @@ export async function compareDeviceStep(
 ): Promise<DeviceStep> {
   const settings = { ...defaultGraphSettings, dropout: 0 };
   const prepared = prepareTraining(model, { settings });
-  const gradient = buildGradientGraph(prepared, settings, { batch, isBatchOpen: false });
+  const { passes } = await targetOf('cuda', driver);
+  const gradient = buildGradientGraph(prepared, settings, { batch, isBatchOpen: false, passes });
   const update = buildUpdateGraph(prepared, settings);
   const { imageDims, classes } = prepared;
   const images = new Float32Array(batch * sizeOf(imageDims));

@@ -7,6 +7,7 @@ import type { HalfType } from '../ops/precision.js';
 import { irVersionFor, trainingOpset } from '../passes/raise-opset.js';
 import { tool } from '../version.js';
 import { batchSymbol } from '../passes/open-batch.js';
+import type { Pass } from '../passes/runner.js';
 
 /** A graph that was emitted, ready to be run or written. */
 export interface EmittedGraph {
@@ -19,6 +20,8 @@ export interface EmitSettings {
   /** The batch size that shapes are inferred for; what the graph takes unless `isBatchOpen`. */
   readonly batch: number;
   readonly isBatchOpen: boolean;
+  /** Of the gradient graph, when it is whole: what the device that it runs on needs. */
+  readonly passes?: readonly Pass[];
 }
 
 /** An empty graph and the emitter that fills it, in float32 or, where operators gain from it, in `half`. */

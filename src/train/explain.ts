@@ -6,9 +6,16 @@ import type { GradientGraph } from './gradient-graph.js';
 import { growthInterval, initialLossScale } from './loss-scale.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { openTrainingRun, type TrainingRun } from './run.js';
+import type { TargetName } from './target.js';
 
 type Facts = TrainExplainReport['gradient'];
 type Explanation = (settings: TrainSettings, run: TrainingRun, facts: Facts) => Omit<Choice, 'isDefault'> | undefined;
+
+const forms: Readonly<Record<TargetName, string>> = {
+  cpu: 'one layout with the images innermost, where a convolution is one product; measured on CPU (README)',
+  portable: "operators of ai.onnx in the model's own layout, which every CPU runs in every precision",
+  cuda: "operators of ai.onnx in the model's own layout; BatchNormalization by means, whose training form CUDA refuses",
+};
 
 /** Each says one choice; those that do not apply say nothing. `setting`: what it is compared with its default by. */
 const explanations: readonly { readonly setting: keyof TrainSettings | null; readonly explain: Explanation }[] = [
@@ -25,14 +32,10 @@ const explanations: readonly { readonly setting: keyof TrainSettings | null; rea
   },
   {
     setting: 'target',
-    explain: ({ device, target }) => ({
-      name: 'graph',
-      value: device === 'cpu' ? target : 'portable',
-      why:
-        device === 'cpu' && target === 'cpu'
-          ? 'one layout with the images innermost, where a convolution is one product; measured on CPU (README)'
-          : "operators of ai.onnx in the model's own layout, which run on every device and in every precision",
-    }),
+    explain: ({ device, target }) => {
+      const value = device === 'cpu' ? target : 'cuda';
+      return { name: 'graph', value, why: forms[value] };
+    },
   },
   {
     setting: 'precision',

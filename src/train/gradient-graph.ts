@@ -60,7 +60,7 @@ export interface GradientGraph extends EmittedGraph {
 export function buildGradientGraph(
   prepared: Prepared,
   settings: Pick<GraphSettings, 'labelSmoothing'> & Partial<Pick<GraphSettings, 'precision'>>,
-  { batch, isBatchOpen }: EmitSettings,
+  { batch, isBatchOpen, passes = [] }: EmitSettings,
   build: BuildForward = copyForward,
   extraOpsets: ReadonlyMap<string, number> = new Map(),
 ): GradientGraph {
@@ -112,7 +112,8 @@ export function buildGradientGraph(
   const moved = moveStatistics(e, running, statistics, forward.statistics);
 
   for (const value of [loss, logits, correct, flatGradient, moved]) addOutput(e, value, value === logits);
-  if (!isBatchOpen) runPasses(model, [mergeViews, eliminateDeadNodes]);
+  if (!isBatchOpen) runPasses(model, [...passes, mergeViews, eliminateDeadNodes]);
+  else if (passes.length > 0) runPasses(model, [...passes, eliminateDeadNodes]);
   return {
     ...emitted(model),
     interface: {

@@ -138,11 +138,11 @@ async function openRun(
   );
   const warnings = [...prepared.warnings, ...training.warnings, ...(validation?.warnings ?? [])];
   const driver = await loadDriver();
-  const target = await targetOf(settings.device === 'cpu' ? settings.target : 'portable', driver);
+  const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver);
   const gradient = buildGradientGraph(
     prepared,
     settings,
-    { batch: batchSize, isBatchOpen: false },
+    { batch: batchSize, isBatchOpen: false, passes: target.passes },
     target.build,
     target.opsets,
   );

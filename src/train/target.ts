@@ -2,9 +2,11 @@ import { copyForward } from '../autodiff/copy-forward.js';
 import type { BuildForward } from '../autodiff/forward.js';
 import { lowerForwardFor } from '../lower/chwn/forward.js';
 import { probeBlockedConv } from '../lower/chwn/probe.js';
+import { normalizeByMeans } from '../passes/normalize-by-means.js';
+import type { Pass } from '../passes/runner.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
 
-/** Where the emitted graphs run: `portable` on any onnxruntime, with standard operators only. */
+/** Where the emitted graphs run; all but `cpu` have standard operators only. */
 export const targetNames = ['portable', 'cpu', 'cuda'] as const;
 export type TargetName = (typeof targetNames)[number];
 
@@ -16,16 +18,19 @@ export interface Target {
   readonly graphOptimization: NonNullable<SessionOptions['graphOptimization']>;
   /** What was found out about the machine: a training goes on bit for bit only where it is the same. */
   readonly machine: Readonly<Record<string, unknown>>;
+  /** Of the gradient graph. */
+  readonly passes: readonly Pass[];
 }
 
-const portable: Target = { build: copyForward, opsets: new Map(), graphOptimization: 'all', machine: {} };
+const portable: Target = { build: copyForward, opsets: new Map(), graphOptimization: 'all', machine: {}, passes: [] };
+const cuda: Target = { ...portable, passes: [normalizeByMeans] };
 
 /**
- * The target of a name. `cpu` lowers the graph to one layout and uses the blocked depthwise convolution where this
+ * The target of a name. `cuda` has no operator that onnxruntime refuses there. `cpu` lowers the graph to one layout and uses the blocked depthwise convolution where this
  * machine's onnxruntime has it, which a run of the operator finds out. Its graphs have a fixed batch.
  */
 export async function targetOf(name: TargetName, driver: Driver): Promise<Target> {
-  if (name !== 'cpu') return portable;
+  if (name !== 'cpu') return name === 'cuda' ? cuda : portable;
   const blockSize = await probeBlockedConv(driver);
   return {
     build: lowerForwardFor({ hasContribOperators: true, blockSize }),
@@ -37,5 +42,6 @@ export async function targetOf(name: TargetName, driver: Driver): Promise<Target
     // 10 % longer.
     graphOptimization: 'disabled',
     machine: { blockSize: blockSize ?? null },
+    passes: [],
   };
 }

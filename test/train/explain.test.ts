@@ -51,7 +51,7 @@ describe('lowrank-train --explain', () => {
     const report = explained('--device', 'cuda', '--precision', 'float16', '--nhwc', '--no-tf32', '--gpu-memory', '64');
     expect(report.gradient.halfMacs / report.gradient.macs).toBeGreaterThan(0.99);
     expect(report.gradient.casts).toBeGreaterThan(10);
-    expect(valueOf(report, 'graph')).toBe('portable');
+    expect(valueOf(report, 'graph')).toBe('cuda');
     expect(valueOf(report, 'loss scale')).toBe('65536');
     expect(valueOf(report, 'TF32')).toBe('off');
     expect(valueOf(report, 'layout on CUDA')).toBe('NHWC');

@@ -72,6 +72,20 @@ describe('train --precision', () => {
     expect(half.epochs[1]!.loss).not.toBe(plain.epochs[1]!.loss);
   });
 
+  it('the form for CUDA, with and without half precision, trains as the portable one does', async () => {
+    writeFileSync(join(folder, 'normalized.onnx'), tinyClassifier());
+    const last = async (name: string, settings: Partial<TrainSettings>): Promise<number> => {
+      const options = { model: join(folder, 'normalized.onnx'), output: join(folder, name), data };
+      const { epochs } = await train({ ...options, settings: { ...shared, ...settings } });
+      return epochs[1]!.loss;
+    };
+    const portable = await last('normalized.portable.onnx', {});
+    // Other orders of sums: roundings of 2⁻²⁴, grown over 12 updates; then those of half precision.
+    expect(Math.abs((await last('normalized.cuda.onnx', { target: 'cuda' })) - portable)).toBeLessThan(1e-4);
+    const half = await last('normalized.half.onnx', { target: 'cuda', precision: 'float16' });
+    expect(Math.abs(half - portable)).toBeLessThan(20 * 2 ** -11);
+  });
+
   it('a checkpoint of another precision is refused', async () => {
     await run('mixed.onnx', { precision: 'bfloat16', epochs: 1 });
     const failure = await failureOf('USAGE', () =>
