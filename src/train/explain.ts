@@ -4,6 +4,7 @@ import type { Choice, TrainExplainReport } from '../report/train-explain-contrac
 import { tool } from '../version.js';
 import type { GradientGraph } from './gradient-graph.js';
 import { growthInterval, initialLossScale } from './loss-scale.js';
+import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { openTrainingRun, type TrainingRun } from './run.js';
 import type { TargetName } from './target.js';
@@ -152,6 +153,20 @@ const explanations: readonly { readonly setting: keyof TrainSettings | null; rea
     }),
   },
   {
+    setting: 'microBatch',
+    explain: ({ microBatch, batchSize }) =>
+      microBatch === null
+        ? undefined
+        : {
+            name: 'micro-batch',
+            value: microBatch === 'auto' ? 'auto' : `${batchSize} images`,
+            why:
+              microBatch === 'auto'
+                ? 'the largest part of a batch that fits into memory, found by trying before the first update'
+                : 'a run takes so many; as many more runs are averaged',
+          },
+  },
+  {
     setting: 'batchSize',
     explain: ({ batchSize, accumulate, epochs }, { stepsPerEpoch }) => ({
       name: 'update',
@@ -178,8 +193,10 @@ function factsOf({ model }: GradientGraph): Facts {
  * Throws what `train` throws for models and images that cannot be trained.
  */
 export async function explainTraining(options: TrainOptions): Promise<TrainExplainReport> {
-  const settings: TrainSettings = { ...defaultTrainSettings, ...options.settings };
-  checkTrainSettings(settings);
+  const wanted: TrainSettings = { ...defaultTrainSettings, ...options.settings };
+  checkTrainSettings(wanted);
+  // What `auto` finds is seen by running steps: a training does that.
+  const settings = wanted.microBatch === 'auto' ? wanted : await resolveMicroBatch(options, wanted);
   const run = await openTrainingRun(options, settings);
   try {
     const gradient = factsOf(run.gradient);

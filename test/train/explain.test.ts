@@ -47,6 +47,14 @@ describe('lowrank-train --explain', () => {
     expect(report.choices.find(({ name }) => name === 'device')!.isDefault).toBe(true);
   });
 
+  it('carries a micro-batch out, and tries none', () => {
+    const update = (report: TrainExplainReport) => report.choices.find(({ name }) => name === 'update')!;
+    const parts = explained('--micro-batch', '2');
+    expect(valueOf(parts, 'micro-batch')).toBe('2 images');
+    expect(update(parts)).toMatchObject({ value: '6 images', why: expect.stringMatching(/^2 in a run, 3 runs/) });
+    expect(valueOf(explained('--micro-batch', 'auto'), 'micro-batch')).toBe('auto');
+  });
+
   it('counts what runs in half precision, and needs no GPU to say what one would do', () => {
     const report = explained('--device', 'cuda', '--precision', 'float16', '--nhwc', '--no-tf32', '--gpu-memory', '64');
     expect(report.gradient.halfMacs / report.gradient.macs).toBeGreaterThan(0.99);

@@ -9,6 +9,7 @@ import type { RuntimeTensor } from '../../src/runtime/types.js';
 import { buildGradientGraph, type GradientGraph } from '../../src/train/gradient-graph.js';
 import type { LossScale } from '../../src/train/loss-scale.js';
 import { type Prepared, prepareTraining } from '../../src/train/prepare.js';
+import type { RunMode } from '../../src/train/run.js';
 import { defaultGraphSettings, type PrecisionName } from '../../src/train/settings.js';
 import { createTrainer, type MicroBatch, type Trainer } from '../../src/train/trainer.js';
 import { buildUpdateGraph } from '../../src/train/update-graph.js';
@@ -150,6 +151,7 @@ async function withTrainer<T>(
   precision: PrecisionName,
   use: (trainer: Trainer) => Promise<T>,
   lossScale?: LossScale,
+  mode: RunMode = {},
 ): Promise<T> {
   const settings = { ...defaultGraphSettings, precision };
   const prepared = prepareTraining(tinyClassifier(), { settings });
@@ -160,12 +162,14 @@ async function withTrainer<T>(
     driver: await loadDriver(),
     gradient,
     update,
-    state: initialState(prepared, update.stateLength, false),
+    state: initialState(prepared, update.stateLength, true),
     batch,
     imageDims: prepared.imageDims,
     classes: prepared.classes,
     session: { threads: 1 },
     lossScale,
+    averageDecay: 0.5,
+    ...mode,
   });
   try {
     return await use(trainer);
@@ -206,8 +210,8 @@ describe('training in half precision', () => {
       'float16',
       async (trainer) => {
         const read = async (): Promise<readonly Float32Array[]> => {
-          const { parameters, statistics, state } = await trainer.read();
-          return [parameters, statistics, state].map((vector) => Float32Array.from(vector));
+          const { parameters, statistics, state, ema } = await trainer.read();
+          return [parameters, statistics, state, ema].map((vector) => Float32Array.from(vector));
         };
         const before = await read();
         await trainer.accumulate(tinyBatch(0));
@@ -231,6 +235,28 @@ describe('training in half precision', () => {
       },
       { scale: 2 ** 40, updates: 0, skipped: 0 },
     );
+  });
+
+  it('with the state on the device it is the same bit for bit, skipped updates included', async () => {
+    const states = (mode: RunMode): Promise<readonly (readonly number[])[]> =>
+      withTrainer(
+        'float16',
+        async (trainer) => {
+          for (let i = 0; i < 30; i++) {
+            for (let micro = 0; micro <= i % 2; micro++) await trainer.accumulate(tinyBatch(i + micro));
+            await trainer.update(0.05);
+          }
+          await trainer.collect();
+          const { parameters, statistics, state, ema } = await trainer.read();
+          const { scale, updates, skipped } = trainer.lossScale!;
+          expect(skipped).toBeGreaterThan(4);
+          expect(trainer.step).toBe(30 - skipped);
+          return [[scale, updates], ...[parameters, statistics, state, ema].map((vector) => Array.from(vector))];
+        },
+        { scale: 2 ** 30, updates: 0, skipped: 0 },
+        mode,
+      );
+    expect(await states({ isResident: true, readEvery: 10 })).toEqual(await states({ isResident: false }));
   });
 
   it('ends where no scale helps, with what to do', async () => {
