@@ -106,6 +106,8 @@ export function epochScalars(epoch: TrainEpoch): Readonly<Record<string, number 
     'top5/val': epoch.valTop5,
     lr: epoch.lr,
     gradient_norm: epoch.gradientNorm,
+    ...(epoch.lossScale === undefined ? {} : { loss_scale: epoch.lossScale }),
+    ...(epoch.skippedUpdates === undefined ? {} : { skipped_updates: epoch.skippedUpdates }),
     'speed/images_per_second': epoch.imagesPerSecond,
     'speed/data_wait_share': epoch.dataWaitShare,
     'speed/peak_memory_bytes': epoch.peakMemory,

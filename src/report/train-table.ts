@@ -47,6 +47,8 @@ const COLUMNS: readonly Column<Row>[] = [
   { header: '', align: 'left', importance: 15, value: ({ isBest }) => (isBest ? 'best' : ''), paint: () => 'green' },
   number('lr', 11, ({ lr }) => formatRate(lr)),
   number('grad norm', 7, ({ gradientNorm }) => optional(gradientNorm, formatError)),
+  number('loss scale', 5, ({ lossScale }) => (lossScale === undefined ? '' : String(lossScale))),
+  number('skipped', 4, ({ skippedUpdates }) => (skippedUpdates === undefined ? '' : String(skippedUpdates))),
   number('img/s', 10, ({ imagesPerSecond }) => imagesPerSecond.toFixed(imagesPerSecond < 99.95 ? 1 : 0)),
   number('data wait', 8, ({ dataWaitShare }) => formatPercent(dataWaitShare)),
   number('memory', 6, ({ peakMemory }) => formatBytes(peakMemory)),

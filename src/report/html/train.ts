@@ -205,6 +205,12 @@ function epochColumns(report: TrainReport): readonly TableColumn<TrainEpoch>[] {
     number('Val. top\u20115', ({ valTop5 }) => optional(valTop5, formatPercent)),
     number('Learning rate', ({ lr }) => formatRate(lr)),
     number('Gradient norm', ({ gradientNorm }) => optional(gradientNorm, formatError)),
+    ...(report.epochs.some(({ lossScale }) => lossScale !== undefined)
+      ? [
+          number('Loss scale', ({ lossScale }) => (lossScale === undefined ? '' : formatWhole(lossScale))),
+          number('Skipped updates', ({ skippedUpdates }) => formatWhole(skippedUpdates ?? 0)),
+        ]
+      : []),
     number('Img/s', ({ imagesPerSecond }) => imagesPerSecond.toFixed(imagesPerSecond < 99.95 ? 1 : 0)),
     number('Data wait', ({ dataWaitShare }) => formatPercent(dataWaitShare)),
     number('Peak memory', ({ peakMemory }) => formatBytes(peakMemory)),
