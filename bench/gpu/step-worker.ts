@@ -1,5 +1,6 @@
 /** lowrank's contender of bench/gpu.ts: node step-worker.js '{"model","batch","device","precision","losses"}' */
 import { createInterface } from 'node:readline';
+import { NORMALIZATIONS } from '../../src/data/normalize.js';
 import { sizeOf } from '../../src/ops/support/layout.js';
 import { fillTruncatedNormal, randomStream } from '../../src/random.js';
 import { loadDriver } from '../../src/runtime/driver.js';
@@ -24,7 +25,15 @@ const settings: GraphSettings = { ...defaultGraphSettings, weightDecay: 1e-4, la
 const driver = await loadDriver();
 const prepared = prepareTraining(model, { settings });
 const { passes } = await targetOf('cuda', driver);
-const gradient = buildGradientGraph(prepared, settings, { batch, isBatchOpen: false, passes });
+const bytes = { normalization: NORMALIZATIONS.imagenet, hasFlips: true };
+const gradient = buildGradientGraph(
+  prepared,
+  settings,
+  { batch, isBatchOpen: false, passes },
+  undefined,
+  undefined,
+  bytes,
+);
 const update = buildUpdateGraph(prepared, settings);
 const { imageDims, classes } = prepared;
 const notes: string[] = [];
@@ -37,8 +46,10 @@ const trainer = await createTrainer({
   allowCpuNodes: true,
   note: (line) => notes.push(line),
 });
-const images = new Float32Array(batch * sizeOf(imageDims));
-fillTruncatedNormal(randomStream(0, 'images'), images, 0, 1);
+const floats = new Float32Array(batch * sizeOf(imageDims));
+fillTruncatedNormal(randomStream(0, 'images'), floats, 128, 50);
+const images = Uint8ClampedArray.from(floats);
+const flips = Uint8Array.from({ length: batch }, (_, i) => i % 2);
 const labels = BigInt64Array.from({ length: batch }, (_, i) => BigInt((i * 37) % classes));
 
 const say = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
@@ -48,7 +59,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const losses: number[] = [];
   const started = performance.now();
   for (let i = 0; i < count; i++) {
-    await trainer.accumulate({ images, labels });
+    await trainer.accumulate({ images: new Uint8Array(images.buffer), labels, flips });
     const measured = await trainer.update(0.01);
     if (measured !== undefined) losses.push(measured.loss / measured.microBatches);
   }

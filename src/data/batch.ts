@@ -3,7 +3,7 @@ import type { BadImages } from './bad-images.js';
 import { substituteOf } from './order.js';
 import type { Pool } from './pool.js';
 import { contentOf } from './source.js';
-import type { RenderTask, RenderTaskSettings } from './tasks.js';
+import { flipsAt, type RenderTask, type RenderTaskSettings } from './tasks.js';
 import type { ImageSource } from './types.js';
 
 /** Images and labels, valid until the next batch is asked for: the memory is used again. */
@@ -19,6 +19,8 @@ export interface Batch {
   readonly images: Uint8Array | Float32Array;
   /** One per image of dims[0]. */
   readonly labels: BigInt64Array;
+  /** Where the format reports flips: 1 for each image of dims[0] that is to be mirrored. */
+  readonly flips: Uint8Array | undefined;
   /** Where the images that count lie in the source. */
   readonly indices: readonly number[];
 }
@@ -84,7 +86,7 @@ export function createBatchMaker({
   const batchBytes = imageBytes * batchSize;
   const free: Slot[] = [];
   const takeSlot = (): Slot =>
-    free.pop() ?? { buffer: new SharedArrayBuffer(batchBytes), labels: new BigInt64Array(batchSize) };
+    free.pop() ?? { buffer: new SharedArrayBuffer(batchBytes + batchSize), labels: new BigInt64Array(batchSize) };
 
   /** Decodes into the places of a slot; an image that cannot be used is undefined afterwards, or another one. */
   const fill = async (
@@ -137,18 +139,21 @@ export function createBatchMaker({
     images: readonly (number | undefined)[],
   ): Batch => {
     const bytes = new Uint8Array(buffer);
+    const flips = new Uint8Array(buffer, flipsAt(buffer, imageBytes));
     const indices: number[] = [];
     for (const [from, image] of images.entries()) {
       if (image === undefined) continue;
       const to = indices.length;
       if (to !== from) bytes.copyWithin(to * imageBytes, from * imageBytes, (from + 1) * imageBytes);
       labels[to] = BigInt(source.label(image));
+      flips[to] = flips[from]!;
       indices.push(image);
     }
     const size = indices.length;
     const places = isShortAllowed ? images.length : batchSize;
     bytes.fill(0, size * imageBytes, places * imageBytes);
     labels.fill(0n, size);
+    flips.fill(0, size);
     return {
       epoch,
       index,
@@ -159,6 +164,7 @@ export function createBatchMaker({
           ? new Float32Array(buffer, 0, places * imageElements)
           : new Uint8Array(buffer, 0, places * imageElements),
       labels: labels.subarray(0, places),
+      flips: format.reportsFlips === true ? flips.subarray(0, places) : undefined,
       indices,
     };
   };

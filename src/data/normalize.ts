@@ -29,6 +29,8 @@ export interface OutputFormat {
   readonly layout: 'nhwc' | 'nchw';
   /** Used for float32 only. */
   readonly normalization: Normalization;
+  /** Images that a transform mirrors are given as they were, and named in `Batch.flips`. Default: they are mirrored. */
+  readonly reportsFlips?: boolean;
 }
 
 /** Throws USAGE where a deviation is 0 or a number is not finite. */

@@ -2,7 +2,7 @@ import sharp from 'sharp';
 import { LowrankError, messageOf } from '../errors.js';
 import { decodeRegion, imageHeaderOf } from './decode.js';
 import { createExtentReader } from './files.js';
-import { imageWriter } from './normalize.js';
+import { type ImageWriter, imageWriter } from './normalize.js';
 import type { OutputFormat } from './normalize.js';
 import { drawsOf } from './order.js';
 import type { Pixels } from './pixels.js';
@@ -133,6 +133,11 @@ export function createTaskRunner(): TaskRunner {
   };
 }
 
+/** Where in a batch's memory, behind its images, one byte an image says whether it is to be mirrored. */
+export function flipsAt({ byteLength }: SharedArrayBuffer, imageBytes: number): number {
+  return (byteLength / (imageBytes + 1)) * imageBytes;
+}
+
 /** The tables of the last loader's settings are kept: a thread sees thousands of tasks with the same. */
 function createRenderer(
   load: (content: TaskContent) => ImageContent,
@@ -146,12 +151,19 @@ function createRenderer(
     const { write } = known;
     const { of } = draws;
     const elements = transform.width * transform.height * 3;
+    const imageBytes = elements * (format.type === 'float32' ? 4 : 1);
+    const flips = new Uint8Array(buffer, flipsAt(buffer, imageBytes));
     return each(images, async ({ slot, index, content }) => {
       const target =
         format.type === 'float32'
           ? new Float32Array(buffer, slot * elements * 4, elements)
           : new Uint8Array(buffer, slot * elements, elements);
-      await render(load(content), { transform, write, pixelLimit }, of(index), target);
+      const unflipped: ImageWriter = (pixels, view, place) => {
+        flips[slot] = view.isFlipped ? 1 : 0;
+        write(pixels, { ...view, isFlipped: false }, place);
+      };
+      const settled = { transform, write: format.reportsFlips === true ? unflipped : write, pixelLimit };
+      await render(load(content), settled, of(index), target);
       return null;
     });
   };

@@ -1,5 +1,6 @@
 import { LowrankError } from '../errors.js';
 import { sizeOf } from '../ops/support/layout.js';
+import { ELEMENT_TYPES } from '../runtime/element-type.js';
 import type { BoundTensor, DeviceTensor, ElementType, RuntimeTensor, Session, TensorData } from '../runtime/types.js';
 
 /** An input of a batch. */
@@ -82,6 +83,5 @@ function fill(target: TensorData, source: TensorData): void {
 }
 
 function arrayOf({ type, dims }: BatchInput): RuntimeTensor {
-  const data = type === 'int64' ? new BigInt64Array(sizeOf(dims)) : new Float32Array(sizeOf(dims));
-  return { type, dims, data };
+  return { type, dims, data: new ELEMENT_TYPES[type].array(sizeOf(dims)) };
 }

@@ -1,6 +1,7 @@
 import { copyNodes } from '../autodiff/copy-forward.js';
 import type { Value } from '../graph/value.js';
 import { FLOAT, INT64 } from '../onnx/data-type.js';
+import { addImages, type ByteImages } from './batch-images.js';
 import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
 import { lengthOf, unflatten } from './flat.js';
 import { crossEntropy } from './loss.js';
@@ -25,14 +26,18 @@ export interface EvalGraph extends EmittedGraph {
  * Emits the eval graph: parameters, statistics, images, labels → loss (without smoothing), logits, correct; the model as
  * it infers, with running statistics.
  */
-export function buildEvalGraph(prepared: Prepared, { batch, isBatchOpen }: EmitSettings): EvalGraph {
+export function buildEvalGraph(
+  prepared: Prepared,
+  { batch, isBatchOpen }: EmitSettings,
+  bytes?: Omit<ByteImages, 'hasFlips'>,
+): EvalGraph {
   const { model, e } = startGraph('eval', prepared.model.opsets, isBatchOpen);
   const { parameters, statistics } = prepared;
   const flat = addInput(e, 'parameters', FLOAT, [lengthOf(parameters)]);
   const running = addInput(e, 'statistics', FLOAT, [lengthOf(statistics)]);
-  const images = addInput(e, 'images', FLOAT, [batch, ...prepared.imageDims], true);
+  const images = addImages(e, prepared, batch, bytes === undefined ? undefined : { ...bytes, hasFlips: false });
   const labels = addInput(e, 'labels', INT64, [batch], true);
-  const bindings = new Map<Value, Value>([[prepared.images, images]]);
+  const bindings = new Map<Value, Value>([[prepared.images, images.value]]);
   unflatten(e, flat, parameters).forEach((value, i) => bindings.set(parameters[i]!.value, value));
   unflatten(e, running, statistics).forEach((value, i) => bindings.set(statistics[i]!.value, value));
   const output = copyNodes(e, { graph: prepared.model.graph, output: prepared.logits }, bindings);
@@ -42,7 +47,7 @@ export function buildEvalGraph(prepared: Prepared, { batch, isBatchOpen }: EmitS
   return {
     ...emitted(model),
     interface: {
-      inputs: { parameters: flat.name, statistics: running.name, images: images.name, labels: labels.name },
+      inputs: { parameters: flat.name, statistics: running.name, images: images.images, labels: labels.name },
       outputs: { loss: loss.name, logits: logits.name, correct: correct.name },
     },
   };

@@ -9,6 +9,7 @@ import type { BatchStatistics } from '../ops/training.js';
 import { eliminateDeadNodes } from '../passes/eliminate-dead-nodes.js';
 import { mergeViews } from '../passes/merge-views.js';
 import { runPasses } from '../passes/runner.js';
+import { addImages, type ByteImages, type ImageInputs } from './batch-images.js';
 import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
 import { flatten, lengthOf, unflatten } from './flat.js';
 import { crossEntropy } from './loss.js';
@@ -30,6 +31,8 @@ export interface GradientInterface {
     readonly statistics: string;
     readonly images: string;
     readonly labels: string;
+    /** bool [N]: images that are mirrored; where these are bytes. */
+    readonly flips?: string;
     readonly masks: readonly MaskInput[];
     /** With float16: what the loss is multiplied by before it is differentiated, a float32 scalar. */
     readonly scale?: string;
@@ -44,6 +47,8 @@ export interface GradientInterface {
 }
 
 export interface GradientGraph extends EmittedGraph {
+  /** How it takes images; `dims` are of one. */
+  readonly images: Pick<ImageInputs, 'type' | 'dims'>;
   readonly interface: GradientInterface;
 }
 
@@ -63,6 +68,7 @@ export function buildGradientGraph(
   { batch, isBatchOpen, passes = [] }: EmitSettings,
   build: BuildForward = copyForward,
   extraOpsets: ReadonlyMap<string, number> = new Map(),
+  bytes?: ByteImages,
 ): GradientGraph {
   const opsets = new Map([...prepared.model.opsets, ...extraOpsets]);
   const half = halfTypeOf(settings.precision);
@@ -70,7 +76,7 @@ export function buildGradientGraph(
   const { parameters, statistics } = prepared;
   const flat = addInput(e, 'parameters', FLOAT, [lengthOf(parameters)]);
   const running = addInput(e, 'statistics', FLOAT, [lengthOf(statistics)]);
-  const images = addInput(e, 'images', FLOAT, [batch, ...prepared.imageDims], true);
+  const images = addImages(e, prepared, batch, bytes);
   const labels = addInput(e, 'labels', INT64, [batch], true);
   const masks: MaskInput[] = [];
   const mask: MaskFactory = (name, shape, ratio) => {
@@ -83,7 +89,7 @@ export function buildGradientGraph(
 
   const weights = unflatten(e, flat, parameters);
   const moments = unflatten(e, running, statistics);
-  const bindings = new Map<Value, Value>([[prepared.images, images]]);
+  const bindings = new Map<Value, Value>([[prepared.images, images.value]]);
   parameters.forEach(({ value }, i) => bindings.set(value, weights[i]!));
   statistics.forEach(({ value }, i) => bindings.set(value, moments[i]!));
   const source = {
@@ -116,13 +122,15 @@ export function buildGradientGraph(
   else if (passes.length > 0) runPasses(model, [...passes, eliminateDeadNodes]);
   return {
     ...emitted(model),
+    images: { type: images.type, dims: images.dims },
     interface: {
       inputs: {
         parameters: flat.name,
         statistics: running.name,
-        images: images.name,
+        images: images.images,
         labels: labels.name,
         masks,
+        ...(images.flips === undefined ? {} : { flips: images.flips }),
         ...(scale === undefined ? {} : { scale: scale.name }),
       },
       outputs: {

@@ -223,9 +223,9 @@ class Training {
         ...this.#scaling(),
       });
     };
-    for await (const { images, labels } of loader.batches(epoch, start)) {
+    for await (const { images, labels, flips } of loader.batches(epoch, start)) {
       const drawn = drawMasks(masks, batchSize, seed, trainer.step, micro);
-      await trainer.accumulate({ images: images as Float32Array, labels, masks: drawn });
+      await trainer.accumulate({ images, labels, flips, masks: drawn });
       micro++;
       batch++;
       if (micro < accumulate) continue;

@@ -91,11 +91,14 @@ async function tryStep(options: TrainOptions, settings: TrainSettings, mode: Run
   try {
     await run.start(undefined, 0);
     const { batchSize, accumulate, seed } = settings;
-    const images = new Float32Array(batchSize * sizeOf(run.imageDims));
-    fillTruncatedNormal(randomStream(seed, 'micro-batch'), images, 0, 1);
+    const { type, dims } = run.gradient.images;
+    const floats = new Float32Array(batchSize * sizeOf(dims));
+    fillTruncatedNormal(randomStream(seed, 'micro-batch'), floats, 0, 1);
+    const images = type === 'float32' ? floats : Uint8Array.from(floats, (value) => 128 + 40 * value);
+    const flips = new Uint8Array(batchSize);
     for (let micro = 0; micro < Math.min(accumulate, 2); micro++) {
       const masks = drawMasks(run.masks, batchSize, seed, 0, micro);
-      await run.trainer.accumulate({ images, labels: new BigInt64Array(batchSize), masks });
+      await run.trainer.accumulate({ images, labels: new BigInt64Array(batchSize), flips, masks });
     }
     await run.trainer.update(0);
   } catch (error) {

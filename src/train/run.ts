@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { LowrankError } from '../errors.js';
 import { cachedSource } from '../data/cached-source.js';
 import { createLoader, type Loader } from '../data/loader.js';
+import type { OutputFormat } from '../data/normalize.js';
 import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
 import { summarize } from '../factorize/prepare.js';
@@ -81,6 +82,8 @@ export interface RunMode {
   /** See `TrainerOptions`. */
   readonly isResident?: boolean | undefined;
   readonly readEvery?: number | undefined;
+  /** Images cross to the device as bytes, and are mirrored, laid out and normalized there. Default: except on the CPU. */
+  readonly hasByteImages?: boolean | undefined;
 }
 
 /** Updates between two looks at the losses where these stay on the device. */
@@ -112,6 +115,7 @@ async function openRun(
   settings: TrainSettings,
   {
     isResident = settings.device !== 'cpu',
+    hasByteImages = settings.device !== 'cpu',
     readEvery = isResident && !isScaled(settings) ? residentReadEvery : 1,
   }: RunMode,
   closers: (() => unknown)[],
@@ -145,13 +149,18 @@ async function openRun(
     { batch: batchSize, isBatchOpen: false, passes: target.passes },
     target.build,
     target.opsets,
+    hasByteImages ? { normalization: normalizationOf(settings), hasFlips: flips(settings) } : undefined,
   );
   const isEmulated = settings.precision !== 'float32' && settings.device === 'cpu';
   if (isEmulated) warnings.push(`${settings.precision} is emulated on CPU: right, but slower than float32`);
   const update = buildUpdateGraph(prepared, settings);
-  const evalGraph = buildEvalGraph(prepared, { batch: batchSize, isBatchOpen: true });
+  const evalGraph = buildEvalGraph(
+    prepared,
+    { batch: batchSize, isBatchOpen: true },
+    hasByteImages ? { normalization: normalizationOf(settings) } : undefined,
+  );
   const threads = settings.threads;
-  const images = imagesFor(prepared, settings);
+  const images = imagesFor(prepared, settings, hasByteImages);
   const cached = settings.cache > 0 ? await cache(training, settings, options.signal) : training;
   const loader = images.training(cached, batchSize);
   closers.push(() => loader.close());
@@ -204,7 +213,10 @@ async function openRun(
     async start(state, step, lossScale) {
       const initial = state ?? initialState(prepared, update.stateLength, ema !== null);
       if (state === undefined && inserted !== undefined) {
-        const some = images.validation(drawImages(training, calibrationImages, { seed, order: 'drawn' }), batchSize);
+        const some = imagesFor(prepared, settings, false).validation(
+          drawImages(training, calibrationImages, { seed, order: 'drawn' }),
+          batchSize,
+        );
         try {
           const { layers } = inserted;
           const batches = some.batches(0);
@@ -256,7 +268,7 @@ async function openRun(
       const predict: Predict = async (data, dims) => {
         const size = dims[0]!;
         const logits = new Float32Array(size * prepared.classes);
-        binding.bindInput(inputs.images, { type: 'float32', dims, data });
+        binding.bindInput(inputs.images, { type: hasByteImages ? 'uint8' : 'float32', dims, data });
         binding.bindInput(inputs.labels, { type: 'int64', dims: [size], data: new BigInt64Array(size) });
         binding.bindOutput(outputs.logits, { type: 'float32', dims: [size, prepared.classes], data: logits });
         await binding.run();
@@ -289,6 +301,11 @@ async function openRun(
   };
 }
 
+/** Whether training images are mirrored at random. */
+function flips({ augment, flip }: TrainSettings): boolean {
+  return flip && augment !== 'none';
+}
+
 /** Images that inserted normalization layers are calibrated on. */
 const calibrationImages = 512;
 
@@ -296,6 +313,7 @@ const calibrationImages = 512;
 function imagesFor(
   prepared: Prepared,
   settings: TrainSettings,
+  areBytes: boolean,
 ): {
   training(source: ImageSource, batchSize: number): Loader;
   validation(source: ImageSource, batchSize: number): Loader;
@@ -303,8 +321,12 @@ function imagesFor(
   const { layout, imageDims } = prepared;
   const { width, height } = imageSizeOf(imageDims, layout, prepared.images.name);
   const transforms = transformsOf(settings, width, height);
+  const normalization = normalizationOf(settings);
+  const format: OutputFormat = areBytes
+    ? { type: 'uint8', layout: 'nhwc', normalization, reportsFlips: true }
+    : { type: 'float32', layout, normalization };
   const shared = {
-    format: { type: 'float32', layout, normalization: normalizationOf(settings) },
+    format,
     seed: settings.seed,
     maxBad: settings.maxBad,
     ...(settings.workers === null ? {} : { workers: settings.workers }),

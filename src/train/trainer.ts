@@ -49,8 +49,10 @@ export interface TrainerOptions {
 
 /** What the gradient graph is fed. */
 export interface MicroBatch {
-  /** float32, batch × image. */
-  readonly images: Float32Array;
+  /** batch × image, as the gradient graph takes them. */
+  readonly images: Float32Array | Uint8Array;
+  /** Where the graph mirrors images: 1 for those that are. */
+  readonly flips?: Uint8Array | undefined;
   readonly labels: BigInt64Array;
   /** By input name. */
   readonly masks?: Readonly<Record<string, Float32Array>>;
@@ -161,9 +163,10 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
   const averaged = [count, initial.statistics.length];
   const { parameters, statistics, optimizer, firstGradient, averages } = await orOutOfMemory(hold());
   let nextGradient: Vector | undefined;
-  const { images, labels, masks } = gradient.interface.inputs;
+  const { images, labels, flips, masks } = gradient.interface.inputs;
   const batchInputs: BatchInput[] = [
-    { name: images, type: 'float32', dims: [batch, ...options.imageDims] },
+    { name: images, type: gradient.images.type, dims: [batch, ...gradient.images.dims] },
+    ...(flips === undefined ? [] : [{ name: flips, type: 'bool' as const, dims: [batch] }]),
     { name: labels, type: 'int64', dims: [batch] },
     ...masks.map(({ name, shape }) => ({ name, type: 'float32' as const, dims: [batch, ...shape] })),
   ];
@@ -341,7 +344,12 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
       return { parameters: one!.tensor, statistics: two!.tensor };
     },
     async accumulate(micro) {
-      await feed.put({ ...micro.masks, [images]: micro.images, [labels]: micro.labels });
+      await feed.put({
+        ...micro.masks,
+        ...(flips === undefined ? {} : { [flips]: micro.flips! }),
+        [images]: micro.images,
+        [labels]: micro.labels,
+      });
       await running;
       // The first gradient goes where the update reads it; further ones beside it, to be added.
       scale[0] = lossScale?.scale ?? 1;
