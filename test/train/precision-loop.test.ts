@@ -62,6 +62,15 @@ describe('train --precision', () => {
     );
   });
 
+  it('float16 with images as bytes and the state on the device writes the same bytes', async () => {
+    const options = { model, data, settings: { ...shared, ...steep, epochs: 1 } };
+    const [plain, resident] = [join(folder, 'plain.onnx'), join(folder, 'resident.onnx')];
+    const { epochs } = await train({ ...options, output: plain });
+    await train({ ...options, output: resident }, { isResident: true });
+    expect(epochs[0]!.skippedUpdates).toBeGreaterThan(0);
+    expect(readFileSync(resident).equals(readFileSync(plain))).toBe(true);
+  });
+
   it('bfloat16 has no scale, and ends where float32 does', async () => {
     const plain = await run('float32.onnx', {});
     const half = await run('bfloat16.onnx', { precision: 'bfloat16' });
