@@ -1,9 +1,11 @@
+import { LowrankError } from '../errors.js';
 import { copyForward } from '../autodiff/copy-forward.js';
 import type { BuildForward, MaskFactory } from '../autodiff/forward.js';
 import { requireGradients } from '../autodiff/require-gradients.js';
 import type { Value } from '../graph/value.js';
-import { FLOAT, INT64 } from '../onnx/data-type.js';
+import { BFLOAT16, FLOAT, INT64 } from '../onnx/data-type.js';
 import type { Emitter } from '../ops/emitter.js';
+import { bfloat16Opset } from '../ops/precision.js';
 import { sizeOf } from '../ops/support/layout.js';
 import type { BatchStatistics } from '../ops/training.js';
 import { eliminateDeadNodes } from '../passes/eliminate-dead-nodes.js';
@@ -72,6 +74,10 @@ export function buildGradientGraph(
 ): GradientGraph {
   const opsets = new Map([...prepared.model.opsets, ...extraOpsets]);
   const half = halfTypeOf(settings.precision);
+  const opset = opsets.get('') ?? 0;
+  if (half === BFLOAT16 && opset < bfloat16Opset) {
+    throw new LowrankError('INTERNAL', `bfloat16 needs opset ${bfloat16Opset}, and the model is prepared in ${opset}`);
+  }
   const { model, e } = startGraph('gradient', opsets, isBatchOpen, half);
   const { parameters, statistics } = prepared;
   const flat = addInput(e, 'parameters', FLOAT, [lengthOf(parameters)]);

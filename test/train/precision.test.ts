@@ -269,6 +269,15 @@ describe('training in half precision', () => {
 });
 
 describe('what half precision refuses', () => {
+  it('bfloat16 of a model that was prepared without it: its convolution is of a later opset', async () => {
+    const prepared = prepareTraining(tinyClassifier(), { settings: defaultGraphSettings });
+    const settings = { ...defaultGraphSettings, precision: 'bfloat16' } as const;
+    const failure = await failureOf('INTERNAL', () =>
+      buildGradientGraph(prepared, settings, { batch, isBatchOpen: false }),
+    );
+    expect(failure.message).toMatch(/bfloat16 needs opset 22, and the model is prepared in \d+/);
+  });
+
   it('a model that computes in float16 already', async () => {
     const model = buildModel({
       inputs: [{ name: 'x', dims: ['n', 4] }],
