@@ -57,6 +57,16 @@ export async function train(options: TrainOptions, mode: RunMode = {}): Promise<
   }
 }
 
+/** The same error, with where the training can go on. Exported for tests. */
+export function resumable(error: LowrankError, checkpoint: string | undefined): LowrankError {
+  if (checkpoint === undefined) return error;
+  return new LowrankError(error.code, error.fact, {
+    ...(error.place === undefined ? {} : { place: error.place }),
+    remedy: `${error.remedy === undefined ? '' : `${error.remedy}; `}go on with --resume, from ${checkpoint}`,
+    cause: error,
+  });
+}
+
 /** Whether no element is NaN or infinite. */
 function isFinite(vector: Float32Array): boolean {
   // NaN and infinities survive x − x as NaN, and sums: one addition an element.
@@ -138,7 +148,7 @@ class Training {
       await this.#write();
       return this.#report('finished', null);
     } catch (error) {
-      throw error instanceof LowrankError && error.code === 'NUMERIC' ? this.#withAdvice(error) : error;
+      throw error instanceof LowrankError ? this.#withAdvice(error) : error;
     } finally {
       board?.close();
       this.#options.progress?.done();
@@ -284,8 +294,13 @@ class Training {
     return finished;
   }
 
-  /** What to do where a loss, a gradient or a weight is not finite. Weights that gave no loss are no checkpoint. */
+  /**
+   * What to do where a loss, a gradient or a weight is not finite, or a run failed: the device was lost, or its memory given
+   * out. Weights that gave no loss are no checkpoint.
+   */
   #withAdvice(error: LowrankError): LowrankError {
+    if (error.code === 'RUNTIME' || error.code === 'DEVICE') return resumable(error, this.#checkpoints.list()[0]);
+    if (error.code !== 'NUMERIC') return error;
     this.#checkpoints.drop(this.#run.trainer.step);
     const [last] = this.#checkpoints.list();
     const from = last === undefined ? '' : `, from the model or from the last good checkpoint ${last}/model.onnx`;

@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { LowrankError } from '../../src/errors.js';
 import { readModel } from '../../src/graph/read.js';
 import { createTrainProgress } from '../../src/report/train-progress.js';
 import type { TrainReport } from '../../src/report/train-contract.js';
-import { train } from '../../src/train/loop.js';
+import { resumable, train } from '../../src/train/loop.js';
 import type { TrainSettings } from '../../src/train/options.js';
 import { readSafetensors } from '../../src/train/safetensors.js';
 import { temporaryFolder } from '../support/command.js';
@@ -122,5 +123,16 @@ describe('train', () => {
   it('images from memory give the same bytes', async () => {
     const [plain, cached] = [await run({ augment: 'crop' }), await run({ augment: 'crop', cache: 2 ** 24 })];
     expect(readFileSync(cached.output).equals(readFileSync(plain.output))).toBe(true);
+  });
+
+  it('a run that fails in the middle, as where a device is lost, says where the training can go on', () => {
+    const fact = 'onnxruntime failed: CUDA failure 719: unspecified launch failure (cudaStreamSynchronize)';
+    const lost = new LowrankError('RUNTIME', fact);
+    expect(resumable(lost, undefined)).toBe(lost);
+    expect(resumable(lost, 'm.onnx.checkpoints/step-000000012').message).toBe(
+      `${fact}; go on with --resume, from m.onnx.checkpoints/step-000000012`,
+    );
+    const full = new LowrankError('RUNTIME', 'out of memory', { remedy: 'lower --batch-size' });
+    expect(resumable(full, 'c/step-1').message).toContain('lower --batch-size; go on with --resume, from c/step-1');
   });
 });
