@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { LowrankError, messageOf } from '../errors.js';
+import { compileOnOwnThread } from '../worker-flags.js';
 import { builtFile } from './built-file.js';
 // Loads libvips on this thread: with glibc it would be unloaded with the first worker that ends otherwise.
 import { createTaskRunner } from './tasks.js';
@@ -126,6 +127,7 @@ interface Running {
 }
 
 function startThread(): Executor {
+  compileOnOwnThread();
   const worker = new Worker(builtFile('worker.js'));
   const running = new Map<number, Running>();
   let nextId = 0;

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, LowrankError, throwIfAborted } from '../errors.js';
+import { compileOnOwnThread } from '../worker-flags.js';
 import { builtFile } from './built-file.js';
 import { type DenseReply, type DenseRequest, type DenseResults, memoryOf, workOf } from './dense/protocol.js';
 
@@ -42,6 +43,7 @@ export function createWorkerPool(size: number): WorkerPool {
     void end.finally(() => ending.delete(end));
   };
   const startWorker = (): Worker => {
+    compileOnOwnThread();
     // Flags such as --input-type, meant for the main script, would stop a worker from starting.
     const worker = new Worker(builtFile('dense/worker.js'), { execArgv: [] });
     worker.on('message', (reply: DenseReply) => {

@@ -41,6 +41,25 @@ describe('worker threads', () => {
     expect(output.trim()).toBe('4 0');
   });
 
+  it('may be stopped at any moment', () => {
+    // Without compileOnOwnThread() about one stopped worker in a hundred aborts the process.
+    const output = script(`
+      for (let k = 0; k < 80; k++) {
+        const pool = createWorkerPool(1 + (k % 2));
+        const n = [100, 200, 400][k % 3];
+        const jobs = Array.from({ length: 3 }, () => {
+          const matrix = Float64Array.from({ length: n * n }, (_, i) => Math.sin(i * i));
+          return pool.solve({ kind: 'eigen', matrix, n, count: n }).catch(() => undefined);
+        });
+        if (k % 4 > 0) await new Promise((resolve) => setTimeout(resolve, (k * 7919) % (k % 4 === 1 ? 10 : 100)));
+        await pool.close();
+        await Promise.all(jobs);
+      }
+      console.log('all stopped');
+    `);
+    expect(output.trim()).toBe('all stopped');
+  });
+
   it('report what a solver throws, and go on', async () => {
     const pool = createWorkerPool(1);
     try {
