@@ -38,7 +38,7 @@ const update = buildUpdateGraph(prepared, settings);
 const { imageDims, classes } = prepared;
 const notes: string[] = [];
 const trainer = await createTrainer({
-  ...{ driver, gradient, update, batch, imageDims, classes },
+  ...{ driver, gradient, update, batch },
   state: initialState(prepared, update.stateLength, false),
   session: { device },
   isResident: true,

@@ -7,51 +7,21 @@ import contextlib
 import json
 import sys
 import time
+from pathlib import Path
 
 import torch
-import torchvision
-from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
+from torch_model import build, training  # noqa: E402
 
 given = json.loads(sys.argv[1])
 scale, batch, side, device = given["scale"], given["batch"], given["side"], given["device"]
 
-
-class Pair(nn.Module):
-    """A convolution as 1 x kw (in to rank), then kh x 1 (rank to out)."""
-
-    def __init__(self, conv):
-        super().__init__()
-        out, inner, kh, kw = conv.weight.shape
-        rank = max(1, round(scale * min(out * kh, inner * kw)))
-        (sh, sw), (ph, pw) = conv.stride, conv.padding
-        self.first = nn.Conv2d(inner, rank, (1, kw), (1, sw), (0, pw), bias=False)
-        self.second = nn.Conv2d(rank, out, (kh, 1), (sh, 1), (ph, 0), bias=conv.bias is not None)
-
-    def forward(self, x):
-        return self.second(self.first(x))
-
-
-def factorize(module):
-    for key, child in list(module.named_children()):
-        if isinstance(child, nn.Conv2d) and child.groups == 1 and child.in_channels > 3:
-            setattr(module, key, Pair(child))
-        else:
-            factorize(child)
-
-
-torch.manual_seed(given.get("seed", 0))
-model = getattr(torchvision.models, given["architecture"])(num_classes=1000)
-if scale > 0:
-    factorize(model)
-for module in model.modules():
-    if "StochasticDepth" in type(module).__name__ or isinstance(module, nn.Dropout):
-        module.p = 0.0
-model.train()
+model = build(given["architecture"], scale, given.get("seed", 0))
 model = model.to(device, memory_format=torch.channels_last)
 images = torch.randn(batch, 3, side, side).to(device, memory_format=torch.channels_last)
 labels = (torch.arange(batch) * 37 % 1000).to(device)
-optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
+optimizer, criterion = training(model)
 half = {"float16": torch.float16, "bfloat16": torch.bfloat16}.get(given["precision"])
 scaler = torch.amp.GradScaler(device, enabled=half == torch.float16 and device == "cuda")
 is_cuda = device == "cuda"

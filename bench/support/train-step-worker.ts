@@ -28,7 +28,7 @@ const { imageDims, classes } = prepared;
 const state = initialState(prepared, update.stateLength, false);
 const session = { threads };
 const trainer = await createTrainer({
-  ...{ driver, gradient, update, state, batch, imageDims, classes, session, graphOptimization },
+  ...{ driver, gradient, update, state, batch, session, graphOptimization },
 });
 const images = new Float32Array(batch * imageDims.reduce((product, dim) => product * dim, 1));
 fillTruncatedNormal(randomStream(0, 'images'), images, 0, 1);

@@ -1,10 +1,6 @@
 import type { Terminal, Paint } from '../report/terminal.js';
 import { paint } from '../report/terminal.js';
 import { pad, printable, wrap } from '../report/text.js';
-import { create } from '../../models/index.js';
-import { modelBytes } from '../graph/write.js';
-import { loadDriver } from '../runtime/driver.js';
-import { diagnoseTraining } from '../train/device-step.js';
 import { diagnose } from '../runtime/diagnose.js';
 import type { Diagnosis } from '../runtime/diagnose.js';
 import { defineCommand } from './command.js';
@@ -31,6 +27,15 @@ function linesOf(diagnosis: Diagnosis, nameWidth: number, terminal: Terminal): r
   return [...facts, ...remedies].map((line, index) => (index === 0 ? start : ' '.repeat(indent)) + line);
 }
 
+/** What it needs is loaded only where there is CUDA: without it doctor answers at once. */
+async function trainingOnCuda(): Promise<Diagnosis> {
+  const { create } = await import('../../models/index.js');
+  const { modelBytes } = await import('../graph/write.js');
+  const { loadDriver } = await import('../runtime/driver.js');
+  const { diagnoseTraining } = await import('../train/device-step.js');
+  return diagnoseTraining(modelBytes(create('resnet8_cifar')), await loadDriver(), 'cuda');
+}
+
 export const command = defineCommand({
   name: 'doctor',
   summary: 'show what this machine has, and how to get what is missing',
@@ -43,10 +48,7 @@ export const command = defineCommand({
   async run() {
     const diagnoses = await diagnose();
     const cuda = diagnoses.find(({ name }) => name === 'CUDA');
-    if (cuda !== undefined && cuda.status !== 'missing') {
-      const model = modelBytes(create('resnet8_cifar'));
-      diagnoses.push(await diagnoseTraining(model, await loadDriver(), 'cuda'));
-    }
+    if (cuda !== undefined && cuda.status !== 'missing') diagnoses.push(await trainingOnCuda());
     const report: DoctorReport = {
       schema: 'lowrank.doctor/1',
       tool: { name: 'lowrank', version: tool.version },

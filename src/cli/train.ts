@@ -11,6 +11,7 @@ import { findLearningRate } from '../train/lr-find.js';
 import { convSearchNames, defaultTrainSettings, type TrainOptions, type TrainSettings } from '../train/options.js';
 import { presetBatch, presetNames, presets } from '../train/presets.js';
 import { scheduleNames } from '../train/schedule.js';
+import { halfTypeOf } from '../train/settings.js';
 import { targetNames } from '../train/target.js';
 import { defineCommand } from './command.js';
 import { imageOptions, numbers } from './image-options.js';
@@ -277,8 +278,6 @@ export const command = defineCommand({
   },
 });
 
-const isHalf = (precision: string | undefined): boolean => precision !== undefined && precision !== 'float32';
-
 function microBatchOf(text: string | undefined): number | 'auto' | undefined {
   if (text === undefined || text === 'auto') return text;
   if (/^[1-9]\d*$/.test(text)) return Number(text);
@@ -318,7 +317,7 @@ export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<
       saveEvery: settings.saveEvery,
       device: settings.device,
       // The fast form for CPUs has no half precision.
-      target: settings.target ?? (isHalf(settings.precision) ? 'portable' : undefined),
+      target: settings.target ?? (halfTypeOf(settings.precision) === undefined ? undefined : 'portable'),
       threads: settings.threads,
       workers: settings.workers,
     }),

@@ -1,12 +1,10 @@
 import { LowrankError } from '../errors.js';
 import type { Value } from '../graph/value.js';
-import { BFLOAT16, dataTypeName, FLOAT, FLOAT16 } from '../onnx/data-type.js';
+import { dataTypeName, FLOAT, FLOAT16 } from '../onnx/data-type.js';
 import type { Emitter } from './emitter.js';
-import { type HalfType, isFixedInput, precisionOf } from './precision.js';
+import { type HalfType, isFixedInput, isHalfType, precisionOf } from './precision.js';
 import { findOperator } from './registry.js';
 import { rounding } from './support/known.js';
-
-const isHalf = (dataType: number): boolean => dataType === FLOAT16 || dataType === BFLOAT16;
 
 /** Whether half keeps a number up to its rounding: neither an overflow nor a loss of all digits. */
 export function isRepresentable(value: number, half: HalfType): boolean {
@@ -47,7 +45,7 @@ export function castInputs(
   }
   const target = rule === 'half' ? half : rule === 'widest' ? widest(e, half, chosen) : FLOAT;
   const first = inputs[0];
-  const isRestored = rule === 'inside' && first !== undefined && isHalf(e.typeOf(first).dataType);
+  const isRestored = rule === 'inside' && first !== undefined && isHalfType(e.typeOf(first).dataType);
   return {
     inputs: inputs.map((value, index) => (chosen[index] === undefined ? value : typed(e, value!, target))),
     restore: isRestored ? half : undefined,

@@ -1,7 +1,11 @@
-import { BFLOAT16, type FLOAT16 } from '../onnx/data-type.js';
+import { BFLOAT16, FLOAT16 } from '../onnx/data-type.js';
 
 /** Element type that an emitter computes in beside float32: FLOAT16 or BFLOAT16. */
 export type HalfType = typeof FLOAT16 | typeof BFLOAT16;
+
+export function isHalfType(dataType: number | undefined): dataType is HalfType {
+  return dataType === FLOAT16 || dataType === BFLOAT16;
+}
 
 /**
  * What an operator computes in where half precision is allowed:

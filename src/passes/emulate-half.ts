@@ -1,7 +1,8 @@
 import { int } from '../graph/attributes.js';
 import type { Value } from '../graph/value.js';
-import { BFLOAT16, FLOAT, FLOAT16 } from '../onnx/data-type.js';
+import { FLOAT } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
+import { isHalfType } from '../ops/precision.js';
 import type { Pass } from './runner.js';
 
 /**
@@ -15,7 +16,7 @@ export const emulateHalf: Pass = {
   run: ({ graph }, { shapes }) => {
     const halfOf = (value: Value | undefined): number | undefined => {
       const dataType = value === undefined ? undefined : shapes.typeOf(value)?.dataType;
-      return dataType === FLOAT16 || dataType === BFLOAT16 ? dataType : undefined;
+      return isHalfType(dataType) ? dataType : undefined;
     };
     let changes = 0;
     for (const value of [...graph.initializers]) {

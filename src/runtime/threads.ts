@@ -9,13 +9,13 @@ export function threadsOf(options: SessionOptions): number {
   return options.threads ?? availableParallelism();
 }
 
-/** Of a command's settings, where 0 threads are all cores. */
+/** Of a command's settings, where 0 threads, or null, are all cores. */
 export function sessionOptionsOf({
   device,
   threads,
 }: {
   readonly device: Device;
-  readonly threads: number;
+  readonly threads: number | null;
 }): SessionOptions {
-  return { device, ...(threads > 0 ? { threads } : {}) };
+  return { device, ...(threads === null || threads === 0 ? {} : { threads }) };
 }

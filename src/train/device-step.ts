@@ -53,7 +53,7 @@ export async function compareDeviceStep(
     const state = initialState(prepared, update.stateLength, false);
     const before = state.parameters.slice();
     const trainer = await createTrainer({
-      ...{ driver, gradient, update, state, batch, imageDims, classes, session, isResident },
+      ...{ driver, gradient, update, state, batch, session, isResident },
       allowCpuNodes: true,
       note: (line) => notes.push(line),
     });

@@ -12,8 +12,9 @@ import { drawMasks } from './masks.js';
 import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { learningRateAt } from './schedule.js';
+import { outOfMemory } from './out-of-memory.js';
 import { openTrainingRun, type RunMode, type TrainingRun } from './run.js';
-import { type Measured, outOfMemory } from './trainer.js';
+import type { Measured } from './trainer.js';
 import type { TrainingState } from './vectors.js';
 
 /** Settings that do not change what a step computes: a training may go on with others. */

@@ -6,8 +6,8 @@ import { fillTruncatedNormal, randomStream } from '../random.js';
 import { openCheckpoints } from './checkpoint.js';
 import { drawMasks } from './masks.js';
 import type { TrainOptions, TrainSettings } from './options.js';
+import { isOutOfMemory, outOfMemory } from './out-of-memory.js';
 import { openTrainingRun, type RunMode } from './run.js';
-import { isOutOfMemory, outOfMemory } from './trainer.js';
 
 /** Runs of `microBatch` images in place of runs of `batchSize`: as many more are accumulated. Throws USAGE. */
 function inRunsOf(settings: TrainSettings, microBatch: number): TrainSettings {

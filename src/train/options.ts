@@ -1,4 +1,5 @@
 import type { Transform } from '../data/transform.js';
+import { sessionOptionsOf } from '../runtime/threads.js';
 import type { CudaOptions, Device, SessionOptions } from '../runtime/types.js';
 import type { TrainReport } from '../report/train-contract.js';
 import type { TrainProgress } from '../report/train-progress.js';
@@ -133,8 +134,8 @@ export function checkTrainSettings(settings: TrainSettings): void {
 }
 
 /** How sessions of a training are opened. What is onnxruntime's default is not said: its JavaScript API cannot. */
-export function sessionOptionsOf(settings: TrainSettings): SessionOptions {
-  const { device, threads, tf32, nhwc, convSearch, gpuMemory } = settings;
+export function trainingSession(settings: TrainSettings): SessionOptions {
+  const { tf32, nhwc, convSearch, gpuMemory } = settings;
   const cuda: CudaOptions = {
     ...(tf32 ? {} : { useTf32: false }),
     ...(nhwc ? { preferNhwc: true } : {}),
@@ -143,7 +144,7 @@ export function sessionOptionsOf(settings: TrainSettings): SessionOptions {
       : { cudnnConvAlgoSearch: convSearch.toUpperCase() as Uppercase<ConvSearchName> }),
     ...(gpuMemory === null ? {} : { gpuMemLimit: gpuMemory }),
   };
-  return { device, ...(threads === null ? {} : { threads }), ...(device === 'cuda' ? { cuda } : {}) };
+  return { ...sessionOptionsOf(settings), ...(settings.device === 'cuda' ? { cuda } : {}) };
 }
 
 /** Throws USAGE where the fast form for CPUs is asked for in half precision. */

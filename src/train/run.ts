@@ -34,7 +34,7 @@ import {
 import { calibrate, foldInserted, insertNormalization } from './insert-normalization.js';
 import type { LossScale } from './loss-scale.js';
 import { withNewHead } from './new-head.js';
-import { sessionOptionsOf, type TrainOptions, type TrainSettings, transformsOf } from './options.js';
+import { trainingSession, type TrainOptions, type TrainSettings, transformsOf } from './options.js';
 import { misplaced } from './placement.js';
 import { type Prepared, prepareTraining } from './prepare.js';
 import { checkSchedule, type Schedule } from './schedule.js';
@@ -175,7 +175,7 @@ async function openRun(
   checkSchedule(schedule);
   const count = lengthOf(prepared.parameters);
   const statisticsCount = lengthOf(prepared.statistics);
-  const session = sessionOptionsOf(settings);
+  const session = trainingSession(settings);
   const slots = { parameterSlots: prepared.parameters, statisticSlots: prepared.statistics };
   let trainer: Trainer | undefined;
   let evaluator: Session | undefined;
@@ -234,8 +234,6 @@ async function openRun(
         update,
         state: initial,
         batch: batchSize,
-        imageDims: prepared.imageDims,
-        classes: prepared.classes,
         averageDecay: ema ?? undefined,
         session,
         graphOptimization: target.graphOptimization,

@@ -1,9 +1,10 @@
-import { LowrankError, messageOf } from '../errors.js';
+import { LowrankError } from '../errors.js';
 import type { Binding, BoundTensor, Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
 import { arrayFeed, type BatchInput, deviceFeed } from './batch-feed.js';
 import { buildCombineGraph } from './combine-graph.js';
 import type { GradientGraph } from './gradient-graph.js';
 import { initialLossScale, type LossScale, nextLossScale } from './loss-scale.js';
+import { orOutOfMemory } from './out-of-memory.js';
 import { requirePlacement } from './placement.js';
 import { scalarLog } from './scalar-log.js';
 import { arrayMemory, deviceMemory, moving, turning, turningVector, type Vector } from './training-memory.js';
@@ -18,9 +19,6 @@ export interface TrainerOptions {
   readonly state: TrainingState;
   /** Images of one run of the gradient graph. */
   readonly batch: number;
-  /** For one image, as the gradient graph takes it. */
-  readonly imageDims: readonly number[];
-  readonly classes: number;
   /** Decay of the moving averages; undefined: none. */
   readonly averageDecay?: number | undefined;
   readonly session?: SessionOptions;
@@ -408,36 +406,4 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
       for (const session of sessions) await session.close();
     },
   };
-}
-
-const allocationFailure =
-  /fail\w* to allocate|bad[ _]alloc|out of memory|not enough memory|smaller than requested bytes|ALLOC_FAILED|CUDA failure 2:/i;
-
-/** onnxruntime's failures to get memory, with what to do about them. */
-async function orOutOfMemory<T>(running: Promise<T>): Promise<T> {
-  try {
-    return await running;
-  } catch (error) {
-    const isMemory =
-      error instanceof LowrankError && ['RUNTIME', 'DEVICE'].includes(error.code) && allocationFailure.test(error.fact);
-    throw isMemory ? outOfMemory(error) : error;
-  }
-}
-
-const memoryErrors = new WeakSet<LowrankError>();
-
-/** There is too little memory for a training step. */
-export function outOfMemory(cause: unknown): LowrankError {
-  const error = new LowrankError('RUNTIME', `out of memory: ${messageOf(cause)}`, {
-    remedy:
-      'give --micro-batch auto, or lower --batch-size (with --accumulate the update stays the same), then --image-size or --cache',
-    cause,
-  });
-  memoryErrors.add(error);
-  return error;
-}
-
-/** Whether an error says that there is too little memory for a training step. */
-export function isOutOfMemory(error: unknown): error is LowrankError {
-  return error instanceof LowrankError && memoryErrors.has(error);
 }

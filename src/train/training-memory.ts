@@ -52,7 +52,8 @@ function ofArray(data: Float32Array): Vector {
 
 /** The memory of a session's device: nothing is copied but what is read. */
 export function deviceMemory(session: Session): TrainingMemory {
-  const blank = (length: number): Vector & { readonly tensor: DeviceTensor } => {
+  type Held = Vector & { readonly tensor: DeviceTensor };
+  const blank = (length: number): Held => {
     const tensor = session.allocate('float32', [length]);
     let copy: Float32Array | undefined;
     return {
@@ -61,7 +62,7 @@ export function deviceMemory(session: Session): TrainingMemory {
       read: async () => (await tensor.read((copy ??= new Float32Array(length)))) as Float32Array,
     };
   };
-  const hold = async (initial: Float32Array): Promise<Vector> => {
+  const hold = async (initial: Float32Array): Promise<Held> => {
     const vector = blank(initial.length);
     if (initial.length > 0) await vector.tensor.write(initial);
     return vector;
@@ -76,7 +77,7 @@ export function deviceMemory(session: Session): TrainingMemory {
         parts,
         read: async () => {
           copy ??= new Float32Array(lengths.reduce((sum, length) => sum + length, 0));
-          for (const [i, target] of split(copy, lengths).entries()) target.set(await parts[i]!.read());
+          for (const [i, target] of split(copy, lengths).entries()) await parts[i]!.tensor.read(target);
           return copy;
         },
       };

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { TrainExplainReport } from '../../src/report/train-explain-contract.js';
-import { defaultTrainSettings, sessionOptionsOf } from '../../src/train/options.js';
+import { defaultTrainSettings, trainingSession } from '../../src/train/options.js';
 import { expectFailure, run, temporaryFolder } from '../support/command.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
 
@@ -72,8 +72,8 @@ describe('lowrank-train --explain', () => {
 
   it('the options become those of sessions; defaults of onnxruntime are not repeated', () => {
     const settings = { ...defaultTrainSettings, device: 'cuda' } as const;
-    expect(sessionOptionsOf(defaultTrainSettings)).toEqual({ device: 'cpu' });
-    expect(sessionOptionsOf(settings)).toEqual({ device: 'cuda', cuda: {} });
+    expect(trainingSession(defaultTrainSettings)).toEqual({ device: 'cpu' });
+    expect(trainingSession(settings)).toEqual({ device: 'cuda', cuda: {} });
     const all = {
       ...settings,
       tf32: false,
@@ -82,7 +82,7 @@ describe('lowrank-train --explain', () => {
       gpuMemory: 2 ** 30,
       threads: 2,
     } as const;
-    expect(sessionOptionsOf(all)).toEqual({
+    expect(trainingSession(all)).toEqual({
       device: 'cuda',
       threads: 2,
       cuda: { useTf32: false, preferNhwc: true, cudnnConvAlgoSearch: 'HEURISTIC', gpuMemLimit: 2 ** 30 },

@@ -55,8 +55,6 @@ async function check(name: string): Promise<void> {
     update,
     state,
     batch,
-    imageDims: prepared.imageDims,
-    classes: prepared.classes,
     averageDecay: meta.ema?.decay,
   });
   try {

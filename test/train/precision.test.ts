@@ -164,8 +164,6 @@ async function withTrainer<T>(
     update,
     state: initialState(prepared, update.stateLength, true),
     batch,
-    imageDims: prepared.imageDims,
-    classes: prepared.classes,
     session: { threads: 1 },
     lossScale,
     averageDecay: 0.5,

@@ -36,12 +36,11 @@ async function open({ settings = {}, ema }: Case, mode: RunMode): Promise<Traine
   masks.splice(0, masks.length, ...gradient.interface.inputs.masks);
   expect(masks).toHaveLength(1);
   const update = buildUpdateGraph(prepared, all);
-  const { imageDims, classes } = prepared;
   const state = initialState(prepared, update.stateLength, ema !== undefined);
   const driver = await loadDriver();
   const session = { threads: 1 };
   return createTrainer({
-    ...{ driver, gradient, update, state, batch, imageDims, classes, session, averageDecay: ema, ...mode },
+    ...{ driver, gradient, update, state, batch, session, averageDecay: ema, ...mode },
   });
 }
 
