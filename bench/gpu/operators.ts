@@ -6,7 +6,7 @@ import type { Emitter } from '../../src/ops/emitter.js';
 import { fillTruncatedNormal, randomStream } from '../../src/random.js';
 import type { Driver, SessionOptions } from '../../src/runtime/types.js';
 import { addInput, addOutput, startGraph } from '../../src/train/emitted.js';
-import { misplaced } from '../../src/train/placement.js';
+import { misplaced } from '../../src/runtime/placement.js';
 import { median } from '../support/bench.js';
 
 /** One way to compute a gradient or a reduction. */

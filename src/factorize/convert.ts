@@ -131,7 +131,6 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     const engine = await startEngine({ ...settings, driver: await getDriver() });
     linalg = engine.linalg;
     const algebra = engine.linalg;
-    warnings.push(...engine.warnings);
     const latency =
       settings.rankMode.kind === 'budget' && settings.rankMode.of === 'latency'
         ? await latencySource(await getDriver(), model, shapes, original, settings, signal)
@@ -182,7 +181,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
             onImages: (done, total, detail) => report(call, 'calibrate', done, total, detail),
           });
     let fits: readonly Fit[] = calibrated?.fits ?? (await fitPlans(plans, fitContext));
-    warnings.push(...(calibrated?.warnings ?? []));
+    warnings.push(...engine.warnings, ...(calibrated?.warnings ?? []));
     warnings.push(...fits.flatMap((fit) => fit.warnings ?? []));
     const records = emitFits(model, fits, settings.init);
     if (isWhole === true) {

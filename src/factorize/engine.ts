@@ -1,8 +1,9 @@
-import { createLinalg } from '../linalg/linalg.js';
+import { createLinalg, type ResidentLinalg } from '../linalg/linalg.js';
 import type { Linalg } from '../linalg/types.js';
 import type { EngineReport } from '../report/contract.js';
 import { loadTensorFlow, type TensorFlow } from '../runtime/tensorflow.js';
 import type { Device, Driver } from '../runtime/types.js';
+import { fittingSession } from './fitting-session.js';
 
 /** What multiplies while pairs are fitted: onnxruntime or TensorFlow.js. */
 export type EngineName = EngineReport['name'];
@@ -10,7 +11,7 @@ export type EngineName = EngineReport['name'];
 export interface EngineSettings {
   readonly engine: EngineName;
   readonly driver: Driver;
-  /** Where onnxruntime runs models: TensorFlow.js computes where its package does. */
+  /** Where onnxruntime computes, large matrices only on `cuda`: TensorFlow.js computes where its package does. */
   readonly device: Device;
   /** 0: all cores. */
   readonly threads: number;
@@ -22,6 +23,7 @@ export interface Engine {
   /** undefined: the engine is onnxruntime. */
   readonly tensorFlow: TensorFlow | undefined;
   readonly report: EngineReport;
+  /** More of them may come until the fits are done. */
   readonly warnings: readonly string[];
 }
 
@@ -34,18 +36,19 @@ export const engineNames: readonly EngineName[] = ['ort', 'tfjs'];
  */
 export async function startEngine({ engine, driver, device, threads }: EngineSettings): Promise<Engine> {
   const tensorFlow = engine === 'tfjs' ? await loadTensorFlow() : undefined;
-  const linalg = await createLinalg({ driver, tensorFlow, ...(threads > 0 ? { threads } : {}) });
+  const warnings: string[] = [];
+  const onWarning = (message: string): void => {
+    if (!warnings.includes(message)) warnings.push(message);
+  };
+  const resident = tensorFlow === undefined ? residence(driver, device, onWarning) : undefined;
+  const linalg = await createLinalg({ driver, tensorFlow, resident, ...(threads > 0 ? { threads } : {}) });
   if (tensorFlow === undefined) {
     const { version } = driver;
-    return {
-      linalg,
-      tensorFlow,
-      report: { name: 'ort', package: 'onnxruntime-node', version, backend: 'cpu', device: 'cpu' },
-      warnings: [],
-    };
+    const where = resident === undefined ? ({ backend: 'cpu', device: 'cpu' } as const) : onGpu;
+    return { linalg, tensorFlow, report: { name: 'ort', package: 'onnxruntime-node', version, ...where }, warnings };
   }
   const { package: name, version, backend } = tensorFlow;
-  const warnings = tensorFlow.unusable.map((reason) => `${reason}; ${name} computes in its place`);
+  warnings.push(...tensorFlow.unusable.map((reason) => `${reason}; ${name} computes in its place`));
   if (device !== 'cpu' && tensorFlow.device === 'cpu') {
     warnings.push(
       `--device ${device} is where models run: ${name} fits them on the CPU; @tensorflow/tfjs-node-gpu would not`,
@@ -57,4 +60,16 @@ export async function startEngine({ engine, driver, device, threads }: EngineSet
     report: { name: 'tfjs', package: name, version, backend, device: tensorFlow.device },
     warnings,
   };
+}
+
+const onGpu = { backend: 'cuda', device: 'gpu' } as const;
+
+/** Where onnxruntime keeps large matrices between products: on CUDA, where the driver can. */
+function residence(driver: Driver, device: Device, onWarning: (message: string) => void): ResidentLinalg | undefined {
+  if (device !== 'cuda') return undefined;
+  if (driver.name === 'c-api') return { session: fittingSession({ device }), onWarning };
+  onWarning(
+    `--device ${device} is where models run: the JavaScript driver multiplies on the CPU while pairs are fitted`,
+  );
+  return undefined;
 }

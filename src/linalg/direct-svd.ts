@@ -1,5 +1,6 @@
 import { LowrankError } from '../errors.js';
 import { lowerGram } from './gram.js';
+import { isOnDevice } from './operand.js';
 import { halfDeparture } from './orthonormal.js';
 import { randomBlock } from './random-block.js';
 import { type Matrix64, type SingularTriplets, type SvdTask, zeros32, zeros64 } from './svd-task.js';
@@ -9,7 +10,7 @@ const negligible = 1e-7;
 /** Above this fraction, vᵀA / σ are orthonormal to 1e-7 without further ado: rounding is 1e-15 / fraction². */
 const accurate = 1e-4;
 
-/** Numbers of A that are in float64 at a time. */
+/** Numbers of A that are in float64 at a time, where A is an array. */
 const chunkSize = 8e6;
 
 /** The lower triangle of A Aᵀ in float64. */
@@ -17,7 +18,7 @@ export async function gramInFloat64(task: SvdTask): Promise<Matrix64> {
   const { a, n, m, signal } = task;
   const sum = zeros64(n, n);
   const step = Math.min(m, Math.max(1, Math.floor(chunkSize / n)));
-  if (step === m) {
+  if (isOnDevice(a) || step === m) {
     await lowerGram(task, a, sum, { inFloat64: true, signal });
     return sum;
   }
@@ -36,7 +37,7 @@ export async function gramInFloat64(task: SvdTask): Promise<Matrix64> {
 async function imageInFloat64({ products, a, n, m, signal }: SvdTask, vectors: Matrix64): Promise<Matrix64> {
   const image = zeros64(vectors.rows, m);
   const step = Math.min(n, Math.max(1, Math.floor(chunkSize / m)));
-  if (step === n) {
+  if (isOnDevice(a) || step === n) {
     await products.multiply(vectors, a, image, { signal });
     return image;
   }

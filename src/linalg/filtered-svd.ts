@@ -1,11 +1,10 @@
 import { planFilter, refiningDegree } from './filter-plan.js';
-import { lowerGram } from './gram.js';
+import { lowerGram, wholeGram } from './gram.js';
+import type { Operand } from './operand.js';
 import { choleskyQr, orthonormalRows } from './orthonormal.js';
-import type { RealMatrix } from './products.js';
 import { fillRandom, randomBlock } from './random-block.js';
 import { estimateSpectrum } from './spectrum-estimate.js';
-import { type Matrix32, type SingularTriplets, type SvdTask, zeros32, zeros64 } from './svd-task.js';
-import { mirrorLower } from './transpose.js';
+import { type Matrix32, type Matrix64, type SingularTriplets, type SvdTask, zeros32, zeros64 } from './svd-task.js';
 
 /** ‖A − Â‖_F may exceed the optimum by this fraction, by an estimate that errs upwards; the promise is 1e-4. */
 const acceptedExcess = 8e-5;
@@ -19,40 +18,41 @@ const leastCut = 1e-5;
  * undefined where float32 does not carry it: spectra that fall too far before the rank ends, a tail of almost nothing.
  */
 export async function filteredSvd(task: SvdTask): Promise<SingularTriplets | undefined> {
-  const gram = task.scratch.take32(task.n, task.n);
+  const gram = task.memory.take(task.n, task.n);
   try {
     return await filteredTriplets(task, gram);
   } finally {
-    task.scratch.give(gram);
+    task.memory.give(gram);
   }
 }
 
 /** `filteredSvd` with memory for the Gram matrix. */
-async function filteredTriplets(task: SvdTask, gram: Matrix32): Promise<SingularTriplets | undefined> {
-  const { products, scratch, a, n, rank, seed, signal } = task;
-  await lowerGram(task, a, gram, { signal });
-  mirrorLower(gram.data, n);
-  const spectrum = await estimateSpectrum(products, gram.data, n, seed, signal);
+async function filteredTriplets(task: SvdTask, gram: Operand): Promise<SingularTriplets | undefined> {
+  const { products, scratch, memory, a, n, rank, seed, signal } = task;
+  await wholeGram(task, a, gram, { signal });
+  const spectrum = await estimateSpectrum(products, gram, n, seed, signal);
   let plan = planFilter(spectrum, task);
-  let block = scratch.take32(plan.size, n);
-  fillRandom(block.data, seed, 'start');
+  const start = scratch.take32(plan.size, n);
+  fillRandom(start.data, seed, 'start');
+  let block = await memory.move(start);
   for (let round = 0; round < mostRounds; round++) {
     if (!(plan.cut > leastCut * spectrum.largest)) return undefined;
-    shiftGram(gram.data, n, plan.cut);
+    const { cut: shift } = plan;
+    await memory.edit(gram, (g) => shiftGram(g, n, shift));
     const basis = await filterBlock(task, gram, block, plan.degrees);
-    scratch.give(block);
+    memory.give(block);
     if (basis === undefined) return undefined;
     const ritz = await rayleighRitz(task, basis);
     if (drownsInRounding(task, ritz.values)) return undefined;
     const excess = await excessEstimate(task, gram, plan.cut, ritz, basis);
     if (excess <= acceptedExcess) {
       const result = await triplets(task, basis, ritz);
-      scratch.give(basis, ritz.image);
+      memory.give(basis, ritz.image);
       return result;
     }
-    scratch.give(ritz.image);
+    memory.give(ritz.image);
     // Once more from here.
-    unshiftGram(gram.data, n, plan.cut);
+    await memory.edit(gram, (g) => unshiftGram(g, n, shift));
     block = basis;
     const [largest, last] = [ritz.values[0]!, ritz.values[rank - 1]!];
     // Ritz values are lower bounds: the middle of the surplus ones is a safe end of the unwanted.
@@ -67,15 +67,15 @@ interface Ritz {
   /** All, largest first. */
   readonly values: Float64Array;
   /** rank × p: coefficients of the leading Ritz vectors in the basis. */
-  readonly coefficients: RealMatrix & { readonly data: Float64Array };
+  readonly coefficients: Matrix64;
   /** p × m: basis · A. */
-  readonly image: Matrix32;
+  readonly image: Operand;
 }
 
-async function rayleighRitz(task: SvdTask, basis: Matrix32): Promise<Ritz> {
-  const { products, workers, scratch, a, m, rank, signal } = task;
+async function rayleighRitz(task: SvdTask, basis: Operand): Promise<Ritz> {
+  const { products, workers, memory, a, m, rank, signal } = task;
   const p = basis.rows;
-  const image = scratch.take32(p, m);
+  const image = memory.take(p, m);
   await products.multiply(basis, a, image, { signal });
   const projected = zeros64(p, p);
   await lowerGram(task, image, projected, { inFloat64: true, signal });
@@ -103,7 +103,7 @@ function drownsInRounding(task: SvdTask, values: Float64Array): boolean {
 
 async function triplets(
   { products, n, m, rank, signal }: SvdTask,
-  basis: Matrix32,
+  basis: Operand,
   { values, coefficients, image }: Ritz,
 ): Promise<SingularTriplets> {
   const singular = values.slice(0, rank).map((value) => Math.sqrt(value));
@@ -124,17 +124,17 @@ async function triplets(
 /** Orthonormal rows spanning the filtered block, with 2 X in `doubled`. */
 async function filterBlock(
   task: SvdTask,
-  doubled: Matrix32,
-  start: Matrix32,
+  doubled: Operand,
+  start: Operand,
   degrees: readonly number[],
-): Promise<Matrix32 | undefined> {
+): Promise<Operand | undefined> {
   let block = start;
   for (const [stage, degree] of degrees.entries()) {
     const filtered = await chebyshev(task, doubled, block, degree);
     const isLast = stage === degrees.length - 1;
     const basis = isLast ? await orthonormalRows(task, filtered) : await choleskyQr(task, filtered);
-    task.scratch.give(filtered);
-    if (block !== start) task.scratch.give(block);
+    task.memory.give(filtered);
+    if (block !== start) task.memory.give(block);
     if (basis === undefined) return undefined;
     block = basis;
   }
@@ -143,32 +143,27 @@ async function filterBlock(
 
 /** T_degree(X) applied to the block: T_{j+1} = 2 X T_j − T_{j−1}. */
 async function chebyshev(
-  { products, scratch, signal }: SvdTask,
-  doubled: Matrix32,
-  block: Matrix32,
+  { products, memory, signal }: SvdTask,
+  doubled: Operand,
+  block: Operand,
   degree: number,
-): Promise<Matrix32> {
+): Promise<Operand> {
   const { rows, cols } = block;
   let previous = block;
-  let current = scratch.take32(rows, cols);
-  await products.multiply(block, doubled, current, { signal });
-  halve(current.data);
+  let current = memory.take(rows, cols);
+  await products.multiply(block, doubled, current, { alpha: 0.5, signal });
   // T_{j−2} is no longer needed, but the start block belongs to the caller.
-  let free: Matrix32 | undefined;
+  let free: Operand | undefined;
   for (let j = 1; j < degree; j++) {
-    const next = free ?? scratch.take32(rows, cols);
+    const next = free ?? memory.take(rows, cols);
     await products.multiply(current, doubled, next, { add: { matrix: previous, sign: -1 }, signal });
     free = j === 1 ? undefined : previous;
     previous = current;
     current = next;
   }
-  if (free !== undefined) scratch.give(free);
-  if (previous !== block) scratch.give(previous);
+  if (free !== undefined) memory.give(free);
+  if (previous !== block) memory.give(previous);
   return current;
-}
-
-function halve(data: Float32Array): void {
-  for (let i = 0; i < data.length; i++) data[i] = data[i]! / 2;
 }
 
 /** G → 2 X = (4 / cut) G − 2: eigenvalues on [0, cut] go to [−2, 2]. */
@@ -195,10 +190,10 @@ const probes = 16;
  */
 async function excessEstimate(
   task: SvdTask,
-  doubled: Matrix32,
+  doubled: Operand,
   cut: number,
   ritz: Ritz,
-  basis: Matrix32,
+  basis: Operand,
 ): Promise<number> {
   const scale = 1 / (2 * tailOf(task, ritz.values));
   const upper = await weightedResiduals(task, doubled, cut, ritz, basis, cut);
@@ -219,10 +214,10 @@ async function excessEstimate(
 /** Random combinations of the rᵢ / √(θᵢ − outside), and with them an estimate of the sum of their squares (Hutchinson 1989). */
 async function weightedResiduals(
   { products, n, rank, seed, signal }: SvdTask,
-  doubled: Matrix32,
+  doubled: Operand,
   cut: number,
   { values, coefficients }: Ritz,
-  basis: Matrix32,
+  basis: Operand,
   outside: number,
 ): Promise<{ readonly residuals: Matrix32; readonly sum: number }> {
   const signs = randomBlock(probes, rank, seed, 'check');

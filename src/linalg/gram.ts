@@ -1,5 +1,6 @@
-import type { RealMatrix } from './products.js';
+import { isOnDevice, type Operand, type RealMatrix } from './operand.js';
 import type { SvdTask } from './svd-task.js';
+import { mirrorLower } from './transpose.js';
 
 /** Rows from which a product is cut into more strips: each saves work and costs a call. */
 const stripRows = 128;
@@ -11,13 +12,20 @@ export interface GramOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The lower triangle of G ← X Xᵀ, strip by strip: 5/8 of the work of the whole product. The rest of G is of no use. */
+/**
+ * The lower triangle of G ← X Xᵀ, on the CPU strip by strip: 5/8 of the work of the whole product. The rest of G is of no
+ * use.
+ */
 export async function lowerGram(
   { products, scratch }: Pick<SvdTask, 'products' | 'scratch'>,
-  x: RealMatrix,
+  x: Operand,
   gram: RealMatrix,
   options: GramOptions = {},
 ): Promise<void> {
+  if (isOnDevice(x)) {
+    await products.multiply(x, x, gram, { transposeB: true, ...options });
+    return;
+  }
   const { rows, cols } = x;
   const strips = Math.max(1, Math.min(mostStrips, Math.floor(rows / stripRows)));
   const rowsOf = (from: number, to: number): RealMatrix => ({
@@ -35,4 +43,19 @@ export async function lowerGram(
     }
     scratch.give(part);
   }
+}
+
+/** G ← X Xᵀ, all of it, where X lies. */
+export async function wholeGram(
+  task: Pick<SvdTask, 'products' | 'scratch'>,
+  x: Operand,
+  gram: Operand,
+  options: GramOptions = {},
+): Promise<void> {
+  if (isOnDevice(gram)) {
+    await task.products.multiply(x, x, gram, { transposeB: true, ...options });
+    return;
+  }
+  await lowerGram(task, x, gram, options);
+  mirrorLower(gram.data, gram.rows);
 }

@@ -1,12 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { LowrankError, throwIfAborted } from '../errors.js';
 import type { TensorFlow } from '../runtime/tensorflow.js';
-import type { Driver } from '../runtime/types.js';
+import type { Driver, SessionOptions } from '../runtime/types.js';
 import { createAdmission } from './admission.js';
 import { directSvd, gramInFloat64 } from './direct-svd.js';
 import { prefersFilter } from './filter-plan.js';
 import { filteredSvd } from './filtered-svd.js';
 import { type ScaledMatrix, scaleToSquare } from './matrix-scale.js';
+import { arrayMemory } from './product-memory.js';
 import { createProducts } from './products.js';
 import { createScratch } from './scratch.js';
 import type { SvdTask } from './svd-task.js';
@@ -21,35 +22,63 @@ export interface LinalgSettings {
   readonly threads?: number | undefined;
   /** Multiplies in the place of onnxruntime. */
   readonly tensorFlow?: TensorFlow | undefined;
+  /** A device on which large matrices stay between products. Default: all is computed on the CPU. */
+  readonly resident?: ResidentLinalg | undefined;
+}
+
+export interface ResidentLinalg {
+  /** The sessions of that device. */
+  readonly session: SessionOptions;
+  /** Multiplications of its Gram matrix from which on a matrix is decomposed there. */
+  readonly leastWork?: number;
+  /** Hears of nodes that the device leaves to the CPU. */
+  readonly onWarning?: (message: string) => void;
 }
 
 /** Bytes of matrices in work at a time, unless one alone needs more. */
 const memoryBudget = 768e6;
 
-/** Starts nothing before it is needed; `close` ends the threads. */
-export async function createLinalg({ driver, threads, tensorFlow }: LinalgSettings): Promise<Linalg> {
+/**
+ * Below that, copying to a device and back, some tenths of a millisecond for each product, costs more than several cores need
+ * for it. An estimate: nothing of it has been measured on a GPU.
+ */
+const leastResidentWork = 1e8;
+
+/**
+ * Starts no thread before it is needed; `close` ends them. Throws DEVICE, RUNTIME or UNSUPPORTED where there is no device to
+ * be resident on.
+ */
+export async function createLinalg({ driver, threads, tensorFlow, resident }: LinalgSettings): Promise<Linalg> {
   const parallelism = threads ?? availableParallelism();
   const workers = createWorkerPool(parallelism);
-  const products =
-    tensorFlow === undefined ? createProducts(driver, threads) : createTensorFlowProducts(tensorFlow, workers);
-  // One more than there are workers: while they solve, products run.
   const scratch = createScratch();
+  const products =
+    tensorFlow === undefined
+      ? await createProducts(driver, threads, resident && { onWarning: () => undefined, ...resident, scratch })
+      : createTensorFlowProducts(tensorFlow, workers);
+  const inArrays = arrayMemory(scratch);
+  // One more than there are workers: while they solve, products run.
   const admission = createAdmission(parallelism + 1, memoryBudget);
 
-  const taskOf = ({ matrix: a, squaredNorm }: ScaledMatrix, rank: number, options: SvdOptions): SvdTask => {
-    const wide = a.rows > a.cols ? transposed(a, scratch.take32(a.cols, a.rows).data) : a;
-    return {
-      products,
-      workers,
-      scratch,
-      a: wide,
-      n: wide.rows,
-      m: wide.cols,
-      rank,
-      squaredNorm,
-      seed: options.seed ?? 0,
-      signal: options.signal,
-    };
+  const decompose = async <T>(
+    { matrix, squaredNorm }: ScaledMatrix,
+    rank: number,
+    options: SvdOptions,
+    solve: (task: SvdTask) => Promise<T>,
+  ): Promise<T> => {
+    const isTall = matrix.rows > matrix.cols;
+    const wide = isTall ? transposed(matrix, scratch.take32(matrix.cols, matrix.rows).data) : matrix;
+    const { rows: n, cols: m } = wide;
+    const isLarge = n * n * m >= (resident?.leastWork ?? leastResidentWork);
+    const memory = (isLarge ? products.resident : undefined) ?? inArrays;
+    const a = await memory.lend(wide);
+    const { seed = 0, signal } = options;
+    try {
+      return await solve({ products, workers, scratch, memory, a, n, m, rank, squaredNorm, seed, signal });
+    } finally {
+      memory.end(a);
+      if (isTall) scratch.give(wide);
+    }
   };
 
   const linalg: Linalg = {
@@ -77,10 +106,10 @@ export async function createLinalg({ driver, threads, tensorFlow }: LinalgSettin
       }
       return admission.run(bytesFor(a), options.signal, async () => {
         const scaled = scaleToSquare(a);
-        const task = taskOf(scaled, rank, options);
-        const filtered = prefersFilter(task) ? await filteredSvd(task) : undefined;
-        const { near, far, values } = filtered ?? (await directSvd(task));
-        if (task.a !== scaled.matrix) scratch.give(task.a);
+        const { near, far, values } = await decompose(scaled, rank, options, async (task) => {
+          const filtered = prefersFilter(task) ? await filteredSvd(task) : undefined;
+          return filtered ?? (await directSvd(task));
+        });
         const [left, right] = a.rows > a.cols ? [far, near] : [near, far];
         return {
           left: transposed(left),
@@ -93,10 +122,8 @@ export async function createLinalg({ driver, threads, tensorFlow }: LinalgSettin
       throwIfAborted(options.signal);
       return admission.run(bytesFor(a), options.signal, async () => {
         const scaled = scaleToSquare(a);
-        const task = taskOf(scaled, 0, options);
-        const gram = await gramInFloat64(task);
-        if (task.a !== scaled.matrix) scratch.give(task.a);
-        const { values } = await workers.solve({ kind: 'eigenvalues', matrix: gram.data, n: task.n }, options.signal);
+        const { data, rows: n } = await decompose(scaled, 0, options, gramInFloat64);
+        const { values } = await workers.solve({ kind: 'eigenvalues', matrix: data, n }, options.signal);
         return values.map((value) => Math.sqrt(Math.max(0, value)) / scaled.scale);
       });
     },
@@ -121,7 +148,7 @@ export async function createLinalg({ driver, threads, tensorFlow }: LinalgSettin
       await products.close();
     },
   };
-  return Promise.resolve(linalg);
+  return linalg;
 }
 
 /** Peak of one decomposition, roughly: the matrix in float64 once, and eight float64 matrices of its shorter side. */

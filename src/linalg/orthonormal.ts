@@ -1,6 +1,7 @@
 import { LowrankError } from '../errors.js';
 import { lowerGram } from './gram.js';
-import { type Matrix32, type SvdTask, zeros64 } from './svd-task.js';
+import type { Operand } from './operand.js';
+import { type SvdTask, zeros64 } from './svd-task.js';
 import { mirrorLower } from './transpose.js';
 
 /** ‖QQᵀ − I‖_F up to which the iteration below converges fast. */
@@ -13,37 +14,37 @@ const lastStep = 0.02;
  * triangular product in float64, then steps of Q ← (QQᵀ)^(−1/2) Q, the root by its series, down to float32's rounding.
  * Row lengths may differ by any factor; directions, up to 1e7. undefined where they differ more.
  */
-export async function orthonormalRows(task: SvdTask, y: Matrix32): Promise<Matrix32 | undefined> {
+export async function orthonormalRows(task: SvdTask, y: Operand): Promise<Operand | undefined> {
   let q = y;
   for (let pass = 0; pass < 3; pass++) {
     const next = await choleskyQr(task, q);
-    if (q !== y) task.scratch.give(q);
+    if (q !== y) task.memory.give(q);
     if (next === undefined) return undefined;
     q = next;
     const polished = await polish(task, q);
     if (polished === undefined) continue;
-    task.scratch.give(q);
+    task.memory.give(q);
     return polished;
   }
   throw new LowrankError('INTERNAL', `${y.rows} vectors of ${y.cols} numbers could not be made orthonormal`);
 }
 
 /** One pass of Cholesky–QR: rows that are nearly orthonormal, row i from the first i rows of `y`. */
-export async function choleskyQr(task: SvdTask, y: Matrix32): Promise<Matrix32 | undefined> {
-  const { products, workers, scratch, signal } = task;
+export async function choleskyQr(task: SvdTask, y: Operand): Promise<Operand | undefined> {
+  const { products, workers, memory, signal } = task;
   const p = y.rows;
   const gram = zeros64(p, p);
   await lowerGram(task, y, gram, { inFloat64: true, signal });
   const { inverse } = await workers.solve({ kind: 'inverseCholesky', matrix: gram.data, n: p }, signal);
   if (inverse === undefined) return undefined;
-  const q = scratch.take32(p, y.cols);
+  const q = memory.take(p, y.cols);
   await products.multiply({ rows: p, cols: p, data: inverse }, y, q, { inFloat64: true, signal });
   return q;
 }
 
 /** undefined where Q is too far from orthonormal. */
-async function polish(task: SvdTask, q: Matrix32): Promise<Matrix32 | undefined> {
-  const { products, scratch, signal } = task;
+async function polish(task: SvdTask, q: Operand): Promise<Operand | undefined> {
+  const { products, scratch, memory, signal } = task;
   const p = q.rows;
   let current = q;
   for (;;) {
@@ -54,17 +55,17 @@ async function polish(task: SvdTask, q: Matrix32): Promise<Matrix32 | undefined>
     const departure = 2 * halfDeparture(half.data, p);
     if (!(departure < polishable)) {
       scratch.give(half);
-      if (current !== q) scratch.give(current);
+      if (current !== q) memory.give(current);
       return undefined;
     }
     const correction = scratch.take32(p, p);
     const scaled = scratch.take32(p, p);
     for (let i = 0; i < half.data.length; i++) scaled.data[i] = 1.5 * half.data[i]!;
     await products.multiply(scaled, half, correction, { add: { matrix: half, sign: -1 }, signal });
-    const next = scratch.take32(p, q.cols);
+    const next = memory.take(p, q.cols);
     await products.multiply(correction, current, next, { add: { matrix: current, sign: 1 }, signal });
     scratch.give(half, scaled, correction);
-    if (current !== q) scratch.give(current);
+    if (current !== q) memory.give(current);
     if (departure < lastStep) return next;
     current = next;
   }

@@ -1,19 +1,18 @@
 import { throwIfAborted } from '../errors.js';
 import { ModelProto } from '../onnx/proto.js';
-import type { Driver, RuntimeTensor, Session } from '../runtime/types.js';
-
-/** A row-major matrix in either precision, without gaps. */
-export interface RealMatrix {
-  readonly rows: number;
-  readonly cols: number;
-  readonly data: Float32Array | Float64Array;
-}
+import { misplaced } from '../runtime/placement.js';
+import type { BoundTensor, Driver, Session, SessionOptions } from '../runtime/types.js';
+import { isOnDevice, type Operand } from './operand.js';
+import { deviceMemory, type ProductMemory } from './product-memory.js';
+import type { Scratch } from './scratch.js';
 
 export interface ProductOptions {
   readonly transposeA?: boolean | undefined;
   readonly transposeB?: boolean | undefined;
+  /** Factor of the product. Default: 1. */
+  readonly alpha?: number | undefined;
   /** Added to the product with this sign; of the shape and type of the result. */
-  readonly add?: { readonly matrix: RealMatrix; readonly sign: 1 | -1 } | undefined;
+  readonly add?: { readonly matrix: Operand; readonly sign: 1 | -1 } | undefined;
   /** Multiply in float64 whatever the types of the factors. Default: in the type of the result. */
   readonly inFloat64?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -29,30 +28,65 @@ interface Kind {
   readonly compute: RealType;
   readonly transposeA: boolean;
   readonly transposeB: boolean;
+  readonly alpha: number;
   readonly sign: 0 | 1 | -1;
 }
 
 /** Matrix products, by one engine. */
 export interface Products {
-  /** result ← op(A) · op(B) ± C, into the memory of `result`. Throws RUNTIME or ABORTED. */
-  multiply(a: RealMatrix, b: RealMatrix, result: RealMatrix, options?: ProductOptions): Promise<void>;
+  /**
+   * result ← alpha · op(A) · op(B) ± C, into the memory of `result`. On the device where one of the matrices lies there, else
+   * on the CPU. Throws RUNTIME or ABORTED.
+   */
+  multiply(a: Operand, b: Operand, result: Operand, options?: ProductOptions): Promise<void>;
+  /** Where matrices stay on the device; undefined where products have none. */
+  readonly resident?: ProductMemory;
   close(): Promise<void>;
 }
 
-/** Products in onnxruntime on the CPU: one tiny graph for each combination of types and transpositions. */
-export function createProducts(driver: Driver, threads: number | undefined): Products {
+/** The device on which matrices stay between products. */
+export interface ResidentSettings {
+  /** Its sessions. */
+  readonly session: SessionOptions;
+  readonly scratch: Scratch;
+  /** Hears of nodes that the device leaves to the CPU. */
+  readonly onWarning: (message: string) => void;
+}
+
+/**
+ * Products in onnxruntime: one tiny graph for each combination of types and transpositions. With `resident` the device is
+ * started at once. Throws DEVICE, RUNTIME or UNSUPPORTED where it cannot be.
+ */
+export async function createProducts(
+  driver: Driver,
+  threads: number | undefined,
+  resident?: ResidentSettings,
+): Promise<Products> {
   const sessions = new Map<string, Promise<Session>>();
-  const sessionFor = (kind: Kind): Promise<Session> => {
-    const key = JSON.stringify(kind);
-    const known = sessions.get(key);
-    if (known !== undefined) return known;
+  const create = async (kind: Kind, isResident: boolean): Promise<Session> => {
     // Several products run side by side with workers: threads that spin while they wait would take cores from them.
     const config = { 'session.intra_op.allow_spinning': '0' };
     // Only casts to float64 take memory; what those of a large matrix need must not stay with the session.
     const options = { config, memoryArena: false, ...(threads === undefined ? {} : { threads }) };
-    const session = driver.createSession(productModel(kind), options);
+    if (!isResident) return driver.createSession(productModel(kind), options);
+    const { session: device, onWarning } = resident!;
+    const session = await driver.createSession(productModel(kind), { ...options, ...device });
+    const fact = misplaced(session, device.device ?? 'cpu', 'a matrix product');
+    if (fact !== undefined) onWarning(fact);
+    return session;
+  };
+  const sessionFor = (kind: Kind, isResident: boolean): Promise<Session> => {
+    const key = JSON.stringify([kind, isResident]);
+    const known = sessions.get(key);
+    if (known !== undefined) return known;
+    const session = create(kind, isResident);
     sessions.set(key, session);
     return session;
+  };
+  const close = async (): Promise<void> => {
+    const open = await Promise.allSettled(sessions.values());
+    sessions.clear();
+    for (const session of open) if (session.status === 'fulfilled') await session.value.close();
   };
   return {
     multiply: async (a, b, result, options = {}) => {
@@ -64,9 +98,10 @@ export function createProducts(driver: Driver, threads: number | undefined): Pro
         compute: options.inFloat64 === true ? 'float64' : typeOf(result),
         transposeA: options.transposeA === true,
         transposeB: options.transposeB === true,
+        alpha: options.alpha ?? 1,
         sign: options.add?.sign ?? 0,
       };
-      const session = await sessionFor(kind);
+      const session = await sessionFor(kind, [a, b, result].some(isOnDevice));
       const binding = session.bind();
       try {
         binding.bindInput('a', tensorOf(a));
@@ -78,19 +113,29 @@ export function createProducts(driver: Driver, threads: number | undefined): Pro
         binding.close();
       }
     },
-    close: async () => {
-      const open = await Promise.allSettled(sessions.values());
-      sessions.clear();
-      for (const session of open) if (session.status === 'fulfilled') await session.value.close();
-    },
+    ...(resident === undefined ? {} : { resident: deviceMemory(await sessionFor(plain, true), resident.scratch) }),
+    close,
   };
 }
 
-function typeOf({ data }: RealMatrix): RealType {
-  return data instanceof Float64Array ? 'float64' : 'float32';
+/** A · B: the session that every matrix on the device comes from. */
+const plain: Kind = {
+  a: 'float32',
+  b: 'float32',
+  result: 'float32',
+  compute: 'float32',
+  transposeA: false,
+  transposeB: false,
+  alpha: 1,
+  sign: 0,
+};
+
+function typeOf(matrix: Operand): RealType {
+  return !isOnDevice(matrix) && matrix.data instanceof Float64Array ? 'float64' : 'float32';
 }
 
-function tensorOf(matrix: RealMatrix): RuntimeTensor {
+function tensorOf(matrix: Operand): BoundTensor {
+  if (isOnDevice(matrix)) return matrix.tensor;
   return { type: typeOf(matrix), dims: [matrix.rows, matrix.cols], data: matrix.data };
 }
 
@@ -122,6 +167,7 @@ function productModel(kind: Kind): Uint8Array {
     attribute: [
       { name: 'transA', type: intAttribute, i: kind.transposeA ? 1 : 0 },
       { name: 'transB', type: intAttribute, i: kind.transposeB ? 1 : 0 },
+      { name: 'alpha', type: floatAttribute, f: kind.alpha },
       { name: 'beta', type: floatAttribute, f: sign },
     ],
   });

@@ -1,4 +1,5 @@
 import { implicitQl } from './dense/ql.js';
+import type { Operand } from './operand.js';
 import type { Products } from './products.js';
 import { randomBlock } from './random-block.js';
 
@@ -21,7 +22,7 @@ const steps = 16;
  */
 export async function estimateSpectrum(
   products: Products,
-  gram: Float32Array,
+  gram: Operand,
   n: number,
   seed: number,
   signal: AbortSignal | undefined,
@@ -34,12 +35,7 @@ export async function estimateSpectrum(
   const betas = new Float64Array(length * probes);
   normalizeRows(v, n, new Float64Array(probes));
   for (let step = 0; step < length; step++) {
-    await products.multiply(
-      { rows: probes, cols: n, data: v },
-      { rows: n, cols: n, data: gram },
-      { rows: probes, cols: n, data: w },
-      { signal },
-    );
+    await products.multiply({ rows: probes, cols: n, data: v }, gram, { rows: probes, cols: n, data: w }, { signal });
     const before = step === 0 ? new Float64Array(probes) : betas.subarray((step - 1) * probes, step * probes);
     const alpha = alphas.subarray(step * probes, (step + 1) * probes);
     for (let row = 0; row < probes; row++) {

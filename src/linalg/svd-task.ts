@@ -1,4 +1,6 @@
-import type { Products, RealMatrix } from './products.js';
+import type { Operand, RealMatrix } from './operand.js';
+import type { ProductMemory } from './product-memory.js';
+import type { Products } from './products.js';
 import type { Scratch } from './scratch.js';
 import type { WorkerPool } from './worker-pool.js';
 
@@ -11,8 +13,10 @@ export interface SvdTask {
   readonly products: Products;
   readonly workers: WorkerPool;
   readonly scratch: Scratch;
-  /** n × m */
-  readonly a: RealMatrix & { readonly data: Float32Array };
+  /** Where what large products share lies. */
+  readonly memory: ProductMemory;
+  /** n × m, in float32, in `memory` */
+  readonly a: Operand;
   readonly n: number;
   readonly m: number;
   readonly rank: number;

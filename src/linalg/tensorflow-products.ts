@@ -2,7 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
 import type { TensorFlow } from '../runtime/tensorflow.js';
 import type { Tensor, TensorFlowApi } from '../runtime/tensorflow-api.js';
-import type { ProductOptions, Products, RealMatrix } from './products.js';
+import { arrayOf, type RealMatrix } from './operand.js';
+import type { ProductOptions, Products } from './products.js';
 import { transposed } from './transpose.js';
 import type { WorkerPool } from './worker-pool.js';
 
@@ -31,8 +32,9 @@ export function createTensorFlowProducts(
   limits: BlockLimits = defaultLimits,
 ): Products {
   return {
-    multiply: async (a, b, result, options = {}) => {
+    multiply: async (left, right, target, options = {}) => {
       throwIfAborted(options.signal);
+      const [a, b, result] = [arrayOf(left), arrayOf(right), arrayOf(target)];
       if (options.inFloat64 === true || result.data instanceof Float64Array) {
         await multiplyInFloat64(workers, a, b, result, options);
         return;
@@ -54,7 +56,7 @@ async function multiplyInFloat64(
   a: RealMatrix,
   b: RealMatrix,
   result: RealMatrix,
-  { transposeA = false, transposeB = false, add, signal }: ProductOptions,
+  { transposeA = false, transposeB = false, alpha = 1, add, signal }: ProductOptions,
 ): Promise<void> {
   const { product } = await workers.solve(
     {
@@ -70,9 +72,10 @@ async function multiplyInFloat64(
     },
     signal,
   );
+  if (alpha !== 1) for (let i = 0; i < product.length; i++) product[i] = alpha * product[i]!;
   if (add !== undefined) {
-    const { matrix, sign } = add;
-    for (let i = 0; i < product.length; i++) product[i] = product[i]! + sign * matrix.data[i]!;
+    const { data } = arrayOf(add.matrix);
+    for (let i = 0; i < product.length; i++) product[i] = product[i]! + add.sign * data[i]!;
   }
   result.data.set(product);
 }
@@ -83,7 +86,7 @@ async function multiplyInFloat32(
   a: RealMatrix,
   b: RealMatrix,
   result: RealMatrix,
-  { transposeA = false, transposeB = false, add, signal }: ProductOptions,
+  { transposeA = false, transposeB = false, alpha = 1, add, signal }: ProductOptions,
 ): Promise<void> {
   const { rows, cols, data } = result;
   const left = transposeA ? transposed(a) : a;
@@ -96,10 +99,11 @@ async function multiplyInFloat32(
     try {
       for (let row = 0; row < rows; row += tallest) {
         const height = Math.min(tallest, rows - row);
-        const added = add && columns(rowsOf(add.matrix, row, height), col, width);
+        const added = add && columns(rowsOf(arrayOf(add.matrix), row, height), col, width);
         const product = tf.tidy(() => {
           const factor = tf.tensor2d(float32(rowsOf(left, row, height).data), [height, inner]);
-          const pure = multiply(tf, factor, right);
+          const whole = multiply(tf, factor, right);
+          const pure = alpha === 1 ? whole : tf.mul(whole, alpha);
           if (added === undefined) return pure;
           const other = tf.tensor2d(added, [height, width]);
           return add!.sign === 1 ? tf.add(pure, other) : tf.sub(pure, other);

@@ -1,4 +1,4 @@
-import type { RealMatrix } from './products.js';
+import type { RealMatrix } from './operand.js';
 import type { Matrix } from './types.js';
 
 const tile = 32;

@@ -81,7 +81,7 @@ export interface EngineReport {
   /** The npm package that brought it, and its version. */
   readonly package: string;
   readonly version: string;
-  /** The library's own name of what computed: `cpu`, `wasm`, `tensorflow`. */
+  /** The library's own name of what computed: `cpu`, `cuda`, `wasm`, `tensorflow`. */
   readonly backend: string;
   readonly device: 'cpu' | 'gpu';
 }

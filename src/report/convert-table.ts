@@ -84,6 +84,11 @@ function ratioLine(
   return `${values}  (${formatRatio(change.ratio)}, ${formatChange(change.ratio, words)})`;
 }
 
+function engineText({ name, package: from, version, device }: ConvertReport['engine']): string {
+  const engine = name === 'ort' ? `onnxruntime ${version}` : `TensorFlow.js: ${from} ${version}`;
+  return `${engine}, on the ${device.toUpperCase()}`;
+}
+
 function totals(report: ConvertReport): readonly (readonly [string, string])[] {
   const { layers, output, seconds, calibration, recalibration, accuracyBudget, engine } = report;
   const { params, macs, latencyMs } = report.totals;
@@ -103,14 +108,7 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
       ? []
       : [['recalibrated', recalibrationText(recalibration)] as const]),
     ...(accuracyBudget === undefined ? [] : [['accuracy', accuracyText(accuracyBudget)] as const]),
-    ...(engine.name === 'ort'
-      ? []
-      : [
-          [
-            'fitted by',
-            `TensorFlow.js: ${engine.package} ${engine.version}, on the ${engine.device.toUpperCase()}`,
-          ] as const,
-        ]),
+    ...(engine.name === 'ort' && engine.device === 'cpu' ? [] : [['fitted by', engineText(engine)] as const]),
     ['check', `${verdict.short}. ${verdict.finding} ${verdict.advice}`],
     ['written', `${output.path}, ${formatBytes(output.bytes)}`],
     ['time', `${formatSeconds(seconds.total)}  (${phases})`],

@@ -8,7 +8,7 @@ import { sizeOf } from '../ops/support/layout.js';
 import type { ModelSummary } from '../report/contract.js';
 import type { Driver, Session, SessionOptions } from '../runtime/types.js';
 import { imageFeed, type ImageInput, imageInputOf, pixelsOf } from './image-input.js';
-import { misplaced } from './placement.js';
+import { misplaced } from '../runtime/placement.js';
 import { endsInSoftmax } from './softmax-end.js';
 
 /** A model file that classifies images, ready to run as it is. */

@@ -35,7 +35,7 @@ import { calibrate, foldInserted, insertNormalization } from './insert-normaliza
 import type { LossScale } from './loss-scale.js';
 import { withNewHead } from './new-head.js';
 import { trainingSession, type TrainOptions, type TrainSettings, transformsOf } from './options.js';
-import { misplaced } from './placement.js';
+import { misplaced } from '../runtime/placement.js';
 import { type Prepared, prepareTraining } from './prepare.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 import { targetOf } from './target.js';

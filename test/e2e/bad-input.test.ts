@@ -174,6 +174,13 @@ describe('bad options', () => {
     ['a bad shape', () => ['--input-shape', 'x=1,a'], 'USAGE', /--input-shape/, 2],
     ['a shape that contradicts the model', () => ['--input-shape', 'x=1,5,12,12'], 'SHAPE', /x/, 1],
     ['CUDA where there is none', () => ['--device', 'cuda'], 'DEVICE', /./, 1],
+    [
+      'CUDA where there is none, where only the fits would run on it',
+      () => ['--device', 'cuda', '--no-verify', '--init', 'spectral'],
+      'DEVICE',
+      /CUDA cannot be used/,
+      1,
+    ],
   ];
 
   it.each(cases)('%s', (_, words, code, message, exitCode) => {

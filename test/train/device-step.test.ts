@@ -2,9 +2,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { create } from '../../models/index.js';
 import { modelBytes } from '../../src/graph/write.js';
 import { loadDriver } from '../../src/runtime/driver.js';
+import { misplaced } from '../../src/runtime/placement.js';
 import type { Driver, Session } from '../../src/runtime/types.js';
 import { compareDeviceStep, diagnoseTraining } from '../../src/train/device-step.js';
-import { misplaced, requirePlacement } from '../../src/train/placement.js';
+import { requirePlacement } from '../../src/train/placement.js';
 import { failureOf } from '../support/errors.js';
 import { gemmChain } from '../support/models.js';
 

@@ -2,6 +2,7 @@ import { Graph } from '../../graph/graph.js';
 import type { Value } from '../../graph/value.js';
 import { Emitter } from '../../ops/emitter.js';
 import { loadDriver } from '../../runtime/driver.js';
+import { fittingSession } from '../fitting-session.js';
 import type { FactorPair, InitProblem } from '../types.js';
 import type { ActivationForm } from './activation-form.js';
 import { declareLayer, emitPair, emitTeacher, fitModel, layerFeeds, opsetsFor, sizesOf } from './layer.js';
@@ -36,7 +37,7 @@ export async function sampledFunctionError(
   const [risk, scale] = [sumOfSquares(e.sub(outputs, targets)), sumOfSquares(targets)];
   for (const value of [risk, scale]) graph.addOutput(value, e.typeOf(value));
   const driver = context.driver ?? (await loadDriver());
-  const session = await driver.createSession(fitModel(graph, opsets), context.session);
+  const session = await driver.createSession(fitModel(graph, opsets), fittingSession(context.session));
   try {
     const results = await session.run(layerFeeds(problem, pair), undefined, { signal: problem.signal });
     const numberOf = (value: Value): number => Number(results[value.name]!.data[0]);

@@ -1,6 +1,8 @@
 import { loadDriver } from '../../runtime/driver.js';
+import { misplaced } from '../../runtime/placement.js';
 import type { TensorFlow } from '../../runtime/tensorflow.js';
 import type { Driver, RuntimeTensor, SessionOptions } from '../../runtime/types.js';
+import { fittingSession } from '../fitting-session.js';
 import type { FactorPair, InitProblem } from '../types.js';
 import { type ActivationForm, formOf } from './activation-form.js';
 import { fitInTensorFlow } from './fit-in-tensorflow.js';
@@ -85,16 +87,18 @@ async function fitInEngine(run: FitRun, context: SampledContext): Promise<FitEnd
   return fitInOnnxruntime(run, form ?? formOf(run.problem.activation), context);
 }
 
-/** One run of onnxruntime for all steps. Throws RUNTIME, DEVICE or ABORTED. */
+/**
+ * One run of onnxruntime for all steps: the weight, the pair and its moments cross to the device once, the fitted pair and the
+ * losses of all steps come back once. Throws RUNTIME, DEVICE or ABORTED.
+ */
 async function fitInOnnxruntime(run: FitRun, activation: ActivationForm, context: SampledContext): Promise<FitEnd> {
   const { problem, start, source, steps, batch, rates } = run;
   const driver = context.driver ?? (await loadDriver());
   const model = buildFitLoop({ sizes: sizesOf(problem), activation, source, steps, batch });
-  const session = await driver.createSession(model, {
-    ...context.session,
-    // Layers are fitted side by side: threads that spin while they wait would take cores from each other.
-    config: { 'session.intra_op.allow_spinning': '0', ...context.session?.config },
-  });
+  const options = fittingSession(context.session);
+  const session = await driver.createSession(model, options);
+  const fact = misplaced(session, options.device ?? 'cpu', 'the loop that fits the pair');
+  if (fact !== undefined) context.onWarning?.(fact);
   try {
     const feeds: Record<string, RuntimeTensor> = {
       ...layerFeeds(problem, start),

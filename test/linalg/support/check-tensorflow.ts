@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createLinalg } from '../../../src/linalg/linalg.js';
-import type { RealMatrix } from '../../../src/linalg/products.js';
+import type { RealMatrix } from '../../../src/linalg/operand.js';
 import { createTensorFlowProducts, sumLength } from '../../../src/linalg/tensorflow-products.js';
 import { createWorkerPool, type WorkerPool } from '../../../src/linalg/worker-pool.js';
 import { loadDriver } from '../../../src/runtime/driver.js';
