@@ -2,9 +2,9 @@
  * Everything that docs/gpu.md asks of an NVIDIA GPU: doctor, whole training steps against PyTorch eager (autocast,
  * channels_last), losses over 200 steps, fitting times, and how gradients are best formulated.
  *
- *   bash bench/gpu/run.sh [--only part] [--models a,b] [--precisions a,b] [--batch 256] [--steps 50] [--rehearse]
+ *   bash bench/gpu/run.sh [--only part] [--models a,b] [--precisions a,b] [--batch 256] [--steps 50] [--variants a,b] [--rehearse]
  *
- * Parts: doctor, training, fitting, operators. --rehearse runs the same, small, on the CPU: no measurement, and into
+ * Parts: doctor, training, fitting, operators. --variants names what onnxruntime is told: plain, graphs, nhwc, graphs+nhwc. --rehearse runs the same, small, on the CPU: no measurement, and into
  * .bench/gpu-rehearsal.json. Contenders run one after the other, each alone on the GPU.
  */
 import { execFile, spawn } from 'node:child_process';
@@ -28,12 +28,22 @@ const { values: options } = parseArgs({
     side: { type: 'string', default: '224' },
     steps: { type: 'string', default: '50' },
     losses: { type: 'string', default: '200' },
+    variants: { type: 'string', default: 'plain,graphs,nhwc,graphs+nhwc' },
     rehearse: { type: 'boolean', default: false },
   },
 });
 const isRehearsal = options.rehearse;
 const device = isRehearsal ? 'cpu' : 'cuda';
-const small = { batch: 2, side: 64, steps: 1, losses: 2, models: ['resnet18'], precisions: ['float32'], scales: [0.1] };
+const small = {
+  batch: 2,
+  side: 64,
+  steps: 1,
+  losses: 2,
+  models: ['resnet18'],
+  precisions: ['float32'],
+  scales: [0.1],
+  variants: ['plain', 'graphs'],
+};
 const given = {
   batch: Number(options.batch),
   side: Number(options.side),
@@ -42,8 +52,9 @@ const given = {
   models: options.models.split(','),
   precisions: options.precisions.split(','),
   scales: options.scales.split(',').map(Number),
+  variants: options.variants.split(','),
 };
-const { batch, side, steps, losses, models, precisions, scales } = isRehearsal ? small : given;
+const { batch, side, steps, losses, models, precisions, scales, variants } = isRehearsal ? small : given;
 
 const lowrank = (args: readonly string[]): string => timed(process.execPath, ['bin/lowrank.js', ...args]).stdout;
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -135,10 +146,15 @@ async function training(folder: string): Promise<object[]> {
     for (const scale of scales) {
       const { path, macs } = makeModel(architecture, scale, folder);
       for (const precision of precisions) {
-        const ours = await contend(process.execPath, [
-          worker,
-          JSON.stringify({ model: path, batch, device, precision }),
-        ]);
+        const ours: Record<string, object> = {};
+        for (const name of variants) {
+          const variant = {
+            ...(name.includes('graphs') ? { cudaGraphs: true } : {}),
+            ...(name.includes('nhwc') ? { nhwc: true } : {}),
+          };
+          const call = { model: path, batch, device, precision, variant };
+          ours[name] = await contend(process.execPath, [worker, JSON.stringify(call)]);
+        }
         const torch: object[] = [];
         // Other seeds give the spread of PyTorch's own losses.
         for (const seed of isRehearsal ? [0] : [0, 1, 2]) {
@@ -146,12 +162,16 @@ async function training(folder: string): Promise<object[]> {
           torch.push(await contend(oraclePython, ['bench/gpu/torch-step.py', JSON.stringify(call)]));
         }
         const speed = (contender: object): number => (contender as { imagesPerSecond?: number }).imagesPerSecond ?? NaN;
-        const ratio = round(speed(ours) / speed(torch[0]!), 3);
+        const ratios = Object.fromEntries(
+          Object.entries(ours).map(([name, one]) => [name, round(speed(one) / speed(torch[0]!), 3)]),
+        );
         // Forward, data gradient and weight gradient: three times two operations a multiply-add.
         const teraflop = round((6 * macs * batch) / 1e12);
-        results.push({ architecture, scale, precision, batch, side, teraflop, ratio, lowrank: ours, torch });
-        const failed = 'failed' in ours ? `: ${String(ours.failed)}` : '';
-        say(`${architecture} scale ${scale} ${precision}: ${speed(ours)} images/s, ${ratio} × PyTorch${failed}`);
+        results.push({ architecture, scale, precision, batch, side, teraflop, ratios, lowrank: ours, torch });
+        for (const [name, one] of Object.entries(ours)) {
+          const outcome = 'failed' in one ? String(one.failed) : `${speed(one)} images/s, ${ratios[name]} × PyTorch`;
+          say(`${architecture} scale ${scale} ${precision} ${name}: ${outcome}`);
+        }
       }
     }
   }

@@ -1,4 +1,4 @@
-/** lowrank's contender of bench/gpu.ts: node step-worker.js '{"model","batch","device","precision","losses"}' */
+/** lowrank's contender of bench/gpu.ts: node step-worker.js '{"model","batch","device","precision","variant"}' */
 import { createInterface } from 'node:readline';
 import { NORMALIZATIONS } from '../../src/data/normalize.js';
 import { sizeOf } from '../../src/ops/support/layout.js';
@@ -6,6 +6,7 @@ import { fillTruncatedNormal, randomStream } from '../../src/random.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import type { Device } from '../../src/runtime/types.js';
 import { buildGradientGraph } from '../../src/train/gradient-graph.js';
+import { defaultTrainSettings, trainingSession } from '../../src/train/options.js';
 import { prepareTraining } from '../../src/train/prepare.js';
 import { defaultGraphSettings, type GraphSettings } from '../../src/train/settings.js';
 import { targetOf } from '../../src/train/target.js';
@@ -18,9 +19,17 @@ interface Arguments {
   readonly batch: number;
   readonly device: Device;
   readonly precision: GraphSettings['precision'];
+  readonly variant: Variant;
 }
 
-const { model, batch, device, precision } = JSON.parse(process.argv[2]!) as Arguments;
+/** What is told to onnxruntime beside its defaults. */
+interface Variant {
+  readonly cudaGraphs?: boolean;
+  readonly nhwc?: boolean;
+  readonly tf32?: boolean;
+}
+
+const { model, batch, device, precision, variant } = JSON.parse(process.argv[2]!) as Arguments;
 const settings: GraphSettings = { ...defaultGraphSettings, weightDecay: 1e-4, labelSmoothing: 0.1, precision };
 const driver = await loadDriver();
 const prepared = prepareTraining(model, { settings });
@@ -35,15 +44,17 @@ const gradient = buildGradientGraph(
   bytes,
 );
 const update = buildUpdateGraph(prepared, settings);
+const session = trainingSession({ ...defaultTrainSettings, device, ...variant });
 const { imageDims, classes } = prepared;
 const notes: string[] = [];
 const trainer = await createTrainer({
   ...{ driver, gradient, update, batch },
   state: initialState(prepared, update.stateLength, false),
-  session: { device },
+  session,
   isResident: true,
+  capture: variant.cudaGraphs,
   readEvery: precision === 'float16' ? 1 : 10,
-  allowCpuNodes: true,
+  allowCpuNodes: variant.cudaGraphs !== true,
   note: (line) => notes.push(line),
 });
 const floats = new Float32Array(batch * sizeOf(imageDims));

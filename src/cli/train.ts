@@ -27,6 +27,12 @@ const cuda = 'CUDA';
 const cudaOptions = {
   tf32: { type: 'boolean', default: true, group: cuda, description: 'no TensorFloat-32 in products of float32' },
   nhwc: { type: 'boolean', default: false, group: cuda, description: 'convolutions with the channels last' },
+  cudaGraphs: {
+    type: 'boolean',
+    default: false,
+    group: cuda,
+    description: 'record the runs of a step and replay them',
+  },
   convSearch: {
     type: 'string',
     choices: convSearchNames,
@@ -324,6 +330,7 @@ export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<
     flip: settings.flip,
     tf32: settings.tf32,
     nhwc: settings.nhwc,
+    cudaGraphs: settings.cudaGraphs,
     allowCpuNodes: settings.allowCpuNodes,
     newHead: settings.newHead,
     insertBn: settings.insertBn,

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { builtFile } from './built-file.js';
+import { builtFile } from '../built-file.js';
 
 /** What is used of the WebAssembly namespace, which TypeScript declares only for browsers. */
 interface WebAssemblyApi {
@@ -18,7 +18,7 @@ const pageSize = 65_536;
 
 /** An instance of the kernel that the build made of `<name>.wat`, with a memory of its own. */
 export function loadKernel(name: string): KernelMemory {
-  const module = new WebAssembly.Module(readFileSync(builtFile(`${name}.wasm`)));
+  const module = new WebAssembly.Module(readFileSync(builtFile(`data/${name}.wasm`)));
   return new WebAssembly.Instance(module).exports as KernelMemory;
 }
 

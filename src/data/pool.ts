@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { LowrankError, messageOf } from '../errors.js';
 import { compileOnOwnThread } from '../worker-flags.js';
-import { builtFile } from './built-file.js';
+import { builtFile } from '../built-file.js';
 // Loads libvips on this thread: with glibc it would be unloaded with the first worker that ends otherwise.
 import { createTaskRunner } from './tasks.js';
 import type { Task, TaskResults } from './tasks.js';
@@ -128,7 +128,7 @@ interface Running {
 
 function startThread(): Executor {
   compileOnOwnThread();
-  const worker = new Worker(builtFile('worker.js'));
+  const worker = new Worker(builtFile('data/worker.js'));
   const running = new Map<number, Running>();
   let nextId = 0;
   let death: LowrankError | undefined;

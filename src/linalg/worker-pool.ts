@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, LowrankError, throwIfAborted } from '../errors.js';
+import { builtFile } from '../built-file.js';
 import { compileOnOwnThread } from '../worker-flags.js';
-import { builtFile } from './built-file.js';
 import { type DenseReply, type DenseRequest, type DenseResults, memoryOf, workOf } from './dense/protocol.js';
 
 /** Dense float64 problems, each in one worker thread. */
@@ -45,7 +45,7 @@ export function createWorkerPool(size: number): WorkerPool {
   const startWorker = (): Worker => {
     compileOnOwnThread();
     // Flags such as --input-type, meant for the main script, would stop a worker from starting.
-    const worker = new Worker(builtFile('dense/worker.js'), { execArgv: [] });
+    const worker = new Worker(builtFile('linalg/dense/worker.js'), { execArgv: [] });
     worker.on('message', (reply: DenseReply) => {
       const job = busy.get(worker);
       busy.delete(worker);

@@ -46,8 +46,11 @@ export interface DeviceTensor {
   /** Such as "cpu" or "cuda:0". */
   readonly location: string;
   readonly isClosed: boolean;
-  /** Copies `data` into it. Throws RUNTIME (another type or number of elements, a closed tensor). */
-  write(data: TensorData): Promise<void>;
+  /**
+   * Copies an array, or another tensor of the device, into it. Throws RUNTIME (another type or number of elements, a closed
+   * tensor, another device).
+   */
+  write(source: TensorData | DeviceTensor): Promise<void>;
   /** Its elements, in a new array or in `target`, which is then the result. Throws RUNTIME. */
   read(target?: TensorData): Promise<TensorData>;
   /** Frees the memory, once no binding uses it any more. A second call does nothing. */
@@ -72,7 +75,6 @@ export interface CudaOptions {
   readonly preferNhwc?: boolean;
   readonly useTf32?: boolean;
   readonly cudnnConvAlgoSearch?: 'EXHAUSTIVE' | 'HEURISTIC' | 'DEFAULT';
-  readonly enableCudaGraph?: boolean;
   /** Bytes. */
   readonly gpuMemLimit?: number;
 }
@@ -99,6 +101,14 @@ export interface SessionOptions {
   readonly externalDataFolder?: string;
   /** Write a profile with this prefix; `Session.close` returns its path. */
   readonly profilePrefix?: string;
+  /**
+   * Runs of bindings are recorded and replayed where the device can (CUDA graphs), all on one thread of their own. Bindings
+   * then take tensors of the device alone: what is replayed reads and writes the addresses that it was recorded with. The
+   * first run of a binding, and the first after something was bound, does its work twice: no input may be an output. While
+   * it lasts, nothing else may use the device. On the CPU nothing is recorded; the rules are the same. Default false. The
+   * JavaScript driver cannot.
+   */
+  readonly capture?: boolean;
   /** Whether `Session.placement` is asked for; default: on every device but the CPU. */
   readonly recordPlacement?: boolean;
 }

@@ -105,14 +105,14 @@ const explanations: readonly { readonly setting: keyof TrainSettings | null; rea
           },
   },
   {
-    setting: null,
-    explain: ({ device }) =>
+    setting: 'cudaGraphs',
+    explain: ({ device, cudaGraphs }) =>
       device !== 'cuda'
         ? undefined
         : {
-            name: 'CUDA graph',
-            value: 'off',
-            why: 'state and inputs are bound in turns, and a captured graph has one binding',
+            name: 'CUDA graphs',
+            value: cudaGraphs ? 'on' : 'off',
+            why: 'each of the turns that state and inputs are bound in is recorded at its first run and replayed then; not measured here',
           },
   },
   {

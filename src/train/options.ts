@@ -71,6 +71,8 @@ export interface TrainSettings extends GraphSettings {
   readonly nhwc: boolean;
   /** CUDA: how cuDNN's algorithm of each convolution is found. */
   readonly convSearch: ConvSearchName;
+  /** CUDA: the runs of a step are recorded once and replayed, which saves what it costs to launch each node. */
+  readonly cudaGraphs: boolean;
   /** CUDA: bytes that the arena of device memory may take; null: all there is. */
   readonly gpuMemory: number | null;
   /** Threads of onnxruntime; null: all cores. */
@@ -112,6 +114,7 @@ export const defaultTrainSettings: TrainSettings = {
   device: 'cpu',
   tf32: true,
   nhwc: false,
+  cudaGraphs: false,
   convSearch: 'exhaustive',
   gpuMemory: null,
   allowCpuNodes: false,
@@ -124,8 +127,14 @@ export const defaultTrainSettings: TrainSettings = {
 export function checkTrainSettings(settings: TrainSettings): void {
   checkGraphSettings(settings);
   requirePortable(settings.precision, settings.device === 'cuda' ? 'cuda' : settings.target);
+  if (settings.cudaGraphs && settings.allowCpuNodes) {
+    throw new LowrankError('USAGE', 'a CUDA graph holds what runs on the GPU alone', {
+      place: '--cuda-graphs',
+      remedy: 'leave out --allow-cpu-nodes',
+    });
+  }
   if (settings.device === 'cuda') return;
-  for (const name of ['tf32', 'nhwc', 'convSearch', 'gpuMemory'] as const) {
+  for (const name of ['tf32', 'nhwc', 'convSearch', 'cudaGraphs', 'gpuMemory'] as const) {
     if (settings[name] === defaultTrainSettings[name]) continue;
     throw new LowrankError('USAGE', `${name} is ${settings[name]}, which only CUDA knows`, {
       remedy: 'give --device cuda, or leave it out',

@@ -82,6 +82,7 @@ export interface RunMode {
   /** See `TrainerOptions`. */
   readonly isResident?: boolean | undefined;
   readonly readEvery?: number | undefined;
+  readonly capture?: boolean | undefined;
   /** Images cross to the device as bytes, and are mirrored, laid out and normalized there. Default: except on the CPU. */
   readonly hasByteImages?: boolean | undefined;
 }
@@ -116,6 +117,7 @@ async function openRun(
   {
     isResident = settings.device !== 'cpu',
     hasByteImages = settings.device !== 'cpu',
+    capture = settings.cudaGraphs,
     readEvery = isResident && !isScaled(settings) ? residentReadEvery : 1,
   }: RunMode,
   closers: (() => unknown)[],
@@ -241,6 +243,7 @@ async function openRun(
         lossScale,
         isResident,
         readEvery,
+        capture,
         allowCpuNodes: settings.allowCpuNodes,
         note: (line) => warnings.push(line),
       });

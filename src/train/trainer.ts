@@ -1,12 +1,14 @@
 import { LowrankError } from '../errors.js';
-import type { Binding, BoundTensor, Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
+import { FLOAT } from '../onnx/data-type.js';
+import { identityModel } from '../runtime/tiny-model.js';
+import type { Binding, BoundTensor, Driver, Session, SessionOptions } from '../runtime/types.js';
 import { arrayFeed, type BatchInput, deviceFeed } from './batch-feed.js';
-import { buildCombineGraph } from './combine-graph.js';
+import { combiner } from './combine.js';
 import type { GradientGraph } from './gradient-graph.js';
 import { initialLossScale, type LossScale, nextLossScale } from './loss-scale.js';
 import { orOutOfMemory } from './out-of-memory.js';
 import { requirePlacement } from './placement.js';
-import { scalarLog } from './scalar-log.js';
+import { stepScalars } from './step-scalars.js';
 import { arrayMemory, deviceMemory, moving, turning, turningVector, type Vector } from './training-memory.js';
 import type { UpdateGraph } from './update-graph.js';
 import type { TrainingState } from './vectors.js';
@@ -39,6 +41,11 @@ export interface TrainerOptions {
   readonly readEvery?: number | undefined;
   /** Where the gradient graph takes a scale: the one to begin with. */
   readonly lossScale?: LossScale | undefined;
+  /**
+   * The runs of the graphs are recorded and replayed (CUDA graphs; `SessionOptions.capture`), which saves what it costs to
+   * launch each node. Only where the state is resident. Default false.
+   */
+  readonly capture?: boolean | undefined;
   /** Whether nodes may run on the CPU where the device is another. Default: that is an error. */
   readonly allowCpuNodes?: boolean | undefined;
   /** Hears what is worth knowing: nodes on the CPU, slow memory. */
@@ -104,12 +111,6 @@ export interface Trainer {
   close(): Promise<void>;
 }
 
-const scalar = (data: Float32Array | BigInt64Array): RuntimeTensor => ({
-  type: data instanceof Float32Array ? 'float32' : 'int64',
-  dims: [],
-  data,
-});
-
 /** Starts onnxruntime sessions of the graphs. Throws RUNTIME, DEVICE. */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const sessions: Session[] = [];
@@ -123,7 +124,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 
 async function start(options: TrainerOptions, sessions: Session[]): Promise<Trainer> {
   const { driver, gradient, update, batch, averageDecay, session: sessionOptions = {} } = options;
-  const { graphOptimization = 'all', readEvery = 1, note = () => undefined } = options;
+  const { graphOptimization = 'all', readEvery = 1, capture = false, note = () => undefined } = options;
   const isResident = options.isResident ?? (sessionOptions.device ?? 'cpu') !== 'cpu';
   const bindings = new Map<string, Binding>();
   const open = async (graph: string, bytes: Uint8Array, others: SessionOptions = {}): Promise<Session> => {
@@ -134,18 +135,25 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
     requirePlacement(session, device, `the ${graph} graph`, options.allowCpuNodes === true, note);
     return session;
   };
+  /** Whether the next run is recorded: nothing else may use the device then. */
+  let isRecording = false;
   const bound = (key: string, session: Session, bind: (binding: Binding) => void): Binding => {
     let binding = bindings.get(key);
     if (binding !== undefined) return binding;
     binding = session.bind();
     bindings.set(key, binding);
     bind(binding);
+    isRecording = capture;
     return binding;
   };
 
-  const gradientSession = await open('gradient', gradient.bytes(), { graphOptimization });
-  const updateSession = await open('update', update.bytes());
-  const memory = isResident ? deviceMemory(gradientSession) : arrayMemory;
+  if (capture && !isResident) throw new LowrankError('INTERNAL', 'runs are recorded only where the state is resident');
+  const recorded: SessionOptions = capture ? { capture } : {};
+  const gradientSession = await open('gradient', gradient.bytes(), { graphOptimization, ...recorded });
+  const updateSession = await open('update', update.bytes(), recorded);
+  // What a recorded run uses between its nodes is not held for it: no other tensor may come from the memory of its session.
+  const owner = capture ? await open('memory', identityModel(FLOAT)) : gradientSession;
+  const memory = isResident ? deviceMemory(owner) : arrayMemory;
   const { state: initial } = options;
   const count = initial.parameters.length;
   const hold = async () => ({
@@ -168,18 +176,11 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
     { name: labels, type: 'int64', dims: [batch] },
     ...masks.map(({ name, shape }) => ({ name, type: 'float32' as const, dims: [batch, ...shape] })),
   ];
-  const feed = isResident ? deviceFeed(batchInputs, gradientSession, note) : arrayFeed(batchInputs);
-  const loss = new Float32Array(1);
-  const correct = new BigInt64Array(1);
-  const norm = new Float32Array(1);
-  const rate = new Float32Array(1);
-  const counter = new BigInt64Array(1);
+  const feed = isResident ? deviceFeed(batchInputs, owner, note) : arrayFeed(batchInputs);
   const scaleInput = gradient.interface.inputs.scale;
-  const scale = new Float32Array(1);
   let lossScale = scaleInput === undefined ? undefined : (options.lossScale ?? initialLossScale);
   const isLate = readEvery > 1 && lossScale === undefined;
-  const log = (type: 'float32' | 'int64') => scalarLog(driver, sessionOptions, gradientSession, type);
-  const logs = { loss: log('float32'), correct: log('int64'), norm: log('float32') };
+  const { rate, counter, scale, loss, correct, norm } = stepScalars({ driver, sessionOptions, owner, capture, isLate });
   /** For each loss in the log, the update that it belongs to, from 0. */
   const lossSteps: number[] = [];
   let done = options.step ?? 0;
@@ -194,24 +195,13 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
     running.catch(() => undefined); // whoever waits for it hears of it
   };
 
-  const combiners = new Map<number, Promise<Session>>();
-  const combine = async (x: Vector, y: Vector, a: number, b: number, result: Vector): Promise<void> => {
-    let session = combiners.get(x.length);
-    if (session === undefined)
-      combiners.set(x.length, (session = open('combine', buildCombineGraph(x.length).bytes())));
-    const binding = (await session).bind();
-    try {
-      binding.bindInput('x', x.tensor);
-      binding.bindInput('y', y.tensor);
-      binding.bindInput('a', scalar(Float32Array.of(a)));
-      binding.bindInput('b', scalar(Float32Array.of(b)));
-      binding.bindOutput('result', result.tensor);
-      await binding.run();
-    } finally {
-      binding.close();
-    }
+  /** Waits where what was begun may be recorded. */
+  const recordings = async (): Promise<void> => {
+    if (isRecording) await running;
+    isRecording = false;
   };
 
+  const combine = combiner((bytes) => open('combine', bytes));
   /** Forgets the micro-batches since the last update. */
   const undo = (): void => {
     statistics.undo();
@@ -237,9 +227,9 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
       made.bindInput(inputs.parameters, parameters.current.tensor);
       made.bindInput(inputs.statistics, statistics.current.tensor);
       for (const [name, tensor] of feed.tensors) made.bindInput(name, tensor);
-      if (scaleInput !== undefined) made.bindInput(scaleInput, scalar(scale));
-      if (!isLate) made.bindOutput(outputs.loss, scalar(loss));
-      if (!isLate) made.bindOutput(outputs.correct, scalar(correct));
+      if (scaleInput !== undefined) made.bindInput(scaleInput, scale.tensor);
+      loss.bind(made, outputs.loss);
+      correct.bind(made, outputs.correct);
       made.bindOutput(outputs.gradient, target.tensor);
       made.bindOutput(outputs.statistics, statistics.next.tensor);
     });
@@ -249,24 +239,25 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
       made.bindInput(inputs.parameters, parameters.current.tensor);
       made.bindInput(inputs.gradient, firstGradient.tensor);
       made.bindInput(inputs.state, optimizer.current.tensor);
-      made.bindInput(inputs.learningRate, scalar(rate));
-      made.bindInput(inputs.step, scalar(counter));
+      made.bindInput(inputs.learningRate, rate.tensor);
+      made.bindInput(inputs.step, counter.tensor);
       made.bindOutput(outputs.parameters, parameters.other.tensor);
       made.bindOutput(outputs.state, optimizer.other.tensor);
-      if (!isLate) made.bindOutput(outputs.gradientNorm, scalar(norm));
+      norm.bind(made, outputs.gradientNorm);
     });
 
   /** The run of the update graph and what comes behind it; false where it was skipped. Updates count from 1. */
   const move = async (learningRate: number, number: number, microBatches: number): Promise<boolean> => {
     if (microBatches > 1) await combine(firstGradient, firstGradient, 1 / microBatches, 0, firstGradient);
-    rate[0] = learningRate;
-    counter[0] = BigInt(number);
+    await rate.set(learningRate);
+    await counter.set(number);
     const binding = updateBinding();
-    if (isLate) binding.bindOutput(update.interface.outputs.gradientNorm, logs.norm.next());
+    norm.begin(binding, update.interface.outputs.gradientNorm);
     await orOutOfMemory(binding.run());
-    const isFinite = isLate || Number.isFinite(norm[0]!);
+    await norm.end();
+    const isFinite = isLate || Number.isFinite(norm.value);
     if (lossScale !== undefined) lossScale = scaleBehind(lossScale, isFinite);
-    else if (!isFinite) throw numeric(`the norm of the gradient is ${norm[0]!}`);
+    else if (!isFinite) throw numeric(`the norm of the gradient is ${norm.value}`);
     if (!isFinite) {
       undo();
       return false;
@@ -290,9 +281,9 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
     await running;
     const [first, last] = [read + 1, done];
     if (first > last) return undefined;
-    const losses = await logs.loss.take();
-    const counts = await logs.correct.take();
-    const norms = await logs.norm.take();
+    const losses = await loss.take();
+    const counts = await correct.take();
+    const norms = await norm.take();
     const steps = lossSteps.splice(0);
     const failed = losses.findIndex((value) => !Number.isFinite(value));
     const unnormed = norms.findIndex((value) => !Number.isFinite(value));
@@ -350,33 +341,37 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
       });
       await running;
       // The first gradient goes where the update reads it; further ones beside it, to be added.
-      scale[0] = lossScale?.scale ?? 1;
+      await scale.set(lossScale?.scale ?? 1);
       const isFirst = pending === 0;
       const target = isFirst ? firstGradient : (nextGradient ??= memory.blank(count));
       const binding = gradientBinding(target, isFirst);
-      if (isLate) {
-        const { outputs } = gradient.interface;
-        binding.bindOutput(outputs.loss, logs.loss.next());
-        binding.bindOutput(outputs.correct, logs.correct.next());
-        lossSteps.push(done);
-      }
+      const { outputs } = gradient.interface;
+      loss.begin(binding, outputs.loss);
+      correct.begin(binding, outputs.correct);
       const add = async (): Promise<void> => {
         if (!isFirst) await combine(firstGradient, target, 1, 1, firstGradient);
       };
       const run = orOutOfMemory(binding.run());
+      const ended = async (): Promise<void> => {
+        await run;
+        await loss.end();
+        await correct.end();
+      };
       if (isLate) {
-        then(() => run);
+        lossSteps.push(done);
+        then(ended);
         statistics.move();
         pending++;
         then(add);
+        await recordings();
         return undefined;
       }
-      await run;
-      if (!Number.isFinite(loss[0]!)) throw numeric(`the loss is ${loss[0]!}`);
+      await ended();
+      if (!Number.isFinite(loss.value)) throw numeric(`the loss is ${loss.value}`);
       statistics.move();
       pending++;
       await add();
-      const seen = { loss: loss[0]!, correct: Number(correct[0]!) };
+      const seen = { loss: loss.value, correct: correct.value };
       if (isFirst) sums = { microBatches: 0, loss: 0, correct: 0 };
       sums.microBatches++;
       sums.loss += seen.loss;
@@ -391,18 +386,20 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
         pending = 0;
         if (!isMoved) return { updates: 0, ...sums, gradientNorm: 0 };
         done++;
-        return { updates: 1, ...sums, gradientNorm: norm[0]! };
+        return { updates: 1, ...sums, gradientNorm: norm.value };
       }
       pending = 0;
       const number = ++done;
+      if (capture) updateBinding(); // what is made here is what is waited for below
       then(async () => void (await move(learningRate, number, microBatches)));
+      await recordings();
       return done - read >= readEvery ? collectLate() : undefined;
     },
     collect: async () => (isLate ? collectLate() : undefined),
     async close() {
       await running.catch(() => undefined);
       for (const binding of bindings.values()) binding.close();
-      for (const each of Object.values(logs)) await each.close();
+      for (const each of [loss, correct, norm]) await each.close();
       for (const session of sessions) await session.close();
     },
   };

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { builtFile } from '../../src/linalg/built-file.js';
+import { builtFile } from '../../src/built-file.js';
 import { createWorkerPool } from '../../src/linalg/worker-pool.js';
 import { failureOf } from '../support/errors.js';
 

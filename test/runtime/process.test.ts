@@ -88,6 +88,39 @@ describe.skipIf(!existsSync(fileURLToPath(built)))('whole processes (needs npm r
     expect(outcome.seconds).toBeLessThan(5); // start-up and 50 ms; the whole run would take over 10 s
   });
 
+  it('c-api: the thread of sessions that record keeps no process alive', async () => {
+    const outcome = await runScript(
+      `const session = await (await loadDriver({ driver: 'c-api' })).createSession(${small}, { capture: true });
+       const [x, y] = [session.allocate('float32', [1]), session.allocate('float32', [1])];
+       await x.write(Float32Array.of(3));
+       const binding = session.bind();
+       binding.bindInput('x', x);
+       binding.bindOutput('y', y);
+       await binding.run();
+       console.log((await y.read())[0]);`,
+    );
+    expect(outcome).toMatchObject({ code: 0, signal: null, stdout: '-3\n', stderr: '' });
+  });
+
+  it('c-api: process.exit ends a run on that thread instead of waiting for it', async () => {
+    const outcome = await runScript(
+      `const session = await (await loadDriver({ driver: 'c-api' })).createSession(${long}, { threads: 1, capture: true });
+       const square = () => session.allocate('float32', [1024, 1024]);
+       const binding = session.bind();
+       for (const name of ['x', 'w']) {
+         const tensor = square();
+         await tensor.write(new Float32Array(1024 * 1024));
+         binding.bindInput(name, tensor);
+       }
+       binding.bindOutput(session.outputs[0].name, square());
+       const run = binding.run();
+       run.then(() => console.log('finished'), () => console.log('failed'));
+       setTimeout(() => process.exit(7), 500);`,
+    );
+    expect(outcome).toMatchObject({ code: 7, signal: null, stdout: '', stderr: '' });
+    expect(outcome.seconds).toBeLessThan(8);
+  });
+
   it('c-api: a worker thread may be terminated with open sessions', async () => {
     const worker = `import { parentPort } from 'node:worker_threads';
        import { loadDriver } from ${JSON.stringify(built.href)};

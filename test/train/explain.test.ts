@@ -56,12 +56,15 @@ describe('lowrank-train --explain', () => {
   });
 
   it('counts what runs in half precision, and needs no GPU to say what one would do', () => {
-    const report = explained('--device', 'cuda', '--precision', 'float16', '--nhwc', '--no-tf32', '--gpu-memory', '64');
+    const report = explained(
+      ...['--device', 'cuda', '--precision', 'float16', '--nhwc', '--cuda-graphs', '--no-tf32', '--gpu-memory', '64'],
+    );
     expect(report.gradient.halfMacs / report.gradient.macs).toBeGreaterThan(0.99);
     expect(report.gradient.casts).toBeGreaterThan(10);
     expect(valueOf(report, 'graph')).toBe('cuda');
     expect(valueOf(report, 'loss scale')).toBe('65536');
     expect(valueOf(report, 'TF32')).toBe('off');
+    expect(valueOf(report, 'CUDA graphs')).toBe('on');
     expect(valueOf(report, 'layout on CUDA')).toBe('NHWC');
     expect(valueOf(report, 'device memory')).toBe('at most 64 MiB');
     expect(valueOf(report, 'losses read')).toBe('after every update');
@@ -92,6 +95,13 @@ describe('lowrank-train --explain', () => {
   it('options of CUDA are refused on the CPU, and --lr-find beside it, in one line', () => {
     const refused = (...words: string[]) => run('train', model, '--data', data, ...words);
     expectFailure(refused('--nhwc'), 'USAGE', /nhwc is true, which only CUDA knows; give --device cuda/, 2);
+    expectFailure(refused('--cuda-graphs'), 'USAGE', /cudaGraphs is true, which only CUDA knows/, 2);
+    expectFailure(
+      refused('--device', 'cuda', '--cuda-graphs', '--allow-cpu-nodes'),
+      'USAGE',
+      /--cuda-graphs: a CUDA graph holds what runs on the GPU alone; leave out --allow-cpu-nodes|a CUDA graph holds.*--cuda-graphs/,
+      2,
+    );
     expectFailure(refused('--no-tf32'), 'USAGE', /tf32 is false, which only CUDA knows/, 2);
     expectFailure(refused('--gpu-memory', '10'), 'USAGE', /gpuMemory is \d+, which only CUDA knows/, 2);
     expectFailure(refused('--conv-search', 'default'), 'USAGE', /convSearch is default, which only CUDA knows/, 2);

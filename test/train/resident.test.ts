@@ -116,6 +116,13 @@ describe('state in the memory of the device gives the same bits as state in arra
       expect(measured.loss).toBeCloseTo(expected.measured.loss, 12);
       expect(measured.gradientNorm).toBeCloseTo(expected.measured.gradientNorm, 12);
     }
+    for (const readEvery of [1, 3]) {
+      const { state, measured } = await runSteps(example, { isResident: true, readEvery, capture: true });
+      expect(state).toEqual(expected.state);
+      expect(measured).toMatchObject({ updates: 5, correct: expected.measured.correct });
+      expect(measured.loss).toBeCloseTo(expected.measured.loss, 12);
+      expect(measured.gradientNorm).toBeCloseTo(expected.measured.gradientNorm, 12);
+    }
   });
 
   it.each([false, true])('a loss that is not finite undoes the step (resident: %s)', async (isResident) => {

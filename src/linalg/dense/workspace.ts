@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { builtFile } from '../built-file.js';
+import { builtFile } from '../../built-file.js';
 
 /** The functions of kernels.wat; addresses and leading dimensions in bytes. */
 export interface Kernels {
@@ -77,7 +77,7 @@ function engineFor(bytes: number): Engine {
     new Uint8Array(kept.buffer, 0, bytes).fill(0);
     return kept;
   }
-  compiled ??= new WebAssembly.Module(readFileSync(builtFile('dense/kernels.wasm')));
+  compiled ??= new WebAssembly.Module(readFileSync(builtFile('linalg/dense/kernels.wasm')));
   // Kernels write whole groups of four columns: the last may reach beyond the end, hence one more page.
   const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / pageBytes) + 1 });
   const { exports } = new WebAssembly.Instance(compiled, { linalg: { memory } });

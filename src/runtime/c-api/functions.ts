@@ -65,6 +65,7 @@ export const API_FUNCTIONS = {
   BindInput: [136, 'void *(void *binding, const char *name, void *value)'],
   BindOutput: [137, 'void *(void *binding, const char *name, void *value)'],
   CreateAndRegisterAllocator: [144, 'void *(void *env, void *memoryInfo, void *arenaSettings)'],
+  AddRunConfigEntry: [165, 'void *(void *runOptions, const char *key, const char *value)'],
   SessionOptionsAppendExecutionProvider_CUDA_V2: [204, 'void *(void *options, void *cudaOptions)'],
   CreateCUDAProviderOptions: [205, 'void *(void *cudaOptions)'],
   UpdateCUDAProviderOptions: [206, 'void *(void *cudaOptions, void *keys, void *values, size_t count)'],

@@ -4,10 +4,10 @@ import { LowrankError, messageOf } from '../../errors.js';
 export type Koffi = typeof koffi;
 
 /**
- * Asynchronous calls run on a stack of koffi's own, 128 KiB by default: less than onnxruntime's kernels and graph
- * passes may use. 8 MiB is what a main thread has; pages are taken only when touched.
+ * Calls run on stacks of koffi's own, by default of 1 MiB, asynchronous ones of 128 KiB: less than onnxruntime's kernels and
+ * graph passes may use. 8 MiB is what a main thread has; pages are taken only when touched.
  */
-const ASYNC_STACK_BYTES = 8 * 2 ** 20;
+const STACK_BYTES = 8 * 2 ** 20;
 
 let loading: Promise<Koffi> | undefined;
 
@@ -20,7 +20,9 @@ export function loadKoffi(): Promise<Koffi> {
 async function importKoffi(): Promise<Koffi> {
   try {
     const { default: koffi } = await import('koffi');
-    if (koffi.config().async_stack_size !== ASYNC_STACK_BYTES) koffi.config({ async_stack_size: ASYNC_STACK_BYTES });
+    if (koffi.config().async_stack_size !== STACK_BYTES) {
+      koffi.config({ sync_stack_size: STACK_BYTES, async_stack_size: STACK_BYTES });
+    }
     return koffi;
   } catch (error) {
     throw new LowrankError('RUNTIME', `koffi cannot be loaded: ${messageOf(error)}`, {

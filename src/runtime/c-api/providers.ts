@@ -6,30 +6,30 @@ import { nativeStrings } from './strings.js';
 
 /** Adds the execution provider of `options.device` to an OrtSessionOptions. Throws DEVICE where there is none. */
 export function appendProvider(api: NativeApi, sessionOptions: bigint, options: SessionOptions): void {
-  if (options.device === 'cuda') appendCuda(api, sessionOptions, options.cuda ?? {});
+  if (options.device === 'cuda') appendCuda(api, sessionOptions, options);
   if (options.device === 'webgpu') appendWebGpu(api, sessionOptions);
 }
 
 /** Our option → the key of `UpdateCUDAProviderOptions` and its value. */
-function cudaEntries(options: CudaOptions): (readonly [key: string, value: string])[] {
+function cudaEntries(options: CudaOptions, isCaptured: boolean): (readonly [key: string, value: string])[] {
   const flag = (value: boolean): string => (value ? '1' : '0');
   const entries: (readonly [string, string])[] = [];
   if (options.deviceId !== undefined) entries.push(['device_id', String(options.deviceId)]);
   if (options.preferNhwc !== undefined) entries.push(['prefer_nhwc', flag(options.preferNhwc)]);
   if (options.useTf32 !== undefined) entries.push(['use_tf32', flag(options.useTf32)]);
   if (options.cudnnConvAlgoSearch !== undefined) entries.push(['cudnn_conv_algo_search', options.cudnnConvAlgoSearch]);
-  if (options.enableCudaGraph !== undefined) entries.push(['enable_cuda_graph', flag(options.enableCudaGraph)]);
+  if (isCaptured) entries.push(['enable_cuda_graph', flag(true)]);
   if (options.gpuMemLimit !== undefined) entries.push(['gpu_mem_limit', String(options.gpuMemLimit)]);
   return entries;
 }
 
-function appendCuda(api: NativeApi, sessionOptions: bigint, options: CudaOptions): void {
+function appendCuda(api: NativeApi, sessionOptions: bigint, options: SessionOptions): void {
   const slot = new BigUint64Array(1);
   const failure = api.attempt('CreateCUDAProviderOptions', slot);
   if (failure !== undefined) throw deviceError('cuda', failure.message);
   const cuda = slot[0] ?? 0n;
   try {
-    const entries = cudaEntries(options);
+    const entries = cudaEntries(options.cuda ?? {}, options.capture === true);
     if (entries.length > 0) {
       const keys = nativeStrings(
         api,

@@ -3,6 +3,9 @@ import { runError } from '../failure.js';
 import { logSeverity } from '../log.js';
 import type { Failure, NativeApi } from './api.js';
 
+/** Names the recording of a run; `NO_GRAPH` says that there is none. */
+const GRAPH_KEY = 'gpu_graph_id';
+
 /** A run in flight: ends it early, and holds what native code uses. */
 interface Run {
   readonly terminate: () => void;
@@ -32,15 +35,20 @@ export function untilClosed(release: () => void): () => void {
   };
 }
 
+/** For a run that is neither recorded nor replayed. */
+export const NO_GRAPH = -1;
+
 /**
  * Starts a run with run options of its own and waits for it. `signal` ends it between two operators. `keep` stays
- * referenced until native code is done. Throws ABORTED or RUNTIME.
+ * referenced until native code is done. `graph` is the number of the recording that the run makes or replays, in a session
+ * that captures. Throws ABORTED or RUNTIME.
  */
 export async function execute(
   api: NativeApi,
   signal: AbortSignal | undefined,
   keep: unknown,
   start: (runOptions: bigint) => Promise<Failure | undefined>,
+  graph?: number,
 ): Promise<void> {
   throwIfAborted(signal);
   const runOptions = api.create('CreateRunOptions');
@@ -54,6 +62,7 @@ export async function execute(
   signal?.addEventListener('abort', run.terminate, { once: true });
   try {
     api.call('RunOptionsSetRunLogSeverityLevel', runOptions, logSeverity());
+    if (graph !== undefined) api.call('AddRunConfigEntry', runOptions, GRAPH_KEY, String(graph));
     const failure = await start(runOptions);
     if (failure !== undefined) throw runError(signal, failure.message);
     throwIfAborted(signal);

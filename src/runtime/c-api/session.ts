@@ -1,11 +1,13 @@
 import type { BindingBackend, BindingSide } from '../binding.js';
 import type { SessionBackend } from '../session.js';
+import { LowrankError } from '../../errors.js';
 import { isOnDevice } from '../check.js';
 import type { BoundTensor, RuntimeTensor, SessionOptions } from '../types.js';
-import type { NativeApi } from './api.js';
+import type { Failure, NativeApi } from './api.js';
 import { lifetime, type Lifetime } from './lifetime.js';
 import { readPlacement, wantsPlacement } from './placement.js';
-import { execute, untilClosed } from './runs.js';
+import { runThread } from './run-thread.js';
+import { execute, NO_GRAPH, untilClosed } from './runs.js';
 import { nativeStrings } from './strings.js';
 import { type CopyTensor, lifetimeOf, nativeTensor, sessionTensors } from './tensors.js';
 import { copyTensor, readValueInfos, wrapTensor } from './values.js';
@@ -49,7 +51,7 @@ export function sessionBackend(session: NativeSession): SessionBackend {
       try {
         for (const [index, { tensor }] of feeds.entries()) inputValues[index] = wrapTensor(api, memoryInfo, tensor);
         const keep = { feeds, inputNames, inputValues, outputNames, outputValues };
-        await execute(api, signal, keep, (runOptions) =>
+        const start = (runOptions: bigint): Promise<Failure | undefined> =>
           api.attemptAsync(
             'Run',
             handle,
@@ -60,8 +62,8 @@ export function sessionBackend(session: NativeSession): SessionBackend {
             outputNames.pointers,
             outputValues.length,
             outputValues,
-          ),
-        );
+          );
+        await execute(api, signal, keep, start, options.capture === true ? NO_GRAPH : undefined);
         return Object.fromEntries(
           wanted.map((name, index) => [name, copyTensor(api, name, outputValues[index] ?? 0n)]),
         );
@@ -83,13 +85,18 @@ export function sessionBackend(session: NativeSession): SessionBackend {
   };
 }
 
+/** Recordings are numbered through the whole process. */
+let nextGraph = 1;
+
 /**
  * An OrtIoBinding. It takes a reference of its own to each OrtValue; the arrays are kept by whoever bound them, and the
  * memory of tensors on a device for as long as they are bound.
  */
 function bindingBackend({ api, handle, memoryInfo, options }: NativeSession): BindingBackend {
-  const { device = 'cpu' } = options;
+  const { device = 'cpu', capture = false } = options;
   const binding = api.create('CreateIoBinding', handle);
+  /** Of the recording of what is bound; undefined where none was made. */
+  let graph: number | undefined;
   const used = new Map<string, Lifetime>();
   /** What is bound under a key is `next` from now on. */
   const use = (key: string, next: Lifetime | undefined): void => {
@@ -110,6 +117,13 @@ function bindingBackend({ api, handle, memoryInfo, options }: NativeSession): Bi
   };
   return {
     bind: (side, name, tensor) => {
+      if (capture && !isOnDevice(tensor)) {
+        throw new LowrankError('RUNTIME', 'a session that records its runs takes tensors of its device alone', {
+          place: `${side} '${name}'`,
+          remedy: 'bind a tensor from Session.allocate',
+        });
+      }
+      graph = undefined;
       // On another device onnxruntime copies an array when it is bound as an input: each run binds what it holds then.
       if (side === 'output' || device === 'cpu' || isOnDevice(tensor)) bindValue(side, name, tensor);
     },
@@ -118,7 +132,16 @@ function bindingBackend({ api, handle, memoryInfo, options }: NativeSession): Bi
         for (const [name, tensor] of inputs) if (!isOnDevice(tensor)) bindValue('input', name, tensor);
       }
       const keep = [...inputs.values(), ...outputs.values()];
-      await execute(api, signal, keep, (runOptions) => api.attemptAsync('RunWithBinding', handle, runOptions, binding));
+      if (capture) {
+        const thread = runThread(api.library);
+        const start = (runOptions: bigint): Promise<Failure | undefined> =>
+          thread.run({ session: handle, runOptions, binding });
+        await execute(api, signal, keep, start, (graph ??= nextGraph++));
+      } else {
+        await execute(api, signal, keep, (runOptions) =>
+          api.attemptAsync('RunWithBinding', handle, runOptions, binding),
+        );
+      }
     },
     dispose: () => {
       api.release('ReleaseIoBinding', binding);

@@ -151,8 +151,8 @@ export function sessionTensors(
         get isClosed() {
           return isClosed;
         },
-        write: async (data) => {
-          await copy(type, onHost(data), tensor);
+        write: async (source) => {
+          await copy(type, 'location' in source ? source : onHost(source), tensor);
         },
         read: async (target) => {
           const result = onHost(target ?? new ELEMENT_TYPES[type].array(elementCount(dims)));

@@ -6,6 +6,11 @@ import type { SessionOptions } from '../types.js';
 
 /** Ours → onnxruntime-node's. Throws UNSUPPORTED for what its JavaScript API cannot set. */
 export function toSessionOptions(options: SessionOptions): InferenceSession.SessionOptions {
+  if (options.capture === true) {
+    throw new LowrankError('UNSUPPORTED', 'the JavaScript driver cannot record runs', {
+      remedy: 'use the C-API driver',
+    });
+  }
   return {
     executionProviders: [executionProvider(options)],
     intraOpNumThreads: threadsOf(options),
