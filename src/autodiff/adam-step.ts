@@ -24,6 +24,18 @@ export interface AdamState {
   readonly second: Value;
 }
 
+/** The numbers that `adamRates` computes in every step, for the learning rates of all steps. */
+export function adamRateTables(
+  { beta1, beta2 }: Pick<AdamSettings, 'beta1' | 'beta2'>,
+  learningRates: Float32Array,
+): { readonly rates: Float32Array; readonly roots: Float32Array } {
+  const correction = (beta: number, step: number): number => Math.fround(1 - beta ** (step + 1));
+  return {
+    rates: learningRates.map((rate, step) => rate / correction(beta1, step)),
+    roots: learningRates.map((_, step) => Math.sqrt(correction(beta2, step))),
+  };
+}
+
 /** Emits the bias corrections of step `step` (int64 scalar, from 1). */
 export function adamRates(
   e: Emitter,

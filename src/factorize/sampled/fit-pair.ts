@@ -1,3 +1,4 @@
+import { adamRateTables } from '../../autodiff/adam-step.js';
 import { loadDriver } from '../../runtime/driver.js';
 import { misplaced } from '../../runtime/placement.js';
 import type { TensorFlow } from '../../runtime/tensorflow.js';
@@ -8,7 +9,7 @@ import { type ActivationForm, formOf } from './activation-form.js';
 import { fitInTensorFlow } from './fit-in-tensorflow.js';
 import type { FitEnd, FitRun } from './fit-run.js';
 import { layerFeeds, sizesOf } from './layer.js';
-import { buildFitLoop } from './loop.js';
+import { adam, buildFitLoop } from './loop.js';
 import { riseOf } from './losses.js';
 import { checkFitSettings, defaultFitSettings, type FitSettings, rateFactors } from './settings.js';
 import { gaussianSource, type SampleSource } from './source.js';
@@ -102,8 +103,10 @@ async function fitInOnnxruntime(run: FitRun, activation: ActivationForm, context
   try {
     const feeds: Record<string, RuntimeTensor> = {
       ...layerFeeds(problem, start),
-      rates: { type: 'float32', dims: [steps], data: rates },
     };
+    for (const [name, data] of Object.entries(adamRateTables(adam, rates))) {
+      feeds[name] = { type: 'float32', dims: [steps], data };
+    }
     for (const [name, value] of Object.entries(source.tensors)) feeds[`sample.${name}`] = value;
     const results = await session.run(feeds, undefined, { signal: problem.signal });
     const numbers = (name: string): Float32Array => results[name]!.data as Float32Array;

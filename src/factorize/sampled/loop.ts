@@ -1,4 +1,4 @@
-import { adamRates, adamStep } from '../../autodiff/adam-step.js';
+import { adamStep } from '../../autodiff/adam-step.js';
 import { differentiate } from '../../autodiff/differentiate.js';
 import { int } from '../../graph/attributes.js';
 import { bodyAttribute } from '../../graph/body-attribute.js';
@@ -27,8 +27,11 @@ const elementTypes: Record<SampleTensor['type'], number> = { float32: FLOAT, int
  * A model that fits a pair by sampling, all steps in one run: a Loop whose body draws inputs, runs the original layer and
  * the pair on them, differentiates mean ‖σ(Ŵx) − σ(Wx)‖² and takes a step of Adam.
  *
- * Inputs: those of `declareLayer` (the pair is the one to start from), rates [steps], and the tensors of the source. Outputs:
- * fittedLeft, fittedRight, losses [steps] (of the batch that a step drew, before it).
+ * Inputs: those of `declareLayer` (the pair is the one to start from), rates [steps] and roots [steps] (`adamRateTables`), and
+ * the tensors of the source. Outputs: fittedLeft, fittedRight, losses [steps] (of the batch that a step drew, before it).
+ *
+ * On a GPU the pair and its moments stay in its memory from the first step to the last, and a step takes the longer the more
+ * operators it has: what is known before is not computed in the body.
  */
 export function buildFitLoop({ sizes, activation, source, steps, batch }: LoopPlan): Uint8Array {
   const opsets = opsetsFor(activation);
@@ -39,7 +42,7 @@ export function buildFitLoop({ sizes, activation, source, steps, batch }: LoopPl
   const offer = (name: string, input: string, dims: readonly number[], dataType: number): void => {
     outer.set(name, e.declare(graph.addInput(input, { dataType, dims }), { dataType, dims }));
   };
-  offer('rates', 'rates', [steps], FLOAT);
+  for (const table of ['rates', 'roots']) offer(table, table, [steps], FLOAT);
   for (const [name, { type, dims }] of Object.entries(source.tensors)) {
     offer(name, `sample.${name}`, dims, elementTypes[type]);
   }
@@ -76,8 +79,8 @@ export function buildFitLoop({ sizes, activation, source, steps, batch }: LoopPl
   const seed = b.scale(difference, 2 / batch);
   const gradients = differentiate(b, forward, new Map([[outputs, seed]]), [u, v]);
 
-  const learningRate = b.emit('Gather', [fromOutside('rates'), step], { axis: int(0) });
-  const rates = adamRates(b, adam, learningRate, b.add(step, b.ints([1], [])));
+  const atStep = (table: string): Value => b.emit('Gather', [fromOutside(table), step], { axis: int(0) });
+  const rates = { rate: atStep('rates'), root: atStep('roots') };
   const results = [b.emit('Identity', [goOn])];
   const states: Value[] = [];
   for (const { value, first: m, second: s } of moments) {
