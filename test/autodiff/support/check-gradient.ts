@@ -58,7 +58,20 @@ export async function checkGradient(gradientCase: GradientCase): Promise<void> {
   });
 }
 
-async function evaluate(gradientCase: GradientCase, isBatchOpen: boolean): Promise<(Float32Array | undefined)[]> {
+/** The operator of a case and the gradients of its inputs, as a model, and what it is run with. */
+export interface EmittedCase {
+  readonly model: Model;
+  readonly feeds: Readonly<Record<string, ort.Tensor>>;
+  readonly values: readonly (Value | undefined)[];
+  readonly isWanted: readonly boolean[];
+  /** Of the outputs that the loss reads. */
+  readonly weights: ReadonlyMap<Value, Float32Array>;
+  readonly points: readonly (Float32Array | undefined)[];
+  /** Random numbers that go on where the emission stopped. */
+  readonly random: () => number;
+}
+
+export function emitCase(gradientCase: GradientCase, isBatchOpen: boolean): EmittedCase {
   const { opType, domain = '', opset = 17, attributes = {}, outputs = 1, read = [0], seed = 1 } = gradientCase;
   const integer = randomOf(seed);
   const random = (): number => integer(2 ** 30) / 2 ** 30;
@@ -132,6 +145,14 @@ async function evaluate(gradientCase: GradientCase, isBatchOpen: boolean): Promi
     functions: [],
     file: undefined,
   };
+  return { model, feeds, values, isWanted, weights, points, random };
+}
+
+async function evaluate(gradientCase: GradientCase, isBatchOpen: boolean): Promise<(Float32Array | undefined)[]> {
+  const { model, feeds, values, isWanted, weights, points, random } = emitCase(gradientCase, isBatchOpen);
+  const { graph } = model;
+  const { seed = 1 } = gradientCase;
+  const uniform = (low: number, high: number): number => low + (high - low) * random();
   const session = await ort.InferenceSession.create(modelBytes(model), {
     graphOptimizationLevel: 'disabled',
     logSeverityLevel: 3,
