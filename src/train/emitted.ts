@@ -20,7 +20,7 @@ export interface EmitSettings {
   /** The batch size that shapes are inferred for; what the graph takes unless `isBatchOpen`. */
   readonly batch: number;
   readonly isBatchOpen: boolean;
-  /** Of the gradient graph, when it is whole: what the device that it runs on needs. */
+  /** Of the gradient graph and the eval graph, when they are whole: what the device that it runs on needs. */
   readonly passes?: readonly Pass[];
 }
 

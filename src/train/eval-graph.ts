@@ -1,6 +1,8 @@
 import { copyNodes } from '../autodiff/copy-forward.js';
 import type { Value } from '../graph/value.js';
 import { FLOAT, INT64 } from '../onnx/data-type.js';
+import { eliminateDeadNodes } from '../passes/eliminate-dead-nodes.js';
+import { runPasses } from '../passes/runner.js';
 import { addImages, type ByteImages } from './batch-images.js';
 import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
 import { lengthOf, unflatten } from './flat.js';
@@ -28,7 +30,7 @@ export interface EvalGraph extends EmittedGraph {
  */
 export function buildEvalGraph(
   prepared: Prepared,
-  { batch, isBatchOpen }: EmitSettings,
+  { batch, isBatchOpen, passes = [] }: EmitSettings,
   bytes?: Omit<ByteImages, 'hasFlips'>,
 ): EvalGraph {
   const { model, e } = startGraph('eval', prepared.model.opsets, isBatchOpen);
@@ -44,6 +46,7 @@ export function buildEvalGraph(
   const logits = e.emit('Reshape', [output, e.ints([0, prepared.classes])], {}, { name: 'logits' });
   const { loss, correct } = crossEntropy(e, logits, labels, 0);
   for (const value of [loss, logits, correct]) addOutput(e, value, value === logits);
+  if (passes.length > 0) runPasses(model, [...passes, eliminateDeadNodes]);
   return {
     ...emitted(model),
     interface: {

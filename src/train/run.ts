@@ -158,7 +158,7 @@ async function openRun(
   const update = buildUpdateGraph(prepared, settings);
   const evalGraph = buildEvalGraph(
     prepared,
-    { batch: batchSize, isBatchOpen: true },
+    { batch: batchSize, isBatchOpen: true, passes: target.passes },
     hasByteImages ? { normalization: normalizationOf(settings) } : undefined,
   );
   const threads = settings.threads;

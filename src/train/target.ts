@@ -2,6 +2,7 @@ import { copyForward } from '../autodiff/copy-forward.js';
 import type { BuildForward } from '../autodiff/forward.js';
 import { lowerForwardFor } from '../lower/chwn/forward.js';
 import { probeBlockedConv } from '../lower/chwn/probe.js';
+import { maxPoolByWindows } from '../passes/max-pool-by-windows.js';
 import { normalizeByMeans } from '../passes/normalize-by-means.js';
 import type { Pass } from '../passes/runner.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
@@ -18,12 +19,12 @@ export interface Target {
   readonly graphOptimization: NonNullable<SessionOptions['graphOptimization']>;
   /** What was found out about the machine: a training goes on bit for bit only where it is the same. */
   readonly machine: Readonly<Record<string, unknown>>;
-  /** Of the gradient graph. */
+  /** Of the gradient graph and the eval graph. */
   readonly passes: readonly Pass[];
 }
 
 const portable: Target = { build: copyForward, opsets: new Map(), graphOptimization: 'all', machine: {}, passes: [] };
-const cuda: Target = { ...portable, passes: [normalizeByMeans] };
+const cuda: Target = { ...portable, passes: [normalizeByMeans, maxPoolByWindows] };
 
 /**
  * The target of a name. `cuda` has no operator that onnxruntime refuses there. `cpu` lowers the graph to one layout and uses the blocked depthwise convolution where this
