@@ -15,6 +15,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { loadDriver } from '../src/runtime/driver.js';
+import { measureFitting } from './gpu/fitting.js';
 import { formulations, timeFormulation } from './gpu/operators.js';
 import { median, oraclePython, saveResult, timed } from './support/bench.js';
 
@@ -178,20 +179,9 @@ async function training(folder: string): Promise<object[]> {
   return results;
 }
 
-function fitting(folder: string): object[] {
+async function fitting(folder: string): Promise<object> {
   const { path } = makeModel(isRehearsal ? 'resnet18' : 'resnet50', 0, folder);
-  return (isRehearsal ? ['spectral'] : ['spectral', 'lfai', 'lfai-ws-adam']).map((init) => {
-    const output = join(folder, `${init}.onnx`);
-    const how = ['--rank-scale', '0.25', '--scheme', 'channel', '--init', init, '--device', device];
-    const args = ['convert', path, '-o', output, ...how, '--no-verify', '--force', '--json', '--quiet'];
-    try {
-      const { seconds } = JSON.parse(lowrank(args)) as { seconds: Record<string, number> };
-      say(`${init}: ${String(seconds['factorize'])} s`);
-      return { init, device, seconds };
-    } catch (error) {
-      return { init, device, failed: String(error) };
-    }
-  });
+  return measureFitting({ device, path, folder, isRehearsal, lowrank, say });
 }
 
 async function operators(): Promise<object[]> {
@@ -227,7 +217,7 @@ try {
     side,
     ...(wants('doctor') ? { doctor: JSON.parse(lowrank(['doctor', '--json'])) as object } : {}),
     ...(wants('operators') ? { operators: await operators() } : {}),
-    ...(wants('fitting') ? { fitting: fitting(folder) } : {}),
+    ...(wants('fitting') ? { fitting: await fitting(folder) } : {}),
     ...(wants('training') ? { training: await training(folder) } : {}),
   };
   if (isRehearsal) {
