@@ -246,7 +246,7 @@ export const command = defineCommand({
       choices: ['cpu', 'cuda', 'webgpu'],
       default: 'cpu',
       group: 'Running',
-      description: 'where the models run',
+      description: 'where the models run; on cuda, pairs are fitted there too',
     },
     engine: {
       type: 'string',

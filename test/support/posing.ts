@@ -7,7 +7,10 @@ import type { Driver } from '../../src/runtime/types.js';
 export function posingAsCuda(driver: Driver): Driver {
   return {
     ...driver,
-    createSession: (model, { device, cuda, ...options } = {}) =>
-      driver.createSession(model, device === 'cuda' ? { ...options, recordPlacement: true } : { ...options }),
+    createSession: (model, options = {}) => {
+      if (options.device !== 'cuda') return driver.createSession(model, options);
+      const others = Object.entries(options).filter(([name]) => name !== 'device' && name !== 'cuda');
+      return driver.createSession(model, { ...Object.fromEntries(others), recordPlacement: true });
+    },
   };
 }
