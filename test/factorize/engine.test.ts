@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { startEngine } from '../../src/factorize/engine.js';
-import { lfaiWsAdam } from '../../src/factorize/inits/lfai-ws-adam.js';
-import type { InitProblem } from '../../src/factorize/types.js';
+import { inits } from '../../src/factorize/inits/index.js';
+import type { FactorPair, InitProblem } from '../../src/factorize/types.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import { isLoadable } from '../../src/runtime/loader.js';
 import { failureOf } from '../support/errors.js';
@@ -42,7 +42,7 @@ describe('onnxruntime as the engine', () => {
         onWarning: (message) => messages.push(message),
       },
     };
-    await lfaiWsAdam.fit(problem);
+    await inits['lfai-ws-adam'].fit(problem);
     await linalg.close();
     // One line for each list of nodes, however many products have it.
     expect(warnings).toEqual(
@@ -51,6 +51,28 @@ describe('onnxruntime as the engine', () => {
     expect(new Set(warnings).size).toBe(warnings.length);
     expect(messages).toEqual([expect.stringMatching(/nodes of the loop that fits the pair run on the CPU.*Loop ×1/)]);
   });
+
+  it.each(['spectral', 'lfai', 'relu-svd', 'lfai-ws-adam'] as const)(
+    'on a device fits the pair of %s as the CPU does, bit for bit where the device is the CPU',
+    async (name) => {
+      const driver = await loadDriver({ driver: 'c-api' });
+      const fits: FactorPair[] = [];
+      for (const [device, maker] of [
+        ['cpu', driver],
+        ['cuda', posingAsCuda(driver)],
+      ] as const) {
+        const { linalg } = await startEngine({ engine, driver: maker, device, threads });
+        const problem: InitProblem = {
+          ...{ weight: freshWeight(300, 1200, 2), rank: 12, rowsPerNeuron: 1, seed: 1, linalg },
+          activation: { kind: 'Relu' },
+          sampled: { settings: { steps: 3, batch: 8 }, driver: maker, session: { device, threads } },
+        };
+        fits.push(await inits[name].fit(problem));
+        await linalg.close();
+      }
+      expect(fits[1]).toEqual(fits[0]);
+    },
+  );
 
   it('in a driver that keeps nothing on a device computes on the CPU, with a warning', async () => {
     const driver = await loadDriver({ driver: 'javascript' });

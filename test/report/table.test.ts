@@ -83,6 +83,12 @@ describe('terminalOf', () => {
 describe('renderConvertTable', () => {
   const { report } = resnet50();
 
+  it('says what fitted the pairs where it is not onnxruntime on the CPU', () => {
+    expect(renderConvertTable(report, PLAIN)).not.toContain('fitted by');
+    const engine = { ...report.engine, backend: 'cuda', device: 'gpu' } as const;
+    expect(renderConvertTable({ ...report, engine }, PLAIN)).toMatch(/fitted by +onnxruntime 1\.30\.0, on the GPU\n/);
+  });
+
   it('has a line per layer, the totals, the verification, the output and the warnings', () => {
     const text = renderConvertTable(report, PLAIN);
     expect(text.endsWith('\n')).toBe(true);
