@@ -2,7 +2,7 @@
 """Asks onnxruntime's CUDA provider, on a machine without a GPU, which kernels it has and where it puts nodes.
 
 usage: cuda-kernels.py table WHEEL FOLDER > src/ops/cuda/kernels.json   (then: prettier --write src/ops/cuda/kernels.json)
-       cuda-kernels.py place WHEEL FOLDER MODEL.onnx…
+       cuda-kernels.py place WHEEL FOLDER [--nhwc] MODEL.onnx…
 
 WHEEL is onnxruntime_gpu-1.30.0-cp3XX-…-manylinux_2_28_x86_64.whl of this Python's version; it and stand-ins for NVIDIA's
 libraries go to FOLDER (new, or of an earlier call). Needs a C compiler, binutils' nm, and the Python packages onnx and numpy.
@@ -221,12 +221,13 @@ def place(models):
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)
-    for model in models:
+    cuda = {"prefer_nhwc": "1" if "--nhwc" in models else "0"}
+    for model in (model for model in models if model != "--nhwc"):
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         options.log_severity_level = 4
         try:
-            session = onnxruntime.InferenceSession(model, options, providers=["CUDAExecutionProvider", "CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(model, options, providers=[("CUDAExecutionProvider", cuda), "CPUExecutionProvider"])
         except Exception as error:
             print(f"{model}: {str(error)[:200]}")
             continue

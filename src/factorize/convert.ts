@@ -5,6 +5,7 @@ import { runnableModel } from '../graph/runnable.js';
 import { modelBytes, type StagedModel, stageModelInPieces } from '../graph/write.js';
 import type { Linalg } from '../linalg/types.js';
 import { paced } from '../onnx/pieces.js';
+import { cpuNodes, describeCpuNodes } from '../ops/cuda/placement.js';
 import { checkWritable } from '../onnx/write-file.js';
 import type { ConvertReport, LayerReport, Ratio, Recalibration } from '../report/contract.js';
 import { loadDriver } from '../runtime/driver.js';
@@ -226,6 +227,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
 
     report(call, 'verify', 0, 1, output);
     const written = await recount(staged.temporaryPath, settings, getDriver, records);
+    warnings.push(...written.warnings);
     let verification: Verification | null = null;
     if (settings.verify) {
       verification = await verifyAgainst(
@@ -297,6 +299,7 @@ interface Written {
   readonly macs: number;
   /** Counts of each new pair by the name of the layer it replaced. */
   readonly pairs: ReadonlyMap<string, { readonly params: number; readonly macs: number }>;
+  readonly warnings: readonly string[];
 }
 
 /** Reads the written file back and counts what is in it. */
@@ -326,7 +329,10 @@ async function recount(
       counted.add(record.u);
       pairs.set(record.name, sum);
     }
-    return { params: countParameters(model.graph), macs: countMacs(model.graph, shapes), pairs };
+    const stray =
+      settings.device === 'cuda' ? describeCpuNodes(cpuNodes(model, shapes), 'the written model') : undefined;
+    const warnings = stray === undefined ? [] : [stray];
+    return { params: countParameters(model.graph), macs: countMacs(model.graph, shapes), pairs, warnings };
   } finally {
     model.file?.close();
   }

@@ -24,6 +24,8 @@ export interface TrainExplainReport {
     /** Multiply-accumulates of one run, all and those whose result is float16 or bfloat16. */
     readonly macs: number;
     readonly halfMacs: number;
+    /** With `--device cuda`: nodes that onnxruntime has no kernel for there, or prefers on the CPU. */
+    readonly cpuNodes?: number;
   };
   readonly warnings: readonly string[];
 }

@@ -5,8 +5,11 @@ import { fileSha256 } from '../onnx/hash.js';
 import { drain } from '../onnx/pieces.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import { stageFolder } from '../onnx/write-folder.js';
+import { cpuNodes, describeCpuNodes, isOfShapes } from '../ops/cuda/placement.js';
+import { inferShapes } from '../ops/infer.js';
+import { plural } from '../report/format.js';
 import { loadDriver } from '../runtime/driver.js';
-import type { EmitSettings } from './emitted.js';
+import type { EmitSettings, EmittedGraph } from './emitted.js';
 import { buildEvalGraph, type EvalGraph } from './eval-graph.js';
 import { buildGradientGraph, type GradientGraph } from './gradient-graph.js';
 import { artifactFiles, type ArtifactsManifest, type ArtifactsSettings, manifestOf } from './manifest.js';
@@ -58,6 +61,7 @@ export async function writeArtifacts(
       const manifest = manifestOf({
         prepared,
         settings,
+        warnings: target === 'cuda' ? cpuWarnings({ ...graphs, update }, settings.batchSize === null) : [],
         model: { file: basename(modelPath), sha256: drain(fileSha256(modelPath)) },
         ...graphs,
         update,
@@ -100,6 +104,27 @@ function checkSettings(settings: ArtifactsSettings): void {
     });
   }
 }
+
+/** What runs on the CPU in a CUDA session. */
+function cpuWarnings(graphs: Readonly<Record<GraphName, EmittedGraph>>, isBatchOpen: boolean): string[] {
+  return graphNames.flatMap((name) => {
+    const { model } = graphs[name];
+    const nodes = cpuNodes(model, inferShapes(model));
+    const [shapes, others] = [nodes.filter(isOfShapes), nodes.filter((node) => !isOfShapes(node))];
+    const file = artifactFiles[name];
+    const remedy = isBatchOpen ? '; --batch-size leaves none' : '';
+    const line = describeCpuNodes(others, file);
+    return [
+      ...(line === undefined ? [] : [line]),
+      ...(shapes.length === 0
+        ? []
+        : [`onnxruntime computes with shapes on the CPU: ${plural(shapes.length, 'node')} of ${file}${remedy}`]),
+    ];
+  });
+}
+
+const graphNames = ['gradient', 'update', 'eval'] as const;
+type GraphName = (typeof graphNames)[number];
 
 interface BatchGraphs {
   readonly gradient: GradientGraph;

@@ -1,4 +1,6 @@
 import { FLOAT } from '../onnx/data-type.js';
+import { kernelsOf } from '../ops/cuda/kernels.js';
+import { cpuNodes, describeCpuNodes } from '../ops/cuda/placement.js';
 import { inferShapes } from '../ops/infer.js';
 import type { Choice, TrainExplainReport } from '../report/train-explain-contract.js';
 import { tool } from '../version.js';
@@ -30,6 +32,17 @@ const explanations: readonly { readonly setting: keyof TrainSettings | null; rea
           ? 'what every machine has; --device cuda trains on a GPU'
           : `every node runs there: one on the CPU ${allowCpuNodes ? 'is told' : 'ends the training, with its name'}`,
     }),
+  },
+  {
+    setting: 'allowCpuNodes',
+    explain: (_, __, { cpuNodes: count }) =>
+      count === undefined
+        ? undefined
+        : {
+            name: 'nodes on the CPU',
+            value: count === 0 ? 'none' : String(count),
+            why: `of the gradient graph, by the kernels that onnxruntime ${kernelsOf} has on CUDA${count === 0 ? '' : ': see the warnings'}`,
+          },
   },
   {
     setting: 'target',
@@ -199,7 +212,10 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
   const settings = wanted.microBatch === 'auto' ? wanted : await resolveMicroBatch(options, wanted);
   const run = await openTrainingRun(options, settings);
   try {
-    const gradient = factsOf(run.gradient);
+    const { model } = run.gradient;
+    const stray = settings.device === 'cuda' ? cpuNodes(model, inferShapes(model), settings) : undefined;
+    const gradient = { ...factsOf(run.gradient), ...(stray === undefined ? {} : { cpuNodes: stray.length }) };
+    const warning = describeCpuNodes(stray ?? [], 'the gradient graph');
     const { command, data } = options;
     return {
       schema: 'lowrank.train-explain/1',
@@ -213,7 +229,7 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
         return choice === undefined ? [] : [{ ...choice, isDefault }];
       }),
       gradient,
-      warnings: run.warnings,
+      warnings: warning === undefined ? run.warnings : [...run.warnings, warning],
     };
   } finally {
     await run.close();

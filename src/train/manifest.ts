@@ -55,6 +55,7 @@ export interface ArtifactsManifest {
 }
 
 export interface ManifestParts {
+  readonly warnings: readonly string[];
   readonly prepared: Prepared;
   readonly settings: ArtifactsSettings;
   readonly model: ArtifactsManifest['model'];
@@ -99,6 +100,6 @@ export function manifestOf(parts: ManifestParts): ArtifactsManifest {
     update: { file: artifactFiles.update, ...update.interface },
     eval: { file: artifactFiles.eval, ...parts.eval.interface },
     masks,
-    warnings: prepared.warnings,
+    warnings: [...prepared.warnings, ...parts.warnings],
   };
 }

@@ -5,7 +5,7 @@ import { BFLOAT16, FLOAT16, dataTypeInfo } from '../../onnx/data-type.js';
 import type { ShapeTable } from '../infer.js';
 import { missingKernel } from './kernels.js';
 import { readsOnCpu, writesOnCpu } from './memory.js';
-import { restrictionOf } from './restrictions.js';
+import { type CudaSession, restrictionOf } from './restrictions.js';
 
 /** A node that onnxruntime runs on the CPU in a CUDA session, and why. */
 export interface CpuNode {
@@ -13,10 +13,15 @@ export interface CpuNode {
   readonly reason: string;
 }
 
+const shapeReason = 'onnxruntime computes with shapes on the CPU';
+
+/** Whether onnxruntime prefers the CPU for a node that computes with shapes, and has a kernel for it on CUDA. */
+export function isOfShapes({ reason }: CpuNode): boolean {
+  return reason === shapeReason;
+}
+
 /** Elements of an initializer that may move with a node to the CPU: `kSmallInitializerThreshold`. */
 const fewElements = 100;
-
-const shapeReason = 'onnxruntime computes with shapes on the CPU';
 
 /**
  * The nodes of a model that onnxruntime gives to the CPU when its device is CUDA: those without a kernel there, and those
@@ -24,7 +29,7 @@ const shapeReason = 'onnxruntime computes with shapes on the CPU';
  * onnxruntime computes when it loads a model, or takes out, is not there to be placed. `scripts/cuda-kernels.py place` asks
  * the provider itself.
  */
-export function cpuNodes(model: Model, shapes: ShapeTable): readonly CpuNode[] {
+export function cpuNodes(model: Model, shapes: ShapeTable, session: CudaSession = {}): readonly CpuNode[] {
   const { graph } = model;
   const loaded = new Set<Value>(); // known before the first run
   const open = new Set<Value>(); // of a shape that is not known then
@@ -44,15 +49,16 @@ export function cpuNodes(model: Model, shapes: ShapeTable): readonly CpuNode[] {
     const outputs = node.outputs.filter((value) => value !== undefined);
     const isOpen = given.some((value) => open.has(value));
     const isFolded =
-      ['Constant', 'Identity'].some((opType) => node.is(opType)) ||
+      node.is('Constant') ||
+      isTakenOut(node) ||
       (given.length > 0 && given.every(isLoaded) && !node.is('DequantizeLinear')) ||
       (node.domain === '' && writesOnCpu(node.opType) && !isOpen);
     if (isFolded) {
       const [source] = given;
       for (const value of outputs) {
-        if (!node.is('Identity') || isLoaded(source!)) loaded.add(value);
+        if (!isTakenOut(node) || isLoaded(source!)) loaded.add(value);
         if (isOpen) open.add(value);
-        if (node.is('Identity') && onCpu.has(source!)) onCpu.add(value);
+        if (isTakenOut(node) && onCpu.has(source!)) onCpu.add(value);
       }
       continue;
     }
@@ -66,7 +72,7 @@ export function cpuNodes(model: Model, shapes: ShapeTable): readonly CpuNode[] {
         opset: model.opsets.get(node.domain) ?? 1,
         inputs: node.inputs.map(type),
         outputs: node.outputs.map(type),
-      }) ?? restrictionOf(node);
+      }) ?? restrictionOf(node, session);
     const mayMove = (value: Value, index: number): boolean => {
       const dataType = type(value);
       if (dataType === FLOAT16 || dataType === BFLOAT16 || dataTypeInfo(dataType ?? 0)?.bits === 0) return false;
@@ -74,17 +80,44 @@ export function cpuNodes(model: Model, shapes: ShapeTable): readonly CpuNode[] {
       return onCpu.has(value) && !readsOnCpu(node.opType, index);
     };
     const isBehind = given.some((value) => onCpu.has(value));
-    const isShape =
-      missing === undefined &&
-      isBehind &&
-      node.inputs.every((value, index) => value === undefined || mayMove(value, index));
-    if (missing !== undefined || isShape) found.push({ node, reason: missing ?? shapeReason });
+    const isShape = isBehind && node.inputs.every((value, index) => value === undefined || mayMove(value, index));
+    if (missing !== undefined || isShape) found.push({ node, reason: isShape ? shapeReason : missing! });
     const staysOnCpu = isShape || (missing === undefined ? writesOnCpu(node.opType) : isBehind);
     if (staysOnCpu) for (const value of outputs) onCpu.add(value);
   }
   return found;
 }
 
+/** Nodes that give what they are given: `IdentityElimination` and `EliminateDropout` of onnxruntime. */
+function isTakenOut(node: Node): boolean {
+  if (node.is('Identity')) return true;
+  return node.is('Dropout') && node.inputs[2] === undefined && (node.outputs[1]?.uses.length ?? 0) === 0;
+}
+
 function sizeOf(dims: readonly number[] | undefined): number {
   return dims === undefined ? Infinity : dims.reduce((product, dim) => product * dim, 1);
+}
+
+/** Nodes of an operator that are named in one line. */
+const mostNames = 5;
+
+/**
+ * "3 nodes of model.onnx run on the CPU in a CUDA session: Elu ×2 ('a', 'b'; it has no kernel on CUDA in opset 22), …";
+ * undefined where there are none.
+ */
+export function describeCpuNodes(nodes: readonly CpuNode[], graph: string): string | undefined {
+  if (nodes.length === 0) return undefined;
+  const groups = new Map<string, { readonly opType: string; readonly reason: string; readonly names: string[] }>();
+  for (const { node, reason } of nodes) {
+    const key = `${node.opType} ${reason}`;
+    const group = groups.get(key) ?? { opType: node.opType, reason, names: [] };
+    group.names.push(`'${node.id}'`);
+    groups.set(key, group);
+  }
+  const texts = [...groups.values()].map(({ opType, reason, names }) => {
+    const shown = names.length > mostNames ? [...names.slice(0, mostNames), '…'] : names;
+    return `${opType} ×${names.length} (${shown.join(', ')}; ${reason})`;
+  });
+  const [count, verb] = nodes.length === 1 ? ['1 node', 'runs'] : [`${nodes.length} nodes`, 'run'];
+  return `${count} of ${graph} ${verb} on the CPU in a CUDA session: ${texts.join(', ')}`;
 }

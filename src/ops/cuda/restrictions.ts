@@ -1,11 +1,21 @@
 import type { Node } from '../../graph/node.js';
 import { STRING } from '../../onnx/data-type.js';
 
-/** Why the CUDA provider leaves a node to the CPU, or refuses it, although it has a kernel; undefined where it takes it. */
-export type Restriction = (node: Node) => string | undefined;
+/** What a CUDA session is told. */
+export interface CudaSession {
+  /** `prefer_nhwc`: convolutions and pools with the channels last. */
+  readonly nhwc?: boolean;
+}
 
-/** `ConvTransposeNeedFallbackToCPU` in onnxruntime/core/providers/cuda/cuda_execution_provider.cc. */
-const convTranspose: Restriction = (node) => {
+/** Why the CUDA provider leaves a node to the CPU, or refuses it, although it has a kernel; undefined where it takes it. */
+type Restriction = (node: Node, session: CudaSession) => string | undefined;
+
+/**
+ * `ConvTransposeNeedFallbackToCPU` in onnxruntime/core/providers/cuda/cuda_execution_provider.cc. That weights must be
+ * constant with `prefer_nhwc` was found by asking the library of 1.30.0 (`scripts/cuda-kernels.py place --nhwc`).
+ */
+const convTranspose: Restriction = (node, { nhwc = false }) => {
+  if (nhwc && node.inputs[1]?.tensor === undefined) return 'with the channels last its weight must be a constant';
   const pads = node.ints('pads') ?? [];
   const half = pads.length / 2;
   if (node.string('auto_pad', 'NOTSET').startsWith('SAME')) return 'cuDNN has no auto_pad SAME';
@@ -31,6 +41,6 @@ const restrictions: Readonly<Record<string, Restriction>> = {
   ConvTranspose: convTranspose,
 };
 
-export function restrictionOf(node: Node): string | undefined {
-  return node.domain === '' ? restrictions[node.opType]?.(node) : undefined;
+export function restrictionOf(node: Node, session: CudaSession): string | undefined {
+  return node.domain === '' ? restrictions[node.opType]?.(node, session) : undefined;
 }
