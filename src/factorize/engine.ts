@@ -1,6 +1,8 @@
+import path from 'node:path';
 import { createLinalg, type ResidentLinalg } from '../linalg/linalg.js';
 import type { Linalg } from '../linalg/types.js';
 import type { EngineReport } from '../report/contract.js';
+import { packageLibraryFolder } from '../runtime/library-path.js';
 import { loadTensorFlow, type TensorFlow } from '../runtime/tensorflow.js';
 import type { Device, Driver } from '../runtime/types.js';
 import { fittingSession } from './fitting-session.js';
@@ -45,7 +47,7 @@ export async function startEngine({ engine, driver, device, threads }: EngineSet
   if (tensorFlow === undefined) {
     const { version } = driver;
     const where = resident === undefined ? ({ backend: 'cpu', device: 'cpu' } as const) : onGpu;
-    return { linalg, tensorFlow, report: { name: 'ort', package: 'onnxruntime-node', version, ...where }, warnings };
+    return { linalg, tensorFlow, report: { name: 'ort', package: packageOf(driver), version, ...where }, warnings };
   }
   const { package: name, version, backend } = tensorFlow;
   warnings.push(...tensorFlow.unusable.map((reason) => `${reason}; ${name} computes in its place`));
@@ -60,6 +62,11 @@ export async function startEngine({ engine, driver, device, threads }: EngineSet
     report: { name: 'tfjs', package: name, version, backend, device: tensorFlow.device },
     warnings,
   };
+}
+
+/** What brought the library of a driver. */
+function packageOf({ library }: Driver): string {
+  return path.dirname(library) === packageLibraryFolder() ? 'onnxruntime-node' : 'onnxruntime';
 }
 
 const onGpu = { backend: 'cuda', device: 'gpu' } as const;

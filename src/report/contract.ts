@@ -78,7 +78,7 @@ export interface Totals {
 /** What multiplied while pairs were fitted. */
 export interface EngineReport {
   readonly name: 'ort' | 'tfjs';
-  /** The npm package that brought it, and its version. */
+  /** The npm package that brought it; `onnxruntime` where LOWRANK_ORT_LIB names another library. */
   readonly package: string;
   readonly version: string;
   /** The library's own name of what computed: `cpu`, `cuda`, `wasm`, `tensorflow`. */

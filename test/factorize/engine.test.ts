@@ -1,3 +1,6 @@
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { startEngine } from '../../src/factorize/engine.js';
 import { inits } from '../../src/factorize/inits/index.js';
@@ -15,9 +18,23 @@ describe('onnxruntime as the engine', () => {
   it('on the CPU says so', async () => {
     const driver = await loadDriver();
     const started = await startEngine({ engine, driver, device: 'cpu', threads });
-    expect(started.report).toMatchObject({ name: 'ort', version: driver.version, backend: 'cpu', device: 'cpu' });
-    expect(started.warnings).toEqual([]);
+    const report = { name: 'ort', package: 'onnxruntime-node', version: driver.version, backend: 'cpu', device: 'cpu' };
+    expect(started).toMatchObject({ report, warnings: [] });
     await started.linalg.close();
+  });
+
+  it('of another library than the one in the npm package says so', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'lowrank-library-'));
+    const { library } = await loadDriver({ driver: 'c-api' });
+    copyFileSync(library, join(folder, basename(library)));
+    try {
+      const driver = await loadDriver({ driver: 'c-api', library: folder });
+      const { linalg, report } = await startEngine({ engine, driver, device: 'cpu', threads });
+      expect(report.package).toBe('onnxruntime');
+      await linalg.close();
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('on CUDA where there is none fails before anything is fitted', async ({ skip }) => {
