@@ -107,20 +107,23 @@ function checkSettings(settings: ArtifactsSettings): void {
 
 /** What runs on the CPU in a CUDA session. */
 function cpuWarnings(graphs: Readonly<Record<GraphName, EmittedGraph>>, isBatchOpen: boolean): string[] {
-  return graphNames.flatMap((name) => {
+  const warnings: string[] = [];
+  for (const name of graphNames) {
     const { model } = graphs[name];
     const nodes = cpuNodes(model, inferShapes(model));
-    const [shapes, others] = [nodes.filter(isOfShapes), nodes.filter((node) => !isOfShapes(node))];
-    const file = artifactFiles[name];
+    const line = describeCpuNodes(
+      nodes.filter((node) => !isOfShapes(node)),
+      artifactFiles[name],
+    );
+    if (line !== undefined) warnings.push(line);
+    const shapes = nodes.filter(isOfShapes).length;
+    if (shapes === 0) continue;
     const remedy = isBatchOpen ? '; --batch-size leaves none' : '';
-    const line = describeCpuNodes(others, file);
-    return [
-      ...(line === undefined ? [] : [line]),
-      ...(shapes.length === 0
-        ? []
-        : [`onnxruntime computes with shapes on the CPU: ${plural(shapes.length, 'node')} of ${file}${remedy}`]),
-    ];
-  });
+    warnings.push(
+      `onnxruntime computes with shapes on the CPU: ${plural(shapes, 'node')} of ${artifactFiles[name]}${remedy}`,
+    );
+  }
+  return warnings;
 }
 
 const graphNames = ['gradient', 'update', 'eval'] as const;

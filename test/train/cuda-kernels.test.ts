@@ -32,7 +32,7 @@ async function expectOnDevice(source: string | Uint8Array, settings: GraphSettin
   const prepared = prepareTraining(source, { settings });
   try {
     const colors = prepared.imageDims[prepared.layout === 'nhwc' ? 2 : 0] === 3;
-    const bytes = colors ? { normalization: NORMALIZATIONS['imagenet']!, hasFlips: true } : undefined;
+    const bytes = colors ? { normalization: NORMALIZATIONS['imagenet'], hasFlips: true } : undefined;
     const emit = { batch, isBatchOpen: false, passes };
     const gradient = buildGradientGraph(prepared, settings, emit, build, opsets, bytes);
     expect(strangers(gradient, false)).toBe(undefined);
