@@ -149,6 +149,8 @@ async function training(folder: string): Promise<object[]> {
       for (const precision of precisions) {
         const ours: Record<string, object> = {};
         for (const name of variants) {
+          // onnxruntime has no such convolution: its sessions cannot be made.
+          if (name.includes('nhwc') && precision === 'bfloat16') continue;
           const variant = {
             ...(name.includes('graphs') ? { cudaGraphs: true } : {}),
             ...(name.includes('nhwc') ? { nhwc: true } : {}),

@@ -92,7 +92,7 @@ const explanations: readonly { readonly setting: keyof TrainSettings | null; rea
         : {
             name: 'layout on CUDA',
             value: nhwc ? 'NHWC' : 'NCHW',
-            why: "onnxruntime's default is NCHW; --nhwc (prefer_nhwc) moves the channels last around convolutions; not measured here",
+            why: "onnxruntime's default is NCHW; --nhwc (prefer_nhwc) moves the channels last around convolutions, and takes no ConvTranspose of a computed weight: gradients of strided convolutions are then convolutions with zeros between the elements; not measured here",
           },
   },
   {

@@ -133,6 +133,12 @@ export function checkTrainSettings(settings: TrainSettings): void {
       remedy: 'leave out --allow-cpu-nodes',
     });
   }
+  if (settings.nhwc && settings.precision === 'bfloat16') {
+    throw new LowrankError('USAGE', "onnxruntime's convolutions with the channels last have no bfloat16", {
+      place: '--nhwc',
+      remedy: 'give --precision float16, or leave out --nhwc',
+    });
+  }
   if (settings.device === 'cuda') return;
   for (const name of ['tf32', 'nhwc', 'convSearch', 'cudaGraphs', 'gpuMemory'] as const) {
     if (settings[name] === defaultTrainSettings[name]) continue;

@@ -144,7 +144,7 @@ async function openRun(
   );
   const warnings = [...prepared.warnings, ...training.warnings, ...(validation?.warnings ?? [])];
   const driver = await loadDriver();
-  const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver);
+  const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver, settings);
   const gradient = buildGradientGraph(
     prepared,
     settings,

@@ -2,6 +2,7 @@ import { copyForward } from '../autodiff/copy-forward.js';
 import type { BuildForward } from '../autodiff/forward.js';
 import { lowerForwardFor } from '../lower/chwn/forward.js';
 import { probeBlockedConv } from '../lower/chwn/probe.js';
+import { convTransposeByConv } from '../passes/conv-transpose-by-conv.js';
 import { maxPoolByWindows } from '../passes/max-pool-by-windows.js';
 import { normalizeByMeans } from '../passes/normalize-by-means.js';
 import type { Pass } from '../passes/runner.js';
@@ -27,11 +28,16 @@ const portable: Target = { build: copyForward, opsets: new Map(), graphOptimizat
 const cuda: Target = { ...portable, passes: [normalizeByMeans, maxPoolByWindows] };
 
 /**
- * The target of a name. `cuda` has no operator that onnxruntime refuses there. `cpu` lowers the graph to one layout and uses the blocked depthwise convolution where this
+ * The target of a name. `cuda` has no operator that onnxruntime refuses there, with `nhwc` in sessions of `prefer_nhwc`. `cpu` lowers the graph to one layout and uses the blocked depthwise convolution where this
  * machine's onnxruntime has it, which a run of the operator finds out. Its graphs have a fixed batch.
  */
-export async function targetOf(name: TargetName, driver: Driver): Promise<Target> {
-  if (name !== 'cpu') return name === 'cuda' ? cuda : portable;
+export async function targetOf(
+  name: TargetName,
+  driver: Driver,
+  { nhwc = false }: { readonly nhwc?: boolean } = {},
+): Promise<Target> {
+  if (name === 'portable') return portable;
+  if (name === 'cuda') return nhwc ? { ...cuda, passes: [...cuda.passes, convTransposeByConv] } : cuda;
   const blockSize = await probeBlockedConv(driver);
   return {
     build: lowerForwardFor({ hasContribOperators: true, blockSize }),

@@ -18,29 +18,29 @@ import { modelPath, sharedModels } from '../support/shared.js';
 import { nets, readGolden, hasGoldens } from './support/golden.js';
 
 const batch = 4;
-const cuda = targetOf('cuda', await loadDriver());
+const driver = await loadDriver();
 
 /** What runs on the CPU of a graph as a training on CUDA emits it. */
-function strangers({ model }: EmittedGraph, isOpen: boolean): string | undefined {
-  const nodes = cpuNodes(model, inferShapes(model));
+function strangers({ model }: EmittedGraph, isOpen: boolean, nhwc = false): string | undefined {
+  const nodes = cpuNodes(model, inferShapes(model), { nhwc });
   return describeCpuNodes(isOpen ? nodes.filter((node) => !isOfShapes(node)) : nodes, 'the graph');
 }
 
 /** Every graph of a training with these settings, as `lowrank-train --device cuda` emits it. */
-async function expectOnDevice(source: string | Uint8Array, settings: GraphSettings): Promise<void> {
-  const { build, opsets, passes } = await cuda;
+async function expectOnDevice(source: string | Uint8Array, settings: GraphSettings, nhwc = false): Promise<void> {
+  const { build, opsets, passes } = await targetOf('cuda', driver, { nhwc });
   const prepared = prepareTraining(source, { settings });
   try {
     const colors = prepared.imageDims[prepared.layout === 'nhwc' ? 2 : 0] === 3;
     const bytes = colors ? { normalization: NORMALIZATIONS['imagenet'], hasFlips: true } : undefined;
     const emit = { batch, isBatchOpen: false, passes };
     const gradient = buildGradientGraph(prepared, settings, emit, build, opsets, bytes);
-    expect(strangers(gradient, false)).toBe(undefined);
+    expect(strangers(gradient, false, nhwc)).toBe(undefined);
     expect(strangers(buildUpdateGraph(prepared, settings), false)).toBe(undefined);
     // The last batch of a validation is smaller: its graph may compute with shapes.
-    expect(strangers(buildEvalGraph(prepared, { ...emit, isBatchOpen: true }, bytes), true)).toBe(undefined);
+    expect(strangers(buildEvalGraph(prepared, { ...emit, isBatchOpen: true }, bytes), true, nhwc)).toBe(undefined);
     const open = buildGradientGraph(prepared, settings, { ...emit, isBatchOpen: true }, build, opsets);
-    expect(strangers(open, true)).toBe(undefined);
+    expect(strangers(open, true, nhwc)).toBe(undefined);
   } finally {
     prepared.model.file?.close();
   }
@@ -85,6 +85,25 @@ describe('graphs of a training on CUDA have a kernel there for every node', () =
     }
   }
 
+  for (const precision of ['float32', 'float16'] as const) {
+    it(`with the channels last: strided convolutions, depthwise ones, ${precision}`, async () => {
+      for (const name of ['resnet18', 'efficientnet_b0']) {
+        const source = modelBytes(create(name, { imageSize: 64, numClasses: 10 }));
+        await expectOnDevice(source, { ...defaultGraphSettings, precision }, true);
+        const prepared = prepareTraining(source, { settings: defaultGraphSettings });
+        const { build, opsets, passes } = await targetOf('cuda', driver);
+        const plain = buildGradientGraph(
+          prepared,
+          { ...defaultGraphSettings, precision },
+          { batch, isBatchOpen: false, passes },
+          build,
+          opsets,
+        );
+        expect(strangers(plain, false, true)).toMatch(/ConvTranspose ×\d+ .*its weight must be a constant/);
+      }
+    });
+  }
+
   it.skipIf(!hasGoldens)('every optimizer, for pairs too', () => {
     const { modelPath: path } = readGolden('resnet20-lowrank');
     for (const optimizer of optimizerNames) {
@@ -104,7 +123,7 @@ describe('graphs of a training on CUDA have a kernel there for every node', () =
   it('without the passes of the target, nodes are named', async () => {
     const settings: GraphSettings = { ...defaultGraphSettings, precision: 'bfloat16' };
     const prepared = prepareTraining(modelBytes(create('resnet18')), { settings });
-    const { build, opsets } = await cuda;
+    const { build, opsets } = await targetOf('cuda', driver);
     const graph = buildGradientGraph(prepared, settings, { batch, isBatchOpen: false }, build, opsets);
     expect(strangers(graph, false)).toMatch(/^22 nodes of the graph run on the CPU in a CUDA session: .*MaxPool ×2/);
     expect(strangers(graph, false)).toMatch(/BatchNormalization ×20 .*; it has no training form on CUDA\)/);

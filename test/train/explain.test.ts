@@ -97,6 +97,12 @@ describe('lowrank-train --explain', () => {
   it('options of CUDA are refused on the CPU, and --lr-find beside it, in one line', () => {
     const refused = (...words: string[]) => run('train', model, '--data', data, ...words);
     expectFailure(refused('--nhwc'), 'USAGE', /nhwc is true, which only CUDA knows; give --device cuda/, 2);
+    expectFailure(
+      refused('--device', 'cuda', '--nhwc', '--precision', 'bfloat16'),
+      'USAGE',
+      /convolutions with the channels last have no bfloat16.*--nhwc.*--precision float16/,
+      2,
+    );
     expectFailure(refused('--cuda-graphs'), 'USAGE', /cudaGraphs is true, which only CUDA knows/, 2);
     expectFailure(
       refused('--device', 'cuda', '--cuda-graphs', '--allow-cpu-nodes'),
