@@ -1,4 +1,5 @@
 import { LowrankError } from '../errors.js';
+import { noFlow } from '../ops/gradient.js';
 
 /** One step of the forward computation and how gradients come back through it. `V` is a value, `G` a gradient of one. */
 export interface TapeEntry<V, G> {
@@ -9,7 +10,10 @@ export interface TapeEntry<V, G> {
   /** Whether anything flows back at all: not through comparisons, rounding, shapes. */
   readonly isDifferentiable: boolean;
   /** One gradient per input that needs it; see GradientRule. */
-  backward(gradients: readonly (G | undefined)[], needs: readonly boolean[]): readonly (G | undefined)[];
+  backward(
+    gradients: readonly (G | undefined)[],
+    needs: readonly boolean[],
+  ): readonly (G | typeof noFlow | undefined)[];
 }
 
 /**
@@ -38,6 +42,7 @@ export function backward<V, G>(
       if (gradient === undefined) {
         throw new LowrankError('INTERNAL', `no gradient for input ${i}`, { place: entry.label });
       }
+      if (gradient === noFlow) return;
       const sum = gradients.get(input);
       gradients.set(input, sum === undefined ? gradient : add(sum, gradient));
     });

@@ -3,6 +3,7 @@ import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { isFloatType } from '../onnx/data-type.js';
 import type { Emitter } from '../ops/emitter.js';
+import { noFlow } from '../ops/gradient.js';
 import { findOperator } from '../ops/registry.js';
 import { atNode } from '../ops/support/fail.js';
 import { showDims } from '../ops/support/layout.js';
@@ -32,6 +33,7 @@ export function nodeEntry(e: Emitter, node: Node): TapeEntry<Value, Value> {
         if (input === undefined || needs[i] !== true) return undefined;
         const given = result[i];
         if (given === undefined) throw noGradient(node, `it has none for its input ${i}, '${input.name}'`);
+        if (given === noFlow) return noFlow;
         requireSameDims(e, node, input, given);
         // A gradient is of the type of its value: it takes no more memory than that did.
         return e.cast(given, e.typeOf(input).dataType);

@@ -17,10 +17,16 @@ export interface GradientContext {
 }
 
 /**
+ * In place of a gradient: nothing flows back through this input, because the derivative is zero, or because all that
+ * flows is in the gradient of another input.
+ */
+export const noFlow: unique symbol = Symbol('no flow');
+
+/**
  * Emits ∂loss/∂input for every input that `needs` it, in the shape of the input; undefined for inputs that it is not
  * needed for. Must hold for every batch size where `e.isBatchOpen`.
  */
-export type GradientRule = (context: GradientContext) => readonly (Value | undefined)[];
+export type GradientRule = (context: GradientContext) => readonly (Value | typeof noFlow | undefined)[];
 
 /**
  * How the loss depends on an operator's inputs:

@@ -1,4 +1,5 @@
 import { backward, type TapeEntry } from '../../autodiff/backward.js';
+import { noFlow } from '../../ops/gradient.js';
 import { emitTraining } from '../../autodiff/copy-forward.js';
 import type { BuildForward, ForwardSource, TrainingForward } from '../../autodiff/forward.js';
 import { nodeEntry } from '../../autodiff/node-entry.js';
@@ -116,7 +117,7 @@ function plainEntry(e: Emitter, node: Node): TapeEntry<Value, Gradient> {
         gradient === undefined ? undefined : whole(e, gradient, entry.outputs[i]!),
       );
       const outgoing = entry.backward(incoming, needs);
-      return outgoing.map((value) => (value === undefined ? undefined : { value }));
+      return outgoing.map((value) => (value === undefined || value === noFlow ? value : { value }));
     },
   };
 }

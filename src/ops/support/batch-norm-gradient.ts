@@ -1,6 +1,6 @@
 import type { Value } from '../../graph/value.js';
 import type { Emitter } from '../emitter.js';
-import type { GradientContext } from '../gradient.js';
+import { type GradientContext, noFlow } from '../gradient.js';
 import { float } from '../../graph/attributes.js';
 import { unsupported } from './fail.js';
 
@@ -61,7 +61,7 @@ function batchStatistics({ e, node, inputs, outputs }: GradientContext): readonl
  * brackets is dy plus one BatchNormalization in inference form, of scale −dscale/n and bias −dbias/n.
  * The inputs 3 and 4 do not reach y; nothing is differentiated through the running statistics.
  */
-export function batchNormTrainingGradient(context: GradientContext): (Value | undefined)[] {
+export function batchNormTrainingGradient(context: GradientContext): (Value | typeof noFlow | undefined)[] {
   const { e, node, inputs, gradients, needs } = context;
   if (gradients[0] === undefined || gradients.slice(1).some((gradient) => gradient !== undefined)) {
     throw unsupported(node, 'the running statistics of BatchNormalization have no gradient');
@@ -76,13 +76,7 @@ export function batchNormTrainingGradient(context: GradientContext): (Value | un
     });
     return e.mul(e.add(gradients[0]!, back), perChannel(e, e.mul(scale, rstd), x));
   };
-  return [
-    needs[0] === true ? dx() : undefined,
-    dscale,
-    dbias,
-    needs[3] === true ? e.zerosLike(inputs[3]!) : undefined,
-    needs[4] === true ? e.zerosLike(inputs[4]!) : undefined,
-  ];
+  return [needs[0] === true ? dx() : undefined, dscale, dbias, noFlow, noFlow];
 }
 
 /**
