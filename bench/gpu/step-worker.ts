@@ -33,13 +33,13 @@ const { model, batch, device, precision, variant } = JSON.parse(process.argv[2]!
 const settings: GraphSettings = { ...defaultGraphSettings, weightDecay: 1e-4, labelSmoothing: 0.1, precision };
 const driver = await loadDriver();
 const prepared = prepareTraining(model, { settings });
-const { passes } = await targetOf('cuda', driver, variant);
+const { build, passes } = await targetOf('cuda', driver, variant);
 const bytes = { normalization: NORMALIZATIONS.imagenet, hasFlips: true };
 const gradient = buildGradientGraph(
   prepared,
   settings,
   { batch, isBatchOpen: false, passes },
-  undefined,
+  build,
   undefined,
   bytes,
 );

@@ -6,25 +6,55 @@ import type { Value } from '../graph/value.js';
 import type { Emitter } from '../ops/emitter.js';
 import { findOperator } from '../ops/registry.js';
 import type { BatchStatistics } from '../ops/training.js';
-import { differentiate } from './differentiate.js';
+import { backward, type TapeEntry } from './backward.js';
 import type { BuildForward, MaskFactory } from './forward.js';
+import { nodeEntry } from './node-entry.js';
+
+type Outputs = readonly (Value | undefined)[];
+
+/** What a node becomes in training, and how gradients come back through it. */
+export interface TrainedNode {
+  /** One per output of the node that is read. */
+  readonly outputs: Outputs;
+  readonly tape: readonly TapeEntry<Value, Value>[];
+  readonly statistics?: BatchStatistics | undefined;
+}
+
+/** Of a node of the model that is trained, and its inputs in the training graph; undefined where it is as anywhere. */
+export type TrainedForm = (e: Emitter, node: Node, inputs: Outputs) => TrainedNode | undefined;
 
 /**
  * The forward pass in the model's own layout and operators: runs wherever the model does. Operators that do something
- * else in training (BatchNormalization) are emitted in their training form.
+ * else in training (BatchNormalization) are emitted in their training form; `forms`, by operator type of ai.onnx, say what
+ * a device does better in another way.
  */
-export const copyForward: BuildForward = (e, source, bindings) => {
-  const statistics: BatchStatistics[] = [];
-  const first = e.graph.nodes.length;
-  const mask = source.masks ?? (() => undefined);
-  const output = copy(e, source, bindings, (node, inputs) => emitTraining(e, node, inputs, mask, statistics));
-  const nodes = e.graph.nodes.slice(first);
-  return {
-    output,
-    statistics,
-    backward: (gradient, wanted) => differentiate(e, nodes, new Map([[output, gradient]]), wanted),
+export function copyForwardWith(forms: Readonly<Record<string, TrainedForm>>): BuildForward {
+  return (e, source, bindings) => {
+    const statistics: BatchStatistics[] = [];
+    const tape: TapeEntry<Value, Value>[] = [];
+    const mask = source.masks ?? (() => undefined);
+    const output = copy(e, source, bindings, (node, inputs) => {
+      const form = node.domain === '' ? forms[node.opType]?.(e, node, inputs) : undefined;
+      if (form !== undefined) {
+        tape.push(...form.tape);
+        if (form.statistics !== undefined) statistics.push(form.statistics);
+        return form.outputs;
+      }
+      const first = e.graph.nodes.length;
+      const outputs = emitTraining(e, node, inputs, mask, statistics);
+      tape.push(...e.graph.nodes.slice(first).map((made) => nodeEntry(e, made)));
+      return outputs;
+    });
+    return {
+      output,
+      statistics,
+      backward: (gradient, wanted) => backward(tape, new Map([[output, gradient]]), wanted, (a, b) => e.add(a, b)),
+    };
   };
-};
+}
+
+/** Without anything of a device. */
+export const copyForward: BuildForward = copyForwardWith({});
 
 /** Copies the nodes that `output` is computed by, as they infer; gives the copy of `output`. */
 export function copyNodes(
@@ -34,8 +64,6 @@ export function copyNodes(
 ): Value {
   return copy(e, source, bindings, (node, inputs) => emitCopy(e, node, inputs));
 }
-
-type Outputs = readonly (Value | undefined)[];
 
 function copy(
   e: Emitter,

@@ -22,6 +22,8 @@ export interface EmitOptions {
   readonly outputs?: number;
   /** What names of the node and its outputs begin with. */
   readonly name?: string;
+  /** The node computes in the types of its inputs, whatever half precision says of its operator. */
+  readonly asGiven?: boolean;
 }
 
 export interface EmitterOptions {
@@ -109,9 +111,9 @@ export class Emitter {
     attributes: Readonly<Record<string, Attribute>> = {},
     options: EmitOptions = {},
   ): Value[] {
-    const { domain = '', outputs = 1, name = opType } = options;
+    const { domain = '', outputs = 1, name = opType, asGiven = false } = options;
     const { inputs, restore } =
-      this.half === undefined
+      this.half === undefined || asGiven
         ? { inputs: given, restore: undefined }
         : castInputs(this, this.half, { domain, opType, name }, given);
     const base = `${this.#prefix}${name}`;

@@ -41,8 +41,8 @@ export async function compareDeviceStep(
 ): Promise<DeviceStep> {
   const settings = { ...defaultGraphSettings, dropout: 0 };
   const prepared = prepareTraining(model, { settings });
-  const { passes } = await targetOf('cuda', driver);
-  const gradient = buildGradientGraph(prepared, settings, { batch, isBatchOpen: false, passes });
+  const { build, passes } = await targetOf('cuda', driver);
+  const gradient = buildGradientGraph(prepared, settings, { batch, isBatchOpen: false, passes }, build);
   const update = buildUpdateGraph(prepared, settings);
   const { imageDims, classes } = prepared;
   const images = new Float32Array(batch * sizeOf(imageDims));

@@ -1,5 +1,6 @@
 import { copyForward } from '../autodiff/copy-forward.js';
 import type { BuildForward } from '../autodiff/forward.js';
+import { cudaForward } from '../lower/cuda/forward.js';
 import { lowerForwardFor } from '../lower/chwn/forward.js';
 import { probeBlockedConv } from '../lower/chwn/probe.js';
 import { convTransposeByConv } from '../passes/conv-transpose-by-conv.js';
@@ -25,7 +26,7 @@ export interface Target {
 }
 
 const portable: Target = { build: copyForward, opsets: new Map(), graphOptimization: 'all', machine: {}, passes: [] };
-const cuda: Target = { ...portable, passes: [normalizeByMeans, maxPoolByWindows] };
+const cuda: Target = { ...portable, build: cudaForward, passes: [normalizeByMeans, maxPoolByWindows] };
 
 /**
  * The target of a name. `cuda` has no operator that onnxruntime refuses there, with `nhwc` in sessions of `prefer_nhwc`. `cpu` lowers the graph to one layout and uses the blocked depthwise convolution where this
