@@ -17,7 +17,7 @@ import { parseArgs, promisify } from 'node:util';
 import { loadDriver } from '../src/runtime/driver.js';
 import { measureFitting } from './gpu/fitting.js';
 import { formulations, timeFormulation } from './gpu/operators.js';
-import { median, oraclePython, saveResult, timed } from './support/bench.js';
+import { lowrank, makeStepModel, median, oraclePython, saveResult } from './support/bench.js';
 
 const { values: options } = parseArgs({
   options: {
@@ -57,7 +57,6 @@ const given = {
 };
 const { batch, side, steps, losses, models, precisions, scales, variants } = isRehearsal ? small : given;
 
-const lowrank = (args: readonly string[]): string => timed(process.execPath, ['bin/lowrank.js', ...args]).stdout;
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const round = (value: number, digits = 4): number => Number(value.toPrecision(digits));
 
@@ -127,15 +126,9 @@ async function contend(command: string, args: readonly string[]): Promise<object
   }
 }
 
-/** The file of a model, made by the commands that a user would type, and the multiply-adds of one image. */
+/** The file of a model and the multiply-adds of one image. */
 function makeModel(architecture: string, scale: number, folder: string): { path: string; macs: number } {
-  const full = join(folder, `${architecture}.onnx`);
-  lowrank(['create', architecture, '--image-size', String(side), '-o', full, '--force', '--quiet']);
-  const path = scale === 0 ? full : join(folder, `${architecture}-${scale}.onnx`);
-  if (scale > 0) {
-    const how = ['--rank-scale', String(scale), '--scheme', 'spatial', '--no-verify', '--force', '--quiet'];
-    lowrank(['convert', full, '-o', path, ...how]);
-  }
+  const path = makeStepModel(architecture, scale, side, folder);
   const { totals } = JSON.parse(lowrank(['inspect', path, '--json'])) as { totals: { macs: number } };
   return { path, macs: totals.macs };
 }

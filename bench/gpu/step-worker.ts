@@ -35,14 +35,7 @@ const driver = await loadDriver();
 const prepared = prepareTraining(model, { settings });
 const { build, passes } = await targetOf('cuda', driver, variant);
 const bytes = { normalization: NORMALIZATIONS.imagenet, hasFlips: true };
-const gradient = buildGradientGraph(
-  prepared,
-  settings,
-  { batch, isBatchOpen: false, passes },
-  build,
-  undefined,
-  bytes,
-);
+const gradient = buildGradientGraph(prepared, settings, { batch, isBatchOpen: false, passes }, build, undefined, bytes);
 const update = buildUpdateGraph(prepared, settings);
 const session = trainingSession({ ...defaultTrainSettings, device, ...variant });
 const { imageDims, classes } = prepared;

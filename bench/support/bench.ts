@@ -1,6 +1,7 @@
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem, type } from 'node:os';
+import { join } from 'node:path';
 
 /** The Python with numpy (and, for some benchmarks, torch) that results are compared with. */
 export const oraclePython = process.env['LOWRANK_ORACLE_PYTHON'] ?? 'python3';
@@ -50,4 +51,20 @@ export function timed(command: string, args: readonly string[], input?: string):
   const seconds = (performance.now() - started) / 1000;
   if (result.status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${result.status ?? result.signal}`);
   return { seconds, stdout: result.stdout };
+}
+
+/** Runs one of our commands; its stdout. Throws where it fails. */
+export function lowrank(args: readonly string[]): string {
+  return timed(process.execPath, ['bin/lowrank.js', ...args]).stdout;
+}
+
+/** The file of a model for `side` × `side` pixels, low-rank where `scale` is above 0, made by the commands that a user would type. */
+export function makeStepModel(architecture: string, scale: number, side: number, folder: string): string {
+  const full = join(folder, `${architecture}.onnx`);
+  lowrank(['create', architecture, '--image-size', String(side), '-o', full, '--force', '--quiet']);
+  if (scale === 0) return full;
+  const path = join(folder, `${architecture}-${scale}.onnx`);
+  const how = ['--rank-scale', String(scale), '--scheme', 'spatial', '--no-verify', '--force', '--quiet'];
+  lowrank(['convert', full, '-o', path, ...how]);
+  return path;
 }

@@ -4,7 +4,7 @@ import type { Attribute } from '../graph/attribute.js';
 import { float, int, ints } from '../graph/attributes.js';
 import type { Graph } from '../graph/graph.js';
 import type { Value } from '../graph/value.js';
-import { DOUBLE, FLOAT, INT64, isFloatType } from '../onnx/data-type.js';
+import { BFLOAT16, DOUBLE, FLOAT, INT64, isFloatType } from '../onnx/data-type.js';
 import { encodeFloats } from '../onnx/elements.js';
 import { Tensor } from '../onnx/tensor.js';
 import { castInputs, isRepresentable } from './autocast.js';
@@ -294,7 +294,30 @@ export class Emitter {
   /** Zeros around `x`: first the beginnings of all axes, then the ends; negative numbers cut away. */
   pad(x: Value, pads: readonly number[]): Value {
     if (pads.every((pad) => pad === 0)) return x;
+    if (this.typeOf(x).dataType === BFLOAT16 && !this.isBatchOpen) return this.#padByConcat(x, pads);
     return this.emit('Pad', [x, this.ints(pads), this.scalar(0, x)]);
+  }
+
+  /** Axis by axis, for the type that no runtime pads: less to read and write than the casts around a Pad in float32. */
+  #padByConcat(x: Value, pads: readonly number[]): Value {
+    const rank = this.rank(x);
+    const cut = pads.map((pad) => Math.min(0, pad));
+    const axes = Array.from({ length: rank }, (_, axis) => axis).filter((axis) => cut[axis]! + cut[axis + rank]! < 0);
+    let result = x;
+    if (axes.length > 0) {
+      const starts = axes.map((axis) => -cut[axis]!);
+      const ends = axes.map((axis) => this.dims(x)[axis]! + cut[axis + rank]!);
+      result = this.slice(x, starts, ends, axes);
+    }
+    for (let axis = 0; axis < rank; axis++) {
+      const zeros = (count: number): Value[] => {
+        if (count <= 0) return [];
+        const dims = this.dims(result).map((dim, i) => (i === axis ? count : dim));
+        return [this.emit('Expand', [this.scalar(0, x), this.ints(dims)])];
+      };
+      result = this.concat([...zeros(pads[axis]!), result, ...zeros(pads[axis + rank]!)], axis);
+    }
+    return result;
   }
 
   transpose(x: Value, perm: readonly number[]): Value {

@@ -24,6 +24,8 @@ export interface TrainExplainReport {
     /** Multiply-accumulates of one run, all and those whose result is float16 or bfloat16. */
     readonly macs: number;
     readonly halfMacs: number;
+    /** That the nodes of one run read and write, each by itself. */
+    readonly bytes: number;
     /** With `--device cuda`: nodes that onnxruntime has no kernel for there, or prefers on the CPU. */
     readonly cpuNodes?: number;
   };

@@ -1,4 +1,4 @@
-import { formatWhole } from './format.js';
+import { formatBytes, formatWhole } from './format.js';
 import { renderFacts } from './table.js';
 import { paint, type Terminal } from './terminal.js';
 import { printable } from './text.js';
@@ -11,7 +11,7 @@ export function renderTrainExplain(report: TrainExplainReport, terminal: Termina
     name,
     `${value}${isDefault ? '' : ' (chosen)'}: ${why}`,
   ]);
-  const nodes = `${formatWhole(gradient.nodes)} nodes, ${formatWhole(gradient.casts)} of them casts`;
+  const nodes = `${formatWhole(gradient.nodes)} nodes, ${formatWhole(gradient.casts)} of them casts, which read and write ${formatBytes(gradient.bytes)}`;
   return [
     paint(terminal, 'bold', printable(model.path)),
     '',

@@ -1,14 +1,13 @@
-import { FLOAT } from '../onnx/data-type.js';
 import { kernelsOf } from '../ops/cuda/kernels.js';
 import { cpuNodes, describeCpuNodes } from '../ops/cuda/placement.js';
 import { inferShapes } from '../ops/infer.js';
 import type { Choice, TrainExplainReport } from '../report/train-explain-contract.js';
 import { tool } from '../version.js';
-import type { GradientGraph } from './gradient-graph.js';
 import { growthInterval, initialLossScale } from './loss-scale.js';
 import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { openTrainingRun, type TrainingRun } from './run.js';
+import { stepCost } from './step-cost.js';
 import type { TargetName } from './target.js';
 
 type Facts = TrainExplainReport['gradient'];
@@ -189,18 +188,6 @@ const explanations: readonly { readonly setting: keyof TrainSettings | null; rea
   },
 ];
 
-function factsOf({ model }: GradientGraph): Facts {
-  const shapes = inferShapes(model);
-  const { nodes } = model.graph;
-  let [macs, halfMacs] = [0, 0];
-  for (const node of nodes) {
-    const count = shapes.macsOf(node);
-    macs += count;
-    if (count > 0 && shapes.require(node.outputs[0]!).dataType !== FLOAT) halfMacs += count;
-  }
-  return { nodes: nodes.length, casts: nodes.filter((node) => node.is('Cast')).length, macs, halfMacs };
-}
-
 /**
  * What a training with these options would choose, and why: opens model and images, emits the graphs and trains nothing.
  * Throws what `train` throws for models and images that cannot be trained.
@@ -214,7 +201,7 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
   try {
     const { model } = run.gradient;
     const stray = settings.device === 'cuda' ? cpuNodes(model, inferShapes(model), settings) : undefined;
-    const gradient = { ...factsOf(run.gradient), ...(stray === undefined ? {} : { cpuNodes: stray.length }) };
+    const gradient = { ...stepCost(model), ...(stray === undefined ? {} : { cpuNodes: stray.length }) };
     const warning = describeCpuNodes(stray ?? [], 'the gradient graph');
     const { command, data } = options;
     return {

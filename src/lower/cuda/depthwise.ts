@@ -1,8 +1,16 @@
+import type { TapeEntry } from '../../autodiff/backward.js';
 import type { TrainedForm } from '../../autodiff/copy-forward.js';
 import { nodeEntry } from '../../autodiff/node-entry.js';
+import type { Node } from '../../graph/node.js';
 import type { Value } from '../../graph/value.js';
 import type { Emitter } from '../../ops/emitter.js';
-import { type Convolution, convDataGradient, convolutionOf, endsRead } from '../../ops/support/conv-gradient.js';
+import {
+  type Convolution,
+  convBiasGradient,
+  convDataGradient,
+  convolutionOf,
+  endsRead,
+} from '../../ops/support/conv-gradient.js';
 
 /**
  * A depthwise convolution of images, whose weight gradient is products of matrices: the portable form, a convolution with dy as
@@ -14,36 +22,30 @@ export const depthwiseByProducts: TrainedForm = (e, node, inputs) => {
   const group = node.int('group', 1);
   if (group === 1 || e.dims(x)[1] !== group || e.dims(w)[0] !== group) return undefined;
   const first = e.graph.nodes.length;
-  const attributes = Object.fromEntries(node.attributes);
-  const y = e.emit('Conv', inputs, attributes, { name: node.id });
-  const made = e.graph.nodes.slice(first);
-  return {
-    outputs: [y],
-    tape: made.map((one) => {
-      const entry = nodeEntry(e, one);
-      if (!one.is('Conv')) return entry;
-      const [image, kernel] = one.inputs as [Value, Value];
-      return {
-        ...entry,
-        backward: (gradients, needs) => {
-          const rest = needs.map((isNeeded, i) => isNeeded && i > 1);
-          const others = rest.includes(true) ? entry.backward(gradients, rest) : [];
-          const dy = gradients[0]!;
-          const convolution = convolutionOf(e, one, image, kernel, dy);
-          return [
-            needs[0] === true
-              ? e.cast(convDataGradient(e, convolution, kernel, dy), e.typeOf(image).dataType)
-              : undefined,
-            needs[1] === true
-              ? e.cast(weightGradient(e, convolution, image, dy), e.typeOf(kernel).dataType)
-              : undefined,
-            ...others.slice(2),
-          ];
-        },
-      };
-    }),
-  };
+  const y = e.emit('Conv', inputs, Object.fromEntries(node.attributes), { name: node.id });
+  return { outputs: [y], tape: e.graph.nodes.slice(first).map((made) => entryOf(e, made)) };
 };
+
+/** Of the convolution, or of a cast that half precision put before it. */
+function entryOf(e: Emitter, made: Node): TapeEntry<Value, Value> {
+  const entry = nodeEntry(e, made);
+  if (!made.is('Conv')) return entry;
+  const [x, w] = made.inputs as [Value, Value];
+  return {
+    ...entry,
+    backward: (gradients, needs) => {
+      const [needsX = false, needsW = false, needsBias = false] = needs;
+      const dy = gradients[0]!;
+      const convolution = convolutionOf(e, made, x, w, dy);
+      const like = (gradient: Value, value: Value): Value => e.cast(gradient, e.typeOf(value).dataType);
+      return [
+        needsX ? like(convDataGradient(e, convolution, w, dy), x) : undefined,
+        needsW ? like(weightGradient(e, convolution, x, dy), w) : undefined,
+        needsBias ? like(convBiasGradient(e, dy), made.inputs[2]!) : undefined,
+      ];
+    },
+  };
+}
 
 /**
  * dw [C, 1, kh, kw], where dw[c, i, j] = Σ x[n, c, h·sh + i·dh, v·sw + j·dw] · dy[n, c, h, v] over n, h and v. For each row i of
