@@ -3,6 +3,7 @@
 
 usage: cuda-kernels.py table WHEEL FOLDER > src/ops/cuda/kernels.json   (then: prettier --write src/ops/cuda/kernels.json)
        cuda-kernels.py place WHEEL FOLDER [--nhwc] MODEL.onnx…
+       cuda-kernels.py prepare WHEEL FOLDER
 
 WHEEL is onnxruntime_gpu-1.30.0-cp3XX-…-manylinux_2_28_x86_64.whl of this Python's version; it and stand-ins for NVIDIA's
 libraries go to FOLDER (new, or of an earlier call). Needs a C compiler, binutils' nm, and the Python packages onnx and numpy.
@@ -12,6 +13,10 @@ GetCapability takes, what it prefers on the CPU. Only NVIDIA's libraries are rep
 device of compute capability 9.0, and whatever would start a kernel fails (error 100, no device): nothing can be computed.
 Any program sees the same with LD_LIBRARY_PATH=FOLDER/stand-in, such as
 `LOWRANK_ORT_LIB=FOLDER/onnxruntime/capi lowrank-train … --device cuda`, which then names nodes on the CPU, or ends at its first run.
+
+FOLDER/dry is the same, but kernels count as started: a program goes through all that the provider does on the CPU (checks of
+shapes and attributes, allocation, copies, bindings), and every number that the GPU would have computed is whatever the memory
+held. It shows what the provider refuses when a model runs. It is no measurement and no test of results.
 """
 import collections
 import json
@@ -30,7 +35,7 @@ HEADER = r"""
 #include <stdlib.h>
 #include <string.h>
 typedef struct { char name[256], uuid[16], luid[8]; unsigned mask; size_t memory, shared; int registers, warp; size_t pitch;
-  int threads, dims[3], grid[3]; size_t constant; int major, minor; size_t texture[2]; int processors; } Properties;
+  int threads, dims[3], grid[3]; size_t constant; int major, minor; size_t texture[2]; int processors, others[54], threadsOfProcessor; } Properties;
 """
 COPY = "{ memcpy(to, from, n); return 0; }"
 TAKE = "{ return posix_memalign(p, 4096, n ? n : 1) ? 2 : 0; }"
@@ -46,7 +51,7 @@ CODE = {
     "cudaRuntimeGetVersion": "int NAME(int *p)" + GIVE % 13000,
     "cudaGetDeviceProperties": "int NAME(Properties *p, int device) { memset(p, 0, sizeof *p); p->memory = 1ull << 36;"
     " p->shared = 49152; p->registers = p->constant = 65536; p->warp = 32; p->threads = p->dims[0] = p->dims[1] = 1024;"
-    " p->dims[2] = 64; p->grid[0] = 2147483647; p->grid[1] = p->grid[2] = 65535; p->major = 9; p->processors = 132; return 0; }",
+    " p->dims[2] = 64; p->grid[0] = 2147483647; p->grid[1] = p->grid[2] = 65535; p->major = 9; p->processors = 132; p->threadsOfProcessor = 2048; return 0; }",
     # 16 processors, 75 and 76 compute capability, 97 and 81 shared memory: `cudaDeviceAttr`.
     "cudaDeviceGetAttribute": "int NAME(int *p, int a, int device) { *p = a == 75 ? 9 : a == 76 ? 0 : a == 16 ? 132 : a == 97 ? 232448"
     " : a == 81 ? 233472 : 1; return 0; }",
@@ -62,6 +67,15 @@ CODE = {
     "cudaMemsetAsync": "int NAME(void *p, int value, size_t n, void *stream) { memset(p, value, n); return 0; }",
     "cudaStreamIsCapturing": "int NAME(void *stream, int *p)" + GIVE % 0,
     "cublasGetMathMode": "int NAME(void *handle, int *p)" + GIVE % 0,
+    "cudaStreamEndCapture": "int NAME(void *stream, void **p)" + MAKE,
+    "cudaGraphInstantiate": "int NAME(void **p)" + MAKE,
+    "cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags": "int NAME(int *p)" + GIVE % 1,
+    "cudnnGetReductionWorkspaceSize": "int NAME(void *handle, void *how, void *x, void *y, size_t *p)" + GIVE % 0,
+    "cudnnGetReductionIndicesSize": "int NAME(void *handle, void *how, void *x, void *y, size_t *p)" + GIVE % 0,
+    # One of whatever is asked for; numbers are 0 (3: int64, 9: kind of a knob, 23: int32, of `cudnnBackendAttributeType_t`).
+    "cudnnBackendGetAttribute": "int NAME(void *what, int name, int type, long long n, long long *count, void *p) { if (count) *count = 1;"
+    " if (p && type == 3) *(long long *)p = 0; if (p && (type == 9 || type == 23)) *(int *)p = 0; return 0; }",
+    "cudnnBackendCreateDescriptor": "int NAME(int kind, void **p)" + MAKE,
     "cudnnGetVersion": "size_t NAME(void) { return 91000; }",
     "__cudaRegisterFatBinary": "void *NAME(void *binary) { static void *handle; return &handle; }",
 }
@@ -97,24 +111,23 @@ def compile_library(source, target, *arguments):
     subprocess.run(command, input=source.encode(), check=True)
 
 
-def stand_in(name):
+def stand_in(name, launched):
     code = CODE.get(name)
     if code is None and re.match(r"(cublas|cublasLt|cudnn)\w*Create", name):
         code = "int NAME(void **p)" + MAKE
     if code is None:
         fails = "Launch" in name and "HostFunc" not in name
-        code = "int NAME(void) { return %d; }" % (NO_DEVICE if fails else 0)
+        code = "int NAME(void) { return %d; }" % (launched if fails else 0)
     return code.replace("NAME", name) + "\n"
 
 
 def prepare(wheel, folder):
     """The wheel's files, and a library for every one of NVIDIA's that the provider names."""
     folder = os.path.abspath(folder)
-    libraries, capi = os.path.join(folder, "stand-in"), os.path.join(folder, CAPI)
-    if os.path.isdir(libraries):
+    capi = os.path.join(folder, CAPI)
+    if os.path.isdir(os.path.join(folder, "dry")):
         return folder
     zipfile.ZipFile(wheel).extractall(folder)
-    os.makedirs(libraries)
     provider = os.path.join(capi, CUDA)
     symbols = subprocess.run(["nm", "-D", "--undefined-only", provider], capture_output=True, text=True, check=True).stdout
     wanted = collections.defaultdict(list)
@@ -128,13 +141,17 @@ def prepare(wheel, folder):
     # cuDNN is opened by name when it is needed: what is asked of it stands among the texts of the provider.
     texts = set(re.findall(rb"\0(cudnn[A-Z]\w+)(?=\0)", open(provider, "rb").read()))
     wanted["libcudnn.so.9"] = sorted(text.decode() for text in texts)
-    for library, names in wanted.items():
-        arguments = ["-Wl,-soname," + library]
-        if library + "\n" in symbols:
-            versions = os.path.join(libraries, "versions")
-            open(versions, "w").write(library + " { global: *; };\n")
-            arguments.append("-Wl,--version-script=" + versions)
-        compile_library(HEADER + "".join(map(stand_in, names)), os.path.join(libraries, library), *arguments)
+    for kind, launched in [("stand-in", NO_DEVICE), ("dry", 0)]:
+        libraries = os.path.join(folder, kind)
+        os.makedirs(libraries, exist_ok=True)
+        for library, names in wanted.items():
+            arguments = ["-Wl,-soname," + library]
+            if library + "\n" in symbols:
+                versions = os.path.join(libraries, "versions")
+                open(versions, "w").write(library + " { global: *; };\n")
+                arguments.append("-Wl,--version-script=" + versions)
+            source = HEADER + "".join(stand_in(name, launched) for name in names)
+            compile_library(source, os.path.join(libraries, library), *arguments)
     compile_library(TWIN.replace("CUDA_LIBRARY", provider), os.path.join(capi, TENSORRT), "-ldl")
     return folder
 
@@ -236,9 +253,11 @@ def place(models):
         print(f"{model}: {len(cpu)} of {len(nodes)} nodes on the CPU{': ' if cpu else ''}{', '.join(cpu)}")
 
 
-if len(sys.argv) < 4 or sys.argv[1] not in ("table", "place"):
+if len(sys.argv) < 4 or sys.argv[1] not in ("table", "place", "prepare"):
     sys.exit(__doc__)
 folder = prepare(sys.argv[2], sys.argv[3])
+if sys.argv[1] == "prepare":
+    sys.exit()
 libraries = os.path.join(folder, "stand-in")
 if libraries not in os.environ.get("LD_LIBRARY_PATH", "").split(":"):  # the loader reads it when a program starts
     os.environ["LD_LIBRARY_PATH"] = libraries

@@ -102,22 +102,23 @@ function sizeOf(dims: readonly number[] | undefined): number {
 const mostNames = 5;
 
 /**
- * "3 nodes of model.onnx run on the CPU in a CUDA session: Elu ×2 ('a', 'b'; it has no kernel on CUDA in opset 22), …";
- * undefined where there are none.
+ * "5 nodes of model.onnx run on the CPU in a CUDA session: Elu ×2 ('a', 'b'): it has no kernel on CUDA in opset 22; Gather
+ * ×2, Concat ×1: onnxruntime computes with shapes on the CPU"; undefined where there are none.
  */
 export function describeCpuNodes(nodes: readonly CpuNode[], graph: string): string | undefined {
   if (nodes.length === 0) return undefined;
-  const groups = new Map<string, { readonly opType: string; readonly reason: string; readonly names: string[] }>();
+  const reasons = new Map<string, Map<string, string[]>>();
   for (const { node, reason } of nodes) {
-    const key = `${node.opType} ${reason}`;
-    const group = groups.get(key) ?? { opType: node.opType, reason, names: [] };
-    group.names.push(`'${node.id}'`);
-    groups.set(key, group);
+    const operators = reasons.get(reason) ?? new Map<string, string[]>();
+    reasons.set(reason, operators.set(node.opType, [...(operators.get(node.opType) ?? []), `'${node.id}'`]));
   }
-  const texts = [...groups.values()].map(({ opType, reason, names }) => {
-    const shown = names.length > mostNames ? [...names.slice(0, mostNames), '…'] : names;
-    return `${opType} ×${names.length} (${shown.join(', ')}; ${reason})`;
+  const texts = [...reasons].map(([reason, operators]) => {
+    const listed = [...operators].map(([opType, names]) => {
+      const shown = names.length > mostNames ? [...names.slice(0, mostNames), '…'] : names;
+      return `${opType} ×${names.length}${reason === shapeReason ? '' : ` (${shown.join(', ')})`}`;
+    });
+    return `${listed.join(', ')}: ${reason}`;
   });
   const [count, verb] = nodes.length === 1 ? ['1 node', 'runs'] : [`${nodes.length} nodes`, 'run'];
-  return `${count} of ${graph} ${verb} on the CPU in a CUDA session: ${texts.join(', ')}`;
+  return `${count} of ${graph} ${verb} on the CPU in a CUDA session: ${texts.join('; ')}`;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { readModel } from '../../../src/graph/read.js';
-import { cpuNodes } from '../../../src/ops/cuda/placement.js';
+import { cpuNodes, describeCpuNodes } from '../../../src/ops/cuda/placement.js';
 import { inferShapes } from '../../../src/ops/infer.js';
 import { allOperators } from '../../../src/ops/registry.js';
 import { emitCase } from '../../autodiff/support/check-gradient.js';
@@ -39,6 +39,16 @@ describe('nodes that a CUDA session runs on the CPU', () => {
 
   it('those that compute with the shape of an open batch, up to the node that is given the result', () => {
     expect(found(flattening(['n', 2, 4]))).toEqual([`Gather: ${shape}`, `Concat: ${shape}`]);
+  });
+
+  it('in one line, by reason', () => {
+    const { nodes, ...rest } = flattening(['n', 2, 4]);
+    const mean = { op: 'Mean', name: 'm', inputs: ['y', 'y'], outputs: ['z'] };
+    const model = readModel(buildModel({ ...rest, nodes: [...nodes, mean], outputs: [{ name: 'z' }] }));
+    expect(describeCpuNodes(cpuNodes(model, inferShapes(model)), 'it')).toBe(
+      `3 nodes of it run on the CPU in a CUDA session: Gather ×1, Concat ×1: ${shape}; Mean ×1 ('m'): it has no kernel on CUDA`,
+    );
+    expect(describeCpuNodes([], 'it')).toBe(undefined);
   });
 
   it('none where the shape is known when the model is loaded', () => {
