@@ -3,6 +3,8 @@ import type { Value } from '../../src/graph/value.js';
 import { modelBytes } from '../../src/graph/write.js';
 import { FLOAT } from '../../src/onnx/data-type.js';
 import type { Emitter } from '../../src/ops/emitter.js';
+import { depthwiseWeightByProducts } from '../../src/lower/cuda/depthwise.js';
+import { type Convolution, convWeightGradient } from '../../src/ops/support/conv-gradient.js';
 import { fillTruncatedNormal, randomStream } from '../../src/random.js';
 import type { Driver, SessionOptions } from '../../src/runtime/types.js';
 import { addInput, addOutput, startGraph } from '../../src/train/emitted.js';
@@ -59,7 +61,16 @@ function convolution(n: number, c: number, m: number, side: number, k: number): 
       build: (e, [a, b]) => e.emit('Conv', [swap(e, a!), swap(e, b!)], { pads }),
     },
   ];
-  if (k > 1) return gradients;
+  if (k > 1) {
+    const whole: Convolution = { ...plain(c, m, side, k), group: 1 };
+    return [
+      ...gradients,
+      {
+        ...{ operator: 'Conv, weight gradient', name: 'products by tap', shape, inputs: { x, dy } },
+        build: (e, [a, b]) => convWeightGradient(e, whole, a!, b!),
+      },
+    ];
+  }
   return [
     ...gradients,
     {
@@ -72,6 +83,46 @@ function convolution(n: number, c: number, m: number, side: number, k: number): 
         const flat = (value: Value, rows: number): Value => e.reshape(value, [n, rows, side * side]);
         const each = e.emit('MatMul', [flat(b!, m), e.transpose(flat(a!, c), [0, 2, 1])]);
         return e.emit('ReduceSum', [each, e.ints([0])], { keepdims: int(0) });
+      },
+    },
+  ];
+}
+
+/** A convolution of stride 1 that keeps the size. */
+function plain(channels: number, filters: number, side: number, k: number): Convolution {
+  const both = (value: number): readonly number[] => [value, value];
+  return {
+    ...{ group: channels, channels, filters, kernel: both(k), strides: both(1), dilations: both(1) },
+    ...{ begins: both((k - 1) / 2), input: both(side), output: both(side) },
+  };
+}
+
+/** The ways to get the weight gradient of a depthwise convolution of k × k. */
+function depthwise(n: number, c: number, side: number, k: number): readonly Formulation[] {
+  const x = [n, c, side, side];
+  const shape = `N ${n}, ${c}, ${side}², ${k}×${k}`;
+  const about = { operator: 'Conv, depthwise, weight gradient', shape, inputs: { x, dy: x } };
+  const convolution = plain(c, c, side, k);
+  return [
+    {
+      ...{ ...about, name: 'Conv with dy as the kernel' },
+      build: (e, [a, b]) => convWeightGradient(e, convolution, a!, b!),
+    },
+    {
+      ...{ ...about, name: 'products by row of the kernel' },
+      build: (e, [a, b]) => depthwiseWeightByProducts(e, convolution, a!, b!),
+    },
+    {
+      ...{ ...about, name: 'a product and a sum by tap' },
+      build: (e, [a, b]) => {
+        const reach = (k - 1) / 2;
+        const padded = e.pad(a!, [0, 0, reach, reach, 0, 0, reach, reach]);
+        const taps = Array.from({ length: k * k }, (_, i) => [Math.floor(i / k), i % k] as const);
+        const sums = taps.map(([i, j]) => {
+          const met = e.slice(padded, [i, j], [i + side, j + side], [2, 3]);
+          return e.reshape(e.reduceSum(e.mul(met, b!), [0, 2, 3], false), [c, 1]);
+        });
+        return e.concat(sums, 1);
       },
     },
   ];
@@ -124,12 +175,20 @@ function others(n: number, c: number, side: number): readonly Formulation[] {
 }
 
 export function formulations(batch: number, isSmall: boolean): readonly Formulation[] {
-  if (isSmall) return [...convolution(batch, 8, 16, 8, 1), ...convolution(batch, 8, 8, 8, 3), ...others(batch, 8, 8)];
+  if (isSmall) {
+    return [
+      ...[...convolution(batch, 8, 16, 8, 1), ...convolution(batch, 8, 8, 8, 3)],
+      ...[...depthwise(batch, 8, 8, 3), ...others(batch, 8, 8)],
+    ];
+  }
   return [
     ...convolution(batch, 64, 256, 56, 1),
     ...convolution(batch, 1024, 256, 14, 1),
     ...convolution(batch, 64, 64, 56, 3),
     ...convolution(batch, 256, 256, 14, 3),
+    ...depthwise(batch, 32, 112, 3),
+    ...depthwise(batch, 240, 28, 5),
+    ...depthwise(batch, 1152, 7, 5),
     ...others(batch, 256, 56),
     ...others(batch, 672, 14),
   ];

@@ -40,7 +40,7 @@ function entryOf(e: Emitter, made: Node): TapeEntry<Value, Value> {
       const like = (gradient: Value, value: Value): Value => e.cast(gradient, e.typeOf(value).dataType);
       return [
         needsX ? like(convDataGradient(e, convolution, w, dy), x) : undefined,
-        needsW ? like(weightGradient(e, convolution, x, dy), w) : undefined,
+        needsW ? like(depthwiseWeightByProducts(e, convolution, x, dy), w) : undefined,
         needsBias ? like(convBiasGradient(e, dy), made.inputs[2]!) : undefined,
       ];
     },
@@ -52,7 +52,7 @@ function entryOf(e: Emitter, made: Node): TapeEntry<Value, Value> {
  * the kernel one product of matrices a channel, over all images and rows, G[c, u, v] = Σ x[n, c, h·sh + i·dh, u] · dy[n, c, h, v];
  * dw[c, i, j] sums the diagonal u = v·sw + j·dw of it, which is a product with a constant of zeros and ones.
  */
-function weightGradient(e: Emitter, convolution: Convolution, x: Value, dy: Value): Value {
+export function depthwiseWeightByProducts(e: Emitter, convolution: Convolution, x: Value, dy: Value): Value {
   const { channels, kernel, strides, dilations, begins, input, output } = convolution;
   const [rows, columns] = output as [number, number];
   const ends = endsRead(convolution);
