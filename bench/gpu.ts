@@ -2,9 +2,11 @@
  * Everything that docs/gpu.md asks of an NVIDIA GPU: doctor, whole training steps against PyTorch eager (autocast,
  * channels_last), losses over 200 steps, fitting times, and how gradients are best formulated.
  *
- *   bash bench/gpu/run.sh [--only part] [--models a,b] [--precisions a,b] [--batch 256] [--steps 50] [--variants a,b] [--rehearse]
+ *   bash bench/gpu/run.sh [--only part] [--models a,b] [--scales a,b] [--precisions a,b] [--variants a,b] [--batch 256]
+ *     [--steps 50] [--data FOLDER] [--rehearse]
  *
- * Parts: doctor, training, fitting, operators. --variants names what onnxruntime is told: plain, graphs, nhwc, graphs+nhwc. --rehearse runs the same, small, on the CPU: no measurement, and into
+ * Parts: doctor, training, fitting, operators, and with --data pictures (whole trainings on those images). --variants names what
+ * onnxruntime is told: plain, graphs, nhwc, graphs+nhwc. --rehearse runs the same, small, on the CPU: no measurement, and into
  * .bench/gpu-rehearsal.json. Contenders run one after the other, each alone on the GPU.
  */
 import { execFile, spawn } from 'node:child_process';
@@ -14,6 +16,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
+import type { TrainReport } from '../src/report/train-contract.js';
 import { loadDriver } from '../src/runtime/driver.js';
 import { measureFitting } from './gpu/fitting.js';
 import { formulations, timeFormulation } from './gpu/operators.js';
@@ -30,6 +33,7 @@ const { values: options } = parseArgs({
     steps: { type: 'string', default: '50' },
     losses: { type: 'string', default: '200' },
     variants: { type: 'string', default: 'plain,graphs,nhwc,graphs+nhwc' },
+    data: { type: 'string' },
     rehearse: { type: 'boolean', default: false },
   },
 });
@@ -133,6 +137,55 @@ function makeModel(architecture: string, scale: number, folder: string): { path:
   return { path, macs: totals.macs };
 }
 
+/**
+ * Milliseconds that a step takes at least: what its nodes read and write at the bandwidth of a copy, its products at the rate
+ * of a large one, both as PyTorch measures them on this card.
+ */
+function rooflineOf(teraflop: number, ours: object, torch: object): object | null {
+  const { gigabytes } = ours as { gigabytes?: number };
+  const { roofline } = torch as { roofline?: { copyGBs: number; matrixTFLOPs: number } | null };
+  if (gigabytes === undefined || roofline == null) return null;
+  const { copyGBs, matrixTFLOPs } = roofline;
+  return {
+    ...{ gigabytes: round(gigabytes), copyGBs: round(copyGBs), matrixTFLOPs: round(matrixTFLOPs) },
+    ...{ bytesMs: round((1000 * gigabytes) / copyGBs), productsMs: round((1000 * teraflop) / matrixTFLOPs) },
+  };
+}
+
+/** Whole trainings on real images, two epochs, of which the second counts: the rate, and how long the loop waited for images. */
+function pictures(data: string, folder: string): object[] {
+  const results: object[] = [];
+  for (const architecture of models) {
+    for (const scale of scales) {
+      const { path } = makeModel(architecture, scale, folder);
+      for (const precision of precisions) {
+        const half = isRehearsal && precision !== 'float32' ? ['--target', 'portable'] : [];
+        const words = [
+          'train',
+          path,
+          '--data',
+          data,
+          '-o',
+          join(folder, 'trained.onnx'),
+          '--new-head',
+          '--epochs',
+          '2',
+        ];
+        const how = ['--batch-size', String(batch), '--device', device, '--precision', precision, ...half];
+        try {
+          const report = JSON.parse(lowrank([...words, ...how, '--force', '--json', '--quiet'])) as TrainReport;
+          const { imagesPerSecond, dataWaitShare } = report.epochs.at(-1)!;
+          results.push({ architecture, scale, precision, batch, imagesPerSecond, dataWaitShare });
+          say(`${architecture} scale ${scale} ${precision}: ${round(imagesPerSecond)} images/s of ${data}`);
+        } catch (error) {
+          results.push({ architecture, scale, precision, failed: String(error) });
+        }
+      }
+    }
+  }
+  return results;
+}
+
 async function training(folder: string): Promise<object[]> {
   const worker = fileURLToPath(new URL('gpu/step-worker.js', import.meta.url));
   const results: object[] = [];
@@ -163,7 +216,8 @@ async function training(folder: string): Promise<object[]> {
         );
         // Forward, data gradient and weight gradient: three times two operations a multiply-add.
         const teraflop = round((6 * macs * batch) / 1e12);
-        results.push({ architecture, scale, precision, batch, side, teraflop, ratios, lowrank: ours, torch });
+        const roofline = rooflineOf(teraflop, ours[variants[0]!]!, torch[0]!);
+        results.push({ architecture, scale, precision, batch, side, teraflop, roofline, ratios, lowrank: ours, torch });
         for (const [name, one] of Object.entries(ours)) {
           const outcome = 'failed' in one ? String(one.failed) : `${speed(one)} images/s, ${ratios[name]} × PyTorch`;
           say(`${architecture} scale ${scale} ${precision} ${name}: ${outcome}`);
@@ -213,6 +267,7 @@ try {
     ...(wants('doctor') ? { doctor: JSON.parse(lowrank(['doctor', '--json'])) as object } : {}),
     ...(wants('operators') ? { operators: await operators() } : {}),
     ...(wants('fitting') ? { fitting: await fitting(folder) } : {}),
+    ...(options.data !== undefined && wants('pictures') ? { pictures: pictures(options.data, folder) } : {}),
     ...(wants('training') ? { training: await training(folder) } : {}),
   };
   if (isRehearsal) {

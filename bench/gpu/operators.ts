@@ -3,8 +3,9 @@ import type { Value } from '../../src/graph/value.js';
 import { modelBytes } from '../../src/graph/write.js';
 import { FLOAT } from '../../src/onnx/data-type.js';
 import type { Emitter } from '../../src/ops/emitter.js';
-import { depthwiseWeightByProducts } from '../../src/lower/cuda/depthwise.js';
-import { type Convolution, convWeightGradient } from '../../src/ops/support/conv-gradient.js';
+import { convWeightGradient } from '../../src/ops/support/conv-gradient.js';
+import type { Convolution } from '../../src/ops/support/convolution.js';
+import { depthwiseWeightByConvolution, depthwiseWeightByProducts } from '../../src/ops/support/depthwise-gradient.js';
 import { fillTruncatedNormal, randomStream } from '../../src/random.js';
 import type { Driver, SessionOptions } from '../../src/runtime/types.js';
 import { addInput, addOutput, startGraph } from '../../src/train/emitted.js';
@@ -106,7 +107,7 @@ function depthwise(n: number, c: number, side: number, k: number): readonly Form
   return [
     {
       ...{ ...about, name: 'Conv with dy as the kernel' },
-      build: (e, [a, b]) => convWeightGradient(e, convolution, a!, b!),
+      build: (e, [a, b]) => depthwiseWeightByConvolution(e, convolution, a!, b!),
     },
     {
       ...{ ...about, name: 'products by row of the kernel' },

@@ -9,6 +9,7 @@ import { buildGradientGraph } from '../../src/train/gradient-graph.js';
 import { defaultTrainSettings, trainingSession } from '../../src/train/options.js';
 import { prepareTraining } from '../../src/train/prepare.js';
 import { defaultGraphSettings, type GraphSettings } from '../../src/train/settings.js';
+import { stepCost } from '../../src/train/step-cost.js';
 import { targetOf } from '../../src/train/target.js';
 import { createTrainer } from '../../src/train/trainer.js';
 import { buildUpdateGraph } from '../../src/train/update-graph.js';
@@ -57,7 +58,7 @@ const flips = Uint8Array.from({ length: batch }, (_, i) => i % 2);
 const labels = BigInt64Array.from({ length: batch }, (_, i) => BigInt((i * 37) % classes));
 
 const say = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
-say({ parameters: update.stateLength, notes });
+say({ parameters: update.stateLength, gigabytes: stepCost(gradient.model).bytes / 1e9, notes });
 for await (const line of createInterface({ input: process.stdin })) {
   const count = Number(line);
   const losses: number[] = [];

@@ -1,6 +1,7 @@
 import { rule } from './gradient.js';
 import type { InferenceContext, Known, Operator, TensorType } from './operator.js';
-import { convBiasGradient, convDataGradient, convolutionOf, convWeightGradient } from './support/conv-gradient.js';
+import { convBiasGradient, convDataGradient, convWeightGradient } from './support/conv-gradient.js';
+import { convolutionOf } from './support/convolution.js';
 import { shapeError } from './support/fail.js';
 import { input, known } from './support/known.js';
 import { showDims, sizeOf } from './support/layout.js';
