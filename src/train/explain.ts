@@ -183,7 +183,7 @@ const explanations: readonly { readonly setting: keyof TrainSettings | null; rea
     explain: ({ batchSize, accumulate, epochs }, { stepsPerEpoch }) => ({
       name: 'update',
       value: `${batchSize * accumulate} images`,
-      why: `${batchSize} in a run, ${accumulate} runs averaged; ${stepsPerEpoch} updates an epoch, ${stepsPerEpoch * epochs} in all`,
+      why: `${batchSize} in a run, ${accumulate} ${accumulate === 1 ? 'run an update' : 'runs averaged'}; ${stepsPerEpoch} updates an epoch, ${stepsPerEpoch * epochs} in all`,
     }),
   },
 ];

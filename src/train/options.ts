@@ -123,6 +123,15 @@ export const defaultTrainSettings: TrainSettings = {
   target: 'cpu',
 };
 
+/** What only CUDA knows, as settings and as options that change them. */
+const cudaFlags = [
+  ['tf32', '--no-tf32'],
+  ['nhwc', '--nhwc'],
+  ['convSearch', '--conv-search'],
+  ['cudaGraphs', '--cuda-graphs'],
+  ['gpuMemory', '--gpu-memory'],
+] as const;
+
 /** Throws USAGE for values that no training can mean. */
 export function checkTrainSettings(settings: TrainSettings): void {
   checkGraphSettings(settings);
@@ -140,9 +149,10 @@ export function checkTrainSettings(settings: TrainSettings): void {
     });
   }
   if (settings.device === 'cuda') return;
-  for (const name of ['tf32', 'nhwc', 'convSearch', 'cudaGraphs', 'gpuMemory'] as const) {
+  for (const [name, flag] of cudaFlags) {
     if (settings[name] === defaultTrainSettings[name]) continue;
-    throw new LowrankError('USAGE', `${name} is ${settings[name]}, which only CUDA knows`, {
+    throw new LowrankError('USAGE', 'only CUDA knows this', {
+      place: flag,
       remedy: 'give --device cuda, or leave it out',
     });
   }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { ConvertReport } from '../../src/report/contract.js';
@@ -72,6 +72,8 @@ describe.skipIf(!hasShared)('lowrank-convert --calibrate', () => {
     expectFailure(run(...words, '--init', 'whitened'), 'USAGE', /give --calibrate and a folder of images/, 2);
     expectFailure(run(...words, '--calibrate-images', '9'), 'USAGE', /--calibrate-images does nothing without/, 2);
     expectFailure(run(...words, '--calibrate', join(folder, 'nowhere')), 'INPUT', /nowhere/);
+    mkdirSync(join(folder, 'empty'));
+    expectFailure(run(...words, '--calibrate', join(folder, 'empty')), 'INPUT', /the folder is empty/);
     const grey = join(modelsFolder, 'mnist-lenet-onnxmltools-op11.onnx');
     expectFailure(run('convert', grey, '-o', none, '--calibrate', cifar), 'UNSUPPORTED', /three colors/);
     expect(existsSync(none)).toBe(false);
