@@ -26,7 +26,8 @@ const fewElements = 100;
 /**
  * The nodes of a model that onnxruntime gives to the CPU when its device is CUDA: those without a kernel there, and those
  * that compute with shapes (`GetCpuPreferredNodes` in onnxruntime/core/framework/fallback_cpu_capability.cc). What
- * onnxruntime computes when it loads a model, or takes out, is not there to be placed. `scripts/cuda-kernels.py place` asks
+ * onnxruntime computes when it loads a model, or takes out, is not there to be placed. With `prefer_nhwc` it divides the graph
+ * a second time and leaves shapes on the GPU. `scripts/cuda-kernels.py place` asks
  * the provider itself.
  */
 export function cpuNodes(model: Model, shapes: ShapeTable, session: CudaSession = {}): readonly CpuNode[] {
@@ -80,7 +81,10 @@ export function cpuNodes(model: Model, shapes: ShapeTable, session: CudaSession 
       return onCpu.has(value) && !readsOnCpu(node.opType, index);
     };
     const isBehind = given.some((value) => onCpu.has(value));
-    const isShape = isBehind && node.inputs.every((value, index) => value === undefined || mayMove(value, index));
+    const isShape =
+      session.nhwc !== true &&
+      isBehind &&
+      node.inputs.every((value, index) => value === undefined || mayMove(value, index));
     if (missing !== undefined || isShape) found.push({ node, reason: isShape ? shapeReason : missing! });
     const staysOnCpu = isShape || (missing === undefined ? writesOnCpu(node.opType) : isBehind);
     if (staysOnCpu) for (const value of outputs) onCpu.add(value);

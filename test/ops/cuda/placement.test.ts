@@ -41,6 +41,11 @@ describe('nodes that a CUDA session runs on the CPU', () => {
     expect(found(flattening(['n', 2, 4]))).toEqual([`Gather: ${shape}`, `Concat: ${shape}`]);
   });
 
+  it('none of those with the channels last: onnxruntime then divides the graph twice', () => {
+    const model = readModel(buildModel(flattening(['n', 2, 4])));
+    expect(cpuNodes(model, inferShapes(model), { nhwc: true })).toEqual([]);
+  });
+
   it('in one line, by reason', () => {
     const { nodes, ...rest } = flattening(['n', 2, 4]);
     const mean = { op: 'Mean', name: 'm', inputs: ['y', 'y'], outputs: ['z'] };
