@@ -39,8 +39,9 @@ async function expectOnDevice(source: string | Uint8Array, settings: GraphSettin
     expect(strangers(buildUpdateGraph(prepared, settings), false)).toBe(undefined);
     // The last batch of a validation is smaller: its graph may compute with shapes.
     expect(strangers(buildEvalGraph(prepared, { ...emit, isBatchOpen: true }, bytes), true, nhwc)).toBe(undefined);
+    if (nhwc) return; // an option of lowrank-train, whose batch is fixed
     const open = buildGradientGraph(prepared, settings, { ...emit, isBatchOpen: true }, build, opsets);
-    expect(strangers(open, true, nhwc)).toBe(undefined);
+    expect(strangers(open, true)).toBe(undefined);
   } finally {
     prepared.model.file?.close();
   }
