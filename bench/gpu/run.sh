@@ -7,6 +7,7 @@
 # torchvision: LOWRANK_ORACLE_PYTHON, else python3. What else onnxruntime needs is taken from there, or from PyPI:
 #   LOWRANK_ORT_LIB   a folder with libonnxruntime and its CUDA provider; else made from onnxruntime-gpu
 #   ORT_GPU_WHEEL     that wheel, where PyPI cannot be reached
+# On a machine without npm or a network, a packed copy does the same: bench/gpu/pack.sh.
 # `bash bench/gpu/run.sh --rehearse` runs the same code, small, on the CPU: into .bench/gpu-rehearsal.json.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -18,6 +19,17 @@ export LOWRANK_ORACLE_PYTHON="$python"
 
 rehearse=false
 for option in "$@"; do if [ "$option" = --rehearse ]; then rehearse=true; fi; done
+
+# A packed copy (bench/gpu/pack.sh) is built, and brings Node and maybe libonnxruntime, which must lie beside its provider.
+packed=false
+if [ -x runtime/node ]; then
+  packed=true
+  if [ -d runtime/onnxruntime ]; then
+    : "${LOWRANK_ORT_LIB:=$PWD/runtime/onnxruntime}"
+    export LOWRANK_ORT_LIB
+    for library in "$PWD"/runtime/onnxruntime/*; do [ -e "$LOWRANK_ORT_LIB/${library##*/}" ] || ln -s "$library" "$LOWRANK_ORT_LIB/"; done
+  fi
+fi
 
 if [ "$rehearse" = false ]; then
   if [ -z "${LOWRANK_ORT_LIB:-}" ]; then
@@ -53,11 +65,12 @@ roots = [sys.argv[1], sysconfig.get_paths()["purelib"], *site.getsitepackages()]
 print(":".join(sorted({os.path.dirname(f) for r in roots for f in glob.glob(os.path.join(r, "nvidia", "**", "lib", "*.so*"), recursive=True)})))
 PYTHON
   }
-  if ! { ldconfig -p; ls $(libraries | tr ':' ' '); } 2>/dev/null | grep -q 'libcurand\.so\.10'; then
+  if [ "$packed" = false ] && ! { ldconfig -p; ls $(libraries | tr ':' ' '); } 2>/dev/null | grep -q 'libcurand\.so\.10'; then
     "$python" -m pip install --quiet --no-deps --target "$cache/site" nvidia-curand
   fi
   export LD_LIBRARY_PATH="$(libraries)${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 fi
 
+if [ "$packed" = true ]; then exec runtime/node dist/bench/gpu.js "$@"; fi
 npm run --silent build
 npm run --silent bench -- gpu "$@"

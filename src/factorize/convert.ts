@@ -25,6 +25,7 @@ import { latencySource } from './latency-source.js';
 import { activationOf, factorizedReport, keptReport, layerCounts } from './layer-report.js';
 import { findLayers, type Layer } from './layers.js';
 import type { PairRecord } from './pairs.js';
+import { measureModels, modelTurn } from './measure-models.js';
 import { planRanks } from './plan.js';
 import type { Plan } from './plan-types.js';
 import { prepareModel, summarize } from './prepare.js';
@@ -33,7 +34,7 @@ import { describeOutput, meanwhile, ratio, stopwatch } from './report-parts.js';
 import { sampleFeeds } from './samples.js';
 import { selectLayers } from './select-layers.js';
 import { type ConvertOptions, type ConvertSettings, describeSettings, resolveSettings } from './settings.js';
-import { compareLatency, runReference, type Verification, verifyAgainst } from './verify.js';
+import { runReference, type Verification, verifyAgainst } from './verify.js';
 
 /** Models of more multiply-accumulates are compared with the original on one sample, smaller ones on two. */
 const manyMacs = 2e9;
@@ -245,7 +246,15 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     if (settings.measureLatency || latency !== undefined) {
       const feeds = samples[0] ?? sampleFeeds(model, shapes, settings.seed + 1);
       const models = [original, staged.temporaryPath] as const;
-      latencyMs = ratio(...(await compareLatency(await getDriver(), models, feeds, sessionOptions, signal)));
+      const [before = 0, after = 0] = await measureModels(
+        await getDriver(),
+        models,
+        feeds,
+        sessionOptions,
+        modelTurn,
+        signal,
+      );
+      latencyMs = ratio(before, after);
       warnings.push(...latencyWarnings(settings, latencyMs));
     }
     throwIfAborted(signal);

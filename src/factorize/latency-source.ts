@@ -3,10 +3,10 @@ import type { ShapeTable } from '../ops/infer.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import type { Driver, RuntimeTensor } from '../runtime/types.js';
 import { latencySignature, measureVariants } from './layer-latency.js';
+import { measureModels, modelTurn } from './measure-models.js';
 import type { LatencySource } from './plan-types.js';
 import { sampleFeeds } from './samples.js';
 import type { ConvertSettings } from './settings.js';
-import { compareLatency } from './verify.js';
 
 /** Measures layers alone; layers with equal sizes and attributes are measured once. */
 export async function latencySource(
@@ -19,7 +19,7 @@ export async function latencySource(
 ): Promise<LatencySource> {
   const options = sessionOptionsOf(settings);
   const feeds: Record<string, RuntimeTensor> = sampleFeeds(model, shapes, settings.seed + 1);
-  const [totalMs] = await compareLatency(driver, [original, original], feeds, options, signal);
+  const [totalMs = 0] = await measureModels(driver, [original], feeds, options, modelTurn, signal);
   const known = new Map<string, Promise<number[]>>();
   return {
     totalMs,

@@ -1,4 +1,3 @@
-import { throwIfAborted } from '../errors.js';
 import { Graph } from '../graph/graph.js';
 import { type Model, newModel, opsetOf } from '../graph/model.js';
 import { modelBytes } from '../graph/write.js';
@@ -6,13 +5,13 @@ import { FLOAT } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import type { Scheme } from '../report/contract.js';
-import type { Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
+import type { Driver, SessionOptions } from '../runtime/types.js';
 import { addPairWeights, emitPair } from './emit.js';
 import { matrixShape } from './geometry.js';
 import { findLayers, type FactorizableLayer } from './layers.js';
 import { toKernels } from './layout.js';
+import { layerTurn, measureModels } from './measure-models.js';
 import { randomFloats } from './samples.js';
-import { median } from './verify.js';
 
 /** A way to run a layer: as it is (null), or as a pair. */
 export interface Variant {
@@ -21,8 +20,8 @@ export interface Variant {
 }
 
 /**
- * Measured milliseconds of one layer in each of its variants, alone in onnxruntime at its real sizes. Variants take turns;
- * the median of each is returned, in order. Weights are random: time does not depend on their values.
+ * Measured milliseconds of one layer in each of its variants, in order: alone in onnxruntime, at its real sizes. Weights are
+ * random: time does not depend on their values.
  */
 export async function measureVariants(
   driver: Driver,
@@ -33,31 +32,12 @@ export async function measureVariants(
   options: SessionOptions,
   signal?: AbortSignal,
 ): Promise<number[]> {
-  const sessions: Session[] = [];
-  try {
-    for (const variant of variants) {
-      throwIfAborted(signal);
-      sessions.push(await driver.createSession(oneLayerModel(model, shapes, layer, variant), options));
-    }
-    const input = layerInput(layer);
-    const dims = shapes.typeOf(input)!.dims;
-    const size = dims.reduce((product, dim) => product * dim, 1);
-    const feeds: Record<string, RuntimeTensor> = { x: { type: 'float32', dims, data: randomFloats(size, 0, 'x') } };
-    for (const session of sessions) await session.run(feeds);
-    const times = sessions.map((): number[] => []);
-    const started = performance.now();
-    for (let turn = 0; turn < 5 || (turn < 25 && performance.now() - started < 300); turn++) {
-      for (const [index, session] of sessions.entries()) {
-        throwIfAborted(signal);
-        const start = performance.now();
-        await session.run(feeds);
-        times[index]!.push(performance.now() - start);
-      }
-    }
-    return times.map(median);
-  } finally {
-    for (const session of sessions) await session.close();
-  }
+  const input = layerInput(layer);
+  const dims = shapes.typeOf(input)!.dims;
+  const size = dims.reduce((product, dim) => product * dim, 1);
+  const feeds = { x: { type: 'float32', dims, data: randomFloats(size, 0, 'x') } } as const;
+  const models = variants.map((variant) => oneLayerModel(model, shapes, layer, variant));
+  return measureModels(driver, models, feeds, options, layerTurn, signal);
 }
 
 /** Layers with the same signature take the same time. */

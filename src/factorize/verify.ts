@@ -105,42 +105,6 @@ export async function verifyAgainst(
   return { maxAbsDiff, relativeDiff: largest === 0 ? maxAbsDiff : maxAbsDiff / largest, samples: samples.length };
 }
 
-/**
- * Median milliseconds of one run of each model, measured in turns so that a busy machine disturbs both alike.
- */
-export async function compareLatency(
-  driver: Driver,
-  models: readonly [string | Uint8Array, string | Uint8Array],
-  feeds: Readonly<Record<string, RuntimeTensor>>,
-  options: SessionOptions,
-  signal?: AbortSignal,
-): Promise<[number, number]> {
-  return withSession(driver, models[0], options, (first) =>
-    withSession(driver, models[1], options, async (second) => {
-      const times: [number[], number[]] = [[], []];
-      const sessions = [first, second] as const;
-      for (const session of sessions) await session.run(feeds);
-      const started = performance.now();
-      // At least 5 turns; more while they are cheap.
-      for (let turn = 0; turn < 5 || (turn < 31 && performance.now() - started < 2000); turn++) {
-        for (const which of [0, 1] as const) {
-          throwIfAborted(signal);
-          const start = performance.now();
-          await sessions[which].run(feeds);
-          times[which].push(performance.now() - start);
-        }
-      }
-      return [median(times[0]), median(times[1])];
-    }),
-  );
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
 async function withSession<T>(
   driver: Driver,
   model: string | Uint8Array,
