@@ -1,6 +1,7 @@
 /** One contender of bench/train-step.ts: node train-step-worker.js model.onnx batch threads */
 import { createInterface } from 'node:readline';
 import { buildGradientGraph } from '../../src/train/gradient-graph.js';
+import { defaultTrainSettings, trainingSession } from '../../src/train/options.js';
 import { prepareTraining } from '../../src/train/prepare.js';
 import { defaultGraphSettings, type GraphSettings } from '../../src/train/settings.js';
 import { buildUpdateGraph } from '../../src/train/update-graph.js';
@@ -26,7 +27,7 @@ const gradient = buildGradientGraph(prepared, settings, { batch, isBatchOpen: fa
 const update = buildUpdateGraph(prepared, settings);
 const { imageDims, classes } = prepared;
 const state = initialState(prepared, update.stateLength, false);
-const session = { threads };
+const session = trainingSession({ ...defaultTrainSettings, threads });
 const trainer = await createTrainer({
   ...{ driver, gradient, update, state, batch, session, graphOptimization },
 });

@@ -9,6 +9,12 @@ export function threadsOf(options: SessionOptions): number {
   return options.threads ?? availableParallelism();
 }
 
+/**
+ * Session configuration: threads that look for work within a run stop when it ends. Else they go on for some tens of
+ * milliseconds, and take a core from the sessions that run next.
+ */
+export const restBetweenRuns = { 'session.force_spinning_stop': '1' } as const;
+
 /** Of a command's settings, where 0 threads, or null, are all cores. */
 export function sessionOptionsOf({
   device,

@@ -1,5 +1,5 @@
 import type { Transform } from '../data/transform.js';
-import { sessionOptionsOf } from '../runtime/threads.js';
+import { restBetweenRuns, sessionOptionsOf } from '../runtime/threads.js';
 import type { CudaOptions, Device, SessionOptions } from '../runtime/types.js';
 import type { TrainReport } from '../report/train-contract.js';
 import type { TrainProgress } from '../report/train-progress.js';
@@ -169,7 +169,12 @@ export function trainingSession(settings: TrainSettings): SessionOptions {
       : { cudnnConvAlgoSearch: convSearch.toUpperCase() as Uppercase<ConvSearchName> }),
     ...(gpuMemory === null ? {} : { gpuMemLimit: gpuMemory }),
   };
-  return { ...sessionOptionsOf(settings), ...(settings.device === 'cuda' ? { cuda } : {}) };
+  return {
+    ...sessionOptionsOf(settings),
+    // Gradient and update take turns.
+    config: restBetweenRuns,
+    ...(settings.device === 'cuda' ? { cuda } : {}),
+  };
 }
 
 /** Throws USAGE where the fast form for CPUs is asked for in half precision. */

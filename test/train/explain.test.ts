@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { TrainExplainReport } from '../../src/report/train-explain-contract.js';
+import { restBetweenRuns } from '../../src/runtime/threads.js';
 import { defaultTrainSettings, trainingSession } from '../../src/train/options.js';
 import { expectFailure, run, temporaryFolder } from '../support/command.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
@@ -77,8 +78,9 @@ describe('lowrank-train --explain', () => {
 
   it('the options become those of sessions; defaults of onnxruntime are not repeated', () => {
     const settings = { ...defaultTrainSettings, device: 'cuda' } as const;
-    expect(trainingSession(defaultTrainSettings)).toEqual({ device: 'cpu' });
-    expect(trainingSession(settings)).toEqual({ device: 'cuda', cuda: {} });
+    const config = restBetweenRuns;
+    expect(trainingSession(defaultTrainSettings)).toEqual({ device: 'cpu', config });
+    expect(trainingSession(settings)).toEqual({ device: 'cuda', config, cuda: {} });
     const all = {
       ...settings,
       tf32: false,
@@ -88,6 +90,7 @@ describe('lowrank-train --explain', () => {
       threads: 2,
     } as const;
     expect(trainingSession(all)).toEqual({
+      config,
       device: 'cuda',
       threads: 2,
       cuda: { useTf32: false, preferNhwc: true, cudnnConvAlgoSearch: 'HEURISTIC', gpuMemLimit: 2 ** 30 },
