@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { NORMALIZATIONS } from '../src/data/normalize.js';
+import { inferShapes } from '../src/ops/infer.js';
 import { loadDriver } from '../src/runtime/driver.js';
 import { buildGradientGraph } from '../src/train/gradient-graph.js';
 import { prepareTraining } from '../src/train/prepare.js';
@@ -40,8 +41,10 @@ try {
         const settings = { ...defaultGraphSettings, labelSmoothing: 0.1, precision };
         const prepared = prepareTraining(path, { settings });
         const emit = { batch, isBatchOpen: false, passes: target.passes };
-        const cost = (build?: typeof target.build): StepCost =>
-          stepCost(buildGradientGraph(prepared, settings, emit, build, undefined, bytes).model);
+        const cost = (build?: typeof target.build): StepCost => {
+          const { model } = buildGradientGraph(prepared, settings, emit, build, undefined, bytes);
+          return stepCost(model, inferShapes(model));
+        };
         const [portable, cuda] = [cost(), cost(target.build)];
         prepared.model.file?.close();
         const ratio = round(cuda.bytes / portable.bytes, 3);

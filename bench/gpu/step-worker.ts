@@ -1,6 +1,7 @@
 /** lowrank's contender of bench/gpu.ts: node step-worker.js '{"model","batch","device","precision","variant"}' */
 import { createInterface } from 'node:readline';
 import { NORMALIZATIONS } from '../../src/data/normalize.js';
+import { inferShapes } from '../../src/ops/infer.js';
 import { sizeOf } from '../../src/ops/support/layout.js';
 import { fillTruncatedNormal, randomStream } from '../../src/random.js';
 import { loadDriver } from '../../src/runtime/driver.js';
@@ -58,7 +59,11 @@ const flips = Uint8Array.from({ length: batch }, (_, i) => i % 2);
 const labels = BigInt64Array.from({ length: batch }, (_, i) => BigInt((i * 37) % classes));
 
 const say = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
-say({ parameters: update.stateLength, gigabytes: stepCost(gradient.model).bytes / 1e9, notes });
+say({
+  parameters: update.stateLength,
+  gigabytes: stepCost(gradient.model, inferShapes(gradient.model)).bytes / 1e9,
+  notes,
+});
 for await (const line of createInterface({ input: process.stdin })) {
   const count = Number(line);
   const losses: number[] = [];

@@ -1,5 +1,6 @@
 import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
 import type { RunnableModel } from '../graph/runnable.js';
+import { neverSpin } from '../runtime/threads.js';
 import type { Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
 import { toNumbers } from './samples.js';
 
@@ -20,7 +21,7 @@ type Outputs = Readonly<Record<string, RuntimeTensor>>;
 const fewRuns = {
   graphOptimization: 'disabled',
   memoryArena: false,
-  config: { 'session.disable_prepacking': '1', 'session.intra_op.allow_spinning': '0' },
+  config: { 'session.disable_prepacking': '1', ...neverSpin },
 } as const satisfies SessionOptions;
 
 /** Runs the original on every sample, for comparison later; the session does not outlive the call. */

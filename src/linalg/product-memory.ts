@@ -1,8 +1,7 @@
 import type { Session } from '../runtime/types.js';
-import { type DeviceMatrix, isOnDevice, type Operand, type RealMatrix } from './operand.js';
+import { type DeviceMatrix, isOnDevice, type Operand } from './operand.js';
 import type { Scratch } from './scratch.js';
-
-type Matrix32 = RealMatrix & { readonly data: Float32Array };
+import type { Matrix32 } from './svd-task.js';
 
 /** Where float32 matrices lie that several products use. */
 export interface ProductMemory {

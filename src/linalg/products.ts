@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../errors.js';
 import { ModelProto } from '../onnx/proto.js';
 import { misplaced } from '../runtime/placement.js';
+import { neverSpin } from '../runtime/threads.js';
 import type { BoundTensor, Driver, Session, SessionOptions } from '../runtime/types.js';
 import { isOnDevice, type Operand } from './operand.js';
 import { deviceMemory, type ProductMemory } from './product-memory.js';
@@ -64,10 +65,8 @@ export async function createProducts(
 ): Promise<Products> {
   const sessions = new Map<string, Promise<Session>>();
   const create = async (kind: Kind, isResident: boolean): Promise<Session> => {
-    // Several products run side by side with workers: threads that spin while they wait would take cores from them.
-    const config = { 'session.intra_op.allow_spinning': '0' };
     // Only casts to float64 take memory; what those of a large matrix need must not stay with the session.
-    const options = { config, memoryArena: false, ...(threads === undefined ? {} : { threads }) };
+    const options = { config: neverSpin, memoryArena: false, ...(threads === undefined ? {} : { threads }) };
     if (!isResident) return driver.createSession(productModel(kind), options);
     const { session: device, onWarning } = resident!;
     const session = await driver.createSession(productModel(kind), { ...options, ...device });

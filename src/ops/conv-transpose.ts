@@ -4,7 +4,7 @@ import type { Emitter } from './emitter.js';
 import { rule } from './gradient.js';
 import type { Operator } from './operator.js';
 import { convBiasGradient, convolve, convWeightGradient } from './support/conv-gradient.js';
-import type { Convolution } from './support/convolution.js';
+import { type Convolution, convolutionBetween } from './support/convolution.js';
 import { shapeError } from './support/fail.js';
 import { input, known } from './support/known.js';
 import { showDims, sizeOf } from './support/layout.js';
@@ -14,18 +14,8 @@ function adjointConvolution(e: Emitter, node: Node, x: Value, w: Value, dy: Valu
   const [, filters, ...output] = e.dims(x);
   const [, channels, ...input] = e.dims(dy);
   const kernel = e.dims(w).slice(2);
-  const window = windowOf(node, kernel, kernel.length);
-  return {
-    group: node.int('group', 1),
-    channels: channels!,
-    filters: filters!,
-    kernel,
-    strides: window.strides,
-    dilations: window.dilations,
-    begins: transposedBegins(node, output, input, window),
-    input,
-    output,
-  };
+  const sizes = { channels: channels!, filters: filters!, kernel, input, output };
+  return convolutionBetween(node, sizes, (window) => transposedBegins(node, output, input, window));
 }
 
 /**

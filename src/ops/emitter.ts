@@ -240,8 +240,8 @@ export class Emitter {
     return this.#reduce('ReduceSum', x, axes, keep, true);
   }
 
-  reduceMean(x: Value, axes?: readonly number[], keep = true): Value {
-    return this.#reduce('ReduceMean', x, axes, keep, this.opset >= 18);
+  reduceMean(x: Value, axes?: readonly number[], keep = true, options: EmitOptions = {}): Value {
+    return this.#reduce('ReduceMean', x, axes, keep, this.opset >= 18, options);
   }
 
   reduceMax(x: Value, axes?: readonly number[], keep = true): Value {
@@ -252,12 +252,19 @@ export class Emitter {
     return this.#reduce('ReduceProd', x, axes, keep, this.opset >= 18);
   }
 
-  #reduce(opType: string, x: Value, axes: readonly number[] | undefined, keep: boolean, areInput: boolean): Value {
+  #reduce(
+    opType: string,
+    x: Value,
+    axes: readonly number[] | undefined,
+    keep: boolean,
+    areInput: boolean,
+    options: EmitOptions = {},
+  ): Value {
     if (axes?.length === 0) return x;
     const attributes: Record<string, Attribute> = { keepdims: int(keep ? 1 : 0) };
-    if (axes === undefined) return this.emit(opType, [x], attributes);
-    if (areInput) return this.emit(opType, [x, this.ints(axes)], attributes);
-    return this.emit(opType, [x], { ...attributes, axes: ints(axes) });
+    if (axes === undefined) return this.emit(opType, [x], attributes, options);
+    if (areInput) return this.emit(opType, [x, this.ints(axes)], attributes, options);
+    return this.emit(opType, [x], { ...attributes, axes: ints(axes) }, options);
   }
 
   squeeze(x: Value, axes: readonly number[]): Value {

@@ -5,6 +5,7 @@ import type { Value } from '../graph/value.js';
 import { Tensor } from '../onnx/tensor.js';
 import type { TensorType } from '../ops/operator.js';
 import { windowOf } from '../ops/support/window.js';
+import { replacementOf } from './replacement.js';
 import type { Pass } from './runner.js';
 
 /** The largest distance that Slice may go back. */
@@ -50,13 +51,7 @@ function byConv(graph: Graph, node: Node, x: TensorType, w: TensorType): readonl
     (size, axis) => size - pads[input.length + axis]! + outputPadding[axis]! - (strides[axis]! - 1),
   );
 
-  const specs: NodeSpec[] = [];
-  const emit = (opType: string, inputs: readonly Value[], attributes: NodeSpec['attributes'] = {}): Value => {
-    const output = graph.addValue(graph.uniqueName(`${node.id}.${opType}`));
-    const name = graph.uniqueNodeName(`${node.id}.conv.${specs.length}`);
-    specs.push({ opType, inputs, outputs: [output], attributes, name });
-    return output;
-  };
+  const { specs, emit } = replacementOf(graph, node, 'conv');
   const vector = (values: readonly number[]): Value =>
     graph.addInitializer(Tensor.ofInts(graph.uniqueName(`${node.id}.numbers`), [values.length], values));
   const slice = (value: Value, starts: readonly number[], ends: readonly number[], step: 1 | -1): Value => {

@@ -9,6 +9,7 @@ import { missingKernel } from '../ops/cuda/kernels.js';
 import type { TensorType } from '../ops/operator.js';
 import { poolDims } from '../ops/support/pool.js';
 import { poolBegins, type Window, windowOf } from '../ops/support/window.js';
+import { replacementOf } from './replacement.js';
 import type { Pass } from './runner.js';
 
 /**
@@ -87,17 +88,7 @@ function elementsOf(
 function byWindows(graph: Graph, node: Node, { spatial, elements }: Plan, constant: Constant): readonly NodeSpec[] {
   const [x] = node.inputs as Value[];
   const [y, indices] = node.outputs;
-  const specs: NodeSpec[] = [];
-  const emit = (
-    opType: string,
-    inputs: readonly Value[],
-    attributes: NodeSpec['attributes'] = {},
-    output: Value = graph.addValue(graph.uniqueName(`${node.id}.${opType}`)),
-  ): Value => {
-    const name = graph.uniqueNodeName(`${node.id}.windows.${specs.length}`);
-    specs.push({ opType, inputs, outputs: [output], attributes, name });
-    return output;
-  };
+  const { specs, emit } = replacementOf(graph, node, 'windows');
   const ints = (values: readonly number[], dims: readonly number[] = [values.length]): Value =>
     constant(INT64, dims, values);
   /** The number of an element along its axis, times the distance of two such, to be added to `places` [N, C, …]. */

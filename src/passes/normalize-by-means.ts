@@ -4,6 +4,7 @@ import { type Model, opsetOf } from '../graph/model.js';
 import type { Node, NodeSpec } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { Tensor } from '../onnx/tensor.js';
+import { replacementOf } from './replacement.js';
 import type { Pass } from './runner.js';
 
 /**
@@ -35,17 +36,7 @@ export const normalizeByMeans: Pass = {
 function byMeans(model: Model, node: Node, rank: number): readonly NodeSpec[] {
   const { graph } = model;
   const [x, scale, bias] = node.inputs as Value[];
-  const specs: NodeSpec[] = [];
-  const emit = (
-    opType: string,
-    inputs: readonly Value[],
-    attributes: NodeSpec['attributes'] = {},
-    output: Value = graph.addValue(graph.uniqueName(`${node.id}.${opType}`)),
-  ): Value => {
-    const name = graph.uniqueNodeName(`${node.id}.means.${specs.length}`);
-    specs.push({ opType, inputs, outputs: [output], attributes, name });
-    return output;
-  };
+  const { specs, emit } = replacementOf(graph, node, 'means');
   const axes = Array.from({ length: rank }, (_, axis) => axis).filter((axis) => axis !== 1);
   const mean = (of: Value, output: Value | undefined): Value =>
     opsetOf(model) >= 18

@@ -10,6 +10,12 @@ export function threadsOf(options: SessionOptions): number {
 }
 
 /**
+ * Session configuration: threads never look for work (spin). For sessions that run side by side with others or with workers,
+ * from which spinning threads would take cores.
+ */
+export const neverSpin = { 'session.intra_op.allow_spinning': '0' } as const;
+
+/**
  * Session configuration: threads that look for work within a run stop when it ends. Else they go on for some tens of
  * milliseconds, and take a core from the sessions that run next.
  */

@@ -200,8 +200,9 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
   const run = await openTrainingRun(options, settings);
   try {
     const { model } = run.gradient;
-    const stray = settings.device === 'cuda' ? cpuNodes(model, inferShapes(model), settings) : undefined;
-    const gradient = { ...stepCost(model), ...(stray === undefined ? {} : { cpuNodes: stray.length }) };
+    const shapes = inferShapes(model);
+    const stray = settings.device === 'cuda' ? cpuNodes(model, shapes, settings) : undefined;
+    const gradient = { ...stepCost(model, shapes), ...(stray === undefined ? {} : { cpuNodes: stray.length }) };
     const warning = describeCpuNodes(stray ?? [], 'the gradient graph');
     const { command, data } = options;
     return {

@@ -1,7 +1,7 @@
 import type { Model } from '../graph/model.js';
 import type { Value } from '../graph/value.js';
 import { byteLengthOf, FLOAT } from '../onnx/data-type.js';
-import { inferShapes } from '../ops/infer.js';
+import type { ShapeTable } from '../ops/infer.js';
 import { sizeOf } from '../ops/support/layout.js';
 
 /** What one run of an emitted graph takes. */
@@ -21,9 +21,7 @@ export interface StepCost {
 const views: ReadonlySet<string> = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Identity']);
 
 /** Of a graph whose shapes are all known before a run. */
-export function stepCost(model: Model): StepCost {
-  const shapes = inferShapes(model);
-  const { nodes } = model.graph;
+export function stepCost({ graph: { nodes } }: Model, shapes: ShapeTable): StepCost {
   const bytesOf = (value: Value | undefined): number => {
     const type = value === undefined ? undefined : shapes.typeOf(value);
     return type === undefined ? 0 : (byteLengthOf(type.dataType, sizeOf(type.dims)) ?? 0);

@@ -4,7 +4,16 @@ import { lowerForwardFor } from '../../src/lower/chwn/forward.js';
 import { probeBlockedConv } from '../../src/lower/chwn/probe.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import type { TestInitializer, TestNode } from '../support/models.js';
-import { convCases, expectSameStep, type Expected, network, norm, normNode, weight } from './support/networks.js';
+import {
+  convCases,
+  convOf,
+  expectSameStep,
+  type Expected,
+  network,
+  norm,
+  normNode,
+  weight,
+} from './support/networks.js';
 
 const blockSize = await probeBlockedConv(await loadDriver());
 const build = lowerForwardFor({ hasContribOperators: true, blockSize });
@@ -16,15 +25,10 @@ const expectSame = (...[model, dims, classes, seed]: Expected): Promise<void> =>
 const largeSide = 192;
 
 describe('the batch-last layout computes what the model’s layout does', () => {
-  it.each(convCases)('Conv $kernel, group $group, $attributes', async ({ out, kernel, group = 1, attributes }) => {
+  it.each(convCases)('Conv $kernel, group $group, $attributes', async (convCase) => {
+    const { out } = convCase;
     for (const batch of [3, 16, 32]) {
-      const conv: TestNode = {
-        op: 'Conv',
-        inputs: ['x', 'w', 'b'],
-        outputs: ['h'],
-        attributes: { ...attributes, group, kernel_shape: kernel },
-      };
-      const weights = [weight('w', [out, 4 / group, ...kernel], 5), weight('b', [out], 6)];
+      const { conv, weights } = convOf(convCase);
       await expectSame(
         network([conv, { op: 'Tanh', inputs: ['h'], outputs: ['y'] }], weights, 9, out),
         [batch, 4, 9, 9],

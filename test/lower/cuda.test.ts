@@ -2,18 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { create } from '../../models/index.js';
 import { cudaForward } from '../../src/lower/cuda/forward.js';
 import type { TestNode } from '../support/models.js';
-import { convCases, expectSameStep, network, norm, normNode, weight } from './support/networks.js';
+import { convCases, convOf, expectSameStep, network, norm, normNode, weight } from './support/networks.js';
 import { runStep, uniform } from './support/step.js';
 
 describe('the form for CUDA computes what the portable one does', () => {
-  it.each(convCases)('Conv $kernel, group $group, $attributes', async ({ out, kernel, group = 1, attributes }) => {
-    const conv: TestNode = {
-      op: 'Conv',
-      inputs: ['x', 'w', 'b'],
-      outputs: ['h'],
-      attributes: { ...attributes, group, kernel_shape: kernel },
-    };
-    const weights = [weight('w', [out, 4 / group, ...kernel], 5), weight('b', [out], 6)];
+  it.each(convCases)('Conv $kernel, group $group, $attributes', async (convCase) => {
+    const { out } = convCase;
+    const { conv, weights } = convOf(convCase);
     const relu: TestNode = { op: 'Relu', inputs: ['h'], outputs: ['y'] };
     await expectSameStep(cudaForward, network([conv, relu], weights, 9, out), [3, 4, 9, 9], 5);
     await expectSameStep(

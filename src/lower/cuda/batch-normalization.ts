@@ -1,8 +1,7 @@
 import type { TrainedForm } from '../../autodiff/copy-forward.js';
-import { float, int, ints } from '../../graph/attributes.js';
+import { float, int } from '../../graph/attributes.js';
 import type { Value } from '../../graph/value.js';
 import { FLOAT } from '../../onnx/data-type.js';
-import type { Emitter } from '../../ops/emitter.js';
 import { noFlow } from '../../ops/gradient.js';
 import { reciprocalDeviation } from '../../ops/support/batch-norm-gradient.js';
 import { isHalfType } from '../../ops/precision.js';
@@ -60,8 +59,8 @@ export const batchNormalizationByRows: TrainedForm = (e, node, [x, scale, bias])
 
   const backward = (dy: Value): readonly Value[] => {
     const g = narrow(rows(dy));
-    /** [N, C, 1], in float32. */
-    const rowMean = (value: Value): Value => e.cast(averageOf(e, value), FLOAT);
+    /** [N, C, 1], in float32; the kernel sums in float32 whatever it is given. */
+    const rowMean = (value: Value): Value => e.cast(e.reduceMean(value, [2], true, { asGiven: true }), FLOAT);
     const [dyMean, dyrMean] = [rowMean(g), rowMean(e.mul(g, r!))];
     const first = e.reduceMean(dyMean, [0], false);
     const second = e.mul(e.reduceMean(e.add(e.mul(s, dyrMean), e.mul(off, dyMean)), [0], false), column(rho));
@@ -98,11 +97,3 @@ export const batchNormalizationByRows: TrainedForm = (e, node, [x, scale, bias])
     ],
   };
 };
-
-/** Of each row, [N, C, P] → [N, C, 1], in the type of `x`: the kernel sums in float32. */
-function averageOf(e: Emitter, x: Value): Value {
-  const keep = { keepdims: int(1) };
-  return e.opset >= 18
-    ? e.emit('ReduceMean', [x, e.ints([2])], keep, { asGiven: true })
-    : e.emit('ReduceMean', [x], { ...keep, axes: ints([2]) }, { asGiven: true });
-}

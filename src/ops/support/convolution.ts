@@ -1,7 +1,7 @@
 import type { Node } from '../../graph/node.js';
 import type { Value } from '../../graph/value.js';
 import type { Emitter } from '../emitter.js';
-import { convolutionBegins, windowOf } from './window.js';
+import { convolutionBegins, type Window, windowOf } from './window.js';
 
 /** A convolution of x [N, C, …] by w [M, C/group, …] to y [N, M, …], its padding resolved; one number per spatial axis. */
 export interface Convolution {
@@ -23,18 +23,19 @@ export function convolutionOf(e: Emitter, node: Node, x: Value, w: Value, dy: Va
   const [, channels, ...input] = e.dims(x);
   const [filters, , ...kernel] = e.dims(w);
   const output = e.dims(dy).slice(2);
-  const window = windowOf(node, kernel, kernel.length);
-  return {
-    group: node.int('group', 1),
-    channels: channels!,
-    filters: filters!,
-    kernel,
-    strides: window.strides,
-    dilations: window.dilations,
-    begins: convolutionBegins(input, output, window),
-    input,
-    output,
-  };
+  const sizes = { channels: channels!, filters: filters!, kernel, input, output };
+  return convolutionBetween(node, sizes, (window) => convolutionBegins(input, output, window));
+}
+
+/** With the attributes of a Conv or ConvTranspose node; `beginsOf` gives the zeros before x. */
+export function convolutionBetween(
+  node: Node,
+  sizes: Pick<Convolution, 'channels' | 'filters' | 'kernel' | 'input' | 'output'>,
+  beginsOf: (window: Window) => readonly number[],
+): Convolution {
+  const window = windowOf(node, sizes.kernel, sizes.kernel.length);
+  const { strides, dilations } = window;
+  return { group: node.int('group', 1), ...sizes, strides, dilations, begins: beginsOf(window) };
 }
 
 export const extents = ({ kernel, dilations }: Convolution): number[] =>

@@ -106,6 +106,22 @@ export const convCases = [
   { out: 8, kernel: [3, 3], group: 4, attributes: {} },
 ];
 
+/** The convolution x → h of a case, and its weights. */
+export function convOf({ out, kernel, group = 1, attributes }: (typeof convCases)[number]): {
+  readonly conv: TestNode;
+  readonly weights: readonly TestInitializer[];
+} {
+  return {
+    conv: {
+      op: 'Conv',
+      inputs: ['x', 'w', 'b'],
+      outputs: ['h'],
+      attributes: { ...attributes, group, kernel_shape: kernel },
+    },
+    weights: [weight('w', [out, 4 / group, ...kernel], 5), weight('b', [out], 6)],
+  };
+}
+
 export const norm = (channels: number): TestInitializer[] => [
   weight('bn.weight', [channels], 11),
   weight('bn.bias', [channels], 12),
