@@ -12,7 +12,8 @@ The provider is the real one, and so is all that it decides when a session is ma
 GetCapability takes, what it prefers on the CPU. Only NVIDIA's libraries are replaced: memory is the CPU's, there is one
 device of compute capability 9.0, and whatever would start a kernel fails (error 100, no device): nothing can be computed.
 Any program sees the same with LD_LIBRARY_PATH=FOLDER/stand-in, such as
-`LOWRANK_ORT_LIB=FOLDER/onnxruntime/capi lowrank-train … --device cuda`, which then names nodes on the CPU, or ends at its first run.
+`LOWRANK_ORT_LIB=FOLDER/onnxruntime/capi lowrank-train … --device cuda`, which then names nodes on the CPU, and ends at its
+first run or goes on with numbers that nothing computed (onnxruntime does not ask after each kernel). Its memory shows what leaks.
 
 FOLDER/dry is the same, but kernels count as started: a program goes through all that the provider does on the CPU (checks of
 shapes and attributes, allocation, copies, bindings), and every number that the GPU would have computed is whatever the memory
@@ -39,7 +40,7 @@ typedef struct { char name[256], uuid[16], luid[8]; unsigned mask; size_t memory
 """
 COPY = "{ memcpy(to, from, n); return 0; }"
 TAKE = "{ return posix_memalign(p, 4096, n ? n : 1) ? 2 : 0; }"
-MAKE = "{ *p = calloc(1, 4096); return 0; }"
+MAKE = "{ static char one[65536]; *p = one; return 0; }"
 NAME = '{ return "a stand-in for CUDA: there is no GPU"; }'
 GIVE = "{ *p = %s; return 0; }"
 CODE = {
@@ -65,6 +66,7 @@ CODE = {
     "cudaMemcpyAsync": "int NAME(void *to, const void *from, size_t n, int kind, void *stream)" + COPY,
     "cudaMemset": "int NAME(void *p, int value, size_t n) { memset(p, value, n); return 0; }",
     "cudaMemsetAsync": "int NAME(void *p, int value, size_t n, void *stream) { memset(p, value, n); return 0; }",
+    "cudaLaunchHostFunc": "int NAME(void *stream, void (*f)(void *), void *p) { f(p); return 0; }",
     "cudaStreamIsCapturing": "int NAME(void *stream, int *p)" + GIVE % 0,
     "cublasGetMathMode": "int NAME(void *handle, int *p)" + GIVE % 0,
     "cudaStreamEndCapture": "int NAME(void *stream, void **p)" + MAKE,

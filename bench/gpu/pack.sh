@@ -10,7 +10,7 @@
 # Node, the built project and its packages go in; of the FOLDER libonnxruntime and libonnxruntime_providers_shared, which are
 # then found in lowrank/runtime/onnxruntime, so that only libonnxruntime_providers_cuda.so (large) has to be brought there.
 set -euo pipefail
-[ $# -ge 1 ] || { sed -n '2,12p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,/^set/{/^#/p}' "$0" >&2; exit 2; }
 file=$(realpath -m "$1")
 mkdir -p "$(dirname "$file")"
 libraries="${2:+$(realpath "$2")}"
