@@ -1,4 +1,5 @@
 import { optimizerNames, precisionNames } from '../train/settings.js';
+import { tieNames } from '../passes/untie.js';
 import type { GraphSettings } from '../train/settings.js';
 
 const group = 'Optimization';
@@ -59,6 +60,21 @@ export const graphOptions = {
     group,
     description: 'parameters that are not trained',
   },
+  trainAlso: {
+    type: 'list',
+    isVariadic: true,
+    placeholder: 'glob',
+    group,
+    description:
+      'stored tensors that are trained though they look like constants (--explain lists what is not trained)',
+  },
+  tie: {
+    type: 'string',
+    choices: tieNames,
+    group,
+    description:
+      'initializers that several layers read are one parameter: always, never, or auto: all but those of equal elements, such as zeros (default: auto)',
+  },
   precision: {
     type: 'string',
     choices: precisionNames,
@@ -83,9 +99,11 @@ export function givenGraphSettings(settings: {
   readonly dropout: number | undefined;
   readonly dropPath: number | undefined;
   readonly freeze: readonly string[];
+  readonly trainAlso: readonly string[];
+  readonly tie: GraphSettings['tie'] | undefined;
   readonly precision: GraphSettings['precision'] | undefined;
 }): Partial<GraphSettings> {
-  const { nesterov, decay, freeze, ...rest } = settings;
+  const { nesterov, decay, freeze, trainAlso, ...rest } = settings;
   return {
     ...given({
       optimizer: rest.optimizer,
@@ -99,11 +117,13 @@ export function givenGraphSettings(settings: {
       clip: rest.clip,
       dropout: rest.dropout,
       dropPath: rest.dropPath,
+      tie: rest.tie,
       precision: rest.precision,
     }),
     ...(nesterov ? { nesterov } : {}),
     ...(decay.length > 0 ? { decay } : {}),
     ...(freeze.length > 0 ? { freeze } : {}),
+    ...(trainAlso.length > 0 ? { trainAlso } : {}),
   };
 }
 

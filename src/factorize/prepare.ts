@@ -4,6 +4,7 @@ import { type Model, opsetOf } from '../graph/model.js';
 import { readModel } from '../graph/read.js';
 import { sha256 } from '../onnx/hash.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
+import { toInferenceForm } from '../passes/inference-form.js';
 import { completeShapes } from '../passes/resolve-by-running.js';
 import type { ModelSummary } from '../report/contract.js';
 import type { Driver } from '../runtime/types.js';
@@ -24,12 +25,14 @@ export interface PrepareOptions {
   readonly driver?: () => Promise<Driver>;
 }
 
-/** Reads and checks a model and infers its shapes. The caller closes `model.file`. Throws what `readModel` and inference throw. */
+/** Reads and checks a model, in inference form, and infers its shapes. The caller closes `model.file`. Throws what `readModel` and inference throw. */
 export async function prepareModel(input: string, options: PrepareOptions = {}): Promise<PreparedModel> {
   const model = readModel(input);
   try {
     checkModel(model);
-    return { model, ...(await shapesOf(model, options)) };
+    const settled = toInferenceForm(model);
+    const { shapes, warnings } = await shapesOf(model, options);
+    return { model, shapes, warnings: [...settled, ...warnings] };
   } catch (error) {
     model.file?.close();
     throw withPath(error, input);

@@ -26,6 +26,7 @@ const clipGradient = rule(({ e, inputs: [x, min, max], gradients: [dy], needs })
 export const clip: Operator = {
   opType: 'Clip',
   domain: '',
+  settings: [1, 2],
   gradient: clipGradient,
   infer: (context) => {
     const { node } = context;

@@ -8,6 +8,7 @@ import { input, known } from './support/known.js';
 export const dropout: Operator = {
   opType: 'Dropout',
   domain: '',
+  settings: [1, 2],
   gradient: rule(({ e, node, inputs: [, , isTraining], gradients: [dy] }) => {
     const isIdentity = isTraining === undefined || e.typeOf(isTraining).constant?.[0] === 0;
     if (isIdentity) return [dy];

@@ -8,6 +8,7 @@ import { showDims } from './support/layout.js';
 export const gridSample: Operator = {
   opType: 'GridSample',
   domain: '',
+  settings: [1],
   gradient: none('sampling at computed places has no rule here'),
   infer: (context) => {
     const x = input(context, 0);

@@ -7,6 +7,7 @@ import { givenInput, input, known } from './support/known.js';
 export const oneHot: Operator = {
   opType: 'OneHot',
   domain: '',
+  settings: [2],
   gradient: none('the values on and off are not trained'),
   infer: (context) => {
     const { dims } = input(context, 0);

@@ -42,6 +42,11 @@ export interface Operator {
   infer(context: InferenceContext): readonly (Known | undefined)[] | undefined;
   /** How gradients flow through it: an operator that has none says so, and why. */
   readonly gradient: Gradient;
+  /**
+   * Inputs that say how it computes, not what: sizes, ratios, bounds, grids. A stored tensor there is no weight, even where the
+   * rule has a gradient for it.
+   */
+  readonly settings?: readonly number[];
   /** What it computes in training, where that is something else than in inference. */
   readonly training?: TrainingRule;
   /** For operators of our own, which no runtime knows: the outputs in inference, by operators that it does know. */

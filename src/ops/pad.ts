@@ -15,6 +15,7 @@ function padsOf(context: InferenceContext): Given {
 export const pad: Operator = {
   opType: 'Pad',
   domain: '',
+  settings: [1, 2, 3],
   infer: (context) => {
     const x = input(context, 0);
     const pads = padsOf(context);

@@ -45,6 +45,7 @@ function resizedAxes(e: Emitter, node: Node, inputs: readonly (Value | undefined
 export const resize: Operator = {
   opType: 'Resize',
   domain: '',
+  settings: [1, 2, 3],
   infer: (context) => {
     const { node, opset } = context;
     const x = input(context, 0);

@@ -8,6 +8,7 @@ import { scaledDims } from './support/resize.js';
 export const upsample: Operator = {
   opType: 'Upsample',
   domain: '',
+  settings: [1],
   gradient: none('ONNX replaced it by Resize in opset 10; raise the opset of the model'),
   infer: (context) => {
     const x = input(context, 0);

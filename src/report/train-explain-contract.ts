@@ -18,6 +18,10 @@ export interface TrainExplainReport {
   /** Every option with its value, defaults included. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly choices: readonly Choice[];
+  /** The tensors that are trained, by the names of their initializers, and whether weight decay applies. */
+  readonly parameters: readonly { readonly name: string; readonly shape: readonly number[]; readonly decay: boolean }[];
+  /** The other stored float tensors that the output depends on, and why they stay as they are. */
+  readonly kept: readonly { readonly name: string; readonly shape: readonly number[]; readonly reason: string }[];
   readonly gradient: {
     readonly nodes: number;
     readonly casts: number;

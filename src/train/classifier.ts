@@ -4,19 +4,21 @@ import { describeModel } from '../factorize/prepare.js';
 import { toNumbers } from '../factorize/samples.js';
 import { checkModel } from '../graph/check.js';
 import { readModel } from '../graph/read.js';
+import { modelBytes } from '../graph/write.js';
+import { toInferenceForm } from '../passes/inference-form.js';
 import { sizeOf } from '../ops/support/layout.js';
 import type { ModelSummary } from '../report/contract.js';
 import type { Driver, Session, SessionOptions } from '../runtime/types.js';
 import { imageFeed, type ImageInput, imageInputOf, pixelsOf } from './image-input.js';
 import { misplaced } from '../runtime/placement.js';
-import { endsInSoftmax } from './softmax-end.js';
+import { type EndKind, endOfModel } from './classifier-end.js';
 
 /** A model file that classifies images, ready to run as it is. */
 export interface Classifier {
   readonly summary: ModelSummary;
   readonly classes: number;
-  /** Whether the outputs are probabilities; else they are logits. */
-  readonly areProbabilities: boolean;
+  /** What the outputs are. */
+  readonly end: EndKind;
   readonly width: number;
   readonly height: number;
   readonly layout: OutputFormat['layout'];
@@ -52,21 +54,24 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
   let session: Session | undefined;
   try {
     checkModel(model);
-    const areProbabilities = endsInSoftmax(model.graph);
-    session = await driver.createSession(source, sessionOptions);
+    const settled = toInferenceForm(model);
+    const end = endOfModel(model);
+    session = await driver.createSession(settled.length === 0 ? source : modelBytes(model), sessionOptions);
     const input = imageInputOf(session, path, options.imageSize);
     const found = await probe(session, input, path, signal);
     const { batch, classes } = found;
     return {
       summary: describeModel(model, [batch ?? 1, ...input.imageDims], path),
       classes,
-      areProbabilities,
+      end: end.kind,
       width: input.width,
       height: input.height,
       layout: input.layout,
       pixels: pixelsOf(input),
       fixedBatch: batch,
       warnings: [
+        ...settled,
+        ...end.warnings,
         ...found.warnings,
         ...onCpu(session, sessionOptions, path),
         ...(input.type === 'uint8' ? [`${path} takes pixels from 0 to 255: they are not normalized`] : []),
@@ -106,8 +111,9 @@ async function probe(
   const attempt = async (batch: number): Promise<number> => {
     const elements = batch * sizeOf(input.imageDims);
     const { dims } = await run(session, input, new Float32Array(elements), [batch, ...input.imageDims], signal);
-    const [n, classes, ...rest] = dims;
-    if (n === batch && classes !== undefined && classes > 1 && rest.every((dim) => dim === 1)) return classes;
+    const [n, ...rest] = dims;
+    const classes = rest.filter((dim) => dim !== 1);
+    if (n === batch && classes.length === 1 && classes[0]! > 1) return classes[0]!;
     throw new LowrankError(
       'UNSUPPORTED',
       `the first output, '${session.outputs[0]?.name ?? ''}', is [${dims.join(', ')}] for a batch of ${batch}, where a classifier gives [batch, classes]`,

@@ -1,12 +1,12 @@
 import { copyNodes } from '../autodiff/copy-forward.js';
 import type { Value } from '../graph/value.js';
-import { FLOAT, INT64 } from '../onnx/data-type.js';
+import { FLOAT } from '../onnx/data-type.js';
 import { eliminateDeadNodes } from '../passes/eliminate-dead-nodes.js';
 import { runPasses } from '../passes/runner.js';
 import { addImages, type ByteImages } from './batch-images.js';
 import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
 import { lengthOf, unflatten } from './flat.js';
-import { crossEntropy } from './loss.js';
+import { labelsOf, lossOf } from './loss.js';
 import type { Prepared } from './prepare.js';
 
 /** Names of the eval graph's inputs and outputs. */
@@ -38,13 +38,14 @@ export function buildEvalGraph(
   const flat = addInput(e, 'parameters', FLOAT, [lengthOf(parameters)]);
   const running = addInput(e, 'statistics', FLOAT, [lengthOf(statistics)]);
   const images = addImages(e, prepared, batch, bytes === undefined ? undefined : { ...bytes, hasFlips: false });
-  const labels = addInput(e, 'labels', INT64, [batch], true);
+  const { dataType, dims } = labelsOf(prepared.loss, batch, prepared.classes);
+  const labels = addInput(e, 'labels', dataType, dims, true);
   const bindings = new Map<Value, Value>([[prepared.images, images.value]]);
   unflatten(e, flat, parameters).forEach((value, i) => bindings.set(parameters[i]!.value, value));
   unflatten(e, running, statistics).forEach((value, i) => bindings.set(statistics[i]!.value, value));
   const output = copyNodes(e, { graph: prepared.model.graph, output: prepared.logits }, bindings);
   const logits = e.emit('Reshape', [output, e.ints([0, prepared.classes])], {}, { name: 'logits' });
-  const { loss, correct } = crossEntropy(e, logits, labels, 0);
+  const { loss, correct } = lossOf(prepared.loss)(e, logits, labels, 0);
   for (const value of [loss, logits, correct]) addOutput(e, value, value === logits);
   if (passes.length > 0) runPasses(model, [...passes, eliminateDeadNodes]);
   return {

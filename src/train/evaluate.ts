@@ -1,5 +1,6 @@
 import { throwIfAborted } from '../errors.js';
 import type { Predictions } from '../report/eval-summary.js';
+import type { EndKind } from './classifier-end.js';
 
 /** Some labelled images as a loader gives them: the first `size` count. */
 export interface EvaluationBatch {
@@ -14,8 +15,8 @@ export type Predict = (images: Float32Array | Uint8Array, dims: readonly number[
 
 export interface EvaluateOptions {
   readonly classes: number;
-  /** Whether the outputs are probabilities: the model ends in a Softmax. Default: logits. */
-  readonly areProbabilities?: boolean;
+  /** What the outputs are. Default: logits. */
+  readonly end?: EndKind;
   readonly signal?: AbortSignal | undefined;
   /** Called behind every batch with the number of images done. */
   readonly onProgress?: (done: number) => void;
@@ -29,12 +30,12 @@ export const smallestProbability = 2 ** -126;
 /**
  * What a model predicts for all images: the class of the largest output (the first of equal ones), whether the label is
  * among the five largest, and −log softmax(z)_label in nats, in float64; a probability of 0 counts as
- * `smallestProbability`. Throws ABORTED.
+ * `smallestProbability`. Behind a Sigmoid the loss is the mean of the classes' binary cross-entropies. Throws ABORTED.
  */
 export async function evaluate(
   batches: AsyncIterable<EvaluationBatch>,
   predict: Predict,
-  { classes, areProbabilities = false, signal, onProgress }: EvaluateOptions,
+  { classes, end = 'logits', signal, onProgress }: EvaluateOptions,
 ): Promise<Predictions> {
   const labels: number[] = [];
   const predicted: number[] = [];
@@ -59,12 +60,21 @@ export async function evaluate(
       labels.push(label);
       predicted.push(best);
       inTop5?.push(above < topCount ? 1 : 0);
-      losses.push(areProbabilities ? -Math.log(likelihood(logits[label]!)) : logSumExp(logits) - logits[label]!);
+      losses.push(lossOf[end](logits, label));
     }
     onProgress?.(labels.length);
   }
   return { labels, predicted, inTop5, losses };
 }
+
+/** Of one image, by what the outputs are. */
+const lossOf: Readonly<Record<EndKind, (outputs: Float32Array, label: number) => number>> = {
+  logits: (outputs, label) => logSumExp(outputs) - outputs[label]!,
+  softmax: (outputs, label) => -Math.log(likelihood(outputs[label]!)),
+  'log-softmax': (outputs, label) => logSumExp(outputs) - outputs[label]!,
+  sigmoid: (outputs, label) =>
+    outputs.reduce((sum, p, k) => sum - Math.log(likelihood(k === label ? p : 1 - p)), 0) / outputs.length,
+};
 
 /** NaN stays NaN. */
 function likelihood(probability: number): number {

@@ -216,6 +216,8 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
         const isDefault = setting === null || settings[setting] === defaultTrainSettings[setting];
         return choice === undefined ? [] : [{ ...choice, isDefault }];
       }),
+      parameters: run.parameters,
+      kept: run.kept,
       gradient,
       warnings: warning === undefined ? run.warnings : [...run.warnings, warning],
     };

@@ -6,6 +6,8 @@ import type { Value } from '../graph/value.js';
 import { stageModel, type StagedModel, type WriteOptions } from '../graph/write.js';
 import { Tensor } from '../onnx/tensor.js';
 import { becomeInitializer } from '../passes/become-initializer.js';
+import { toInferenceForm } from '../passes/inference-form.js';
+import { type TieName, untie } from '../passes/untie.js';
 import type { Slot } from './flat.js';
 
 /** Weights to put into a model: flat vectors and where each tensor lies in them. */
@@ -14,15 +16,23 @@ export interface TrainedWeights {
   readonly statistics: Float32Array;
   readonly parameterSlots: readonly Slot[];
   readonly statisticSlots: readonly Slot[];
+  /** How the model was untied when these were found; default: auto. */
+  readonly tie?: TieName;
 }
 
 /**
  * The model that training began with, with its trained weights in place of the old; everything else stays byte for byte.
- * Copies of a weight (Identity) that were trained on their own become initializers.
+ * Copies of a weight that were trained on their own become initializers; a model in training form is put into inference form.
  * The result is open (`model.file`). Throws what `readModel` throws, INTERNAL where a weight has no place.
  */
 export function trainedModel(source: string | Uint8Array, weights: TrainedWeights): Model {
   const model = readModel(source);
+  toInferenceForm(model);
+  untie(
+    model,
+    weights.tie ?? 'auto',
+    new Set([...weights.parameterSlots, ...weights.statisticSlots].map(({ name }) => name)),
+  );
   put(model, weights.parameters, weights.parameterSlots);
   put(model, weights.statistics, weights.statisticSlots);
   checkModel(model);

@@ -3,7 +3,7 @@ import { copyForward } from '../autodiff/copy-forward.js';
 import type { BuildForward, MaskFactory } from '../autodiff/forward.js';
 import { requireGradients } from '../autodiff/require-gradients.js';
 import type { Value } from '../graph/value.js';
-import { BFLOAT16, FLOAT, INT64 } from '../onnx/data-type.js';
+import { BFLOAT16, FLOAT } from '../onnx/data-type.js';
 import type { Emitter } from '../ops/emitter.js';
 import { bfloat16Opset } from '../ops/precision.js';
 import { sizeOf } from '../ops/support/layout.js';
@@ -14,7 +14,7 @@ import { runPasses } from '../passes/runner.js';
 import { addImages, type ByteImages, type ImageInputs } from './batch-images.js';
 import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
 import { flatten, lengthOf, unflatten } from './flat.js';
-import { crossEntropy } from './loss.js';
+import { labelsOf, lossOf } from './loss.js';
 import type { Prepared, Statistic } from './prepare.js';
 import { type GraphSettings, halfTypeOf } from './settings.js';
 
@@ -83,7 +83,8 @@ export function buildGradientGraph(
   const flat = addInput(e, 'parameters', FLOAT, [lengthOf(parameters)]);
   const running = addInput(e, 'statistics', FLOAT, [lengthOf(statistics)]);
   const images = addImages(e, prepared, batch, bytes);
-  const labels = addInput(e, 'labels', INT64, [batch], true);
+  const { dataType, dims } = labelsOf(prepared.loss, batch, prepared.classes);
+  const labels = addInput(e, 'labels', dataType, dims, true);
   const masks: MaskInput[] = [];
   const mask: MaskFactory = (name, shape, ratio) => {
     if (ratio === 0) return undefined;
@@ -112,7 +113,7 @@ export function buildGradientGraph(
   const forward = build(e, source, bindings);
   const output = e.wide(forward.output);
   const logits = e.emit('Reshape', [output, e.ints([0, prepared.classes])], {}, { name: 'logits' });
-  const { loss, correct, gradient } = crossEntropy(e, logits, labels, settings.labelSmoothing);
+  const { loss, correct, gradient } = lossOf(prepared.loss)(e, logits, labels, settings.labelSmoothing);
   const start = scale === undefined ? gradient() : e.mul(gradient(), scale);
   const seed = e.reshapeLike(start, forward.output);
   const gradients = forward.backward(seed, weights);

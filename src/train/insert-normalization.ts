@@ -12,6 +12,7 @@ import type { Driver, SessionOptions } from '../runtime/types.js';
 import type { EvaluationBatch } from './evaluate.js';
 import type { TrainedWeights } from './export.js';
 import type { Slot } from './flat.js';
+import { toInferenceForm } from '../passes/inference-form.js';
 import { openBatch } from '../passes/open-batch.js';
 import { poolStatistics, type PooledStatistics } from './pooled-statistics.js';
 
@@ -134,6 +135,7 @@ export async function calibrate(options: CalibrationOptions, weights: TrainedWei
 async function outputStatistics(options: CalibrationOptions): Promise<ReadonlyMap<string, PooledStatistics>> {
   const { source, layers, driver, batches, signal } = options;
   const model = readModel(source);
+  toInferenceForm(model);
   const { graph } = model;
   const images = graph.inputs.find((value) => value.tensor === undefined)!;
   openBatch(model, images);
@@ -212,6 +214,7 @@ export function foldInserted(weights: TrainedWeights, layers: readonly InsertedN
     }
   }
   return {
+    ...weights,
     parameters,
     statistics,
     parameterSlots: parameterSlots.filter(({ name }) => !inserted.has(name)),

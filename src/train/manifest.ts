@@ -2,6 +2,7 @@ import { tool } from '../version.js';
 import type { EvalGraph, EvalInterface } from './eval-graph.js';
 import { lengthOf, type Slot } from './flat.js';
 import type { GradientGraph, GradientInterface, MaskInput } from './gradient-graph.js';
+import type { LossName } from './loss.js';
 import type { Prepared } from './prepare.js';
 import type { GraphSettings } from './settings.js';
 import type { TargetName } from './target.js';
@@ -37,10 +38,21 @@ export interface ArtifactsManifest {
   readonly imageShape: readonly number[];
   readonly layout: Prepared['layout'];
   readonly classes: number;
+  /** What is minimized, and so what `labels` are. */
+  readonly loss: LossName;
+  /** int64 [N]: the class of each image; or, with binary cross-entropy, float32 [N, classes]: 0 or 1 for each. */
+  readonly labels: { readonly type: 'int64' | 'float32'; readonly shape: readonly (number | 'N')[] };
   /** Elements of the flat vectors. */
   readonly lengths: { readonly parameters: number; readonly statistics: number; readonly state: number };
-  readonly parameters: readonly (Slot & { readonly decay: boolean; readonly pair: string | null })[];
-  readonly statistics: readonly Slot[];
+  readonly parameters: readonly (Slot & {
+    readonly decay: boolean;
+    readonly pair: string | null;
+    /** The initializer of the model that it starts as, where several layers read that and are trained apart. */
+    readonly copyOf?: string;
+  })[];
+  readonly statistics: readonly (Slot & { readonly copyOf?: string })[];
+  /** Stored float tensors that the output depends on and that are not trained, and why. */
+  readonly kept: readonly { readonly name: string; readonly shape: readonly number[]; readonly reason: string }[];
   readonly initial: { readonly file: string };
   readonly gradient: {
     readonly file: string;
@@ -68,6 +80,10 @@ export interface ManifestParts {
 export function manifestOf(parts: ManifestParts): ArtifactsManifest {
   const { prepared, settings, gradient, update } = parts;
   const { masks, ...inputs } = gradient.interface.inputs;
+  const copyOf = (name: string): { readonly copyOf?: string } => {
+    const original = prepared.copies.get(name);
+    return original === undefined ? {} : { copyOf: original };
+  };
   return {
     schema: 'lowrank.artifacts/1',
     tool,
@@ -77,6 +93,11 @@ export function manifestOf(parts: ManifestParts): ArtifactsManifest {
     imageShape: prepared.imageDims,
     layout: prepared.layout,
     classes: prepared.classes,
+    loss: prepared.loss,
+    labels:
+      prepared.loss === 'cross-entropy'
+        ? { type: 'int64', shape: ['N'] }
+        : { type: 'float32', shape: ['N', prepared.classes] },
     lengths: {
       parameters: lengthOf(prepared.parameters),
       statistics: lengthOf(prepared.statistics),
@@ -89,8 +110,16 @@ export function manifestOf(parts: ManifestParts): ArtifactsManifest {
       size,
       decay,
       pair,
+      ...copyOf(name),
     })),
-    statistics: prepared.statistics.map(({ name, shape, offset, size }) => ({ name, shape, offset, size })),
+    statistics: prepared.statistics.map(({ name, shape, offset, size }) => ({
+      name,
+      shape,
+      offset,
+      size,
+      ...copyOf(name),
+    })),
+    kept: describeKept(prepared),
     initial: { file: artifactFiles.initial },
     gradient: {
       file: artifactFiles.gradient,
@@ -102,4 +131,9 @@ export function manifestOf(parts: ManifestParts): ArtifactsManifest {
     masks,
     warnings: [...prepared.warnings, ...parts.warnings],
   };
+}
+
+/** As reports say it. */
+export function describeKept({ kept }: Prepared): ArtifactsManifest['kept'] {
+  return kept.map(({ value, reason }) => ({ name: value.name, shape: value.tensor!.dims, reason }));
 }

@@ -6,94 +6,150 @@ import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { dataTypeName, FLOAT, isFloatType } from '../onnx/data-type.js';
 import { findOperator } from '../ops/registry.js';
-import { resolveWeight } from '../ops/resolve-weight.js';
+import { statisticInputs, weightInputs } from '../ops/weight-inputs.js';
+import { reasonToStay, type Stay, type Stored } from './what-stays.js';
+
+/** A stored float tensor that the output depends on and that is not trained. */
+export interface KeptTensor extends Stay {
+  readonly value: Value;
+}
 
 /** What of a model is trained, and what is kept as running statistics: initializers, in the order of their first use. */
 export interface FoundParameters {
   readonly parameters: readonly Value[];
   readonly statistics: readonly Value[];
+  /** The rest of the stored float tensors that the output depends on through what is differentiable. */
+  readonly kept: readonly KeptTensor[];
 }
 
-/** Inputs that hold trainable weights. */
-const weightInputs: Readonly<Record<string, readonly number[]>> = {
-  Conv: [1, 2],
-  ConvTranspose: [1, 2],
-  Gemm: [0, 1, 2],
-  MatMul: [0, 1],
-  BatchNormalization: [1, 2],
-  InstanceNormalization: [1, 2],
-  GroupNormalization: [1, 2],
-  LayerNormalization: [1, 2],
-  RMSNormalization: [1],
-  SimplifiedLayerNormalization: [1],
-  SkipLayerNormalization: [2, 3, 4],
-  PRelu: [1],
-  FusedConv: [1, 2],
-  FusedGemm: [0, 1, 2],
-  FusedMatMul: [0, 1],
-};
+/** What of the initializers and Constant nodes the file stores; ask before passes make initializers of others. */
+export function storedTensors(graph: Graph): Stored {
+  const initializers = new Set(graph.initializers.map(({ name }) => name));
+  for (const node of graph.sorted()) {
+    const isCopy = node.is('Identity') && node.inputs[0] !== undefined && initializers.has(node.inputs[0].name);
+    if (isCopy && node.outputs[0] !== undefined) initializers.add(node.outputs[0].name);
+  }
+  return {
+    initializers,
+    constants: new Set(graph.nodes.flatMap((node) => (node.is('Constant') ? (node.outputs[0]?.name ?? []) : []))),
+  };
+}
 
-/** Running statistics, which training updates without a gradient. */
-const statisticInputs: Readonly<Record<string, readonly number[]>> = { BatchNormalization: [3, 4] };
-
-/**
- * Operators whose constants are trainable where they meet what is trained already: biases, layer scales, position
- * embeddings, class tokens. A constant before the first layer (the mean and deviation of the images) is none, nor is one
- * of a single element (the 3 and 6 of a spelled-out HardSwish).
- */
-const learnedOperands = new Set(['Add', 'Sub', 'Mul', 'Div', 'Concat', 'BiasGelu', 'SkipLayerNormalization']);
+export interface ParameterChoice {
+  /** Globs of parameters that are not trained. */
+  readonly freeze: readonly string[];
+  /** Globs of tensors that are trained though a rule would keep them. */
+  readonly trainAlso?: readonly string[];
+  /** Default: all that the graph has are initializers of the file. */
+  readonly stored?: Stored;
+}
 
 /** Those that say that weights are whole numbers. */
 const quantizedOperators = /^(QLinear|QGemm|DequantizeLinear|ConvInteger|MatMulInteger)/;
 
-/** Operators that repeat a constant, or add it to one: what class tokens come through. By the inputs that are data. */
-const constantSteps: Readonly<Record<string, readonly number[]>> = { Expand: [0], Tile: [0], Add: [0, 1] };
+/** How a stored tensor gets from where it lies to where it meets what depends on the images. */
+interface Path {
+  /** Whether it lies in another layout or type at most. */
+  readonly isPlain: boolean;
+}
+
+const layoutOperators = new Set(['Identity', 'Transpose', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Cast']);
 
 /**
- * Finds the float32 initializers that `output` depends on in a differentiable way and that hold weights: the weight
- * inputs of layers, through Transpose, Reshape and the like, and constant operands behind layers. Matches of `freeze`
- * are left out.
- * Throws UNSUPPORTED where a weight is of another float type, or where there is nothing to train.
+ * Finds the stored float32 tensors that are trained: all that `output` depends on through operators with a gradient, from
+ * where they lie, through whatever computes with stored tensors alone (Slice, Gather, Concat, Mul, ReduceL2 …), to where a
+ * layer or an operand behind a layer reads the result. `reasonToStay` says which of them are no weights; running statistics,
+ * operands in front of the first layer, inputs that set an operator up (`settings` of Operator), and what only
+ * operators without a gradient lead to, stay as well.
+ * Throws UNSUPPORTED where a weight is of another float type, or where there is nothing to train; USAGE for globs that match
+ * nothing.
  */
-export function findParameters(graph: Graph, output: Value, freeze: readonly string[]): FoundParameters {
+export function findParameters(
+  graph: Graph,
+  output: Value,
+  { freeze, trainAlso = [], stored }: ParameterChoice,
+): FoundParameters {
   const parameters = new Set<Value>();
   const statistics = new Set<Value>();
+  const kept = new Map<Value, Stay>();
   /** Values that depend on the input and on parameters. */
   const learned = new Set<Value>();
   /** Values that depend on what is in the input, not on its shape alone. */
   const seen = new Set(graph.inputs.filter(({ tensor }) => tensor === undefined));
+  /** Of values that do not: the stored tensors that they are made of. */
+  const made = new Map<Value, ReadonlyMap<Value, Path>>();
+  const sourcesOf = (value: Value): ReadonlyMap<Value, Path> => {
+    const { tensor, name } = value;
+    if (tensor === undefined) return made.get(value) ?? new Map<Value, Path>();
+    const isOwn = stored === undefined || stored.initializers.has(name) || stored.constants.has(name);
+    return new Map(isFloatType(tensor.dataType) && isOwn ? [[value, { isPlain: true }]] : []);
+  };
+  const keep = (sources: Iterable<Value>, stay: Stay): void => {
+    for (const source of sources) if (!kept.has(source)) kept.set(source, stay);
+  };
+  const hasWeights = hasStoredWeights(graph, stored);
   for (const node of sortedAncestors(graph, output)) {
+    const operator = findOperator(node.domain, node.opType);
+    const kind = operator?.gradient.kind ?? 'none';
+    const isSeen = node.inputs.some((value) => value !== undefined && seen.has(value));
     const isLearned = node.inputs.some((value) => value !== undefined && learned.has(value));
     const own = weightInputs[node.opType];
-    const isLayer = own !== undefined;
+    const through = new Map<Value, Path>();
     node.inputs.forEach((value, index) => {
-      if (value === undefined) return;
-      if (statisticInputs[node.opType]?.includes(index) === true) {
-        const stored = storedIn(graph, value);
-        if (stored !== undefined) statistics.add(stored);
-        return;
-      }
-      const isOperand = learnedOperands.has(node.opType) && isLearned;
-      if (own?.includes(index) !== true && !isOperand) return;
-      for (const stored of isOperand ? constantsBehind(graph, value, seen) : [storedIn(graph, value)]) {
-        if (stored === undefined || (!isLayer && stored.tensor!.size < 2)) continue;
-        requireFloat32(stored, node);
-        parameters.add(stored);
+      if (value === undefined || seen.has(value)) return;
+      const sources = sourcesOf(value);
+      if (sources.size === 0) return;
+      if (node.domain === '' && statisticInputs[node.opType]?.includes(index) === true) {
+        for (const [source] of sources) statistics.add(source);
+      } else if (operator?.settings?.includes(index) === true) {
+        keep(sources.keys(), { reason: `sets ${node.opType} up`, looksLikeWeight: false });
+      } else if (kind === 'zero') {
+        keep(sources.keys(), { reason: `${node.opType} has no gradient but zero`, looksLikeWeight: false });
+      } else if (!isSeen) {
+        const isLayout = layoutOperators.has(node.opType) && index === 0;
+        if (kind === 'rule')
+          for (const [source, { isPlain }] of sources) through.set(source, { isPlain: isPlain && isLayout });
+        else keep(sources.keys(), { reason: `no gradient goes through ${node.label}`, looksLikeWeight: true });
+      } else {
+        for (const [source, { isPlain }] of sources) {
+          const isWeight = own?.includes(index) === true;
+          const stay =
+            !isWeight && !isLearned
+              ? { reason: 'in front of the first layer', looksLikeWeight: source.tensor!.size > mostChannels }
+              : reasonToStay({ source, node, index, isPlain, isWeight, stored, hasWeights });
+          if (stay === undefined) parameters.add(source);
+          else keep([source], stay);
+        }
       }
     });
-    const flows = findOperator(node.domain, node.opType)?.gradient.kind !== 'zero';
-    if (flows && node.inputs.some((value) => value !== undefined && seen.has(value))) {
-      for (const value of node.outputs) if (value !== undefined) seen.add(value);
-    }
-    if (flows && (isLearned || isLayer)) {
-      for (const value of node.outputs) if (value !== undefined) learned.add(value);
+    const flows = kind !== 'zero';
+    if (!flows) continue;
+    for (const value of node.outputs) {
+      if (value === undefined) continue;
+      if (isSeen) seen.add(value);
+      else if (through.size > 0) made.set(value, through);
+      if (isLearned || (own !== undefined && isSeen)) learned.add(value);
     }
   }
+  for (const glob of trainAlso) {
+    const matches = [...kept].filter(([{ name }]) => matchesGlob(name, glob));
+    if (matches.length === 0 && ![...parameters].some(({ name }) => matchesGlob(name, glob))) {
+      throw new LowrankError('USAGE', `--train-also '${glob}' matches no tensor that stays as it is`, {
+        remedy: '--explain lists those that do',
+      });
+    }
+    for (const [value] of matches) parameters.add(value);
+  }
+  for (const value of parameters) {
+    kept.delete(value);
+    requireFloat32(value);
+  }
+  for (const value of statistics) kept.delete(value);
   const both = [...statistics].find((value) => parameters.has(value));
   if (both !== undefined) {
     throw new LowrankError('UNSUPPORTED', `'${both.name}' is a weight and a running statistic at once`, {
       place: both.uses.map(({ node }) => node.label).join(', '),
-      remedy: 'export the model so that equal tensors are not shared',
+      remedy: 'give every layer its own tensor with --tie never, or export the model so',
     });
   }
   const isFrozen = ({ name }: Value): boolean => freeze.some((glob) => matchesGlob(name, glob));
@@ -103,7 +159,7 @@ export function findParameters(graph: Graph, output: Value, freeze: readonly str
       remedy: `their names are like '${[...parameters][0]?.name ?? ''}'`,
     });
   }
-  const trained = [...parameters].filter((value) => !isFrozen(value));
+  const trained = inOrderOfUse(graph, output, parameters).filter((value) => !isFrozen(value));
   if (trained.length === 0) {
     const quantized = [...ancestors(output)].find((node) => quantizedOperators.test(node.opType));
     const isQuantized = parameters.size === 0 && quantized !== undefined;
@@ -112,33 +168,40 @@ export function findParameters(graph: Graph, output: Value, freeze: readonly str
       remedy: parameters.size > 0 ? 'freeze less' : 'give a model with float32 weights',
     });
   }
-  return { parameters: trained, statistics: [...statistics] };
+  const frozen = [...parameters].filter(isFrozen);
+  return {
+    parameters: trained,
+    statistics: [...statistics],
+    kept: [
+      ...frozen.map((value) => ({ value, reason: '--freeze', looksLikeWeight: false })),
+      ...[...kept].map(([value, stay]) => ({ value, ...stay })),
+    ],
+  };
 }
 
-/** The initializers that a value is made of, where it does not depend on the images. */
-function constantsBehind(graph: Graph, value: Value, seen: ReadonlySet<Value>): Value[] {
-  if (seen.has(value)) return [];
-  const stored = storedIn(graph, value);
-  if (stored !== undefined) return [stored];
-  const { producer } = value;
-  const data = producer?.domain === '' ? (constantSteps[producer.opType] ?? []) : [];
-  return data.flatMap((index) => {
-    const input = producer!.inputs[index];
-    return input === undefined ? [] : constantsBehind(graph, input, seen);
-  });
+/** A tensor that meets the images with more elements than these is no mean of their channels. */
+const mostChannels = 4;
+
+/** Whether the file keeps tensors of more than one element as initializers: its Constant nodes are then not its weights. */
+function hasStoredWeights(graph: Graph, stored: Stored | undefined): boolean {
+  return graph.initializers.some(
+    ({ tensor, name }) => isFloatType(tensor!.dataType) && tensor!.size > 1 && stored?.constants.has(name) !== true,
+  );
 }
 
-/** The initializer that a value is, maybe in another layout. */
-function storedIn(graph: Graph, value: Value): Value | undefined {
-  if (value.tensor !== undefined) return isFloatType(value.tensor.dataType) ? value : undefined;
-  const resolved = resolveWeight(graph, value);
-  return resolved?.source.tensor === undefined ? undefined : resolved.source;
+/** In the order in which the nodes that `output` needs read them first. */
+function inOrderOfUse(graph: Graph, output: Value, values: ReadonlySet<Value>): Value[] {
+  const ordered = new Set<Value>();
+  for (const node of sortedAncestors(graph, output)) {
+    for (const value of node.inputs) if (value !== undefined && values.has(value)) ordered.add(value);
+  }
+  return [...ordered];
 }
 
-function requireFloat32({ name, tensor }: Value, node: Node): void {
+function requireFloat32({ name, tensor, uses }: Value): void {
   if (tensor!.dataType === FLOAT) return;
   throw new LowrankError('UNSUPPORTED', `the weight '${name}' is ${dataTypeName(tensor!.dataType)}`, {
-    place: node.label,
+    ...(uses[0] === undefined ? {} : { place: (uses[0].node satisfies Node).label }),
     remedy: 'training needs a float32 model: export it as float32',
   });
 }

@@ -11,15 +11,20 @@ import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { bfloat16Opset } from '../ops/precision.js';
 import { constantsToInitializers } from '../passes/constants-to-initializers.js';
 import { copiesToInitializers } from '../passes/copies-to-initializers.js';
+import { toInferenceForm } from '../passes/inference-form.js';
 import { raiseOpset } from '../passes/raise-opset.js';
 import { runPasses } from '../passes/runner.js';
+import { spellOutNormalization } from '../passes/spell-out-normalization.js';
+import { untie, type Untied } from '../passes/untie.js';
 import { setDropPath } from './drop-path.js';
 import { setDropout } from './dropout.js';
 import { layOut, type Slot } from './flat.js';
 import { layoutOf } from './images.js';
 import { openBatch } from '../passes/open-batch.js';
+import { endOfModel } from './classifier-end.js';
+import type { LossName } from './loss.js';
 import { findFactorPairs, type FactorPairs } from './pairs.js';
-import { findParameters } from './parameters.js';
+import { findParameters, type FoundParameters, type KeptTensor, storedTensors } from './parameters.js';
 import { type GraphSettings, halfTypeOf } from './settings.js';
 
 /** A tensor that is trained. */
@@ -43,11 +48,17 @@ export interface Prepared {
   /** Of one image: [C, H, W], or [H, W, C] where the model takes it so. */
   readonly imageDims: readonly number[];
   readonly layout: 'nchw' | 'nhwc';
-  /** [N, classes], before any Softmax. */
+  /** [N, classes], maybe with axes of 1 between or behind; before any Softmax or Sigmoid (`classifierEnd`). */
   readonly logits: Value;
+  /** What is minimized: cross-entropy, or, of classes one by one (a Sigmoid), the mean of their binary cross-entropies. */
+  readonly loss: LossName;
   readonly classes: number;
   readonly parameters: readonly Parameter[];
   readonly statistics: readonly Statistic[];
+  /** Stored float tensors that the logits depend on and that are not trained, and why. */
+  readonly kept: readonly KeptTensor[];
+  /** Parameters and statistics that are copies of an initializer of the file, which several layers read, by name. */
+  readonly copies: ReadonlyMap<string, string>;
   readonly pairs: FactorPairs;
   readonly warnings: readonly string[];
   /** Shapes for a batch size. */
@@ -56,7 +67,7 @@ export interface Prepared {
 
 export interface PrepareTrainingOptions {
   readonly settings: Pick<GraphSettings, 'decay' | 'frobeniusDecay' | 'freeze' | 'dropout' | 'dropPath'> &
-    Partial<Pick<GraphSettings, 'precision'>>;
+    Partial<Pick<GraphSettings, 'precision' | 'tie' | 'trainAlso'>>;
   /** [C, H, W] or [H, W, C] for models whose image size is open; default what the model says, 224 where it does not. */
   readonly imageDims?: readonly number[];
   /** Side of the images of such a model, in pixels; the channels are the model's. */
@@ -67,7 +78,7 @@ export interface PrepareTrainingOptions {
 export const trainingOpset = 17;
 
 /**
- * Reads a model and makes it ready for training: raises the opset, opens the batch, takes a final Softmax away and finds
+ * Reads a model and makes it ready for training: raises the opset, opens the batch, finds the logits in front of a final Softmax or Sigmoid and finds
  * the parameters. The file stays open until `model.file.close()`.
  * Throws what `readModel` throws, UNSUPPORTED where the model is no classifier of images with float32 weights.
  */
@@ -87,22 +98,32 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
   const { graph } = model;
   const images = imageInput(model);
   const given = options.imageDims ?? (imageSize === undefined ? undefined : squareDims(model, images, imageSize));
+  const settled = toInferenceForm(model);
+  const stored = storedTensors(graph);
+  const untied = untie(model, settings.tie ?? 'auto');
+  for (const { copies } of untied) for (const name of copies) stored.initializers.add(name);
   const inputShapes = given === undefined ? {} : { [images.name]: [fixedBatch(images) ?? 1, ...given] };
   const opset = settings.precision === 'bfloat16' ? bfloat16Opset : trainingOpset;
-  runPasses(model, [constantsToInitializers, copiesToInitializers, raiseOpset(opset)], {
-    shapes: { inputShapes },
-  });
+  runPasses(
+    model,
+    [constantsToInitializers, ...(settings.tie === 'always' ? [] : [copiesToInitializers]), raiseOpset(opset)],
+    {
+      shapes: { inputShapes },
+    },
+  );
   openBatch(model, images);
+  runPasses(model, [spellOutNormalization], { shapes: { inputShapes } });
   const imageDims = given ?? inferShapes(model).require(images).dims.slice(1);
-  const logits = logitsOf(model);
-  if (settings.dropout !== null) setDropout(graph, logits, settings.dropout);
-  if (settings.dropPath > 0) setDropPath(graph, logits, settings.dropPath);
   const shapesFor = (batch: number): ShapeTable =>
     inferShapes(model, { inputShapes: { [images.name]: [batch, ...imageDims] } });
+  const end = endOfModel(model, shapesAtAnotherBatch(shapesFor));
+  const { logits } = end;
+  if (settings.dropout !== null) setDropout(graph, logits, settings.dropout);
+  if (settings.dropPath > 0) setDropPath(graph, logits, settings.dropPath);
   const shapes = shapesAtAnotherBatch(shapesFor);
-  const classes = classesOf(logits, shapes);
+  const classes = classesOf(logits, graph.outputs[0]!, shapes);
   if (halfTypeOf(settings.precision) !== undefined) requireFloat32(graph, logits, shapes);
-  const found = findParameters(graph, logits, settings.freeze);
+  const found = findParameters(graph, logits, { freeze: settings.freeze, trainAlso: settings.trainAlso ?? [], stored });
   const { pairs, warnings } = findFactorPairs(model, shapes, new Set(found.parameters));
   const pairOf = new Map(pairs.flatMap(({ name, u, v }) => [u, v].map((value) => [value, name] as const)));
   const isDecayed = (value: Value): boolean => {
@@ -122,6 +143,7 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
     imageDims,
     layout: layoutOf(imageDims),
     logits,
+    loss: end.kind === 'sigmoid' ? 'binary-cross-entropy' : 'cross-entropy',
     classes,
     parameters: layOut(
       found.parameters.map((value) => ({
@@ -133,10 +155,43 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
       })),
     ),
     statistics: layOut(found.statistics.map((value) => ({ value, name: value.name, shape: value.tensor!.dims }))),
+    kept: found.kept,
+    copies: new Map(untied.flatMap(({ name, copies }) => copies.map((copy) => [copy, name] as const))),
     pairs,
-    warnings: [...warnings, ...shapes.warnings.slice(0, 3)],
+    warnings: [
+      ...settled,
+      ...end.warnings,
+      ...describeUntied(untied, found),
+      ...describeKept(found.kept),
+      ...warnings,
+      ...shapes.warnings.slice(0, 3),
+    ],
     shapesFor,
   };
+}
+
+/** Names that a warning gives. */
+const mostNames = 3;
+
+/** What is trained apart though the file stores it once. */
+function describeUntied(untied: readonly Untied[], { parameters, statistics }: FoundParameters): string[] {
+  const trained = new Set([...parameters, ...statistics].map(({ name }) => name));
+  const apart = untied.filter(({ copies }) => copies.some((name) => trained.has(name)));
+  if (apart.length === 0) return [];
+  const names = apart.slice(0, mostNames).map(({ name, copies }) => `'${name}' (${copies.length + 1} readers)`);
+  const more = apart.length > mostNames ? `, and ${apart.length - mostNames} more` : '';
+  return [
+    `equal tensors that the file stores once are trained apart: ${names.join(', ')}${more}; --tie always keeps each of them one parameter`,
+  ];
+}
+
+/** What is not trained and may be taken for a weight. */
+function describeKept(kept: readonly KeptTensor[]): string[] {
+  const doubtful = kept.filter(({ looksLikeWeight }) => looksLikeWeight);
+  if (doubtful.length === 0) return [];
+  const names = doubtful.slice(0, mostNames).map(({ value, reason }) => `'${value.name}' (${reason})`);
+  const more = doubtful.length > mostNames ? `, and ${doubtful.length - mostNames} more, which --explain lists` : '';
+  return [`stored tensors that stay as they are: ${names.join(', ')}${more}; --train-also GLOB trains them`];
 }
 
 /** Mixed precision is put into a float32 model. Throws UNSUPPORTED, with the first value of another float type. */
@@ -195,25 +250,19 @@ function imageInput({ graph }: Model): Value {
   });
 }
 
-/** The first output, or what its Softmax reads. */
-function logitsOf({ graph }: Model): Value {
-  let value = graph.outputs[0]!;
-  for (;;) {
-    const node = value.producer;
-    const isPassed = node !== undefined && ['Softmax', 'LogSoftmax', 'Identity'].some((opType) => node.is(opType));
-    if (!isPassed || node.inputs[0] === undefined) return value;
-    value = node.inputs[0];
+/** How many classes a value [batch, 1 …, classes, 1 …] tells apart. */
+function classesOf(logits: Value, output: Value, shapes: ShapeTable): number {
+  const [batch, ...rest] = shapes.require(logits).dims;
+  const classes = rest.filter((dim) => dim > 1);
+  const outputBatch = shapes.typeOf(output)?.dims[0] ?? probeBatch;
+  if (batch === probeBatch && outputBatch === probeBatch && classes.length === 1 && rest.every((dim) => dim > 0)) {
+    return classes[0]!;
   }
-}
-
-function classesOf(logits: Value, shapes: ShapeTable): number {
-  const { dims } = shapes.require(logits);
-  const [batch, classes, ...rest] = dims;
-  if (batch === probeBatch && classes !== undefined && classes > 1 && rest.every((dim) => dim === 1)) return classes;
-  throw new LowrankError('UNSUPPORTED', `the output is [${dims.join(', ')}] for a batch of ${probeBatch}`, {
-    place: `output '${logits.name}'`,
-    remedy: 'training needs a classifier whose output is [batch, classes]',
-  });
+  throw new LowrankError(
+    'UNSUPPORTED',
+    `the output is [${shapes.require(output).dims.join(', ')}] for a batch of ${probeBatch}`,
+    { place: `output '${output.name}'`, remedy: 'training needs a classifier whose output is [batch, classes]' },
+  );
 }
 
 /** The dimensions of square images of the given side, with the channels of the model. */

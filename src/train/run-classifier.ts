@@ -77,7 +77,7 @@ export async function runClassifier(
       const begun = performance.now();
       const predictions = await evaluate(loader.batches(0) as AsyncIterable<EvaluationBatch>, model.predict, {
         classes: model.classes,
-        areProbabilities: model.areProbabilities,
+        end: model.end,
         signal,
         onProgress,
       });
@@ -85,7 +85,7 @@ export async function runClassifier(
         model,
         predictions,
         bad: [...loader.bad],
-        warnings: [...model.warnings, ...lossWarnings(predictions, path)],
+        warnings: [...model.warnings, ...endWarnings(model, path), ...lossWarnings(predictions, path)],
         prepareSeconds: (begun - started) / 1000,
         seconds: (performance.now() - begun) / 1000,
       };
@@ -99,6 +99,13 @@ export async function runClassifier(
 
 function transformOf({ width, height }: Classifier, { stretch, resize }: RunSettings): Transform {
   return stretch ? { kind: 'stretch', width, height } : centerCrop({ width, height }, resize);
+}
+
+function endWarnings({ end }: Classifier, path: string): string[] {
+  if (end !== 'sigmoid') return [];
+  return [
+    `${path} ends in a Sigmoid: its loss is the mean binary cross-entropy of the classes, against one class per image`,
+  ];
 }
 
 /** What the report says about odd losses. Throws NUMERIC where one is not finite. */

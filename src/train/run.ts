@@ -15,6 +15,7 @@ import { runPasses } from '../passes/runner.js';
 import type { ModelSummary } from '../report/contract.js';
 import { type Predictions, summarizePredictions } from '../report/eval-summary.js';
 import type { DataSummary } from '../report/train-contract.js';
+import type { TrainExplainReport } from '../report/train-explain-contract.js';
 import { loadDriver } from '../runtime/driver.js';
 import type { Session } from '../runtime/types.js';
 import { buildEvalGraph } from './eval-graph.js';
@@ -35,6 +36,7 @@ import { calibrate, foldInserted, insertNormalization } from './insert-normaliza
 import type { LossScale } from './loss-scale.js';
 import { withNewHead } from './new-head.js';
 import { trainingSession, type TrainOptions, type TrainSettings, transformsOf } from './options.js';
+import { describeKept } from './manifest.js';
 import { misplaced } from '../runtime/placement.js';
 import { type Prepared, prepareTraining } from './prepare.js';
 import { checkSchedule, type Schedule } from './schedule.js';
@@ -46,6 +48,9 @@ import { initialState, startAverages, type TrainingState } from './vectors.js';
 /** What a training works with: images, graphs, sessions. */
 export interface TrainingRun {
   readonly model: ModelSummary;
+  /** What is trained, and what of the stored tensors is not. */
+  readonly parameters: TrainExplainReport['parameters'];
+  readonly kept: TrainExplainReport['kept'];
   readonly data: { readonly train: DataSummary; readonly val: DataSummary | null };
   readonly warnings: string[];
   readonly threads: number | null;
@@ -128,7 +133,8 @@ async function openRun(
   closers.push(() => training.close());
   const validation = await openValidation(options.val, options.data, training);
   if (validation !== undefined) closers.push(() => validation.close());
-  const source = settings.newHead ? withNewHead(options.model, training.classes.length, seed) : options.model;
+  const head = settings.newHead ? withNewHead(options.model, training.classes.length, seed) : undefined;
+  const source = head?.bytes ?? options.model;
   const inserted = settings.insertBn ? insertNormalization(source, settings.freeze) : undefined;
   const prepared = prepareTraining(inserted?.bytes ?? source, {
     settings,
@@ -142,7 +148,13 @@ async function openRun(
       ? 'report this: the new head should fit'
       : `list the model's classes with --classes, or replace its last layer with --new-head`,
   );
-  const warnings = [...prepared.warnings, ...training.warnings, ...(validation?.warnings ?? [])];
+  requireOneLabel(prepared, options.model, training);
+  const warnings = [
+    ...(head?.warnings ?? []),
+    ...prepared.warnings,
+    ...training.warnings,
+    ...(validation?.warnings ?? []),
+  ];
   const driver = await loadDriver();
   const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver, settings);
   const gradient = buildGradientGraph(
@@ -178,13 +190,15 @@ async function openRun(
   const count = lengthOf(prepared.parameters);
   const statisticsCount = lengthOf(prepared.statistics);
   const session = trainingSession(settings);
-  const slots = { parameterSlots: prepared.parameters, statisticSlots: prepared.statistics };
+  const slots = { parameterSlots: prepared.parameters, statisticSlots: prepared.statistics, tie: settings.tie };
   let trainer: Trainer | undefined;
   let evaluator: Session | undefined;
   let validating: Loader | undefined;
   const weightsOf = (state: TrainingState): { parameters: Float32Array; statistics: Float32Array } =>
     ema === null ? state : { parameters: state.ema.subarray(0, count), statistics: state.ema.subarray(count) };
   return {
+    parameters: prepared.parameters.map(({ name, shape, decay }) => ({ name, shape, decay })),
+    kept: describeKept(prepared),
     model: summaryOfModel(prepared, options.model, inserted?.bytes ?? source),
     data: { train: summaryOf(training), val: validation === undefined ? null : summaryOf(validation) },
     warnings,
@@ -300,6 +314,16 @@ async function openRun(
     },
     close,
   };
+}
+
+/** Throws UNSUPPORTED for a model that tells classes one by one: the images have one class each. */
+function requireOneLabel({ loss }: Prepared, path: string, { path: data }: ImageSource): void {
+  if (loss === 'cross-entropy') return;
+  throw new LowrankError('UNSUPPORTED', 'the model ends in a Sigmoid, for images of several classes each', {
+    place: `${path}; the images of ${data} have one class each`,
+    remedy:
+      'train a new head for them with --new-head; lowrank-artifacts writes the training of the model as it is, with binary cross-entropy',
+  });
 }
 
 /** Whether training images are mirrored at random. */

@@ -1,6 +1,7 @@
 import { LowrankError } from '../errors.js';
 import { BFLOAT16, FLOAT16 } from '../onnx/data-type.js';
 import type { HalfType } from '../ops/precision.js';
+import type { TieName } from '../passes/untie.js';
 
 export const optimizerNames = ['sgd', 'adam', 'adamw', 'rmsprop'] as const;
 export type OptimizerName = (typeof optimizerNames)[number];
@@ -47,6 +48,10 @@ export interface GraphSettings {
   readonly dropPath: number;
   /** Globs of parameters that are not trained. */
   readonly freeze: readonly string[];
+  /** Globs of stored tensors that are trained though they look like no weights: see `reasonToStay`. */
+  readonly trainAlso: readonly string[];
+  /** Which initializers that several layers read are one parameter: see `untie`. */
+  readonly tie: TieName;
   /** What the gradient graph computes in; parameters, statistics and the optimizer's state are float32. */
   readonly precision: PrecisionName;
 }
@@ -66,6 +71,8 @@ export const defaultGraphSettings: GraphSettings = {
   dropout: null,
   dropPath: 0,
   freeze: [],
+  trainAlso: [],
+  tie: 'auto',
   precision: 'float32',
 };
 

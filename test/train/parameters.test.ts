@@ -31,7 +31,7 @@ function found(nodes: readonly TestNode[], initializers: readonly TestInitialize
       initializers,
     }),
   );
-  const { parameters, statistics } = findParameters(graph, graph.outputs[0]!, freeze);
+  const { parameters, statistics } = findParameters(graph, graph.outputs[0]!, { freeze });
   return { parameters: parameters.map(({ name }) => name), statistics: statistics.map(({ name }) => name) };
 }
 
@@ -49,13 +49,13 @@ describe('what is trained', () => {
       node('Div', ['centered', 'deviation'], 'normal'),
       node('Conv', ['normal', 'kernel'], 'c'),
       node('Add', ['c', 'bias'], 'd'),
-      node('Add', ['d', 'three'], 'e'),
+      node('Add', ['d', '/act/Constant_output_0'], 'e'),
       node('BatchNormalization', ['e', 'scale', 'shift', 'running', 'variance'], 'last'),
       ...head,
     ];
     const channels = ['scale', 'shift', 'running', 'variance'].map((name) => floats(name, [4]));
     const images = [floats('mean', [3, 1, 1]), floats('deviation', [3, 1, 1])];
-    const own = [floats('kernel', [4, 3, 1, 1]), floats('bias', [4, 1, 1]), floats('three', [])];
+    const own = [floats('kernel', [4, 3, 1, 1]), floats('bias', [4, 1, 1]), floats('/act/Constant_output_0', [])];
     expect(found(nodes, [...images, ...own, ...channels, ...headWeights])).toEqual({
       parameters: ['kernel', 'bias', 'scale', 'shift', 'w', 'b'],
       statistics: ['running', 'variance'],

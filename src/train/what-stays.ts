@@ -1,0 +1,165 @@
+import type { Node } from '../graph/node.js';
+import type { Value } from '../graph/value.js';
+import type { Tensor } from '../onnx/tensor.js';
+
+/** Where the initializers of the graph come from. */
+export interface Stored {
+  /** Initializers of the file, by name. */
+  readonly initializers: Set<string>;
+  /** Constant nodes of the file, by the name of their output. */
+  readonly constants: ReadonlySet<string>;
+}
+
+/** Why a stored tensor is not trained. */
+export interface Stay {
+  readonly reason: string;
+  /** Whether a user may take it for a weight, and is told. */
+  readonly looksLikeWeight: boolean;
+}
+
+/** A stored tensor where it, or what is made of it, meets what depends on the images. */
+export interface Meeting {
+  readonly source: Value;
+  readonly node: Node;
+  /** Which input of the node it reaches. */
+  readonly index: number;
+  /** Whether it is read as it is stored, or in another layout or type. */
+  readonly isPlain: boolean;
+  /** Whether the input holds what a layer has learned. */
+  readonly isWeight: boolean;
+  readonly stored: Stored | undefined;
+  /** Whether the file has initializers for its weights. */
+  readonly hasWeights: boolean;
+}
+
+/**
+ * What exporters and authors write into a model that is no weight. Of tensors behind the first layer, undefined for those
+ * that are trained:
+ * - numbers: one element that is a Constant node or has the name of an exporter's constant (√2 of a GELU, 1/√d of an attention), but for
+ *   the weight of a layer that is read as it is stored. An initializer of one element with a name of its own is a scale
+ *   that was learned;
+ * - Constant nodes at other places than the weights of layers, in files that have initializers for their weights, and
+ *   exporter's constants there whose elements are all equal;
+ * - masks: elements that are not finite, or nothing but 0 and one number of −50 and below (attention), or factors 0 and 1;
+ * - unit weights: ones and zeros of an InstanceNormalization behind a Reshape (a GroupNorm in parts), or of a normalization
+ *   where a Constant node or an exporter's constant holds them;
+ * - filters: the kernels of a depthwise convolution that are the same in all channels and sum to 1 or, not all zero, to 0 (blur, gradients
+ *   of images);
+ * - tables of sines and cosines (fixed position embeddings, rotary ones).
+ */
+export function reasonToStay(meeting: Meeting): Stay | undefined {
+  for (const rule of rules) {
+    const stay = rule(meeting, meeting.source.tensor!);
+    if (stay !== undefined) return stay;
+  }
+  return undefined;
+}
+
+type Rule = (meeting: Meeting, tensor: Tensor) => Stay | undefined;
+
+const silent = (reason: string): Stay => ({ reason, looksLikeWeight: false });
+const told = (reason: string): Stay => ({ reason, looksLikeWeight: true });
+
+/** Names that exporters give to constants of the code: of PyTorch (both exporters), TensorFlow, Paddle, MXNet. */
+const constantName =
+  /(^|[/.:_])const(ant)?([/.:_\d]|$)|constant|^onnx::|^val_\d+$|^(scalar_tensor|lifted_tensor|clone|full|_to_copy)(_default)?(_\d+)?$|^(ones|zeros|arange)(_like)?_(default|\d+)$|^_?\d+$|_output_\d+$|\/[xy](:0)?$|scalar\d*(_scalar)?$/i;
+
+const isConstantNode = ({ source, stored }: Meeting): boolean => stored?.constants.has(source.name) === true;
+
+const isOfExporter = (meeting: Meeting): boolean => isConstantNode(meeting) || constantName.test(meeting.source.name);
+
+const number: Rule = (meeting, { size }) =>
+  size > 1 || (meeting.isWeight && meeting.isPlain) || !isOfExporter(meeting)
+    ? undefined
+    : silent('a number of the code');
+
+const constantNode: Rule = (meeting, { size }) =>
+  size < 2 || meeting.isWeight || !meeting.hasWeights || !isConstantNode(meeting)
+    ? undefined
+    : silent('a Constant node, where weights are initializers');
+
+const constant: Rule = (meeting, tensor) => {
+  if (tensor.size < 2 || meeting.isWeight || !isOfExporter(meeting)) return undefined;
+  const [first] = tensor.toFloat32();
+  return tensor.toFloat32().every((element) => element === first)
+    ? told('a constant of the exporter: all elements are equal')
+    : undefined;
+};
+
+/** From here on an element of an attention's mask counts as −∞. */
+const masked = -50;
+
+const mask: Rule = ({ node, isWeight }, tensor) => {
+  if (tensor.size < 2 || isWeight) return undefined;
+  const elements = tensor.toFloat32();
+  if (elements.some((element) => !Number.isFinite(element))) return silent('a mask: elements are not finite');
+  const lowest = elements.reduce((least, element) => Math.min(least, element), Infinity);
+  if (lowest <= masked && elements.every((element) => element === 0 || element === lowest)) {
+    return silent(`a mask: all elements are 0 or ${lowest}`);
+  }
+  const isSwitch = node.is('Mul') && elements.every((element) => element === 0 || element === 1);
+  return isSwitch && elements.includes(0) && elements.includes(1) ? told('a mask: all elements are 0 or 1') : undefined;
+};
+
+const normalizations = new Set([
+  'InstanceNormalization',
+  'GroupNormalization',
+  'LayerNormalization',
+  'RMSNormalization',
+  'BatchNormalization',
+]);
+
+const unitWeight: Rule = (meeting, tensor) => {
+  const { node, index, isPlain } = meeting;
+  if (!isPlain || !normalizations.has(node.opType)) return undefined;
+  const unit = index === 1 ? 1 : 0;
+  const isOfGroups = node.is('InstanceNormalization') && node.inputs[0]?.producer?.is('Reshape') === true;
+  if (!isOfGroups && !isOfExporter(meeting)) return undefined;
+  const reason = isOfGroups
+    ? 'a unit weight of a GroupNorm in parts'
+    : 'a unit weight of a normalization without weights';
+  return tensor.toFloat32().every((element) => element === unit) ? silent(reason) : undefined;
+};
+
+const filter: Rule = ({ node, index }, tensor) => {
+  if (index !== 1 || !(node.is('Conv') || node.is('ConvTranspose')) || node.int('group', 1) < 2) return undefined;
+  const { dims } = tensor;
+  const area = dims.slice(2).reduce((product, dim) => product * dim, 1);
+  if (dims.length < 3 || dims[1] !== 1 || area < 2 || (dims[0] === 1 && node.int('group', 1) === 1)) return undefined;
+  const elements = tensor.toFloat32();
+  const kernel = elements.subarray(0, area);
+  const sum = kernel.reduce((total, element) => total + element, 0);
+  const size = kernel.reduce((total, element) => total + Math.abs(element), 0);
+  const isFilter = size > 0 && (Math.abs(sum - 1) < 1e-3 || Math.abs(sum) < 1e-3 * size);
+  return isFilter && elements.every((element, i) => element === kernel[i % area])
+    ? told('a filter: the same kernel in all channels')
+    : undefined;
+};
+
+const sinusoid: Rule = ({ isWeight }, tensor) => {
+  const { dims } = tensor;
+  const columns = dims.at(-1) ?? 0;
+  if (isWeight || columns < 8 || columns % 2 !== 0 || tensor.size < 4 * columns) return undefined;
+  const elements = tensor.toFloat32();
+  const pairings = [
+    (i: number) => i + columns / 2,
+    (i: number) => (i % 2 === 0 ? i + 1 : i - 1),
+    ...(columns % 4 === 0 ? [(i: number): number => i + columns / 4] : []),
+  ];
+  const isTable = pairings.some((partner, kind) => {
+    const isFirst = (i: number): boolean =>
+      [i < columns / 2, i % 2 === 0, Math.floor((4 * i) / columns) % 2 === 0][kind]!;
+    for (let start = 0; start < elements.length; start += columns) {
+      const isZero = elements.subarray(start, start + columns).every((element) => element === 0);
+      for (let i = 0; i < columns && !isZero; i++) {
+        if (!isFirst(i)) continue;
+        const length = elements[start + i]! ** 2 + elements[start + partner(i)]! ** 2;
+        if (Math.abs(length - 1) > 1e-4) return false;
+      }
+    }
+    return elements.some((element) => element !== 0);
+  });
+  return isTable ? told('a table of sines and cosines') : undefined;
+};
+
+const rules: readonly Rule[] = [number, constantNode, constant, mask, unitWeight, filter, sinusoid];
