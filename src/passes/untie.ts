@@ -4,6 +4,7 @@ import type { Node } from '../graph/node.js';
 import type { Use, Value } from '../graph/value.js';
 import { isFloatType } from '../onnx/data-type.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
+import { hasConstantName } from '../ops/constant-name.js';
 import { operandOperators, statisticInputs, weightInputs } from '../ops/weight-inputs.js';
 import { valuesOfImages } from './inference-form.js';
 
@@ -23,7 +24,7 @@ export interface Untied {
  * Gives every layer its own initializer where an exporter stored equal tensors once: PyTorch's default exporter keeps one
  * tensor of zeros for all fresh biases and running means of a size. With `auto` these are initializers whose elements are
  * all one number, read as weights, biases, operands or running statistics by several nodes; nodes that also share a stored
- * tensor of other elements are one layer that is run several times, and keep sharing. With `never` it is all initializers
+ * tensor of other elements are one layer that is run several times, and keep sharing. Numbers of the code (one element, an exporter's name) are left out. With `never` it is all initializers
  * that several nodes read so. The first reader keeps the name; the copies are called `<name>.2`, `<name>.3`, …, the same
  * for the same model. `only`: copies that are made; other readers keep the original.
  */
@@ -34,6 +35,7 @@ export function untie({ graph }: Model, tie: TieName, only?: ReadonlySet<string>
   const changes: { readonly value: Value; readonly groups: readonly (readonly Use[])[] }[] = [];
   for (const value of graph.initializers) {
     if (value.uses.length < 2 || !isFloatType(value.tensor!.dataType)) continue;
+    if (value.tensor!.size < 2 && hasConstantName(value)) continue;
     const uses = value.uses.filter((use) => readsWeight(use, seen));
     if (uses.length < 2 || (tie === 'auto' && !isOneNumber(value))) continue;
     uses.sort((a, b) => order.get(a.node)! - order.get(b.node)! || a.index - b.index);

@@ -40,8 +40,7 @@ export function classifierEnd(graph: Graph, facts: EndFacts): ClassifierEnd {
   const [output] = graph.outputs;
   const found = endBehind(output!, facts);
   if (found === undefined) return { kind: 'logits', logits: output!, warnings: lookFurther(output!, facts) };
-  const { kind, logits, node } = found;
-  return { kind, logits, node, warnings: cutWarnings(found) };
+  return found;
 }
 
 /** The same for a whole model, of any opset. `shapes`: default, for the sizes that the model says. */
@@ -53,8 +52,7 @@ interface Found {
   readonly kind: Exclude<EndKind, 'logits'>;
   readonly logits: Value;
   readonly node: Node;
-  /** Clips of the end's result, which should not change it. */
-  readonly clips: readonly Node[];
+  readonly warnings: readonly string[];
 }
 
 function endBehind(output: Value, facts: EndFacts): Found | undefined {
@@ -63,11 +61,13 @@ function endBehind(output: Value, facts: EndFacts): Found | undefined {
   if (node === undefined) return undefined;
   if (node.is('Log') || node.is('Exp')) {
     const inner = endBehind(node.inputs[0]!, facts);
-    if (node.is('Log') && inner?.kind === 'softmax') return { ...inner, node, kind: 'log-softmax' };
-    return node.is('Exp') && inner?.kind === 'log-softmax' ? { ...inner, node, kind: 'softmax', clips } : undefined;
+    if (node.is('Log') && inner?.kind === 'softmax') return told({ ...inner, node, kind: 'log-softmax' }, clips);
+    return node.is('Exp') && inner?.kind === 'log-softmax'
+      ? told({ ...inner, node, kind: 'softmax' }, clips)
+      : undefined;
   }
   const end = softmax(node, facts) ?? spelledSoftmax(node, facts) ?? spelledLogSoftmax(node, facts) ?? sigmoid(node);
-  return end === undefined ? undefined : { ...end, node, clips };
+  return end === undefined ? undefined : told({ ...end, node, warnings: [] }, clips);
 }
 
 /** Operators whose output holds the numbers of their first input. */
@@ -109,7 +109,7 @@ function behindViews(value: Value | undefined): Node | undefined {
   return node;
 }
 
-type End = Omit<Found, 'clips' | 'node'>;
+type End = Omit<Found, 'warnings' | 'node'>;
 
 function softmax(node: Node, { opset, dims }: EndFacts): End | undefined {
   const logits = node.inputs[0];
@@ -216,8 +216,10 @@ function sigmoid(node: Node): End | undefined {
 /** Bounds may cut so much of a probability: 1e-7 is what Keras cuts. */
 const slack = 1e-4;
 
-function cutWarnings({ kind, clips }: Found): string[] {
-  return clips.flatMap((node) => {
+/** The end, with a line for each Clip of its result that changes it. */
+function told(end: Found, clips: readonly Node[]): Found {
+  const { kind } = end;
+  const warnings = clips.flatMap((node) => {
     const bound = (name: string, index: number, fallback: number): number =>
       node.float(name) ?? staticNumbers(node.inputs[index])?.[0] ?? fallback;
     const [low, high] = [bound('min', 1, -Infinity), bound('max', 2, Infinity)];
@@ -225,6 +227,7 @@ function cutWarnings({ kind, clips }: Found): string[] {
       kind === 'log-softmax' ? low <= Math.log(slack) && high >= -slack : low <= slack && high >= 1 - slack;
     return isKept ? [] : [`${node.label} cuts the model's outputs to ${low} to ${high}: losses are of what it reads`];
   });
+  return { ...end, warnings: [...end.warnings, ...warnings] };
 }
 
 /** What may follow a Softmax and make of its probabilities numbers that are neither these nor logits. */

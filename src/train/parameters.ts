@@ -29,8 +29,10 @@ export function storedTensors(graph: Graph): Stored {
     const isCopy = node.is('Identity') && node.inputs[0] !== undefined && initializers.has(node.inputs[0].name);
     if (isCopy && node.outputs[0] !== undefined) initializers.add(node.outputs[0].name);
   }
+  const normalizations = graph.nodes.filter((node) => node.is('BatchNormalization'));
   return {
     initializers,
+    variances: new Set(normalizations.flatMap(({ inputs }) => inputs[4]?.name ?? [])),
     constants: new Set(graph.nodes.flatMap((node) => (node.is('Constant') ? (node.outputs[0]?.name ?? []) : []))),
   };
 }
@@ -51,6 +53,8 @@ const quantizedOperators = /^(QLinear|QGemm|DequantizeLinear|ConvInteger|MatMulI
 interface Path {
   /** Whether it lies in another layout or type at most. */
   readonly isPlain: boolean;
+  /** The first node on the way that computes with it. */
+  readonly first?: Node;
 }
 
 const layoutOperators = new Set(['Identity', 'Transpose', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Cast']);
@@ -107,16 +111,18 @@ export function findParameters(
         keep(sources.keys(), { reason: `${node.opType} has no gradient but zero`, looksLikeWeight: false });
       } else if (!isSeen) {
         const isLayout = layoutOperators.has(node.opType) && index === 0;
-        if (kind === 'rule')
-          for (const [source, { isPlain }] of sources) through.set(source, { isPlain: isPlain && isLayout });
-        else keep(sources.keys(), { reason: `no gradient goes through ${node.label}`, looksLikeWeight: true });
+        if (kind === 'rule') {
+          for (const [source, path] of sources) {
+            through.set(source, path.isPlain && !isLayout ? { isPlain: false, first: node } : path);
+          }
+        } else keep(sources.keys(), { reason: `no gradient goes through ${node.label}`, looksLikeWeight: true });
       } else {
-        for (const [source, { isPlain }] of sources) {
+        for (const [source, { isPlain, first }] of sources) {
           const isWeight = own?.includes(index) === true;
           const stay =
             !isWeight && !isLearned
               ? { reason: 'in front of the first layer', looksLikeWeight: source.tensor!.size > mostChannels }
-              : reasonToStay({ source, node, index, isPlain, isWeight, stored, hasWeights });
+              : reasonToStay({ source, node, index, isPlain, first, isWeight, stored, hasWeights });
           if (stay === undefined) parameters.add(source);
           else keep([source], stay);
         }

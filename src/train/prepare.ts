@@ -99,9 +99,8 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
   const images = imageInput(model);
   const given = options.imageDims ?? (imageSize === undefined ? undefined : squareDims(model, images, imageSize));
   const settled = toInferenceForm(model);
-  const stored = storedTensors(graph);
   const untied = untie(model, settings.tie ?? 'auto');
-  for (const { copies } of untied) for (const name of copies) stored.initializers.add(name);
+  const stored = storedTensors(graph);
   const inputShapes = given === undefined ? {} : { [images.name]: [fixedBatch(images) ?? 1, ...given] };
   const opset = settings.precision === 'bfloat16' ? bfloat16Opset : trainingOpset;
   runPasses(

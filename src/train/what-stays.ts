@@ -1,13 +1,16 @@
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import type { Tensor } from '../onnx/tensor.js';
+import { hasConstantName } from '../ops/constant-name.js';
 
 /** Where the initializers of the graph come from. */
 export interface Stored {
   /** Initializers of the file, by name. */
-  readonly initializers: Set<string>;
+  readonly initializers: ReadonlySet<string>;
   /** Constant nodes of the file, by the name of their output. */
   readonly constants: ReadonlySet<string>;
+  /** What BatchNormalization of the file takes as a variance. */
+  readonly variances: ReadonlySet<string>;
 }
 
 /** Why a stored tensor is not trained. */
@@ -25,6 +28,8 @@ export interface Meeting {
   readonly index: number;
   /** Whether it is read as it is stored, or in another layout or type. */
   readonly isPlain: boolean;
+  /** The first node on the way that computes with it, where it is not read so. */
+  readonly first: Node | undefined;
   /** Whether the input holds what a layer has learned. */
   readonly isWeight: boolean;
   readonly stored: Stored | undefined;
@@ -39,12 +44,13 @@ export interface Meeting {
  *   the weight of a layer that is read as it is stored. An initializer of one element with a name of its own is a scale
  *   that was learned;
  * - Constant nodes at other places than the weights of layers, in files that have initializers for their weights, and
- *   exporter's constants there whose elements are all equal;
+ *   exporter's constants of equal elements that are put beside what was computed (Concat, Where, ScatterND);
  * - masks: elements that are not finite, or nothing but 0 and one number of −50 and below (attention), or factors 0 and 1;
  * - unit weights: ones and zeros of an InstanceNormalization behind a Reshape (a GroupNorm in parts), or of a normalization
- *   where a Constant node or an exporter's constant holds them;
+ *   where a Constant node or an exporter's constant holds them, or of a normalization of weights (weight standardization);
  * - filters: the kernels of a depthwise convolution that are the same in all channels and sum to 1 or, not all zero, to 0 (blur, gradients
  *   of images);
+ * - variances of a BatchNormalization that has no running statistics, as its mean is computed;
  * - tables of sines and cosines (fixed position embeddings, rotary ones).
  */
 export function reasonToStay(meeting: Meeting): Stay | undefined {
@@ -60,13 +66,9 @@ type Rule = (meeting: Meeting, tensor: Tensor) => Stay | undefined;
 const silent = (reason: string): Stay => ({ reason, looksLikeWeight: false });
 const told = (reason: string): Stay => ({ reason, looksLikeWeight: true });
 
-/** Names that exporters give to constants of the code: of PyTorch (both exporters), TensorFlow, Paddle, MXNet. */
-const constantName =
-  /(^|[/.:_])const(ant)?([/.:_\d]|$)|constant|^onnx::|^val_\d+$|^(scalar_tensor|lifted_tensor|clone|full|_to_copy)(_default)?(_\d+)?$|^(ones|zeros|arange)(_like)?_(default|\d+)$|^_?\d+$|_output_\d+$|\/[xy](:0)?$|scalar\d*(_scalar)?$/i;
-
 const isConstantNode = ({ source, stored }: Meeting): boolean => stored?.constants.has(source.name) === true;
 
-const isOfExporter = (meeting: Meeting): boolean => isConstantNode(meeting) || constantName.test(meeting.source.name);
+const isOfExporter = (meeting: Meeting): boolean => isConstantNode(meeting) || hasConstantName(meeting.source);
 
 const number: Rule = (meeting, { size }) =>
   size > 1 || (meeting.isWeight && meeting.isPlain) || !isOfExporter(meeting)
@@ -74,14 +76,17 @@ const number: Rule = (meeting, { size }) =>
     : silent('a number of the code');
 
 const constantNode: Rule = (meeting, { size }) =>
-  size < 2 || meeting.isWeight || !meeting.hasWeights || !isConstantNode(meeting)
+  size < 2 || (meeting.isWeight && meeting.isPlain) || !meeting.hasWeights || !isConstantNode(meeting)
     ? undefined
     : silent('a Constant node, where weights are initializers');
 
-const constant: Rule = (meeting, tensor) => {
-  if (tensor.size < 2 || meeting.isWeight || !isOfExporter(meeting)) return undefined;
-  const [first] = tensor.toFloat32();
-  return tensor.toFloat32().every((element) => element === first)
+/** Operators that put tensors side by side or in place of each other. */
+const placing = new Set(['Concat', 'Where', 'ScatterND', 'ScatterElements', 'Max', 'Min']);
+
+const background: Rule = (meeting, tensor) => {
+  if (!placing.has(meeting.node.opType) || !isOfExporter(meeting)) return undefined;
+  const elements = tensor.toFloat32();
+  return elements.every((element) => element === elements[0])
     ? told('a constant of the exporter: all elements are equal')
     : undefined;
 };
@@ -109,6 +114,12 @@ const normalizations = new Set([
   'BatchNormalization',
 ]);
 
+/** One that a gradient moves may become negative. */
+const variance: Rule = ({ source, stored }) =>
+  stored?.variances.has(source.name) === true
+    ? told('a variance without a stored mean, which no rule updates')
+    : undefined;
+
 const unitWeight: Rule = (meeting, tensor) => {
   const { node, index, isPlain } = meeting;
   if (!isPlain || !normalizations.has(node.opType)) return undefined;
@@ -119,6 +130,18 @@ const unitWeight: Rule = (meeting, tensor) => {
     ? 'a unit weight of a GroupNorm in parts'
     : 'a unit weight of a normalization without weights';
   return tensor.toFloat32().every((element) => element === unit) ? silent(reason) : undefined;
+};
+
+/** What changes nothing as an operand. */
+const units: Readonly<Record<string, number>> = { Add: 0, Sub: 0, Mul: 1, Div: 1 };
+
+const inWeight: Rule = (meeting, tensor) => {
+  const { isWeight, first } = meeting;
+  if (!isWeight || first === undefined || tensor.size < 2 || !isOfExporter(meeting)) return undefined;
+  const unit = units[first.opType];
+  return unit !== undefined && tensor.toFloat32().every((element) => element === unit)
+    ? silent('a unit weight of what a weight is computed by')
+    : undefined;
 };
 
 const filter: Rule = ({ node, index }, tensor) => {
@@ -162,4 +185,14 @@ const sinusoid: Rule = ({ isWeight }, tensor) => {
   return isTable ? told('a table of sines and cosines') : undefined;
 };
 
-const rules: readonly Rule[] = [number, constantNode, constant, mask, unitWeight, filter, sinusoid];
+const rules: readonly Rule[] = [
+  number,
+  constantNode,
+  background,
+  variance,
+  mask,
+  unitWeight,
+  inWeight,
+  filter,
+  sinusoid,
+];
