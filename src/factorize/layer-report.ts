@@ -1,14 +1,8 @@
 import type { LayerReport } from '../report/contract.js';
 import type { Candidate } from './candidates.js';
 import type { Fit } from './fit.js';
-import { breakEvenRank, fullMacs, maxRank, schemesOf, weightCount } from './geometry.js';
-import type { Layer } from './layers.js';
-
-/** Parameters (weight and bias) and MACs of a layer as it stands. */
-export function layerCounts(layer: Layer): { readonly params: number; readonly macs: number } {
-  if (layer.kind === 'fixed') return { params: layer.params, macs: layer.macs };
-  return { params: weightCount(layer.geometry) + layer.biasCount, macs: fullMacs(layer.geometry) };
-}
+import { breakEvenRank, maxRank, schemesOf } from './geometry.js';
+import { type Layer, layerCounts } from './layers.js';
 
 /** "Relu", "Clip(0, 6)", "linear" … */
 export function activationName(activation: Candidate['activation']): string {

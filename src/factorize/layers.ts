@@ -4,7 +4,7 @@ import type { Value } from '../graph/value.js';
 import { isFloatType, dataTypeName } from '../onnx/data-type.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { type ResolvedWeight, resolveWeight } from '../ops/resolve-weight.js';
-import type { Geometry } from './geometry.js';
+import { fullMacs, type Geometry, weightCount } from './geometry.js';
 
 /** How a layer multiplies: y = W ∗ x (Conv), A·B (Gemm), x·W or W·x (MatMul). */
 export type LayerForm = 'conv' | 'gemm' | 'matmul-right' | 'matmul-left';
@@ -55,12 +55,14 @@ const quantizedOps = new Set(['ConvInteger', 'QLinearConv', 'MatMulInteger', 'QL
 const weightIndex: Readonly<Record<string, number>> = { QLinearConv: 3, QLinearMatMul: 3, QGemm: 3 };
 
 /**
- * Every node with a constant weight, in graph order. Products of two activations (attention) are no layers.
+ * Every node with a constant weight, in graph order, those of functions where these are called. Products of two activations (attention) are no layers.
  * `shapes` must cover the nodes' inputs and outputs; a layer whose shapes are unknown is kept.
  */
 export function findLayers(graph: Graph, shapes: ShapeTable): Layer[] {
   const layers: Layer[] = [];
   for (const node of graph.nodes) {
+    const body = shapes.bodyOf(node);
+    if (body !== undefined) layers.push(...findLayers(body.graph, body.shapes).map((layer) => insideOf(node, layer)));
     if (node.domain !== '' && node.domain !== 'com.microsoft') continue;
     if (convolutions.has(node.opType)) layers.push(convLayer(graph, node, shapes));
     else if (products.has(node.opType)) {
@@ -69,6 +71,19 @@ export function findLayers(graph: Graph, shapes: ShapeTable): Layer[] {
     }
   }
   return layers;
+}
+
+/** A layer in the body of a function that `call` stands for: the body serves other calls too. */
+function insideOf(call: Node, layer: Layer): FixedLayer {
+  const { node, geometry, group } = layer;
+  const reason = `inside of the function '${call.opType}' (onnx.inliner.inline_local_functions puts it in place)`;
+  return { kind: 'fixed', node, name: `${call.id}/${layer.name}`, reason, geometry, group, ...layerCounts(layer) };
+}
+
+/** Parameters (weight and bias) and MACs of a layer as it stands. */
+export function layerCounts(layer: Layer): { readonly params: number; readonly macs: number } {
+  if (layer.kind === 'fixed') return { params: layer.params, macs: layer.macs };
+  return { params: weightCount(layer.geometry) + layer.biasCount, macs: fullMacs(layer.geometry) };
 }
 
 function fixed(

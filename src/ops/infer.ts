@@ -1,8 +1,12 @@
 import { LowrankError } from '../errors.js';
-import type { Model } from '../graph/model.js';
+import { bodyNodes, readFunctions } from '../graph/function.js';
+import { Graph } from '../graph/graph.js';
+import { type Model, newModel } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import { describeType } from '../graph/read.js';
 import type { Value } from '../graph/value.js';
+import { INT64 } from '../onnx/data-type.js';
+import { Tensor } from '../onnx/tensor.js';
 import { type BindOptions, bindInputs, type BoundInputs } from './bind-inputs.js';
 import type { Known, TensorType } from './operator.js';
 import { findOperator } from './registry.js';
@@ -28,8 +32,13 @@ export interface ShapeTable {
   require(value: Value): TensorType;
   /** The elements of a small value that is the same in every run. */
   constantOf(value: Value): readonly number[] | undefined;
-  /** Multiply-accumulates of a node in one run; 0 where its operator has no rule for them or types are not known. */
+  /**
+   * Multiply-accumulates of a node in one run; 0 where its operator has no rule for them or types are not known. Of a call of a
+   * function: of all that it does.
+   */
   macsOf(node: Node): number;
+  /** What a call of one of the model's functions stands for, as a graph of its own; undefined for other nodes. */
+  bodyOf(node: Node): FunctionBody | undefined;
   readonly unknown: readonly UnknownNode[];
   /** Declared types (value_info, outputs) that the rules contradict, and the like. Not fatal: exporters write stale ones. */
   readonly warnings: readonly string[];
@@ -46,7 +55,12 @@ export interface ShapeTable {
  * Throws SHAPE where the model contradicts itself for these input shapes, USAGE for impossible options.
  */
 export function inferShapes(model: Model, options: InferOptions = {}): ShapeTable {
+  return infer(model, options, 0);
+}
+
+function infer(model: Model, options: InferOptions, depth: number): ShapeTable {
   const { graph } = model;
+  const bodies = new Map<Node, FunctionBody>();
   const inputs = bindInputs(graph, options);
   const types = new Map<Value, Known>(inputs.types);
   const unknown: UnknownNode[] = [];
@@ -67,7 +81,8 @@ export function inferShapes(model: Model, options: InferOptions = {}): ShapeTabl
   const fallback = (value: Value): Known | undefined => boundDeclaration(value, inputs) ?? options.found?.get(value);
 
   for (const node of graph.sorted()) {
-    const outcome = inferNode(model, node, lookup, options);
+    const outcome = inferNode(model, node, lookup, options, depth);
+    if (outcome.body !== undefined) bodies.set(node, outcome.body);
     node.outputs.forEach((value, index) => {
       if (value === undefined) return;
       const inferred = outcome.outputs[index];
@@ -93,7 +108,10 @@ export function inferShapes(model: Model, options: InferOptions = {}): ShapeTabl
       });
     },
     constantOf: (value) => typeOf(value)?.constant,
+    bodyOf: (node) => bodies.get(node),
     macsOf: (node) => {
+      const body = bodies.get(node);
+      if (body !== undefined) return body.graph.nodes.reduce((sum, inner) => sum + body.shapes.macsOf(inner), 0);
       const list = (values: readonly (Value | undefined)[]): (TensorType | undefined)[] =>
         values.map((value) => (value === undefined ? undefined : typeOf(value)));
       const operator = findOperator(node.domain, node.opType);
@@ -106,7 +124,17 @@ export function inferShapes(model: Model, options: InferOptions = {}): ShapeTabl
   };
 }
 
+/** The body of a function for one call: its inputs are initializers where the call reads stored tensors. */
+export interface FunctionBody {
+  readonly graph: Graph;
+  readonly shapes: ShapeTable;
+}
+
+/** Functions that call functions: deeper than any exporter nests them. */
+const mostCalls = 32;
+
 interface Outcome {
+  readonly body?: FunctionBody;
   readonly outputs: readonly (Known | undefined)[];
   /** Why outputs may be missing. */
   readonly reason: string;
@@ -117,13 +145,13 @@ function inferNode(
   node: Node,
   lookup: (value: Value) => Known | undefined,
   options: InferOptions,
+  depth: number,
 ): Outcome {
   const operator = findOperator(node.domain, node.opType);
   const isFunction = model.functions.includes(`${node.domain}:${node.opType}`);
-  if (operator === undefined || isFunction) {
-    const kind = isFunction ? 'a function of the model' : 'an operator without a shape rule';
-    return { outputs: [], reason: `${node.domain === '' ? '' : `${node.domain}.`}${node.opType} is ${kind}` };
-  }
+  const called = `${node.domain === '' ? '' : `${node.domain}.`}${node.opType}`;
+  if (isFunction) return inferFunction(model, node, lookup, called, depth);
+  if (operator === undefined) return { outputs: [], reason: `${called} is an operator without a shape rule` };
   const blind = node.inputs.find((value) => value !== undefined && lookup(value) === undefined);
   if (blind !== undefined) return { outputs: [], reason: `the shape of its input '${blind.name}' is not known` };
   const inputs = node.inputs.map((value) => (value === undefined ? undefined : lookup(value)));
@@ -140,6 +168,48 @@ function inferNode(
       cause: error,
     });
   }
+}
+
+/** Types of what a function gives, from its body. */
+function inferFunction(
+  model: Model,
+  call: Node,
+  lookup: (value: Value) => Known | undefined,
+  called: string,
+  depth: number,
+): Outcome {
+  const reason = `${called} is a function of the model`;
+  const body = readFunctions(model).get(`${call.domain}:${call.opType}`);
+  if (body === undefined || depth >= mostCalls) return { outputs: [], reason };
+  const graph = new Graph(call.id);
+  const values = new Map<string, Value | undefined>();
+  body.inputs.forEach((name, i) => {
+    const given = call.inputs[i];
+    const type = given === undefined ? undefined : lookup(given);
+    if (given === undefined || type === undefined || type.sequence !== undefined)
+      return void values.set(name, undefined);
+    const tensor = given.tensor ?? constantTensor(type);
+    values.set(name, tensor === undefined ? graph.addInput(name, type) : graph.addInitializer(tensor.renamed(name)));
+  });
+  const isBlind = body.inputs.some((name, i) => call.inputs[i] !== undefined && values.get(name) === undefined);
+  if (isBlind) return { outputs: [], reason: `${reason}, and the shape of an input is not known` };
+  for (const spec of bodyNodes(graph, call, body, values, '')) graph.addNode(spec);
+  const opsets = new Map([...model.opsets, ...body.opsets]);
+  const shapes = infer(
+    { ...newModel(graph, opsets, model.irVersion), functions: model.functions, file: model.file },
+    {},
+    depth + 1,
+  );
+  const outputs = body.outputs.map((name): Known | undefined => {
+    const value = values.get(name);
+    return value === undefined ? undefined : shapes.typeOf(value);
+  });
+  return { outputs, reason: shapes.unknown[0]?.reason ?? reason, body: { graph, shapes } };
+}
+
+/** Shapes that are computed outside of a function are constants inside. */
+function constantTensor({ dataType, dims, constant }: Known): Tensor | undefined {
+  return constant === undefined || dataType !== INT64 ? undefined : Tensor.ofInts('', dims, constant);
 }
 
 function hasOpenInput(model: Model): boolean {

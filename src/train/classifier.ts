@@ -5,6 +5,7 @@ import { toNumbers } from '../factorize/samples.js';
 import { checkModel } from '../graph/check.js';
 import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
+import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { sizeOf } from '../ops/support/layout.js';
 import type { ModelSummary } from '../report/contract.js';
@@ -54,6 +55,7 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
   let session: Session | undefined;
   try {
     checkModel(model);
+    inlineFunctions(model, 'what can be');
     const settled = toInferenceForm(model);
     const end = endOfModel(model);
     session = await driver.createSession(settled.length === 0 ? source : modelBytes(model), sessionOptions);

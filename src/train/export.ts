@@ -6,6 +6,7 @@ import type { Value } from '../graph/value.js';
 import { stageModel, type StagedModel, type WriteOptions } from '../graph/write.js';
 import { Tensor } from '../onnx/tensor.js';
 import { becomeInitializer } from '../passes/become-initializer.js';
+import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { type TieName, untie } from '../passes/untie.js';
 import type { Slot } from './flat.js';
@@ -26,17 +27,32 @@ export interface TrainedWeights {
  * The result is open (`model.file`). Throws what `readModel` throws, INTERNAL where a weight has no place.
  */
 export function trainedModel(source: string | Uint8Array, weights: TrainedWeights): Model {
-  const model = readModel(source);
-  toInferenceForm(model);
-  untie(
-    model,
-    weights.tie ?? 'auto',
-    new Set([...weights.parameterSlots, ...weights.statisticSlots].map(({ name }) => name)),
-  );
+  const names = [...weights.parameterSlots, ...weights.statisticSlots].map(({ name }) => name);
+  const model = placesFor(names, source, weights.tie ?? 'auto');
   put(model, weights.parameters, weights.parameterSlots);
   put(model, weights.statistics, weights.statisticSlots);
   checkModel(model);
   return model;
+}
+
+/**
+ * The model with a place for each tensor. Functions of the model are put in place only where a tensor lies inside of one, or a
+ * layer there is in training form.
+ */
+function placesFor(names: readonly string[], source: string | Uint8Array, tie: TieName): Model {
+  const settled = (isInlined: boolean): { readonly model: Model; readonly isChanged: boolean } => {
+    const model = readModel(source);
+    if (isInlined) inlineFunctions(model);
+    const isChanged = toInferenceForm(model).length > 0;
+    untie(model, tie, new Set(names));
+    return { model, isChanged };
+  };
+  const plain = settled(false);
+  if (plain.model.functions.length === 0) return plain.model;
+  const inlined = settled(true);
+  const isNeeded = inlined.isChanged || names.some((name) => plain.model.graph.value(name) === undefined);
+  (isNeeded ? plain : inlined).model.file?.close();
+  return isNeeded ? inlined.model : plain.model;
 }
 
 /** Writes the trained model beside its place; `commit` puts it there. */

@@ -111,6 +111,7 @@ export function buildGradientGraph(
     parameters.map(({ value }) => value),
   );
   const forward = build(e, source, bindings);
+  requireVariance(forward.statistics, batch);
   const output = e.wide(forward.output);
   const logits = e.emit('Reshape', [output, e.ints([0, prepared.classes])], {}, { name: 'logits' });
   const { loss, correct, gradient } = lossOf(prepared.loss)(e, logits, labels, settings.labelSmoothing);
@@ -149,6 +150,21 @@ export function buildGradientGraph(
       },
     },
   };
+}
+
+/** Throws USAGE where a normalization layer sees one number per channel, whose variance is none and whose share n/(n − 1) infinite. */
+function requireVariance(statistics: readonly BatchStatistics[], batch: number): void {
+  const alone = statistics.find(({ count }) => count.tensor?.toFloat32()[0] === 1);
+  if (alone === undefined) return;
+  const { runningMean } = alone;
+  throw new LowrankError(
+    'USAGE',
+    `a batch of ${batch} gives BatchNormalization one number per channel, which has no variance`,
+    {
+      place: (runningMean.uses[0]?.node ?? { label: `'${runningMean.name}'` }).label,
+      remedy: 'train with a --batch-size, or a --micro-batch, of 2 or more',
+    },
+  );
 }
 
 /**

@@ -11,6 +11,7 @@ import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { bfloat16Opset } from '../ops/precision.js';
 import { constantsToInitializers } from '../passes/constants-to-initializers.js';
 import { copiesToInitializers } from '../passes/copies-to-initializers.js';
+import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { raiseOpset } from '../passes/raise-opset.js';
 import { runPasses } from '../passes/runner.js';
@@ -98,6 +99,7 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
   const { graph } = model;
   const images = imageInput(model);
   const given = options.imageDims ?? (imageSize === undefined ? undefined : squareDims(model, images, imageSize));
+  inlineFunctions(model);
   const settled = toInferenceForm(model);
   const untied = untie(model, settings.tie ?? 'auto');
   const stored = storedTensors(graph);
