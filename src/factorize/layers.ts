@@ -50,6 +50,9 @@ const products = new Set([
   'FusedGemm',
   'MatMulNBits',
 ]);
+/** The last: what onnxruntime makes of a model that it has optimized for one kind of processor. */
+const blockedDomain = 'com.microsoft.nchwc';
+const layerDomains = new Set(['', 'com.microsoft', blockedDomain]);
 const quantizedOps = new Set(['ConvInteger', 'QLinearConv', 'MatMulInteger', 'QLinearMatMul', 'QGemm', 'MatMulNBits']);
 /** Input index of the weight, where it is not 1. */
 const weightIndex: Readonly<Record<string, number>> = { QLinearConv: 3, QLinearMatMul: 3, QGemm: 3 };
@@ -63,7 +66,7 @@ export function findLayers(graph: Graph, shapes: ShapeTable): Layer[] {
   for (const node of graph.nodes) {
     const body = shapes.bodyOf(node);
     if (body !== undefined) layers.push(...findLayers(body.graph, body.shapes).map((layer) => insideOf(node, layer)));
-    if (node.domain !== '' && node.domain !== 'com.microsoft') continue;
+    if (!layerDomains.has(node.domain)) continue;
     if (convolutions.has(node.opType)) layers.push(convLayer(graph, node, shapes));
     else if (products.has(node.opType)) {
       const layer = productLayer(graph, node, shapes);
@@ -118,6 +121,8 @@ function convLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer {
   const positions = (output?.dims ?? []).reduce((product, dim, axis) => (axis === 1 ? product : product * dim), 1);
   const details = { geometry, group, params: elements + bias, macs: output === undefined ? 0 : elements * positions };
   if (quantizedOps.has(node.opType)) return fixed(node, `quantized operator ${node.opType}`, details);
+  if (node.domain === blockedDomain)
+    return fixed(node, 'a blocked convolution, as onnxruntime optimizes models (NCHWc)', details);
   if (node.opType !== 'Conv' || node.domain !== '') return fixed(node, `${node.opType} is not factorized`, details);
   const weight = weightValue === undefined ? undefined : resolveWeight(graph, weightValue);
   if (weight === undefined) return fixed(node, noConstant(weightValue), { ...details, params: bias });

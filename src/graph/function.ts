@@ -1,5 +1,6 @@
 import { type ModelFile, modelFields } from '../onnx/model-file.js';
 import type { ByteRange } from '../onnx/source.js';
+import { Tensor } from '../onnx/tensor.js';
 import { textOf } from '../onnx/text.js';
 import { fields, readVarint } from '../onnx/wire.js';
 import { type Attribute, readAttribute } from './attribute.js';
@@ -71,6 +72,33 @@ function readAll(file: ModelFile): ReadonlyMap<string, ModelFunction> {
     });
   }
   return functions;
+}
+
+/** A body of If, Loop or Scan (GraphProto), by the names of its values. */
+export interface BodyGraph {
+  readonly nodes: readonly FunctionNode[];
+  readonly initializers: readonly Tensor[];
+  readonly outputs: readonly string[];
+}
+
+/** Field numbers of GraphProto and ValueInfoProto. */
+const graphParts = { node: 1, initializer: 5, output: 12 } as const;
+const valueName = 1;
+
+/** Reads the body that an attribute holds. Throws FORMAT, EXTERNAL_DATA. */
+export function readBody({ file }: Model, range: ByteRange): BodyGraph {
+  const resolve = file?.external.resolve;
+  const parts = partsOf(range);
+  return {
+    nodes: (parts.get(graphParts.node) ?? []).map((part) =>
+      readNode(part, (attribute) => readAttribute(attribute, resolve!)),
+    ),
+    initializers: (parts.get(graphParts.initializer) ?? []).map((part) => Tensor.read(part, resolve!)),
+    outputs: (parts.get(graphParts.output) ?? []).map((part) => {
+      const name = partsOf(part).get(valueName)?.at(-1);
+      return name === undefined ? '' : textOf(name);
+    }),
+  };
 }
 
 const plainDomain = (domain: string | undefined): string =>

@@ -11,6 +11,7 @@ import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { bfloat16Opset } from '../ops/precision.js';
 import { constantsToInitializers } from '../passes/constants-to-initializers.js';
 import { copiesToInitializers } from '../passes/copies-to-initializers.js';
+import { foldConstantIf } from '../passes/fold-constant-if.js';
 import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { raiseOpset } from '../passes/raise-opset.js';
@@ -99,6 +100,7 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
   const { graph } = model;
   const images = imageInput(model);
   const given = options.imageDims ?? (imageSize === undefined ? undefined : squareDims(model, images, imageSize));
+  refuseBlocked(graph);
   inlineFunctions(model);
   const settled = toInferenceForm(model);
   const untied = untie(model, settings.tie ?? 'auto');
@@ -117,6 +119,7 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
   const imageDims = given ?? inferShapes(model).require(images).dims.slice(1);
   const shapesFor = (batch: number): ShapeTable =>
     inferShapes(model, { inputShapes: { [images.name]: [batch, ...imageDims] } });
+  foldConstantIf(model, () => ifBatches.map((batch) => shapesFor(batch)));
   const end = endOfModel(model, shapesAtAnotherBatch(shapesFor));
   const { logits } = end;
   if (settings.dropout !== null) setDropout(graph, logits, settings.dropout);
@@ -195,6 +198,16 @@ function describeKept(kept: readonly KeptTensor[]): string[] {
   return [`stored tensors that stay as they are: ${names.join(', ')}${more}; --train-also GLOB trains them`];
 }
 
+/** onnxruntime's own form of a model for one kind of processor has blocked weights and operators that are in no standard. */
+function refuseBlocked(graph: Graph): void {
+  const node = graph.nodes.find(({ domain }) => domain === 'com.microsoft.nchwc');
+  if (node === undefined) return;
+  throw new LowrankError('UNSUPPORTED', 'onnxruntime has optimized the model for one kind of processor (NCHWc)', {
+    place: node.label,
+    remedy: 'train the model as it was exported',
+  });
+}
+
 /** Mixed precision is put into a float32 model. Throws UNSUPPORTED, with the first value of another float type. */
 function requireFloat32(graph: Graph, logits: Value, shapes: ShapeTable): void {
   for (const node of sortedAncestors(graph, logits)) {
@@ -211,6 +224,9 @@ function requireFloat32(graph: Graph, logits: Value, shapes: ShapeTable): void {
 
 /** Another batch size than any model is exported for. */
 const probeBatch = 3;
+
+/** Sizes by which the condition of an If must agree to be one answer: 1 is what `squeeze` asks for. */
+const ifBatches = [1, probeBatch] as const;
 
 function shapesAtAnotherBatch(shapesFor: (batch: number) => ShapeTable): ShapeTable {
   try {
