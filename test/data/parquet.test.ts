@@ -103,7 +103,7 @@ describe('parquet shards', () => {
       await failureOf('FORMAT', () => openSource(write(bytes)));
     }
     const beyond = await failureOf('INPUT', () => openSource(write(whole), { classes: plainClasses(['a', 'b']) }));
-    expect(beyond.fact).toBe('label 5 is beyond the 2 classes');
+    expect(beyond.fact).toBe('row bad.parquet#1 has label 5, and the class list has 2 classes');
     await failureOf('FORMAT', () => openSource(write(shardOf({ images, labels: [0, -1] }))));
     const unknown = await failureOf('FORMAT', () =>
       openSource(write(shardOf({ images, labels: [0, 1], imageColumn: 'x' }))),
