@@ -208,7 +208,7 @@ function textOf(value: unknown): string {
 }
 
 function shown(value: unknown): string {
-  if (value === undefined || value === null) return '';
+  if (value === undefined) return '';
   const text = textOf(value);
   return text === '' ? '' : `, but ${text.length > 60 ? `${text.slice(0, 60)} …` : text}`;
 }

@@ -1,11 +1,10 @@
-import { basename } from 'node:path';
 import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import type { AsyncBuffer, FileMetaData } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { LowrankError, messageOf } from '../errors.js';
 import { plainClasses, sameClasses } from './class-list.js';
 import type { ClassList } from './class-list.js';
-import { openFile } from './files.js';
+import { openFile, shortNames } from './files.js';
 import type { OpenFile } from './files.js';
 import { classLabels } from './labels.js';
 import type { SourceOptions } from './source.js';
@@ -91,9 +90,10 @@ async function openShards(
   );
   const window = Math.max(1, Math.floor(heldBytes / largest));
   const cache = createBlockCache(window + 1, (block) => readImages(block, columns.get(block.shard)!.image));
+  const titles = shortNames(shards.map(({ file }) => file.path));
   const name = (index: number): string => {
     const { shard, rowStart, first } = blocks[findBlock(blocks, index)]!;
-    return `${basename(shard.file.path)}#${rowStart + index - first}`;
+    return `${titles.get(shard.file.path)!}#${rowStart + index - first}`;
   };
   const nameOf = (index: number): string => `row ${name(index)}`;
   const { classes, labels } = classLabels(raw, { given: options.classes, own, place: path, nameOf });

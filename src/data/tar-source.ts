@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { labelNames, readClassList, sameClasses, stem } from './class-list.js';
 import type { ClassList } from './class-list.js';
-import { openFile } from './files.js';
+import { openFile, shortNames } from './files.js';
 import type { OpenFile } from './files.js';
 import { groundTruthBeside, readGroundTruth } from './ground-truth.js';
 import { classLabels } from './labels.js';
@@ -44,10 +44,11 @@ interface Contents {
 export async function openTars(path: string, tars: readonly string[], options: SourceOptions): Promise<ImageSource> {
   const contents: Contents = { images: [], ignored: 0, leftOut: new Set(), notes: noTarNotes() };
   const pace = pacer(options);
+  const titles = shortNames(tars);
   for (const tar of tars) {
     const file = openFile(tar);
     try {
-      await readTar(file, tars.length > 1 ? `${basename(tar)}/` : '', contents, pace);
+      await readTar(file, tars.length > 1 ? `${titles.get(tar)!}/` : '', contents, pace);
     } finally {
       file.close();
     }

@@ -6,7 +6,7 @@ import { plainClasses } from '../../src/data/class-list.js';
 import { openSource } from '../../src/data/open.js';
 import type { ImageSource } from '../../src/data/types.js';
 import { failureOf } from '../support/errors.js';
-import { tarMember, tarOf, temporaryFolder, writeTree } from './support/images.js';
+import { tarMember, tarOf, temporaryFolder, withChecksum, writeTree } from './support/images.js';
 
 const folder = temporaryFolder();
 
@@ -184,6 +184,135 @@ describe('any tar', () => {
       [long, 0, 'one'],
       [long.replace('cat', 'dog'), 1, 'two'],
     ]);
+  });
+
+  it('has the classes of the folder that it is unpacked to', async () => {
+    const open = async (names: readonly string[], split?: string): Promise<readonly string[]> => {
+      const source = await openSource(write('tree.tar', tarOf(names.map((name) => ({ name, data: name })))), { split });
+      await source.close();
+      return Array.from(
+        { length: source.length },
+        (_, index) => `${source.name(index)} ${source.classes[source.label(index)]!}`,
+      );
+    };
+    expect(await open(['s/a/x/1.jpg', 's/a/y/2.jpg', 's/b/3.jpg'])).toEqual([
+      's/a/x/1.jpg a',
+      's/a/y/2.jpg a',
+      's/b/3.jpg b',
+    ]);
+    const vehicles = ['bus/1.jpg', 'train/s0/2.jpg', 'train/s1/3.jpg', 'car/4.jpg'];
+    const expected = ['bus/1.jpg bus', 'train/s0/2.jpg train', 'train/s1/3.jpg train', 'car/4.jpg car'];
+    for (const split of [undefined, 'train', 'val']) expect(await open(vehicles, split)).toEqual(expected);
+    const parts = ['d/train/a/1.jpg', 'd/val/b/2.jpg', 'd/train/b/x/3.jpg', 'd/val/a/4.jpg'];
+    expect(await open(parts, 'train')).toEqual(['d/train/a/1.jpg a', 'd/train/b/x/3.jpg b']);
+    expect(await open(parts, 'validation')).toEqual(['d/val/b/2.jpg b', 'd/val/a/4.jpg a']);
+    const named = await failureOf('INPUT', () => open(parts));
+    expect(named.fact).toBe('the tar holds the parts train, val of a data set');
+    await failureOf('INPUT', () => open(parts, 'test'));
+    await failureOf('INPUT', () => open(['train/a/1.jpg', 'train/b/2.jpg'], 'val'));
+    expect(await open(['train/a/1.jpg', 'train/b/2.jpg'])).toEqual(['train/a/1.jpg a', 'train/b/2.jpg b']);
+    // Images with a point in their names are images; the same field beside every image is none.
+    expect(await open(['a/1.jpg', 'a/1.2.jpg', 'b/2.jpg'])).toHaveLength(3);
+    expect(await open(['a/1.jpg', 'a/1.seg.png', 'b/2.jpg', 'b/2.seg.png'])).toEqual(['a/1.jpg a', 'b/2.jpg b']);
+    // The last of a name counts, as when it is unpacked.
+    expect(await open(['a/1.jpg', 'b/2.jpg', 'a/1.jpg'])).toEqual(['b/2.jpg b', 'a/1.jpg a']);
+  });
+
+  it('has hard links, to members before or behind them', async () => {
+    const bytes = tarOf([
+      { name: './b/2.jpg', data: '', type: '1', target: './a/9.jpg' },
+      { name: './a/1.jpg', data: 'one' },
+      { name: './b/1.jpg', data: '', type: '1', target: 'a/1.jpg' },
+      { name: './b/3.jpg', data: '', type: '1', target: './b/1.jpg' },
+      { name: './a/9.jpg', data: 'nine' },
+      { name: './b/4.jpg', data: '', type: '1', target: './nowhere.jpg' },
+    ]);
+    const source = await openSource(write('hard.tar', bytes));
+    expect(source.warnings).toEqual(['1 hard link to members that are not there: it is left out']);
+    expect(await contents(source)).toEqual([
+      ['./b/2.jpg', 1, 'nine'],
+      ['./a/1.jpg', 0, 'one'],
+      ['./b/1.jpg', 1, 'one'],
+      ['./b/3.jpg', 1, 'one'],
+      ['./a/9.jpg', 0, 'nine'],
+    ]);
+    const long = `${'deep/'.repeat(40)}1.jpg`;
+    const record = ` linkpath=${long}\n`;
+    const linked = tarOf([
+      { name: '././@LongLink', data: `${long}\0`, type: 'L' },
+      { name: 'short', data: 'one' },
+      { name: '././@LongLink', data: `${long}\0`, type: 'K' },
+      { name: 'a/2.jpg', data: '', type: '1', target: long.slice(0, 100) },
+      { name: 'PaxHeader', data: `${record.length + 3}${record}`, type: 'x' },
+      { name: 'a/3.jpg', data: '', type: '1', target: long.slice(0, 100) },
+      { name: 'a/1.cls', data: '5' },
+      { name: 'a/2.cls', data: '', type: '1', target: 'a/1.cls' },
+      { name: 'a/3.cls', data: '', type: '1', target: 'a/1.cls' },
+      { name: `${long.replace('.jpg', '.cls').slice(-50)}`, data: '', type: '1', target: 'a/1.cls' },
+    ]);
+    const failure = await failureOf('FORMAT', () => openSource(write('linked.tar', linked)));
+    expect(failure.fact).toContain(`'${long}' has no label`);
+    const sized = tarMember({ name: 'b/2.jpg', data: '', type: '1', target: 'a/1.jpg' });
+    sized.write('00000000003', 124);
+    const old = Buffer.concat([
+      tarMember({ name: 'a/1.jpg', data: 'one' }),
+      withChecksum(sized),
+      tarOf([{ name: 'b/3.jpg', data: 'two' }]),
+    ]);
+    expect((await contents(await openSource(write('old.tar', old)))).map(([, , text]) => text)).toEqual([
+      'one',
+      'one',
+      'two',
+    ]);
+  });
+
+  it('says what it leaves out: symbolic links, files with holes, what follows the end mark', async () => {
+    const first = tarOf([
+      { name: 'a/1.jpg', data: 'one' },
+      { name: 'a/2.jpg', data: '', type: '2', target: '1.jpg' },
+      { name: 'a/pipe.jpg', data: '', type: '6' },
+      { name: 'b/2.jpg', data: 'two' },
+    ]).subarray(0, -1024);
+    const sparse = tarMember({ name: 'b/3.jpg', data: 'three', type: 'S' });
+    sparse[482] = 1;
+    const map = Buffer.alloc(512);
+    const holes = Buffer.concat([withChecksum(sparse.subarray(0, 512)), map, sparse.subarray(512)]);
+    const record = '22 GNU.sparse.major=1\n';
+    const pax = [
+      { name: 'PaxHeader', data: record, type: 'x' },
+      { name: 'GNUSparseFile.0/4.jpg', data: 'four' },
+    ].map(tarMember);
+    const second = tarOf([
+      { name: 'b/5.jpg', data: 'five' },
+      { name: 'b/6.jpg', data: 'six' },
+    ]);
+    const whole = Buffer.concat([first, holes, ...pax, Buffer.alloc(512), second, second]);
+    const source = await openSource(write('odd.tar', whole));
+    expect(source.warnings).toEqual([
+      '1 symbolic link: it is left out',
+      '2 sparse files: they are left out',
+      '1 special member (devices, pipes, parts of other volumes): it is left out',
+      '4 members behind the end mark of its tar, a block of zeros: they are left out',
+    ]);
+    expect(await contents(source)).toEqual([
+      ['a/1.jpg', 0, 'one'],
+      ['b/2.jpg', 1, 'two'],
+    ]);
+    const padded = Buffer.concat([tarOf(members), Buffer.alloc(9 * 1024)]);
+    expect((await openSource(write('padded.tar', padded))).warnings).toEqual([]);
+    const garbage = Buffer.concat([tarOf(members), Buffer.alloc(1024, 65)]);
+    expect((await openSource(write('garbage.tar', garbage))).warnings).toEqual([]);
+  });
+
+  it('is refused in a folder of compressed ones, and those beside others are named', async () => {
+    for (const name of ['a-0.tar.gz', 'a-1.tar.gz']) write(`zipped/${name}`, gzipSync(tarOf(members)));
+    const failure = await failureOf('UNSUPPORTED', () => openSource(join(folder, 'zipped')));
+    expect(failure.fact).toContain('the folder holds 2 compressed tars, such as a-0.tar.gz');
+    expect(failure.remedy).toBe('decompress them first: gunzip *.tar.gz; images do not get smaller by it');
+    await failureOf('UNSUPPORTED', () => openSource(join(folder, 'zipped/a-{0..1}.tar.gz')));
+    write('zipped/b.tar', tarOf(members));
+    const source = await openSource(join(folder, 'zipped'));
+    expect([source.length, source.warnings]).toEqual([2, ['2 compressed tars are left out: a-0.tar.gz, a-1.tar.gz']]);
   });
 
   it('says where it is cut, at any byte', async () => {
