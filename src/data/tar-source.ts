@@ -26,6 +26,8 @@ import type { Image, LabelPlace, SampleCollector } from './webdataset.js';
 
 interface Contents {
   readonly images: Image[];
+  /** Whether members of the same name came twice. */
+  hasRepeats: boolean;
   /** Members that are neither images nor labels by their names. */
   ignored: number;
   /** Hidden folders and those of tools. */
@@ -42,7 +44,7 @@ interface Contents {
  * Names of members are data: "../" in them means nothing. Throws FORMAT where a tar is cut or damaged or a label missing.
  */
 export async function openTars(path: string, tars: readonly string[], options: SourceOptions): Promise<ImageSource> {
-  const contents: Contents = { images: [], ignored: 0, leftOut: new Set(), notes: noTarNotes() };
+  const contents: Contents = { images: [], hasRepeats: false, ignored: 0, leftOut: new Set(), notes: noTarNotes() };
   const pace = pacer(options);
   const titles = shortNames(tars);
   for (const tar of tars) {
@@ -59,7 +61,7 @@ export async function openTars(path: string, tars: readonly string[], options: S
       place: path,
     });
   }
-  const { images, format, classes, labels, warnings } = labelImages(path, tars, contents.images, options);
+  const { images, format, classes, labels, warnings } = labelImages(path, tars, contents, options);
   return extentSource({
     format,
     path,
@@ -67,7 +69,7 @@ export async function openTars(path: string, tars: readonly string[], options: S
     hasGivenClasses: options.classes !== undefined,
     labels: Int32Array.from(labels),
     extents: images.map(({ extent }) => extent),
-    names: uniqueNames(images),
+    names: contents.hasRepeats ? uniqueNames(images) : images.map(({ name }) => name),
     warnings: [
       ...warnings,
       ...leftOutWarnings(leftOut),
@@ -79,8 +81,6 @@ export async function openTars(path: string, tars: readonly string[], options: S
 
 /** Samples may have the same key: then the offset tells them apart. */
 function uniqueNames(images: readonly Image[]): readonly string[] {
-  const names = images.map(({ name }) => name);
-  if (new Set(names).size === names.length) return names;
   const seen = new Set<string>();
   return images.map(({ name, extent }) => {
     const unique = seen.has(name) ? `${name}@${extent.offset}` : name;
@@ -121,6 +121,7 @@ function collect(collector: SampleCollector, entries: readonly TarEntry[], conte
     if (found === undefined) contents.ignored += 1;
     else if (found !== 'label') contents.images.push(found);
   }
+  contents.hasRepeats ||= collector.hasRepeats;
 }
 
 /** Whether a member is part of the data set: not in a hidden folder, and none of WebDataset's "__meta__". */
@@ -147,12 +148,17 @@ interface Labelled {
   readonly warnings: readonly string[];
 }
 
-function labelImages(path: string, tars: readonly string[], all: readonly Image[], options: SourceOptions): Labelled {
+function labelImages(
+  path: string,
+  tars: readonly string[],
+  { images: all, hasRepeats }: Contents,
+  options: SourceOptions,
+): Labelled {
   const { groundTruth, classes: given } = options;
   const own = classesBeside(tars);
   const certain = groundTruth === undefined ? certainLabels(all, given ?? own) : undefined;
   if (certain !== undefined) return labelsBeside(path, all, certain, own, options);
-  const { images, warnings } = withoutBeside(lastOfEachName(all));
+  const { images, warnings } = withoutBeside(hasRepeats ? lastOfEachName(all) : all);
   if (images.every(({ innerTar }) => innerTar !== undefined)) {
     const names = images.map(({ innerTar }) => innerTar!);
     return { images, format: 'tar-of-tars', warnings, ...labelNames(names, given, path) };
@@ -164,11 +170,10 @@ function labelImages(path: string, tars: readonly string[], all: readonly Image[
     return { images, format: 'tar', warnings, ...readGroundTruth(truth, names, given) };
   }
   if (isInFolders) {
-    const chosen = inClassFolders(path, images, options.split);
-    const names = chosen.map(({ folder }) => folder);
-    const texts = new Set(chosen.flatMap(({ image }) => [...image.sample.labels.values()])).size;
+    const { chosen, names } = inClassFolders(path, images, options.split);
+    const texts = chosen.reduce((count, { sample }) => count + Math.sign(sample.labels.size), 0);
     return {
-      images: chosen.map(({ image }) => image),
+      images: chosen,
       format: 'tar',
       warnings: [
         ...warnings,
@@ -197,58 +202,74 @@ function labelImages(path: string, tars: readonly string[], all: readonly Image[
 /** Of members of one name the last counts, as when a tar is unpacked. */
 function lastOfEachName(images: readonly Image[]): readonly Image[] {
   const last = new Map(images.map((image) => [image.name, image]));
-  return last.size === images.length ? images : images.filter((image) => last.get(image.name) === image);
+  return images.filter((image) => last.get(image.name) === image);
 }
 
-interface InFolder {
-  readonly image: Image;
-  /** Its class. */
-  readonly folder: string;
+interface InFolders {
+  readonly chosen: readonly Image[];
+  /** The class of each. */
+  readonly names: readonly string[];
 }
 
 /**
  * Images by class folder, as in a folder: the first one is the class, below those that all images lie in ("set/cat/1.jpg") and
  * in the part that is asked for where there are parts (train, val).
  */
-function inClassFolders(path: string, images: readonly Image[], split: string | undefined): readonly InFolder[] {
-  let members = images.map((image) => ({ image, folders: foldersOf(image.path) }));
-  const inner = (): void => {
-    members = members.map(({ image, folders }) => ({ image, folders: folders.slice(1) }));
-  };
-  const wrappers: string[] = [];
-  const isWrapped = (): boolean => {
-    const outer = members[0]!.folders[0];
-    return members.every(({ folders }) => folders.length > 1 && folders[0] === outer);
-  };
-  while (isWrapped()) {
-    wrappers.push(members[0]!.folders[0]!);
-    inner();
-  }
-  const wrapping = wrappers.filter(isSplitName);
-  const names = [...new Set(members.map(({ folders }) => folders[0]!))];
-  const foldersIn = (name: string): readonly string[] => [
-    ...new Set(members.flatMap(({ folders }) => (folders[0] === name && folders.length > 1 ? [folders[1]!] : []))),
-  ];
-  const views = names.map((name) => ({ name, hasImages: () => true, folders: () => foldersIn(name) }));
-  const parts = wrapping.length > 0 ? wrapping : partsOf(views);
-  const chosen = split === undefined ? (wrapping.length > 0 ? wrapping[0] : undefined) : findSplit(split, parts);
-  if (parts.length > 0 && chosen === undefined) {
+function inClassFolders(path: string, images: readonly Image[], split: string | undefined): InFolders {
+  const around = foldersAround(images);
+  const at = around.length;
+  const firsts = distinct(images.map((image) => foldersOf(image.path)[at]!));
+  const folderViews = [...new Set(firsts)].map((name) => ({
+    name,
+    hasImages: () => true,
+    folders: () => [
+      ...new Set(
+        images.flatMap((image, index) => (firsts[index] === name ? foldersOf(image.path).slice(at + 1, at + 2) : [])),
+      ),
+    ],
+  }));
+  const partAround = around.filter(isSplitName);
+  const parts = partAround.length > 0 ? partAround : partsOf(folderViews);
+  if (parts.length === 0) return { chosen: images, names: firsts };
+  const part = split === undefined ? partAround[0] : findSplit(split, parts);
+  if (part === undefined) {
     throw new LowrankError('INPUT', `the tar holds the parts ${parts.join(', ')} of a data set`, {
       place: path,
-      remedy: `choose one: --split ${parts[0] ?? ''}`,
+      remedy: `unpack it and give the folder of one, or choose it where there is --split: --split ${parts[0]!}`,
     });
   }
-  if (parts.length > 0 && wrapping.length === 0) {
-    members = members.filter(({ folders }) => folders[0] === chosen);
-    if (members.some(({ folders }) => folders.length < 2)) {
-      throw new LowrankError('INPUT', `images of the part ${chosen!} lie in no class folders`, {
-        place: path,
-        remedy: 'put the images of each class into a folder of its own, or add .cls members (WebDataset)',
-      });
-    }
-    inner();
+  if (partAround.length > 0) return { chosen: images, names: firsts };
+  const chosen = images.filter((_, index) => firsts[index] === part);
+  const names = distinct(chosen.map((image) => foldersOf(image.path)[at + 1] ?? ''));
+  if (names.includes('')) {
+    throw new LowrankError('INPUT', `images of the part ${part} lie in no class folders`, {
+      place: path,
+      remedy: 'put the images of each class into a folder of its own, or add .cls members (WebDataset)',
+    });
   }
-  return members.map(({ image, folders }) => ({ image, folder: folders[0]! }));
+  return { chosen, names };
+}
+
+/** The folders that all images lie in, but for one that is left to be their class. */
+function foldersAround(images: readonly Image[]): readonly string[] {
+  let around = foldersOf(images[0]!.path);
+  for (const { path } of images) {
+    const folders = foldersOf(path);
+    let same = 0;
+    while (same < around.length && same < folders.length - 1 && folders[same] === around[same]) same += 1;
+    if (same < around.length) around = around.slice(0, same);
+  }
+  return around;
+}
+
+/** The same texts, each once in memory. */
+function distinct(texts: readonly string[]): readonly string[] {
+  const known = new Map<string, string>();
+  return texts.map((text) => {
+    const first = known.get(text);
+    if (first === undefined) known.set(text, text);
+    return first ?? text;
+  });
 }
 
 /** The name of the class list that `lowrank-data pack` writes beside its shards. */

@@ -83,7 +83,7 @@ function* membersFrom(file: OpenFile, range: TarRange, from: number, notes: TarN
   let longLink: string | undefined;
   let extended: PaxRecords = {};
   while (at < end) {
-    const header = Uint8Array.from(file.peek(at, blockSize));
+    const header = new Uint8Array(file.peek(at, blockSize));
     if (header.length < blockSize || at + blockSize > end) throw cut(range, at, 'inside a header');
     if (isZero(header)) return at;
     checkChecksum(header, range, at);

@@ -16,7 +16,6 @@ export interface Sample {
   readonly images: Image[];
   /** By field: the extension without its type. */
   labels: ReadonlyMap<string, Beside>;
-  readonly extensions: string[];
   /** The name of a second member of the same extension. */
   repeated: string | undefined;
 }
@@ -83,6 +82,14 @@ function partsOfName(name: string): MemberName {
 export interface SampleCollector {
   /** undefined where the member is neither an image nor a label. */
   add(entry: TarEntry): Image | 'label' | undefined;
+  /** Whether a member of the same name came twice. */
+  readonly hasRepeats: boolean;
+}
+
+/** Whether a sample has a member of this extension. */
+function has({ images, labels }: Sample, { extension, field }: MemberName, kind: LabelKind | undefined): boolean {
+  if (kind !== undefined) return labels.get(field)?.[kind] !== undefined;
+  return images.some(({ path }) => partsOfName(path).extension === extension);
 }
 
 /**
@@ -92,26 +99,32 @@ export interface SampleCollector {
 export function sampleCollector(file: OpenFile, prefix: string, innerTar: string | undefined): SampleCollector {
   const samples = new Map<string, Sample>();
   let lastKey: string | undefined;
-  const sampleOf = (key: string, extension: string, name: string): Sample => {
+  let hasRepeats = false;
+  const sampleOf = (member: MemberName, kind: LabelKind | undefined, name: string): Sample => {
+    const { key } = member;
     const known = samples.get(key);
-    if (known?.extensions.includes(extension) === false) return known;
+    if (known !== undefined && !has(known, member, kind)) return known;
+    hasRepeats ||= known !== undefined;
     if (known !== undefined && key === lastKey) {
       known.repeated ??= name;
       return known;
     }
-    const sample: Sample = { key, images: [], labels: noLabels, extensions: [], repeated: undefined };
+    const sample: Sample = { key, images: [], labels: noLabels, repeated: undefined };
     samples.set(key, sample);
     return sample;
   };
   return {
+    get hasRepeats() {
+      return hasRepeats;
+    },
     add(entry) {
-      const { key, extension, field, type } = partsOfName(entry.name);
-      const kind = kindOf(type);
+      const member = partsOfName(entry.name);
+      const kind = kindOf(member.type);
       const isImage = isImageName(entry.name);
       if (!isImage && kind === undefined) return undefined;
-      const sample = sampleOf(key, extension, entry.name);
-      sample.extensions.push(extension);
-      lastKey = key;
+      const sample = sampleOf(member, kind, entry.name);
+      const { field } = member;
+      lastKey = member.key;
       if (isImage) {
         const extent = { path: file.path, offset: entry.offset, length: entry.size };
         const image = { extent, name: `${prefix}${entry.name}`, path: entry.name, innerTar, field, sample };
@@ -158,9 +171,10 @@ export interface LabelPlace {
 
 /** Every image that lies beside something of a kind that is a label for certain, or that all images have as a number or a class of the list. */
 export function certainLabels(images: readonly Image[], given: ClassList | undefined): LabelPlace | undefined {
-  const besides = images.flatMap(({ sample }) => [...sample.labels.values()]);
-  if (besides.some(({ cls }) => cls !== undefined)) return placeOf('cls');
-  const key = [wholeJson, ...jsonKeys].find((name) => besides.some(({ json }) => json?.[name] !== undefined));
+  const some = (is: (beside: Beside) => boolean): boolean =>
+    images.some(({ sample }) => sample.labels.size > 0 && [...sample.labels.values()].some(is));
+  if (some(({ cls }) => cls !== undefined)) return placeOf('cls');
+  const key = [wholeJson, ...jsonKeys].find((name) => some(({ json }) => json?.[name] !== undefined));
   if (key !== undefined) {
     return { title: key === wholeJson ? '.json' : `.json ('${key}')`, of: (beside) => beside?.json?.[key] };
   }
@@ -273,19 +287,19 @@ function besideWarnings(all: readonly Image[], chosen: ReadonlySet<Image>): read
  * ("0001.png", "0001.seg.png"), those are no images of the class; a name with a point in it ("photo.2.jpg") is one.
  */
 export function withoutBeside(all: readonly Image[]): Omit<LabelledImages, 'values'> {
-  const samples = [...new Set(all.map(({ sample }) => sample))];
   const fieldsOf = ({ images }: Sample): string =>
     images
       .map(({ field }) => field)
       .toSorted()
       .join('\n');
-  const [first] = samples;
+  const first = all[0]?.sample;
   const isBeside =
     first !== undefined &&
-    samples.length > 1 &&
     first.images.length > 1 &&
     first.images.filter(({ field }) => field === '').length === 1 &&
-    samples.every((sample) => sample.repeated === undefined && fieldsOf(sample) === fieldsOf(first));
-  const images = isBeside ? all.filter(({ field }) => field === '') : all;
+    all.some(({ sample }) => sample !== first) &&
+    all.every(({ sample }) => sample.repeated === undefined && fieldsOf(sample) === fieldsOf(first));
+  if (!isBeside) return { images: all, warnings: [] };
+  const images = all.filter(({ field }) => field === '');
   return { images, warnings: besideWarnings(all, new Set(images)) };
 }
