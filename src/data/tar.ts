@@ -253,8 +253,8 @@ function isHeader(header: Uint8Array): boolean {
   const expected = numberAt(header, 148, 8);
   let unsigned = 0;
   let signed = 0;
-  for (const [index, byte] of header.entries()) {
-    const value = index >= 148 && index < 156 ? 32 : byte;
+  for (let index = 0; index < blockSize; index++) {
+    const value = index >= 148 && index < 156 ? 32 : header[index]!;
     unsigned += value;
     signed += value > 127 ? value - 256 : value;
   }
