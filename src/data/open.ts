@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { isCifar, openCifar } from './cifar.js';
 import { unreadable } from './files.js';
@@ -16,7 +16,7 @@ import type { ImageSource } from './types.js';
 /**
  * Opens a data set, whatever its format:
  * - a folder of class folders, or one of the parts (`split`) that it holds;
- * - a folder of tars, a tar, or shards "train-{000..099}.tar": WebDataset, ILSVRC, class folders (see tar-source.ts);
+ * - a folder of tars, at any depth, a tar, or shards "train-{000..099}.tar": WebDataset, ILSVRC, class folders (see tar-source.ts);
  * - parquet files, or a folder of them at any depth, as Hugging Face lays them out;
  * - binary CIFAR-10 and CIFAR-100.
  * Throws INPUT where there is nothing that can be used, and what the formats throw.
@@ -31,12 +31,12 @@ export async function openSource(path: string, options: SourceOptions = {}): Pro
   switch (layout.kind) {
     case 'cifar':
       return openCifar(path, options);
-    case 'tars': {
-      const source = await openTars(path, choosePart(path, layout.files, split), options);
-      return { ...source, warnings: [...source.warnings, ...layout.warnings] };
-    }
+    case 'tars':
     case 'parquet': {
-      const source = await openParquet(path, choosePart(path, layout.files, split), options);
+      const open = layout.kind === 'tars' ? openTars : openParquet;
+      const files = choosePart(path, layout.files, split);
+      for (const folder of new Set(files.map((file) => dirname(file)))) checkPackFinished(folder);
+      const source = await open(path, files, options);
       return { ...source, warnings: [...source.warnings, ...layout.warnings] };
     }
     case 'folders': {
@@ -76,23 +76,43 @@ interface PartFile {
   readonly part: string | undefined;
 }
 
+/** Shards in the folder itself count, then images in folders, then shards in folders. */
 function layoutOf(path: string): Layout {
   if (isCifar(path)) return { kind: 'cifar' };
   const names = listFolder(path).flatMap(({ name, isFolder }) => (isFolder ? [] : [name]));
-  const compressed = names.filter((name) => isCompressedTar(name) && !usualNames.includes(name));
-  const tars = names.filter((name) => /\.tar$/i.test(name));
+  const isHere = names.some((name) => isTar(name) || isParquet(name));
+  if (!isHere && firstBelow(path, isImageName) !== undefined) return { kind: 'folders', parts: folderParts(path) };
+  const files = filesBelow(path, (name) => isTar(name) || isParquet(name) || isCompressedTar(name));
+  const here = isHere ? names.map((name) => join(path, name)) : files;
+  const tars = here.filter(isTar);
+  const compressed = here.filter((file) => isCompressedTar(file) && !usualNames.includes(basename(file)));
   if (tars.length > 0) {
-    const files = tars.map((tar) => ({ file: join(path, tar), part: partOfFile(tar) }));
-    return { kind: 'tars', files, warnings: compressed.length === 0 ? [] : [leftCompressed(compressed)] };
+    const left = compressed.length === 0 ? [] : [leftCompressed(compressed.map((file) => relative(path, file)))];
+    return { kind: 'tars', ...partFiles(path, tars, 'tars', left) };
   }
-  const data = names.find(isParquet) ?? firstBelow(path, (name) => isParquet(name) || isImageName(name));
-  if (data !== undefined && isParquet(data)) {
-    const found = parquetsBelow(path).map((file) => relative(path, file));
-    const files = found.map((file) => ({ file: join(path, file), part: partOfFile(file) }));
-    return { kind: 'parquet', files, warnings: severalFolders(found) };
-  }
-  if (data === undefined && compressed.length > 0) throw onlyCompressed(path, compressed);
+  const parquets = files.filter(isParquet);
+  if (parquets.length > 0) return { kind: 'parquet', ...partFiles(path, parquets, 'parquet files', []) };
+  if (compressed.length > 0)
+    throw onlyCompressed(
+      path,
+      compressed.map((file) => relative(path, file)),
+    );
   return { kind: 'folders', parts: folderParts(path) };
+}
+
+function partFiles(
+  path: string,
+  found: readonly string[],
+  what: string,
+  warnings: readonly string[],
+): { readonly files: readonly PartFile[]; readonly warnings: readonly string[] } {
+  const inside = found.map((file) => relative(path, file));
+  const files = inside.map((file) => ({ file: join(path, file), part: partOfFile(file) }));
+  return { files, warnings: [...severalFolders(inside, what), ...warnings] };
+}
+
+function isTar(name: string): boolean {
+  return /\.tar$/i.test(name);
 }
 
 function isCompressedTar(name: string): boolean {
@@ -104,7 +124,7 @@ function leftCompressed(names: readonly string[]): string {
 }
 
 function onlyCompressed(path: string, names: readonly string[]): LowrankError {
-  const fact = `the folder holds ${names.length} compressed tars, such as ${names[0]!}, whose members cannot be found without reading all of them`;
+  const fact = `the folder holds ${names.length} compressed tar${names.length === 1 ? '' : 's'}, such as ${names[0]!}, and members of those cannot be found without reading all`;
   const tool = [
     [/gz$/i, 'gunzip'],
     [/bz2?$/i, 'bunzip2'],
@@ -115,7 +135,7 @@ function onlyCompressed(path: string, names: readonly string[]): LowrankError {
   const ending = /(?:\.tar)?\.[^.]*$/i.exec(names[0]!)?.[0] ?? '';
   return new LowrankError('UNSUPPORTED', fact, {
     place: path,
-    remedy: `decompress them first: ${command} *${ending}; images do not get smaller by it`,
+    remedy: `decompress them first: ${command} ${names[0]!.replace(/[^/\\]*$/, '')}*${ending}; images do not get smaller by it`,
   });
 }
 
@@ -123,19 +143,20 @@ function isParquet(name: string): boolean {
   return /\.parquet$/i.test(name);
 }
 
-function parquetsBelow(path: string, seen: Set<string> = new Set()): readonly string[] {
+/** All files below a folder for which `is` holds, by name; no folder is looked into twice. */
+function filesBelow(path: string, is: (name: string) => boolean, seen: Set<string> = new Set()): readonly string[] {
   const { dev, ino } = statSync(path);
   const identity = `${dev}:${ino}`;
   if (seen.has(identity)) return [];
   seen.add(identity);
   return listFolder(path).flatMap(({ name, isFolder }) => {
-    if (isFolder) return parquetsBelow(join(path, name), seen);
-    return isParquet(name) ? [join(path, name)] : [];
+    if (isFolder) return filesBelow(join(path, name), is, seen);
+    return is(name) ? [join(path, name)] : [];
   });
 }
 
 /** Files of several folders that are no parts of one data set may be several data sets: that is said. */
-function severalFolders(files: readonly string[]): readonly string[] {
+function severalFolders(files: readonly string[], what: string): readonly string[] {
   const folders = [
     ...new Set(
       files.map((file) =>
@@ -150,7 +171,7 @@ function severalFolders(files: readonly string[]): readonly string[] {
   if (folders.length < 2) return [];
   const shown = folders.slice(0, 3).map((name) => `'${name}'`);
   return [
-    `the parquet files of ${folders.length} folders are read as one data set: ${shown.join(', ')}${folders.length > 3 ? ', …' : ''}`,
+    `the ${what} of ${folders.length} folders are read as one data set: ${shown.join(', ')}${folders.length > 3 ? ', …' : ''}`,
   ];
 }
 

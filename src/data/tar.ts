@@ -222,20 +222,23 @@ function damaged({ place }: TarRange, offset: number, fact: string): LowrankErro
 }
 
 function checkNotCompressed(file: OpenFile, { start, place }: TarRange): void {
-  const [a, b, c, d] = file.peek(start, 4);
-  const isGzip = a === 0x1f && b === 0x8b;
-  const isZstandard = a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd;
-  const isOther = (a === 0x42 && b === 0x5a && c === 0x68) || (a === 0xfd && b === 0x37 && c === 0x7a && d === 0x58);
-  if (!isGzip && !isZstandard && !isOther) return;
+  const head = Buffer.from(file.peek(start, 4)).toString('hex');
+  const tool = compressions.find(([magic]) => head.startsWith(magic))?.[1];
+  if (tool === undefined) return;
   throw new LowrankError(
     'UNSUPPORTED',
     'the tar is compressed: its members cannot be found without reading all of it',
-    {
-      place,
-      remedy: 'decompress it first; images do not get smaller by it',
-    },
+    { place, remedy: `decompress it first, with ${tool}; images do not get smaller by it` },
   );
 }
+
+/** First bytes of compressed files, and what decompresses them. */
+const compressions = [
+  ['1f8b', 'gunzip'],
+  ['28b52ffd', 'unzstd'],
+  ['425a68', 'bunzip2'],
+  ['fd377a58', 'unxz'],
+] as const;
 
 function isZero(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0);

@@ -309,9 +309,32 @@ describe('any tar', () => {
     expect(failure.fact).toContain('the folder holds 2 compressed tars, such as a-0.tar.gz');
     expect(failure.remedy).toBe('decompress them first: gunzip *.tar.gz; images do not get smaller by it');
     await failureOf('UNSUPPORTED', () => openSource(join(folder, 'zipped/a-{0..1}.tar.gz')));
+    write('zipped-parts/train/a.tgz', gzipSync(tarOf(members)));
+    const nested = await failureOf('UNSUPPORTED', () => openSource(join(folder, 'zipped-parts'), { split: 'train' }));
+    expect(nested.fact).toContain('1 compressed tar, such as train/a.tgz');
     write('zipped/b.tar', tarOf(members));
     const source = await openSource(join(folder, 'zipped'));
     expect([source.length, source.warnings]).toEqual([2, ['2 compressed tars are left out: a-0.tar.gz, a-1.tar.gz']]);
+  });
+
+  it('is found in folders at any depth, and chosen by the part that it lies in', async () => {
+    const shard = (label: number): Buffer =>
+      tarOf([
+        { name: '1.jpg', data: 'x' },
+        { name: '1.cls', data: String(label) },
+      ]);
+    write('below/shards/train/0.tar', shard(1));
+    write('below/shards/val/0.tar', shard(0));
+    const source = await openSource(join(folder, 'below'), { split: 'train' });
+    expect([source.length, source.label(0), source.warnings]).toEqual([1, 1, []]);
+    expect((await failureOf('INPUT', () => openSource(join(folder, 'below')))).fact).toContain('the parts train, val');
+    write('below/shards/val/pack.unfinished.json', Buffer.from('{}'));
+    await failureOf('INPUT', () => openSource(join(folder, 'below'), { split: 'val' }));
+    write('two/x/0.tar', shard(1));
+    write('two/y/0.tar', shard(0));
+    const two = await openSource(join(folder, 'two'));
+    expect([two.name(0), two.name(1)]).toEqual(['x/0.tar/1.jpg', 'y/0.tar/1.jpg']);
+    expect(two.warnings).toEqual(["the tars of 2 folders are read as one data set: 'x', 'y'"]);
   });
 
   it('says where it is cut, at any byte', async () => {
