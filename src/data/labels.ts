@@ -59,7 +59,7 @@ export function findLabels(values: readonly unknown[], { given, own, place, name
     if (names.every((name) => ids.has(name))) return { kind: 'names', names };
     throw new LowrankError(
       'FORMAT',
-      `labels are numbers and names: ${nameOf(firstNumber)} has ${textOf(values[firstNumber])}, ${nameOf(firstName)} has '${textOf(values[firstName])}'`,
+      `labels are numbers and names: ${nameOf(firstNumber)} has ${short(values[firstNumber])}, ${nameOf(firstName)} has '${short(values[firstName])}'`,
       { place, remedy: 'label all images alike, or give a class list (--classes) with all of them as names' },
     );
   }
@@ -70,7 +70,7 @@ export function findLabels(values: readonly unknown[], { given, own, place, name
     const count = numbers.filter((value) => !isClass(value)).length;
     throw new LowrankError(
       'FORMAT',
-      `${nameOf(bad)} has label ${textOf(values[bad])}, and classes are whole numbers from 0 (${count} of ${numbers.length} labels are none)`,
+      `${nameOf(bad)} has label ${short(values[bad])}, and classes are whole numbers from 0 (${count} of ${numbers.length} labels are none)`,
       {
         place,
         remedy:
@@ -170,8 +170,17 @@ function checkGaps(numbers: readonly number[], most: number, { place, nameOf }: 
 }
 
 const wholeNumber = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
-/** A list of one number as text, as numpy and JSON write it. */
-const listOfOne = /^\[\s*([^\s,[\]]+)\s*,?\s*\]$/;
+/** Brackets and quotes around one value, as numpy, JSON and Python write it. */
+const wrapped = [/^\[([^,]*),?\s*\]$/, /^\(([^,]*),?\s*\)$/, /^b?"([^"]*)"$/, /^b?'([^']*)'$/] as const;
+
+/** Longer texts are no numbers. */
+const longestNumber = 64;
+
+function unwrapped(text: string): string {
+  if (text.length > longestNumber) return text;
+  const inner = wrapped.map((form) => form.exec(text)?.[1]).find((found) => found !== undefined);
+  return inner === undefined ? text : unwrapped(inner.trim());
+}
 
 /** A label as a number, or as a name; undefined where it is none. */
 function labelOf(value: unknown): number | string | undefined {
@@ -183,14 +192,19 @@ function labelOf(value: unknown): number | string | undefined {
       return Number(value);
     case 'string': {
       const text = value.replace(/^\uFEFF/, '').trim();
-      const number = listOfOne.exec(text)?.[1] ?? text;
+      const number = unwrapped(text);
       if (wholeNumber.test(number)) return Number(number);
       return text === '' || /[\r\n\0]/.test(text) ? undefined : text;
     }
     default:
       if (value instanceof Uint8Array) return labelOf(Buffer.from(value).toString('utf8'));
-      return Array.isArray(value) && value.length === 1 ? labelOf(value[0]) : undefined;
+      return Array.isArray(value) && value.length === 1 && !isDeep(value) ? labelOf(value[0]) : undefined;
   }
+}
+
+/** Whether lists lie in lists in lists: those hold no label. */
+function isDeep(value: readonly unknown[]): boolean {
+  return value.flat(2).some((item) => Array.isArray(item));
 }
 
 /** Whether a text is a label that is a whole number from 0. */
@@ -204,11 +218,18 @@ function textOf(value: unknown): string {
   if (value instanceof Uint8Array) return textOf(Buffer.from(value).toString('utf8'));
   if (typeof value === 'string') return value.replace(/^\uFEFF/, '').trim();
   if (typeof value !== 'object' || value === null) return String(value);
-  return JSON.stringify(value, (_, item: unknown) => (typeof item === 'bigint' ? Number(item) : item));
+  if (!Array.isArray(value)) return 'an object';
+  return isDeep(value) ? 'lists in lists' : `[${value.map(textOf).join(', ')}]`;
+}
+
+/** The same, short enough for a message. */
+function short(value: unknown): string {
+  const text = textOf(value);
+  return text.length > 60 ? `${text.slice(0, 60)} …` : text;
 }
 
 function shown(value: unknown): string {
   if (value === undefined) return '';
-  const text = textOf(value);
-  return text === '' ? '' : `, but ${text.length > 60 ? `${text.slice(0, 60)} …` : text}`;
+  const text = short(value);
+  return text === '' ? '' : `, but ${text}`;
 }

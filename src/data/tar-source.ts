@@ -157,7 +157,13 @@ function labelImages(
   const { groundTruth, classes: given } = options;
   const own = classesBeside(tars);
   const certain = groundTruth === undefined ? certainLabels(all, given ?? own) : undefined;
-  if (certain !== undefined) return labelsBeside(path, all, certain, own, options);
+  if (certain !== undefined) {
+    const labelled = labelsBeside(path, all, certain, own, options);
+    const folders = new Set(labelled.images.map((image) => foldersOf(image.path).join('/'))).size;
+    if (!certain.title.startsWith('.t') || folders < 2) return labelled;
+    const note = `the ${certain.title} members are the labels, not the ${folders} folders that the images lie in`;
+    return { ...labelled, warnings: [note, ...labelled.warnings] };
+  }
   const { images, warnings } = withoutBeside(hasRepeats ? lastOfEachName(all) : all);
   if (images.every(({ innerTar }) => innerTar !== undefined)) {
     const names = images.map(({ innerTar }) => innerTar!);

@@ -172,7 +172,9 @@ export interface LabelPlace {
 /** Every image that lies beside something of a kind that is a label for certain, or that all images have as a number or a class of the list. */
 export function certainLabels(images: readonly Image[], given: ClassList | undefined): LabelPlace | undefined {
   const some = (is: (beside: Beside) => boolean): boolean =>
-    images.some(({ sample }) => sample.labels.size > 0 && [...sample.labels.values()].some(is));
+    images.some(({ sample: { labels }, field }) =>
+      [labels.get(field), labels.get('')].some((beside) => beside !== undefined && is(beside)),
+    );
   if (some(({ cls }) => cls !== undefined)) return placeOf('cls');
   const key = [wholeJson, ...jsonKeys].find((name) => some(({ json }) => json?.[name] !== undefined));
   if (key !== undefined) {

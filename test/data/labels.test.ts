@@ -12,6 +12,8 @@ describe('labels', () => {
     const { classes, labels } = classLabels(values, options);
     expect(labels).toEqual([7, 1, 1, 2, 1, 3, 1, 7, 5, 4]);
     expect(classes.ids).toEqual(['0', '1', '2', '3', '4', '5', '6', '7']);
+    const wrapped = ['"3"', "b'2'", '(1,)', "['0']", '[[4]]', '[ 1. ]', '-0'];
+    expect(classLabels(wrapped, options).labels.map((label) => label + 0)).toEqual([3, 2, 1, 0, 4, 1, 0]);
     const others = [3n, 1, true, [2], [[0]], ['[1]'], Buffer.from('2'), new Uint8Array([0x33])];
     expect(classLabels(others, options).labels).toEqual([3, 1, 1, 2, 0, 1, 2, 3]);
   });
@@ -39,7 +41,13 @@ describe('labels', () => {
     for (const none of [null, undefined, '', ' \n', [], {}, [1n, 2n], 'two\nlines', '\0']) {
       expect(await factOf(['0', none])).toContain("image '1' has no label that names one class");
     }
-    expect(await factOf([[1n, 2n]])).toContain('but [1,2]');
+    expect(await factOf([[1n, 2n]])).toContain('but [1, 2]');
+    let deep: unknown = 1;
+    for (let depth = 0; depth < 50_000; depth++) deep = [deep];
+    expect(await factOf([deep])).toContain('but lists in lists');
+    expect(await factOf(['1', `${'['.repeat(50_000)}1${']'.repeat(50_000)}`])).toContain(
+      'labels are numbers and names',
+    );
   });
 
   it('cost nothing where a number is no class', async () => {

@@ -121,6 +121,14 @@ describe('a sample', () => {
     const source = await open(['a/1.jpg', 'a/1.txt=licence', 'b/2.jpg', 'b/2.txt=licence', 'b/2.json={"w": 1}']);
     expect([source.format, source.classes]).toEqual(['tar', ['a', 'b']]);
     expect(source.warnings).toEqual(['the texts beside 2 images are no labels: the folders are the classes']);
+    // Of another field than the image is no label of it.
+    const fields = await labelled(['a/1.jpg', 'a/1.meta.json={"label": 1}', 'b/2.jpg', 'b/2.old.cls=1']);
+    expect(fields).toEqual(['a/1.jpg a', 'b/2.jpg b']);
+    const texts = await open(['a/1.jpg', 'a/1.txt=1', 'b/2.jpg', 'b/2.txt=0']);
+    expect([texts.classes, texts.warnings]).toEqual([
+      ['0', '1'],
+      ['the .txt members are the labels, not the 2 folders that the images lie in'],
+    ]);
     expect(await labelled(['a/1.jpg', 'a/1.cls=1', 'b/2.jpg', 'b/2.cls=0'])).toEqual(['a/1.jpg 1', 'b/2.jpg 0']);
   });
 
