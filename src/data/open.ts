@@ -7,7 +7,7 @@ import { openFolder } from './folder.js';
 import { usualNames } from './ground-truth.js';
 import { checkPackFinished } from './pack-manifest.js';
 import { openParquet } from './parquet.js';
-import { firstBelow, folderParts, listFolder, partOfFile } from './parts.js';
+import { firstBelow, folderParts, isNew, listFolder, partOfFile } from './parts.js';
 import { findSplit, isImageName, isSplitName } from './source.js';
 import type { SourceOptions } from './source.js';
 import { openTars } from './tar-source.js';
@@ -145,10 +145,7 @@ function isParquet(name: string): boolean {
 
 /** All files below a folder for which `is` holds, by name; no folder is looked into twice. */
 function filesBelow(path: string, is: (name: string) => boolean, seen: Set<string> = new Set()): readonly string[] {
-  const { dev, ino } = statSync(path);
-  const identity = `${dev}:${ino}`;
-  if (seen.has(identity)) return [];
-  seen.add(identity);
+  if (!isNew(path, seen)) return [];
   return listFolder(path).flatMap(({ name, isFolder }) => {
     if (isFolder) return filesBelow(join(path, name), is, seen);
     return is(name) ? [join(path, name)] : [];

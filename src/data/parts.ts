@@ -57,16 +57,26 @@ function isFolderLink(path: string): boolean {
   }
 }
 
+/** Whether a folder was not seen before, under any name; then it is. */
+export function isNew(path: string, seen: Set<string>): boolean {
+  try {
+    const { dev, ino } = statSync(path);
+    const identity = `${dev}:${ino}`;
+    if (seen.has(identity)) return false;
+    seen.add(identity);
+    return true;
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
 /** The first file below a folder for which `is` holds, by name, files before folders; no folder is looked into twice. */
 export function firstBelow(
   path: string,
   is: (name: string) => boolean,
   seen: Set<string> = new Set(),
 ): string | undefined {
-  const { dev, ino } = statSync(path);
-  const identity = `${dev}:${ino}`;
-  if (seen.has(identity)) return undefined;
-  seen.add(identity);
+  if (!isNew(path, seen)) return undefined;
   const entries = listFolder(path);
   const file = entries.find(({ name, isFolder }) => !isFolder && is(name));
   if (file !== undefined) return join(path, file.name);
