@@ -135,7 +135,7 @@ function onlyCompressed(path: string, names: readonly string[]): LowrankError {
   const ending = /(?:\.tar)?\.[^.]*$/i.exec(names[0]!)?.[0] ?? '';
   return new LowrankError('UNSUPPORTED', fact, {
     place: path,
-    remedy: `decompress them first: ${command} ${names[0]!.replace(/[^/\\]*$/, '')}*${ending}; images do not get smaller by it`,
+    remedy: `decompress them first: ${command} ${join(path, dirname(names[0]!), `*${ending}`)}; images do not get smaller by it`,
   });
 }
 

@@ -307,7 +307,9 @@ describe('any tar', () => {
     for (const name of ['a-0.tar.gz', 'a-1.tar.gz']) write(`zipped/${name}`, gzipSync(tarOf(members)));
     const failure = await failureOf('UNSUPPORTED', () => openSource(join(folder, 'zipped')));
     expect(failure.fact).toContain('the folder holds 2 compressed tars, such as a-0.tar.gz');
-    expect(failure.remedy).toBe('decompress them first: gunzip *.tar.gz; images do not get smaller by it');
+    expect(failure.remedy).toBe(
+      `decompress them first: gunzip ${join(folder, 'zipped/*.tar.gz')}; images do not get smaller by it`,
+    );
     await failureOf('UNSUPPORTED', () => openSource(join(folder, 'zipped/a-{0..1}.tar.gz')));
     write('zipped-parts/train/a.tgz', gzipSync(tarOf(members)));
     const nested = await failureOf('UNSUPPORTED', () => openSource(join(folder, 'zipped-parts'), { split: 'train' }));
