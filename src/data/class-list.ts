@@ -97,6 +97,26 @@ function parseJson(text: string, path: string): ClassList {
   return { ids: sorted.map(([, [id]]) => id), titles: sorted.map(([, [, title]]) => title) };
 }
 
+/** The one list that several places of a data set have. Throws INPUT where they differ; undefined where there is none. */
+export function sameClasses(
+  lists: readonly { readonly place: string; readonly classes: ClassList }[],
+): ClassList | undefined {
+  const [first, ...others] = lists;
+  for (const { place, classes } of others) {
+    const { ids } = first!.classes;
+    const length = Math.max(ids.length, classes.ids.length);
+    const at = Array.from({ length }, (_, index) => index).find((index) => ids[index] !== classes.ids[index]);
+    if (at === undefined) continue;
+    const named = (name: string | undefined): string => (name === undefined ? 'missing' : `'${name}'`);
+    throw new LowrankError(
+      'INPUT',
+      `class ${at} is ${named(classes.ids[at])}, and in ${first!.place} ${named(ids[at])}`,
+      { place, remedy: 'open data sets of different classes one by one' },
+    );
+  }
+  return first?.classes;
+}
+
 /** The index of a class in a list, by identifier or else by title. */
 export function classIndex(classes: ClassList): (name: string) => number | undefined {
   const byId = new Map(classes.ids.map((id, index) => [id, index]));

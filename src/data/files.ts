@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { basename } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
 import type { Extent } from './types.js';
 
@@ -27,6 +28,16 @@ export function unreadable(path: string, error: unknown): LowrankError {
     default:
       return new LowrankError('INPUT', `cannot be read: ${messageOf(error)}`, details);
   }
+}
+
+/** Paths with a name for people each: the file's own, or where two have the same the path from the folder that holds all. */
+export function shortNames(paths: readonly string[]): ReadonlyMap<string, string> {
+  const names = paths.map((path) => basename(path));
+  if (new Set(names).size === names.length) return new Map(paths.map((path, index) => [path, names[index]!]));
+  const parts = paths.map((path) => path.split(/[\\/]/));
+  let shared = 0;
+  while (parts.every((part) => shared < part.length - 1 && part[shared] === parts[0]![shared])) shared += 1;
+  return new Map(paths.map((path, index) => [path, parts[index]!.slice(shared).join('/')]));
 }
 
 /** A file that is read in pieces. */

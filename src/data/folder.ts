@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { byCodePoint, labelNames } from './class-list.js';
 import { unreadable } from './files.js';
-import { extentSource, isImageName, isSplitName, pacer } from './source.js';
+import { extentSource, isImageName, isLeftOutFolder, leftOutWarnings, pacer, splitNameWarnings } from './source.js';
 import type { SourceOptions } from './source.js';
 import type { ImageSource } from './types.js';
 
@@ -11,6 +11,8 @@ interface Found {
   /** Relative to the data set, with forward slashes. */
   readonly images: string[];
   ignored: number;
+  /** Hidden folders and those of tools. */
+  readonly leftOut: string[];
   readonly warnings: string[];
 }
 
@@ -26,9 +28,10 @@ export async function openFolder(path: string, options: SourceOptions): Promise<
   const top = await list(path);
   const folders: string[] = [];
   const warnings: string[] = [];
+  const leftOut: string[] = [];
   let loose = 0;
   for (const { name, kind } of top) {
-    if (kind === 'folder' && !name.startsWith('.')) folders.push(name);
+    if (kind === 'folder') (isLeftOutFolder(name) ? leftOut : folders).push(name);
     else if (isImageName(name)) loose += 1;
   }
   folders.sort(byCodePoint);
@@ -40,12 +43,6 @@ export async function openFolder(path: string, options: SourceOptions): Promise<
       remedy: 'put the images of each class into a folder of its own',
     });
   }
-  if (folders.every(isSplitName)) {
-    throw new LowrankError('INPUT', `the folders ${folders.join(', ')} are parts of a data set, not classes`, {
-      place: path,
-      remedy: `choose one: ${join(path, folders[0]!)}, or --split ${folders[0]!}`,
-    });
-  }
   if (loose > 0)
     warnings.push(`${loose} images lie beside the class folders and belong to no class: they are left out`);
 
@@ -55,7 +52,7 @@ export async function openFolder(path: string, options: SourceOptions): Promise<
   let ignored = 0;
   const root = await identityOf(path);
   for (const folder of folders) {
-    const found: Found = { images: [], ignored: 0, warnings };
+    const found: Found = { images: [], ignored: 0, leftOut, warnings };
     await walk(path, folder, [root], found, (count) => pace(names.length + count));
     if (found.images.length === 0) warnings.push(`class folder '${folder}' holds no images`);
     for (const image of found.images) {
@@ -64,6 +61,7 @@ export async function openFolder(path: string, options: SourceOptions): Promise<
     }
     ignored += found.ignored;
   }
+  warnings.push(...splitNameWarnings(folders), ...leftOutWarnings(leftOut));
   if (ignored > 0) warnings.push(`${ignored} files are no images by their names: they are left out`);
   if (names.length === 0) {
     throw new LowrankError('INPUT', `the ${folders.length} class folders hold no images`, { place: path });
@@ -110,7 +108,8 @@ async function walk(
   entries.sort((one, other) => byCodePoint(one.name, other.name));
   for (const { name, kind } of entries) {
     const child = `${relative}/${name}`;
-    if (kind === 'folder') await walk(base, child, [...ancestors, identity], found, pace);
+    if (kind === 'folder' && isLeftOutFolder(name)) found.leftOut.push(child);
+    else if (kind === 'folder') await walk(base, child, [...ancestors, identity], found, pace);
     else if (isImageName(name)) found.images.push(child);
     else found.ignored += 1;
     await pace(found.images.length);

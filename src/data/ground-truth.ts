@@ -5,6 +5,7 @@ import { LowrankError, messageOf } from '../errors.js';
 import { byCodePoint, labelNames } from './class-list.js';
 import type { ClassList } from './class-list.js';
 import { unreadable } from './files.js';
+import { findLabels, numberedLabels } from './labels.js';
 import { readSynsets } from './mat-file.js';
 import { memoryTar } from './tar.js';
 
@@ -19,7 +20,7 @@ interface Truth {
 const devkitTruth = 'ILSVRC2012_validation_ground_truth.txt';
 
 /** What people have beside ILSVRC2012_img_val.tar, the best first. */
-const usualNames = [
+export const usualNames: readonly string[] = [
   'ILSVRC2012_devkit_t12.tar.gz',
   'ILSVRC2012_devkit_t12',
   'LOC_val_solution.csv',
@@ -52,8 +53,10 @@ export function readGroundTruth(
     .map((line) => line.trim())
     .filter((line) => line !== '');
   const texts = labelsOfLines(lines, names, truth.place);
-  const numbers = texts.every((text) => /^\d{1,9}$/.test(text)) ? texts.map(Number) : undefined;
-  if (numbers === undefined) return labelNames(texts, given, truth.place);
+  const options = { given, place: truth.place, nameOf: (index: number) => `image '${names[index]!}'` };
+  const found = findLabels(texts, options);
+  if (found.kind === 'names') return labelNames(found.names, given, truth.place);
+  const { numbers } = found;
   if (truth.meta !== undefined) {
     const synsets = readSynsets(truth.meta(), truth.place);
     const ids = numbers.map((number) => synsets.get(number));
@@ -73,13 +76,7 @@ export function readGroundTruth(
         : 'give the classes in the order of the numbers: --classes',
     });
   }
-  const tooLarge = numbers.find((number) => number >= given.ids.length);
-  if (tooLarge !== undefined) {
-    throw new LowrankError('INPUT', `label ${tooLarge} is beyond the ${given.ids.length} classes`, {
-      place: truth.place,
-    });
-  }
-  return { classes: given, labels: numbers };
+  return numberedLabels(numbers, options);
 }
 
 /** One label per image, in the order of `names`. */

@@ -4,7 +4,7 @@ import type { Batch, MadeBatch } from './batch.js';
 import { createBadImages } from './bad-images.js';
 import type { BadImage } from './bad-images.js';
 import { defaultPixelLimit } from './decode.js';
-import { checkNormalization } from './normalize.js';
+import { checkFormat } from './normalize.js';
 import type { OutputFormat } from './normalize.js';
 import { shuffledOrder } from './order.js';
 import { createPool, defaultWorkers } from './pool.js';
@@ -72,8 +72,11 @@ export function createLoader(options: LoaderOptions): Loader {
   const { seed = 0, shuffle = false, maxBad = 0, pixelLimit = defaultPixelLimit } = options;
   const { last = shuffle ? 'drop' : 'keep', bad: badPolicy = shuffle ? 'substitute' : 'omit' } = options;
   const { workers = defaultWorkers(), prefetchBytes = 2 ** 27 } = options;
+  for (const name of ['source', 'transform', 'format', 'batchSize'] as const) {
+    if (options[name] === undefined) throw new LowrankError('USAGE', `the loader has no ${name}`);
+  }
   checkTransform(transform);
-  checkNormalization(format.normalization);
+  checkFormat(format);
   checkCount('batch size', batchSize, 1);
   checkCount('seed', seed, 0);
   checkCount('max-bad', maxBad, 0);

@@ -27,21 +27,39 @@ export const NORMALIZATIONS = {
 export interface OutputFormat {
   readonly type: 'uint8' | 'float32';
   readonly layout: 'nhwc' | 'nchw';
-  /** Used for float32 only. */
-  readonly normalization: Normalization;
+  /** For float32, which must have one; bytes need none. */
+  readonly normalization?: Normalization | undefined;
   /** Images that a transform mirrors are given as they were, and named in `Batch.flips`. Default: they are mirrored. */
   readonly reportsFlips?: boolean;
 }
 
-/** Throws USAGE where a deviation is 0 or a number is not finite. */
-export function checkNormalization({ mean, deviation }: Normalization): void {
-  const isFine = mean.every(Number.isFinite) && deviation.every((value) => Number.isFinite(value) && value !== 0);
-  if (isFine) return;
+/** Throws USAGE where the format is none, or is float32 without a normalization of finite numbers and no deviation of 0. */
+export function checkFormat(format: OutputFormat): void {
+  const { type, layout, normalization } = format;
+  const choose = (what: string, value: unknown, choices: readonly string[]): void => {
+    if (choices.includes(value as string)) return;
+    throw new LowrankError('USAGE', `the ${what} of the images is ${String(value)}`, {
+      place: `format.${what}`,
+      remedy: `choose ${choices.join(' or ')}`,
+    });
+  };
+  choose('type', type, ['uint8', 'float32']);
+  choose('layout', layout, ['nhwc', 'nchw']);
+  if (type === 'uint8' && normalization === undefined) return;
+  const { mean, deviation } = normalization ?? {};
+  const isThree = (values: unknown): values is Normalization['mean'] =>
+    Array.isArray(values) && values.length === 3 && values.every((value) => Number.isFinite(value));
+  if (isThree(mean) && isThree(deviation) && !deviation.includes(0)) return;
+  const names = Object.keys(NORMALIZATIONS).join(', ');
+  const shown = (values: unknown): string => (Array.isArray(values) ? values.join(', ') : String(values));
   throw new LowrankError(
     'USAGE',
-    `images cannot be normalized by mean ${mean.join(', ')}, deviation ${deviation.join(', ')}`,
+    mean === undefined && deviation === undefined
+      ? 'images of type float32 have no normalization'
+      : `images cannot be normalized by mean ${shown(mean)}, deviation ${shown(deviation)}`,
     {
-      remedy: 'give three finite numbers each, no deviation of 0',
+      place: 'format.normalization',
+      remedy: `give one of NORMALIZATIONS (${names}), or a mean and a deviation of three finite numbers each, no deviation of 0`,
     },
   );
 }
@@ -62,10 +80,11 @@ export function normalizationTable({
 /** Writes one image into its place of a batch, which holds exactly one; what the view leaves out becomes black. */
 export type ImageWriter = (pixels: Pixels | undefined, view: View, target: Uint8Array | Float32Array) => void;
 
-/** A writer for a format. */
+/** A writer for a format that `checkFormat` has passed. */
 export function imageWriter({ type, layout, normalization }: OutputFormat): ImageWriter {
-  const tables = type === 'float32' ? normalizationTable(normalization) : identityTables;
-  const place = type === 'float32' ? coveringWriter(layout, normalizationTable(normalization)) : undefined;
+  const floats = type === 'float32' ? normalizationTable(normalization!) : undefined;
+  const tables = floats ?? identityTables;
+  const place = floats === undefined ? undefined : coveringWriter(layout, floats);
   return (pixels, view, target) => {
     const { width, height, left, top, isFlipped } = view;
     // Of one pixel and of one channel, in the target.

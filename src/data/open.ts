@@ -1,13 +1,14 @@
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { isCifar, openCifar } from './cifar.js';
-import { byCodePoint } from './class-list.js';
 import { unreadable } from './files.js';
 import { openFolder } from './folder.js';
+import { usualNames } from './ground-truth.js';
 import { checkPackFinished } from './pack-manifest.js';
 import { openParquet } from './parquet.js';
-import { findSplit, isSplitName } from './source.js';
+import { firstBelow, folderParts, isNew, listFolder, partOfFile } from './parts.js';
+import { findSplit, isImageName, isSplitName } from './source.js';
 import type { SourceOptions } from './source.js';
 import { openTars } from './tar-source.js';
 import type { ImageSource } from './types.js';
@@ -15,32 +16,160 @@ import type { ImageSource } from './types.js';
 /**
  * Opens a data set, whatever its format:
  * - a folder of class folders, or one of the parts (`split`) that it holds;
- * - a folder of tars, a tar, or shards "train-{000..099}.tar": WebDataset, ILSVRC, class folders (see tar-source.ts);
- * - parquet files, or a folder of them, as Hugging Face lays them out;
+ * - a folder of tars, at any depth, a tar, or shards "train-{000..099}.tar": WebDataset, ILSVRC, class folders (see tar-source.ts);
+ * - parquet files, or a folder of them at any depth, as Hugging Face lays them out;
  * - binary CIFAR-10 and CIFAR-100.
  * Throws INPUT where there is nothing that can be used, and what the formats throw.
  */
 export async function openSource(path: string, options: SourceOptions = {}): Promise<ImageSource> {
   const braced = expandBraces(path);
   if (braced !== undefined) return openFiles(path, braced, options);
-  const kind = kindOf(path);
-  if (kind === 'file') return openFiles(path, [path], options);
+  if (isFile(path)) return openFiles(path, [path], options);
   checkPackFinished(path);
-  if (isCifar(path)) return openCifar(path, options);
-  const entries = list(path);
-  const names = entries.map(({ name }) => name);
-  const tars = names.filter((name) => /\.tar$/i.test(name));
-  if (tars.length > 0) return openTars(path, partOfTars(path, tars, options.split), options);
-  const parquets = findParquet(path, 3);
-  if (parquets.length > 0) return openParquet(path, partOfParquets(path, parquets, options.split), options);
+  const layout = layoutOf(path);
   const { split } = options;
-  const folders = entries.filter(({ isFolder }) => isFolder).map(({ name }) => name);
-  if (split !== undefined && folders.some(isSplitName)) {
-    const part = findSplit(split, folders);
-    if (part === undefined) throw missingSplit(path, split, folders.filter(isSplitName));
-    return openSource(join(path, part), { ...options, split: undefined });
+  switch (layout.kind) {
+    case 'cifar':
+      return openCifar(path, options);
+    case 'tars':
+    case 'parquet': {
+      const open = layout.kind === 'tars' ? openTars : openParquet;
+      const files = choosePart(path, layout.files, split);
+      for (const folder of new Set(files.map((file) => dirname(file)))) checkPackFinished(folder);
+      const source = await open(path, files, options);
+      return { ...source, warnings: [...source.warnings, ...layout.warnings] };
+    }
+    case 'folders': {
+      const { parts } = layout;
+      if (parts.length === 0) return openFolder(path, options);
+      const part = split === undefined ? undefined : findSplit(split, parts);
+      if (part !== undefined) return openSource(join(path, part), { ...options, split: undefined });
+      if (split !== undefined) throw missingSplit(path, split, parts);
+      throw new LowrankError('INPUT', `the folders ${parts.join(', ')} are parts of a data set, not classes`, {
+        place: path,
+        remedy: `choose one: ${join(path, parts[0]!)}, or --split ${parts[0]!}`,
+      });
+    }
   }
-  return openFolder(path, options);
+}
+
+/** The parts that a folder of a data set has, by the names of its folders or files: what `split` may ask for. */
+export function partsIn(path: string): readonly string[] {
+  if (expandBraces(path) !== undefined || isFile(path)) return [];
+  const layout = layoutOf(path);
+  if (layout.kind === 'folders') return layout.parts;
+  return layout.kind === 'cifar' ? [] : knownParts(layout.files);
+}
+
+/** What the files of a folder are, before any is opened. */
+type Layout =
+  | { readonly kind: 'cifar' }
+  | {
+      readonly kind: 'tars' | 'parquet';
+      readonly files: readonly PartFile[];
+      readonly warnings: readonly string[];
+    }
+  | { readonly kind: 'folders'; readonly parts: readonly string[] };
+
+interface PartFile {
+  readonly file: string;
+  readonly part: string | undefined;
+}
+
+/** Shards in the folder itself count, then images in folders, then shards in folders. */
+function layoutOf(path: string): Layout {
+  if (isCifar(path)) return { kind: 'cifar' };
+  const names = listFolder(path).flatMap(({ name, isFolder }) => (isFolder ? [] : [name]));
+  const isHere = names.some((name) => isTar(name) || isParquet(name));
+  if (!isHere && firstBelow(path, isImageName) !== undefined) return { kind: 'folders', parts: folderParts(path) };
+  const files = filesBelow(path, (name) => isTar(name) || isParquet(name) || isCompressedTar(name));
+  const here = isHere ? names.map((name) => join(path, name)) : files;
+  const tars = here.filter(isTar);
+  const compressed = here.filter((file) => isCompressedTar(file) && !usualNames.includes(basename(file)));
+  if (tars.length > 0) {
+    const left = compressed.length === 0 ? [] : [leftCompressed(compressed.map((file) => relative(path, file)))];
+    return { kind: 'tars', ...partFiles(path, tars, 'tars', left) };
+  }
+  const parquets = files.filter(isParquet);
+  if (parquets.length > 0) return { kind: 'parquet', ...partFiles(path, parquets, 'parquet files', []) };
+  if (compressed.length > 0)
+    throw onlyCompressed(
+      path,
+      compressed.map((file) => relative(path, file)),
+    );
+  return { kind: 'folders', parts: folderParts(path) };
+}
+
+function partFiles(
+  path: string,
+  found: readonly string[],
+  what: string,
+  warnings: readonly string[],
+): { readonly files: readonly PartFile[]; readonly warnings: readonly string[] } {
+  const inside = found.map((file) => relative(path, file));
+  const files = inside.map((file) => ({ file: join(path, file), part: partOfFile(file) }));
+  return { files, warnings: [...severalFolders(inside, what), ...warnings] };
+}
+
+function isTar(name: string): boolean {
+  return /\.tar$/i.test(name);
+}
+
+function isCompressedTar(name: string): boolean {
+  return /\.(?:tar\.(?:gz|bz2|xz|zst)|tgz|tbz2?|txz)$/i.test(name);
+}
+
+function leftCompressed(names: readonly string[]): string {
+  return `${names.length} compressed tars are left out: ${names.slice(0, 3).join(', ')}${names.length > 3 ? ', …' : ''}`;
+}
+
+function onlyCompressed(path: string, names: readonly string[]): LowrankError {
+  const fact = `the folder holds ${names.length} compressed tar${names.length === 1 ? '' : 's'}, such as ${names[0]!}, and members of those cannot be found without reading all`;
+  const tool = [
+    [/gz$/i, 'gunzip'],
+    [/bz2?$/i, 'bunzip2'],
+    [/xz$/i, 'unxz'],
+    [/zst$/i, 'unzstd'],
+  ] as const;
+  const command = tool.find(([ending]) => ending.test(names[0]!))?.[1] ?? '';
+  const ending = /(?:\.tar)?\.[^.]*$/i.exec(names[0]!)?.[0] ?? '';
+  return new LowrankError('UNSUPPORTED', fact, {
+    place: path,
+    remedy: `decompress them first: ${command} ${join(path, dirname(names[0]!), `*${ending}`)}; images do not get smaller by it`,
+  });
+}
+
+function isParquet(name: string): boolean {
+  return /\.parquet$/i.test(name);
+}
+
+/** All files below a folder for which `is` holds, by name; no folder is looked into twice. */
+function filesBelow(path: string, is: (name: string) => boolean, seen: Set<string> = new Set()): readonly string[] {
+  if (!isNew(path, seen)) return [];
+  return listFolder(path).flatMap(({ name, isFolder }) => {
+    if (isFolder) return filesBelow(join(path, name), is, seen);
+    return is(name) ? [join(path, name)] : [];
+  });
+}
+
+/** Files of several folders that are no parts of one data set may be several data sets: that is said. */
+function severalFolders(files: readonly string[], what: string): readonly string[] {
+  const folders = [
+    ...new Set(
+      files.map((file) =>
+        file
+          .split(/[\\/]/)
+          .slice(0, -1)
+          .filter((name) => !isSplitName(name))
+          .join('/'),
+      ),
+    ),
+  ];
+  if (folders.length < 2) return [];
+  const shown = folders.slice(0, 3).map((name) => `'${name}'`);
+  return [
+    `the ${what} of ${folders.length} folders are read as one data set: ${shown.join(', ')}${folders.length > 3 ? ', …' : ''}`,
+  ];
 }
 
 function openFiles(path: string, files: readonly string[], options: SourceOptions): Promise<ImageSource> {
@@ -52,30 +181,12 @@ function openFiles(path: string, files: readonly string[], options: SourceOption
   });
 }
 
-function kindOf(path: string): 'file' | 'folder' {
+function isFile(path: string): boolean {
   try {
-    return statSync(path).isDirectory() ? 'folder' : 'file';
+    return !statSync(path).isDirectory();
   } catch (error) {
     throw unreadable(path, error);
   }
-}
-
-function list(path: string): readonly { readonly name: string; readonly isFolder: boolean }[] {
-  try {
-    return readdirSync(path, { withFileTypes: true })
-      .filter(({ name }) => !name.startsWith('.'))
-      .map((entry) => ({
-        name: entry.name,
-        isFolder: entry.isDirectory() || (entry.isSymbolicLink() && isFolderLink(join(path, entry.name))),
-      }))
-      .toSorted((one, other) => byCodePoint(one.name, other.name));
-  } catch (error) {
-    throw unreadable(path, error);
-  }
-}
-
-function isFolderLink(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** "a-{000..002}.tar" → a-000.tar, a-001.tar, a-002.tar: WebDataset's way to name shards. undefined without braces. */
@@ -96,40 +207,13 @@ function expandBraces(path: string): readonly string[] | undefined {
 function missingSplit(path: string, split: string, parts: readonly string[]): LowrankError {
   return new LowrankError('INPUT', `there is no part '${split}': there are ${parts.join(', ')}`, {
     place: path,
-    remedy: 'choose one of them with --split',
+    remedy: 'give the path of one of them, or choose it where there is --split',
   });
-}
-
-/** The part that a file name starts with or a folder is named after: "train-00000-of-00002.parquet", "ILSVRC2012_img_val.tar". */
-function partOfName(name: string): string | undefined {
-  return name.split(/[^A-Za-z]+/).find(isSplitName);
-}
-
-function partOfTars(path: string, tars: readonly string[], split: string | undefined): readonly string[] {
-  return choosePart(
-    path,
-    tars.map((tar) => ({ file: join(path, tar), part: partOfName(tar) })),
-    split,
-  );
-}
-
-function partOfParquets(path: string, files: readonly string[], split: string | undefined): readonly string[] {
-  const parts = files.map((file) => {
-    const inside = relative(path, file);
-    const folders = dirname(inside) === '.' ? [] : dirname(inside).split(/[\\/]/);
-    return { file, part: partOfName(basename(file)) ?? folders.find(isSplitName) };
-  });
-  return choosePart(path, parts, split);
 }
 
 /** All files where they belong to no part or to one; else those of the part that is asked for. */
-function choosePart(
-  path: string,
-  files: readonly { readonly file: string; readonly part: string | undefined }[],
-  split: string | undefined,
-): readonly string[] {
-  const parts = [...new Set(files.map(({ part }) => part))];
-  const known = parts.filter((part) => part !== undefined);
+function choosePart(path: string, files: readonly PartFile[], split: string | undefined): readonly string[] {
+  const known = knownParts(files);
   const chosen = split === undefined ? undefined : findSplit(split, known);
   if (chosen !== undefined) return files.filter(({ part }) => part === chosen).map(({ file }) => file);
   if (known.length > 1 || (known.length === 1 && split !== undefined)) {
@@ -142,14 +226,6 @@ function choosePart(
   return files.map(({ file }) => file);
 }
 
-function findParquet(path: string, depth: number): readonly string[] {
-  return list(path).flatMap(({ name, isFolder }) => {
-    if (isFolder) return depth > 0 && isPartFolder(name) ? findParquet(join(path, name), depth - 1) : [];
-    return /\.parquet$/i.test(name) ? [join(path, name)] : [];
-  });
-}
-
-/** Folders that Hugging Face puts parquet files into; class folders are not searched. */
-function isPartFolder(name: string): boolean {
-  return name === 'data' || name === 'default' || isSplitName(name);
+function knownParts(files: readonly PartFile[]): readonly string[] {
+  return [...new Set(files.map(({ part }) => part))].filter((part) => part !== undefined);
 }

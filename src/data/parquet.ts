@@ -1,14 +1,14 @@
-import { basename } from 'node:path';
 import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import type { AsyncBuffer, FileMetaData } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { LowrankError, messageOf } from '../errors.js';
-import { labelNames, plainClasses } from './class-list.js';
+import { plainClasses, sameClasses } from './class-list.js';
 import type { ClassList } from './class-list.js';
-import { openFile } from './files.js';
+import { openFile, shortNames } from './files.js';
 import type { OpenFile } from './files.js';
+import { classLabels } from './labels.js';
 import type { SourceOptions } from './source.js';
-import { pacer } from './source.js';
+import { imageFieldNames, pacer } from './source.js';
 import type { ImageSource } from './types.js';
 
 /** Rows that are read together. */
@@ -30,7 +30,6 @@ interface Shard {
 /** Decoded row groups that are held at a time, in bytes of encoded images. */
 const heldBytes = 256 * 2 ** 20;
 
-const imageColumns = ['image', 'img', 'jpg', 'jpeg', 'png', 'webp', 'picture'];
 const labelColumns = ['label', 'labels', 'cls', 'class', 'class_id', 'target', 'fine_label', 'category'];
 
 /**
@@ -63,7 +62,7 @@ async function openShards(
   options: SourceOptions,
   close: () => Promise<void>,
 ): Promise<ImageSource> {
-  const columns = columnsOf(shards[0]!);
+  const columns = new Map(shards.map((shard) => [shard, columnsOf(shard)]));
   const blocks: Block[] = [];
   const raw: unknown[] = [];
   let largest = 1;
@@ -73,8 +72,9 @@ async function openShards(
     for (const group of shard.metadata.row_groups) {
       const rowEnd = rowStart + Number(group.num_rows);
       if (rowEnd > rowStart) blocks.push({ shard, rowStart, rowEnd, first: raw.length });
-      for (const row of await readRows(shard, columns.label, rowStart, rowEnd)) {
-        raw.push(row[columns.label]);
+      const { label } = columns.get(shard)!;
+      for (const row of await readRows(shard, label, rowStart, rowEnd)) {
+        raw.push(row[label]);
         await pace(raw.length);
       }
       largest = Math.max(largest, Number(group.total_byte_size));
@@ -82,13 +82,21 @@ async function openShards(
     }
   }
   if (raw.length === 0) throw new LowrankError('INPUT', 'the parquet files have no rows', { place: path });
-  const { classes, labels } = labelsOf(raw, shards[0]!, columns.label, options.classes, path);
+  const own = sameClasses(
+    shards.flatMap((shard) => {
+      const classes = namesInMetadata(shard, columns.get(shard)!.label);
+      return classes === undefined ? [] : [{ place: shard.file.path, classes }];
+    }),
+  );
   const window = Math.max(1, Math.floor(heldBytes / largest));
-  const cache = createBlockCache(window + 1, (block) => readImages(block, columns.image));
+  const cache = createBlockCache(window + 1, (block) => readImages(block, columns.get(block.shard)!.image));
+  const titles = shortNames(shards.map(({ file }) => file.path));
   const name = (index: number): string => {
     const { shard, rowStart, first } = blocks[findBlock(blocks, index)]!;
-    return `${basename(shard.file.path)}#${rowStart + index - first}`;
+    return `${titles.get(shard.file.path)!}#${rowStart + index - first}`;
   };
+  const nameOf = (index: number): string => `row ${name(index)}`;
+  const { classes, labels } = classLabels(raw, { given: options.classes, own, place: path, nameOf });
   return {
     format: 'parquet',
     path,
@@ -222,38 +230,7 @@ function columnsOf({ file, metadata }: Shard): Columns {
       remedy: `name it ${known[0]!}`,
     });
   };
-  return { image: find(imageColumns, 'images'), label: find(labelColumns, 'labels') };
-}
-
-function labelsOf(
-  raw: readonly unknown[],
-  shard: Shard,
-  column: string,
-  given: ClassList | undefined,
-  path: string,
-): { readonly classes: ClassList; readonly labels: readonly number[] } {
-  const texts = raw.map((value) => (value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : value));
-  if (texts.every((text) => typeof text === 'string')) return labelNames(texts, given, path);
-  const labels = texts.map((value, row) => {
-    const label = typeof value === 'bigint' ? Number(value) : value;
-    if (typeof label === 'number' && Number.isSafeInteger(label) && label >= 0) return label;
-    throw new LowrankError('FORMAT', `row ${row} has label ${String(label)}`, {
-      place: path,
-      remedy: 'labels are numbers from 0, or names; a part without labels (often "test") cannot be used',
-    });
-  });
-  const most = labels.reduce((largest, label) => Math.max(largest, label), 0);
-  const classes =
-    given ??
-    namesInMetadata(shard, column) ??
-    plainClasses(Array.from({ length: most + 1 }, (_, index) => String(index)));
-  if (most >= classes.ids.length) {
-    throw new LowrankError('INPUT', `label ${most} is beyond the ${classes.ids.length} classes`, {
-      place: path,
-      remedy: 'give the class list of this data set (--classes)',
-    });
-  }
-  return { classes, labels };
+  return { image: find(imageFieldNames, 'images'), label: find(labelColumns, 'labels') };
 }
 
 /** Hugging Face keeps the features as JSON: {"info": {"features": {"label": {"names": […]}}}}. */

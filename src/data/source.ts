@@ -64,11 +64,53 @@ export async function contentOf(source: ImageSource, index: number): Promise<Tas
   return extent === undefined ? source.read(index) : { extent };
 }
 
+/** What the image of a sample is called where it has a name: a column of parquet, a field of WebDataset; the first of these. */
+export const imageFieldNames: readonly string[] = [
+  'image',
+  'img',
+  'jpg',
+  'jpeg',
+  'png',
+  'webp',
+  'picture',
+  'photo',
+  'rgb',
+];
+
 const imageNames = /\.(?:jpe?g|jpe|jfif|png|webp|gif|tiff?|avif|bmp|ppm)$/i;
 
 /** Whether a file name is that of an image. Formats that nobody can read here are images too: bad ones, which are named. */
 export function isImageName(name: string): boolean {
   return imageNames.test(name) && !/(?:^|\/)\.[^/]*$/.test(name);
+}
+
+/** What systems and tools put into folders: thumbnails, forks, what was deleted. */
+const toolFolders: ReadonlySet<string> = new Set([
+  '__macosx',
+  '@eadir',
+  '@recycle',
+  '@recently-snapshot',
+  '#recycle',
+  '#snapshot',
+  '$recycle.bin',
+  'system volume information',
+  'lost+found',
+  '__pycache__',
+]);
+
+/** Whether a folder is hidden or a tool's: at any depth, in any format, what lies in it is no part of the data set. */
+export function isLeftOutFolder(name: string): boolean {
+  return name.startsWith('.') || toolFolders.has(name.toLowerCase());
+}
+
+/** The one note about them; none where there are none. */
+export function leftOutWarnings(folders: Iterable<string>): readonly string[] {
+  const names = [...folders];
+  if (names.length === 0) return [];
+  const shown = names.slice(0, 3).map((name) => `'${name}'`);
+  return [
+    `${names.length} hidden or tool folder${names.length === 1 ? ' is' : 's are'} left out: ${shown.join(', ')}${names.length > 3 ? ', …' : ''}`,
+  ];
 }
 
 const callsBetweenPauses = 2000;
@@ -102,6 +144,14 @@ const splitWords: readonly (readonly string[])[] = [
 /** Whether a folder or file name is a word for a part of a data set: "train", "Validation". */
 export function isSplitName(name: string): boolean {
   return splitWords.some((words) => words.includes(name.toLowerCase()));
+}
+
+/** Says which classes are called as parts of data sets are. */
+export function splitNameWarnings(classes: readonly string[]): readonly string[] {
+  const names = classes.filter(isSplitName).map((name) => `'${name}'`);
+  if (names.length === 0) return [];
+  const what = names.length === 1 ? 'is taken for a class' : 'are taken for classes';
+  return [`${names.join(', ')} ${what}, like the folders beside`];
 }
 
 /** Of `available`, the part that `wanted` means: itself, a word for the same, or for 'val' the test part where there is no other. */

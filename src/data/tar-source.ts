@@ -1,78 +1,91 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { LowrankError } from '../errors.js';
-import { labelNames, plainClasses, readClassList, stem } from './class-list.js';
+import { labelNames, readClassList, sameClasses, stem } from './class-list.js';
 import type { ClassList } from './class-list.js';
-import { openFile } from './files.js';
+import { openFile, shortNames } from './files.js';
 import type { OpenFile } from './files.js';
 import { groundTruthBeside, readGroundTruth } from './ground-truth.js';
-import { extentSource, findSplit, isImageName, isSplitName, pacer } from './source.js';
+import { classLabels } from './labels.js';
+import { partsOf } from './parts.js';
+import {
+  extentSource,
+  findSplit,
+  isLeftOutFolder,
+  isSplitName,
+  leftOutWarnings,
+  pacer,
+  splitNameWarnings,
+} from './source.js';
 import type { SourceOptions } from './source.js';
-import { nestedTar, tarEntries, wholeTar } from './tar.js';
-import type { TarEntry } from './tar.js';
-import type { Extent, ImageSource, SourceFormat } from './types.js';
-
-/** An image in a tar, with what may tell its class. */
-interface Member {
-  readonly extent: Extent;
-  /** Shard and member: unique in the data set. */
-  readonly name: string;
-  /** The member's own name. */
-  readonly path: string;
-  /** The tar in the tar that it lies in, without ".tar". */
-  readonly innerTar: string | undefined;
-  /** The text of the label that lies beside it (WebDataset). */
-  readonly label: string | undefined;
-}
+import { followLinks, nestedTar, noTarNotes, tarEntries, tarWarnings, wholeTar } from './tar.js';
+import type { TarEntry, TarNotes } from './tar.js';
+import type { ImageSource, SourceFormat } from './types.js';
+import { certainLabels, chooseImages, possibleLabels, sampleCollector, withoutBeside } from './webdataset.js';
+import type { Image, LabelPlace, SampleCollector } from './webdataset.js';
 
 interface Contents {
-  readonly members: Member[];
+  readonly images: Image[];
+  /** Whether members of the same name came twice. */
+  hasRepeats: boolean;
+  /** Members that are neither images nor labels by their names. */
   ignored: number;
+  /** Hidden folders and those of tools. */
+  readonly leftOut: Set<string>;
+  readonly notes: TarNotes;
 }
-
-/** Labels beside images, the first of these that there is (WebDataset: "0001.jpg" and "0001.cls" are one sample). */
-const labelKinds = ['cls', 'json', 'txt'] as const;
-type LabelKind = (typeof labelKinds)[number];
-
-/** A caption may be long; a label is not. */
-const longestLabel = 65_536;
 
 /**
  * Images in tars, found by reading the tars' headers once; nothing is unpacked. Understood are
- * - WebDataset shards: the label of `a/0001.jpg` is the text of `a/0001.cls`, `.json` ("label", "cls" …) or `.txt`;
+ * - WebDataset shards (see webdataset.ts): the label of `a/0001.jpg` lies beside it, in `a/0001.cls` or `.json`, or `.txt`;
  * - a tar of tars, as ILSVRC2012_img_train.tar: the inner tar names the class;
- * - class folders in a tar, and tars named after their class;
+ * - class folders in a tar, as they are when it is unpacked, and tars named after their class;
  * - unlabelled images, as ILSVRC2012_img_val.tar, with a ground truth.
  * Names of members are data: "../" in them means nothing. Throws FORMAT where a tar is cut or damaged or a label missing.
  */
 export async function openTars(path: string, tars: readonly string[], options: SourceOptions): Promise<ImageSource> {
-  const contents: Contents = { members: [], ignored: 0 };
+  const contents: Contents = { images: [], hasRepeats: false, ignored: 0, leftOut: new Set(), notes: noTarNotes() };
   const pace = pacer(options);
+  const titles = shortNames(tars);
   for (const tar of tars) {
     const file = openFile(tar);
     try {
-      await readTar(file, tars.length > 1 ? `${basename(tar)}/` : '', contents, pace);
+      await readTar(file, tars.length > 1 ? `${titles.get(tar)!}/` : '', contents, pace);
     } finally {
       file.close();
     }
   }
-  if (contents.members.length === 0) {
+  const { ignored, leftOut, notes } = contents;
+  if (contents.images.length === 0) {
     throw new LowrankError('INPUT', tars.length === 1 ? 'the tar holds no images' : 'the tars hold no images', {
       place: path,
     });
   }
-  const { members, format, classes, labels } = labelMembers(path, tars, contents.members, options);
-  const warnings =
-    contents.ignored === 0 ? [] : [`${contents.ignored} members are no images by their names: they are left out`];
+  const { images, format, classes, labels, warnings } = labelImages(path, tars, contents, options);
   return extentSource({
     format,
     path,
     classes,
     hasGivenClasses: options.classes !== undefined,
     labels: Int32Array.from(labels),
-    extents: members.map(({ extent }) => extent),
-    names: members.map(({ name }) => name),
-    warnings,
+    extents: images.map(({ extent }) => extent),
+    names: contents.hasRepeats ? uniqueNames(images) : images.map(({ name }) => name),
+    warnings: [
+      ...warnings,
+      ...leftOutWarnings(leftOut),
+      ...tarWarnings(notes),
+      ...(ignored === 0 ? [] : [`${ignored} members are no images by their names: they are left out`]),
+    ],
+  });
+}
+
+/** Samples may have the same key: then the offset tells them apart. */
+function uniqueNames(images: readonly Image[]): readonly string[] {
+  const seen = new Set<string>();
+  return images.map(({ name, extent }) => {
+    const unique = seen.has(name) ? `${name}@${extent.offset}` : name;
+    seen.add(name);
+    return unique;
   });
 }
 
@@ -82,184 +95,206 @@ async function readTar(
   contents: Contents,
   pace: (images: number) => Promise<void> | undefined,
 ): Promise<void> {
-  const range = wholeTar(file);
+  const { notes } = contents;
   const outer: TarEntry[] = [];
-  for (const entry of tarEntries(file, range)) {
-    if (/\.tar$/i.test(entry.name)) {
+  for (const entry of tarEntries(file, wholeTar(file), notes)) {
+    if (/\.tar$/i.test(entry.name) && entry.link === undefined && isWanted(entry.name, contents)) {
       const inner: TarEntry[] = [];
-      for (const nested of tarEntries(file, nestedTar(entry, file.path))) {
+      for (const nested of tarEntries(file, nestedTar(entry, file.path), notes)) {
         inner.push(nested);
-        await pace(contents.members.length + inner.length);
+        await pace(contents.images.length + inner.length);
       }
-      collect(file, inner, `${prefix}${entry.name}/`, stem(entry.name), contents);
+      const collector = sampleCollector(file, `${prefix}${entry.name}/`, stem(entry.name));
+      collect(collector, followLinks(inner, notes), contents);
     } else {
       outer.push(entry);
     }
-    await pace(contents.members.length + outer.length);
+    await pace(contents.images.length + outer.length);
   }
-  collect(file, outer, prefix, undefined, contents);
+  collect(sampleCollector(file, prefix, undefined), followLinks(outer, notes), contents);
 }
 
-/** Adds the images of one tar, each with the label that lies beside it. */
-function collect(
-  file: OpenFile,
-  entries: readonly TarEntry[],
-  prefix: string,
-  innerTar: string | undefined,
-  contents: Contents,
-): void {
-  const labels = new Map<string, Partial<Record<LabelKind, TarEntry>>>();
+function collect(collector: SampleCollector, entries: readonly TarEntry[], contents: Contents): void {
   for (const entry of entries) {
-    const { key, extension } = sampleKey(entry.name);
-    const kind = labelKinds.find((candidate) => candidate === extension);
-    if (kind !== undefined && entry.size <= longestLabel) labels.set(key, { ...labels.get(key), [kind]: entry });
+    if (!isWanted(entry.name, contents)) continue;
+    const found = collector.add(entry);
+    if (found === undefined) contents.ignored += 1;
+    else if (found !== 'label') contents.images.push(found);
   }
-  for (const entry of entries) {
-    const { key, extension } = sampleKey(entry.name);
-    if (!isImageName(entry.name)) {
-      if (!labelKinds.some((kind) => kind === extension)) contents.ignored += 1;
-      continue;
-    }
-    const beside = labels.get(key);
-    contents.members.push({
-      extent: { path: file.path, offset: entry.offset, length: entry.size },
-      name: `${prefix}${entry.name}`,
-      path: entry.name,
-      innerTar,
-      label: beside === undefined ? undefined : labelText(file, beside),
-    });
-  }
+  contents.hasRepeats ||= collector.hasRepeats;
 }
 
-/** WebDataset's rule: the key ends at the first point of the last part of the name. */
-function sampleKey(name: string): { readonly key: string; readonly extension: string } {
-  const start = name.lastIndexOf('/') + 1;
-  const point = name.indexOf('.', start);
-  if (point < 0) return { key: name, extension: '' };
-  return { key: name.slice(0, point), extension: name.slice(point + 1).toLowerCase() };
+/** Whether a member is part of the data set: not in a hidden folder, and none of WebDataset's "__meta__". */
+function isWanted(name: string, { leftOut }: Contents): boolean {
+  const folders = foldersOf(name);
+  const at = folders.findIndex(isLeftOutFolder);
+  if (at >= 0) leftOut.add(folders.slice(0, at + 1).join('/'));
+  return at < 0 && !/^__[^/]*__(?:$|\/)/.test(name);
 }
 
-function labelText(file: OpenFile, beside: Partial<Record<LabelKind, TarEntry>>): string | undefined {
-  for (const kind of labelKinds) {
-    const entry = beside[kind];
-    if (entry === undefined) continue;
-    const text = Buffer.from(file.read(entry.offset, entry.size)).toString('utf8').trim();
-    const label = kind === 'json' ? labelOfJson(text) : text;
-    if (label !== undefined) return label;
-  }
-  return undefined;
-}
-
-const jsonKeys = ['label', 'cls', 'class', 'class_id', 'target', 'wnid'] as const;
-
-function labelOfJson(text: string): string | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value === 'number' || typeof value === 'string') return String(value);
-  if (typeof value !== 'object' || value === null) return undefined;
-  const record = value as Readonly<Record<string, unknown>>;
-  const found = jsonKeys.map((key) => record[key]).find((item) => typeof item === 'number' || typeof item === 'string');
-  return found === undefined ? undefined : String(found);
+/** The folders that a member lies in, as it would be unpacked. */
+function foldersOf(path: string): readonly string[] {
+  return path
+    .split('/')
+    .slice(0, -1)
+    .filter((name) => name !== '' && name !== '.' && name !== '..');
 }
 
 interface Labelled {
-  readonly members: readonly Member[];
+  readonly images: readonly Image[];
   readonly format: SourceFormat;
   readonly classes: ClassList;
   readonly labels: readonly number[];
+  readonly warnings: readonly string[];
 }
 
-function labelMembers(
+function labelImages(
   path: string,
   tars: readonly string[],
-  members: readonly Member[],
+  { images: all, hasRepeats }: Contents,
   options: SourceOptions,
 ): Labelled {
-  const first = members.find(({ label }) => label !== undefined);
-  if (first !== undefined) return { members, format: 'webdataset', ...labelsBeside(path, tars, members, options) };
-  const isNested = members.every(({ innerTar }) => innerTar !== undefined);
-  if (isNested) {
-    return {
-      members,
-      format: 'tar-of-tars',
-      ...labelNames(
-        members.map(({ innerTar }) => innerTar!),
-        options.classes,
-        path,
-      ),
-    };
+  const { groundTruth, classes: given } = options;
+  const own = classesBeside(tars);
+  const certain = groundTruth === undefined ? certainLabels(all, given ?? own) : undefined;
+  if (certain !== undefined) {
+    const labelled = labelsBeside(path, all, certain, own, options);
+    const folders = new Set(labelled.images.map((image) => foldersOf(image.path).join('/'))).size;
+    if (!certain.title.startsWith('.t') || folders < 2) return labelled;
+    const note = `the ${certain.title} members are the labels, not the ${folders} folders that the images lie in`;
+    return { ...labelled, warnings: [note, ...labelled.warnings] };
   }
-  const isInFolders = members.every((member) => member.path.includes('/') && folderOf(member) !== '.');
-  const truth = options.groundTruth ?? (isInFolders ? undefined : groundTruthBeside(tars[0]!));
+  const { images, warnings } = withoutBeside(hasRepeats ? lastOfEachName(all) : all);
+  if (images.every(({ innerTar }) => innerTar !== undefined)) {
+    const names = images.map(({ innerTar }) => innerTar!);
+    return { images, format: 'tar-of-tars', warnings, ...labelNames(names, given, path) };
+  }
+  const isInFolders = images.every((image) => foldersOf(image.path).length > 0);
+  const truth = groundTruth ?? (isInFolders ? undefined : groundTruthBeside(tars[0]!));
   if (truth !== undefined) {
-    const names = members.map((member) => basename(member.path));
-    return { members, format: 'tar', ...readGroundTruth(truth, names, options.classes) };
+    const names = images.map((image) => basename(image.path));
+    return { images, format: 'tar', warnings, ...readGroundTruth(truth, names, given) };
   }
   if (isInFolders) {
-    const chosen = membersOfSplit(path, members, options.split);
-    return { members: chosen, format: 'tar', ...labelNames(chosen.map(folderOf), options.classes, path) };
+    const { chosen, names } = inClassFolders(path, images, options.split);
+    const texts = chosen.reduce((count, { sample }) => count + Math.sign(sample.labels.size), 0);
+    return {
+      images: chosen,
+      format: 'tar',
+      warnings: [
+        ...warnings,
+        ...splitNameWarnings([...new Set(names)]),
+        ...(texts === 0 ? [] : [`the texts beside ${texts} images are no labels: the folders are the classes`]),
+      ],
+      ...labelNames(names, given, path),
+    };
   }
-  if (tars.length > 1 && options.classes === undefined && tars.every((tar) => /^n\d{8}$/.test(stem(tar)))) {
-    const names = members.map(({ extent }) => stem(extent.path));
-    return { members, format: 'tar-of-tars', ...labelNames(names, options.classes, path) };
+  if (tars.length > 1 && given === undefined && tars.every((tar) => /^n\d{8}$/.test(stem(tar)))) {
+    const names = images.map(({ extent }) => stem(extent.path));
+    return { images, format: 'tar-of-tars', warnings, ...labelNames(names, given, path) };
   }
-  throw new LowrankError('INPUT', `the ${members.length} images have no labels`, {
+  const possible = possibleLabels(all);
+  if (possible !== undefined) {
+    const labelled = labelsBeside(path, all, possible, own, options);
+    const note = `nothing but the ${possible.title} members beside the images can be labels: ${labelled.classes.ids.length} classes`;
+    return { ...labelled, warnings: [note, ...labelled.warnings] };
+  }
+  throw new LowrankError('INPUT', `the ${images.length} images have no labels`, {
     place: path,
-    remedy: 'put them into class folders, add .cls members (WebDataset), or give --ground-truth',
+    remedy: 'put them into class folders, add .cls members (WebDataset), or give labels: --ground-truth',
   });
 }
 
-/** The folder that a member lies in: its class. */
-function folderOf({ path }: Member): string {
-  return basename(dirname(path));
+/** Of members of one name the last counts, as when a tar is unpacked. */
+function lastOfEachName(images: readonly Image[]): readonly Image[] {
+  const last = new Map(images.map((image) => [image.name, image]));
+  return images.filter((image) => last.get(image.name) === image);
 }
 
-/** A tar of a data set with its parts ("imagenette2/train/n01440764/a.jpg"): one of them, which must be named. */
-function membersOfSplit(path: string, members: readonly Member[], split: string | undefined): readonly Member[] {
-  const partOf = (member: Member): string | undefined => dirname(member.path).split('/').slice(0, -1).find(isSplitName);
-  const parts = [...new Set(members.map(partOf))].filter((part) => part !== undefined);
-  if (parts.length === 0) return members;
-  const chosen = split === undefined ? (parts.length === 1 ? parts[0] : undefined) : findSplit(split, parts);
-  if (chosen === undefined) {
+interface InFolders {
+  readonly chosen: readonly Image[];
+  /** The class of each. */
+  readonly names: readonly string[];
+}
+
+/**
+ * Images by class folder, as in a folder: the first one is the class, below those that all images lie in ("set/cat/1.jpg") and
+ * in the part that is asked for where there are parts (train, val).
+ */
+function inClassFolders(path: string, images: readonly Image[], split: string | undefined): InFolders {
+  const around = foldersAround(images);
+  const at = around.length;
+  const firsts = distinct(images.map((image) => foldersOf(image.path)[at]!));
+  const folderViews = [...new Set(firsts)].map((name) => ({
+    name,
+    hasImages: () => true,
+    folders: () => [
+      ...new Set(
+        images.flatMap((image, index) => (firsts[index] === name ? foldersOf(image.path).slice(at + 1, at + 2) : [])),
+      ),
+    ],
+  }));
+  const partAround = around.filter(isSplitName);
+  const parts = partAround.length > 0 ? partAround : partsOf(folderViews);
+  if (parts.length === 0) return { chosen: images, names: firsts };
+  const part = split === undefined ? partAround[0] : findSplit(split, parts);
+  if (part === undefined) {
     throw new LowrankError('INPUT', `the tar holds the parts ${parts.join(', ')} of a data set`, {
       place: path,
-      remedy: `choose one: --split ${parts[0] ?? ''}`,
+      remedy: `unpack it and give the folder of one, or choose it where there is --split: --split ${parts[0]!}`,
     });
   }
-  return members.filter((member) => partOf(member) === chosen);
+  if (partAround.length > 0) return { chosen: images, names: firsts };
+  const chosen = images.filter((_, index) => firsts[index] === part);
+  const names = distinct(chosen.map((image) => foldersOf(image.path)[at + 1] ?? ''));
+  if (names.includes('')) {
+    throw new LowrankError('INPUT', `images of the part ${part} lie in no class folders`, {
+      place: path,
+      remedy: 'put the images of each class into a folder of its own, or add .cls members (WebDataset)',
+    });
+  }
+  return { chosen, names };
+}
+
+/** The folders that all images lie in, but for one that is left to be their class. */
+function foldersAround(images: readonly Image[]): readonly string[] {
+  let around = foldersOf(images[0]!.path);
+  for (const { path } of images) {
+    const folders = foldersOf(path);
+    let same = 0;
+    while (same < around.length && same < folders.length - 1 && folders[same] === around[same]) same += 1;
+    if (same < around.length) around = around.slice(0, same);
+  }
+  return around;
+}
+
+/** The same texts, each once in memory. */
+function distinct(texts: readonly string[]): readonly string[] {
+  const known = new Map<string, string>();
+  return texts.map((text) => {
+    const first = known.get(text);
+    if (first === undefined) known.set(text, text);
+    return first ?? text;
+  });
 }
 
 /** The name of the class list that `lowrank-data pack` writes beside its shards. */
 export const classListName = 'classes.txt';
 
+/** The class list beside the tars. Throws INPUT where tars of several folders have different ones. */
+function classesBeside(tars: readonly string[]): ClassList | undefined {
+  const paths = [...new Set(tars.map((tar) => join(dirname(tar), classListName)))].filter((path) => existsSync(path));
+  return sameClasses(paths.map((place) => ({ place, classes: readClassList(place) })));
+}
+
 function labelsBeside(
   path: string,
-  tars: readonly string[],
-  members: readonly Member[],
-  options: SourceOptions,
-): { readonly classes: ClassList; readonly labels: readonly number[] } {
-  const texts = members.map(({ label, name }) => {
-    if (label !== undefined && label !== '') return label;
-    throw new LowrankError('FORMAT', `image '${name}' has no label beside it (.cls, .json or .txt)`, { place: path });
-  });
-  const beside = join(dirname(tars[0]!), classListName);
-  const given = options.classes ?? (existsSync(beside) ? readClassList(beside) : undefined);
-  const isNumbers = texts.every((text) => /^\d{1,9}$/.test(text));
-  if (!isNumbers) return labelNames(texts, given, path);
-  const labels = texts.map(Number);
-  const most = labels.reduce((largest, label) => Math.max(largest, label), 0);
-  const classes = given ?? plainClasses(Array.from({ length: most + 1 }, (_, index) => String(index)));
-  const tooLarge = labels.findIndex((label) => label >= classes.ids.length);
-  if (tooLarge >= 0) {
-    throw new LowrankError(
-      'INPUT',
-      `image '${members[tooLarge]!.name}' has label ${labels[tooLarge]!}, the class list ${classes.ids.length} classes`,
-      { place: path, remedy: 'give the class list of this data set (--classes)' },
-    );
-  }
-  return { classes, labels };
+  all: readonly Image[],
+  place: LabelPlace,
+  own: ClassList | undefined,
+  { classes: given }: SourceOptions,
+): Labelled {
+  const { images, values, warnings } = chooseImages(path, all, place);
+  const nameOf = (index: number): string => `image '${images[index]!.name}'`;
+  return { images, format: 'webdataset', warnings, ...classLabels(values, { given, own, place: path, nameOf }) };
 }

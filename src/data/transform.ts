@@ -99,6 +99,9 @@ export function checkTransform(transform: Transform): void {
       if (!isSize(transform.resize)) fail(`the shorter side is resized to ${transform.resize}`);
       return;
     case 'stretch':
+      return;
+    default:
+      fail('there is no such transform: choose random-resized-crop, padded-crop, center-crop or stretch');
   }
 }
 

@@ -1,9 +1,8 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
 import { LowrankError } from '../errors.js';
 import { checkTrainable } from '../data/balance.js';
 import { type ClassList, readClassList } from '../data/class-list.js';
 import { NORMALIZATIONS, type Normalization } from '../data/normalize.js';
-import { openSource } from '../data/open.js';
+import { openSource, partsIn } from '../data/open.js';
 import { findSplit } from '../data/source.js';
 import type { CenterCrop } from '../data/transform.js';
 import type { ImageSource } from '../data/types.js';
@@ -70,8 +69,7 @@ export async function openValidation(
 }
 
 function hasValidation(path: string): boolean {
-  if (!existsSync(path) || !statSync(path).isDirectory()) return false;
-  return findSplit('val', readdirSync(path)) !== undefined;
+  return findSplit('val', partsIn(path)) !== undefined;
 }
 
 /** Throws INPUT where the classes of the images are not those of the model. */

@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkTrainable, classCounts } from '../../src/data/balance.js';
 import { plainClasses, readClassList } from '../../src/data/class-list.js';
-import { openSource } from '../../src/data/open.js';
+import { openSource, partsIn } from '../../src/data/open.js';
 import type { ImageSource } from '../../src/data/types.js';
+import { openUnlabelled } from '../../src/data/unlabelled.js';
 import { failureOf } from '../support/errors.js';
-import { hasShared, sharedFolder } from '../support/shared.js';
+import { hasCases, hasShared, sharedFolder } from '../support/shared.js';
 import { temporaryFolder, writeTree } from './support/images.js';
 
 const folder = temporaryFolder();
@@ -69,6 +70,72 @@ describe('a folder of class folders', () => {
     );
   });
 
+  it('has classes that are called as parts are, beside others', async () => {
+    const flat = writeTree(join(folder, 'vehicles'), {
+      'bus/1.jpg': 'x',
+      'car/1.jpg': 'x',
+      'test/1.jpg': 'x',
+      'train/1.jpg': 'x',
+    });
+    for (const split of [undefined, 'train', 'val']) {
+      const source = await openSource(flat, { split });
+      expect([source.classes, source.length]).toEqual([['bus', 'car', 'test', 'train'], 4]);
+      expect(source.warnings).toEqual(["'test', 'train' are taken for classes, like the folders beside"]);
+    }
+    expect(partsIn(flat)).toEqual([]);
+    expect((await openUnlabelled(flat)).length).toBe(4);
+    const nested = writeTree(join(folder, 'nested'), {
+      'bus/s0/1.jpg': 'x',
+      'car/1.jpg': 'x',
+      'train/s0/1.jpg': 'x',
+      'train/s1/1.jpg': 'x',
+      'train/s1/2.jpg': 'x',
+    });
+    expect((await openSource(nested, { split: 'train' })).length).toBe(5);
+    expect(partsIn(nested)).toEqual([]);
+  });
+
+  it('has parts where no other folder holds images, or where they have the same class folders', async () => {
+    const one = writeTree(join(folder, 'one-part'), {
+      'train/a/1.jpg': 'x',
+      'annotations/a/1.xml': 'x',
+      '.cache/1.jpg': 'x',
+      'unlabeled/1.jpg': 'x',
+    });
+    const two = writeTree(join(folder, 'two-parts'), {
+      'train/a/1.jpg': 'x',
+      'dev/a/1.jpg': 'x',
+      'docs/figures/1.png': 'x',
+    });
+    expect([partsIn(one), partsIn(two)]).toEqual([['train'], ['dev', 'train']]);
+    expect((await openSource(one, { split: 'train' })).classes).toEqual(['a']);
+    expect((await openSource(two, { split: 'val' })).path).toBe(join(two, 'dev'));
+    const missing = await failureOf('INPUT', () => openSource(one, { split: 'val' }));
+    expect(missing.fact).toBe("there is no part 'val': there are train");
+  });
+
+  it('leaves out hidden folders and those of tools at any depth, in one note', async () => {
+    const path = writeTree(join(folder, 'tools'), {
+      'a/1.jpg': 'x',
+      'a/.ipynb_checkpoints/1.jpg': 'x',
+      'a/deep/.thumbnails/1.jpg': 'x',
+      'a/deep/2.jpg': 'x',
+      'b/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg': 'x',
+      'b/3.jpg': 'x',
+      '__MACOSX/a/1.jpg': 'x',
+      '.git/1.jpg': 'x',
+    });
+    const source = await openSource(path);
+    expect([source.classes, namesOf(source)]).toEqual([
+      ['a', 'b'],
+      ['a/1.jpg', 'a/deep/2.jpg', 'b/3.jpg'],
+    ]);
+    expect(source.warnings).toHaveLength(1);
+    expect(source.warnings[0]).toMatch(/^5 hidden or tool folders are left out: /);
+    const flat = writeTree(join(folder, 'flat-tools'), { '1.jpg': 'x', '@eaDir/1.jpg/t.jpg': 'x', '.t/2.jpg': 'x' });
+    expect((await openUnlabelled(flat)).length).toBe(1);
+  });
+
   it('warns of an empty class folder, and refuses to train with it', async () => {
     const path = writeTree(join(folder, 'empty'), { 'a/1.jpg': 'x', 'c/1.jpg': 'x' });
     mkdirSync(join(path, 'b'));
@@ -120,6 +187,16 @@ describe('a folder of class folders', () => {
       'there is no such file or folder',
       'a part of the path is no folder',
     ]);
+  });
+
+  it.skipIf(!hasCases)('reads the reported folders with a class called train', async () => {
+    for (const [name, images] of [
+      ['class-named-train-flat', 24],
+      ['class-named-train-nested', 32],
+    ] as const) {
+      const source = await openSource(join(sharedFolder, 'cases/folders', name), { split: 'train' });
+      expect([source.length, source.classes]).toEqual([images, ['bus', 'car', 'plane', 'train']]);
+    }
   });
 
   it.skipIf(!hasShared)('reads Imagenette with the class list of ImageNet', async () => {

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { plainClasses } from '../../src/data/class-list.js';
 import { createLoader } from '../../src/data/loader.js';
+import type { LoaderOptions } from '../../src/data/loader.js';
 import { NORMALIZATIONS, normalizationTable } from '../../src/data/normalize.js';
+import type { OutputFormat } from '../../src/data/normalize.js';
 import { openSource } from '../../src/data/open.js';
 import type { ImageSource } from '../../src/data/types.js';
 import { failureOf } from '../support/errors.js';
@@ -200,8 +202,32 @@ describe('a loader', () => {
     ]) {
       await failureOf('USAGE', () => createLoader({ ...training, ...options }));
     }
+    const float: OutputFormat = { type: 'float32', layout: 'nchw' };
+    const bare = await failureOf('USAGE', () => createLoader({ ...training, format: float }));
+    expect(bare.message).toContain('images of type float32 have no normalization; format.normalization; give one of');
+    const broken: readonly unknown[] = [
+      { ...training, format: { ...float, normalization: 'imagenet' } },
+      { ...training, format: { ...float, normalization: { mean: [0, 0, 0], deviation: [1, 0, 1] } } },
+      { ...training, format: { ...float, normalization: { mean: [0, 0], deviation: [1, 1] } } },
+      { ...training, format: { ...float, type: 'float16' } },
+      { ...training, format: { type: 'uint8' } },
+      { ...training, format: undefined },
+      { ...training, transform: undefined },
+      { ...training, transform: { kind: 'zoom', width: 8, height: 8 } },
+    ];
+    for (const options of broken) await failureOf('USAGE', () => createLoader(options as LoaderOptions));
     const few = await failureOf('INPUT', () => createLoader({ ...training, batchSize: 22 }));
     expect(few.fact).toBe('the data set has 21 images, fewer than a batch of 22');
+  });
+});
+
+describe('bytes', () => {
+  it('need no normalization', async () => {
+    const bare: OutputFormat = { type: 'uint8', layout: 'nhwc' };
+    for (const workers of [0, 2]) {
+      const bytes = await epochOf({ ...training, format: bare, workers });
+      expect(bytes).toEqual(await epochOf({ ...training, format: bytesFormat, workers }));
+    }
   });
 });
 

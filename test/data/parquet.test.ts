@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
 import { plainClasses } from '../../src/data/class-list.js';
-import { openSource } from '../../src/data/open.js';
+import { openSource, partsIn } from '../../src/data/open.js';
 import { failureOf } from '../support/errors.js';
 import { bytesFormat, epochOf } from './support/batches.js';
 import { jpeg, shade, temporaryFolder, writeTree } from './support/images.js';
@@ -86,6 +86,64 @@ describe('parquet shards', () => {
     await source.close();
   });
 
+  it('have labels that are numbers as texts', async () => {
+    const images = await Promise.all([0, 1, 2].map(picture));
+    const path = join(folder, 'digits.parquet');
+    writeFileSync(path, shardOf({ images, labels: ['10', '2', '1.0'] }));
+    const source = await openSource(path);
+    expect([source.label(0), source.label(1), source.label(2), source.classes.length]).toEqual([10, 2, 1, 11]);
+    await source.close();
+    writeFileSync(path, shardOf({ images, labels: ['10', '-1', '1'] }));
+    expect((await failureOf('FORMAT', () => openSource(path))).fact).toContain('row digits.parquet#1 has label -1');
+    writeFileSync(path, shardOf({ images, labels: ['10', 'cat', '1'] }));
+    expect((await failureOf('FORMAT', () => openSource(path))).fact).toContain('labels are numbers and names');
+    writeFileSync(path, shardOf({ images, labels: [0, 1, 100_000_000] }));
+    expect((await failureOf('INPUT', () => openSource(path))).fact).toBe('class 100000000 of 3 found: 0, 1, 100000000');
+  });
+
+  it('have the class names of any shard, which agree, and are found in a given list', async () => {
+    const images = await Promise.all([0, 1].map(picture));
+    const tree = (second: readonly string[]): string =>
+      writeTree(join(folder, 'later'), {
+        '0.parquet': shardOf({ images, labels: [1, 0] }),
+        '1.parquet': shardOf({ images, labels: [0, 1], names: ['cat', 'dog'] }),
+        '2.parquet': shardOf({ images, labels: [1, 1], names: second }),
+      });
+    const source = await openSource(tree(['cat', 'dog']));
+    expect([source.classes, source.length]).toEqual([['cat', 'dog'], 6]);
+    await source.close();
+    const given = await openSource(join(folder, 'later'), { classes: plainClasses(['ant', 'dog', 'cat']) });
+    expect([0, 1, 2, 3].map((index) => given.label(index))).toEqual([1, 2, 2, 1]);
+    await given.close();
+    const failure = await failureOf('INPUT', () => openSource(tree(['cat', 'ant'])));
+    expect(failure.fact).toBe(`class 1 is 'ant', and in ${join(folder, 'later/1.parquet')} 'dog'`);
+    expect(failure.place).toBe(join(folder, 'later/2.parquet'));
+  });
+
+  it('are found in folders at any depth', async () => {
+    const images = await Promise.all([0, 1].map(picture));
+    const one = shardOf({ images, labels: [1, 0] });
+    const nested = writeTree(join(folder, 'nested'), { 'plain_text/v1/0000.parquet': one, 'readme/a.txt': 'x' });
+    const source = await openSource(nested);
+    expect([source.format, source.length, source.warnings]).toEqual(['parquet', 2, []]);
+    await source.close();
+    writeTree(nested, { 'plain_text/v2/0000.parquet': one, '.cache/x.parquet': one });
+    const both = await openSource(nested);
+    expect([both.length, both.warnings]).toEqual([
+      4,
+      ["the parquet files of 2 folders are read as one data set: 'plain_text/v1', 'plain_text/v2'"],
+    ]);
+    expect([both.name(0), both.name(2)]).toEqual(['v1/0000.parquet#0', 'v2/0000.parquet#0']);
+    await both.close();
+    const parts = writeTree(join(folder, 'parts'), { 'x/train/0.parquet': one, 'x/test/0.parquet': one });
+    expect(partsIn(parts)).toEqual(['test', 'train']);
+    const part = await openSource(parts, { split: 'val' });
+    expect([part.length, part.warnings]).toEqual([2, []]);
+    await part.close();
+    const classes = writeTree(join(folder, 'classes'), { 'a/1.jpg': images[0]!, 'b/info.parquet': one });
+    expect((await openSource(classes)).format).toBe('folder');
+  });
+
   it('are refused where they are damaged, without labels, or labelled beyond the class list', async () => {
     const images = [await picture(0), await picture(1)];
     const whole = shardOf({ images, labels: [0, 5] });
@@ -103,7 +161,7 @@ describe('parquet shards', () => {
       await failureOf('FORMAT', () => openSource(write(bytes)));
     }
     const beyond = await failureOf('INPUT', () => openSource(write(whole), { classes: plainClasses(['a', 'b']) }));
-    expect(beyond.fact).toBe('label 5 is beyond the 2 classes');
+    expect(beyond.fact).toBe('row bad.parquet#1 has label 5, and the class list has 2 classes');
     await failureOf('FORMAT', () => openSource(write(shardOf({ images, labels: [0, -1] }))));
     const unknown = await failureOf('FORMAT', () =>
       openSource(write(shardOf({ images, labels: [0, 1], imageColumn: 'x' }))),

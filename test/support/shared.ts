@@ -5,6 +5,8 @@ import { join, relative } from 'node:path';
 /** Real models and images that are not part of the project; tests that need them skip where they are missing. */
 export const sharedFolder = fileURLToPath(new URL('../../../shared', import.meta.url));
 export const hasShared = existsSync(join(sharedFolder, 'data', 'models'));
+/** Small inputs that failed once. */
+export const hasCases = existsSync(join(sharedFolder, 'cases'));
 
 export const modelsFolder = join(sharedFolder, 'data', 'models');
 

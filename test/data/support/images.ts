@@ -69,15 +69,17 @@ export async function writeClasses(root: string, classes: readonly string[], per
   return writeTree(root, files);
 }
 
-interface TestMember {
+export interface TestMember {
   readonly name: string;
   readonly data: Uint8Array | string;
   /** Default: '0', a regular file. */
   readonly type?: string;
+  /** Of a link. */
+  readonly target?: string;
 }
 
 /** One header and its padded data, written independently of the product's own tar writer. */
-export function tarMember({ name, data, type = '0' }: TestMember): Buffer {
+export function tarMember({ name, data, type = '0', target = '' }: TestMember): Buffer {
   const body = Buffer.from(data);
   const header = Buffer.alloc(512);
   header.write(name.slice(0, 100), 0);
@@ -87,6 +89,7 @@ export function tarMember({ name, data, type = '0' }: TestMember): Buffer {
   header.write(`${body.length.toString(8).padStart(11, '0')}\0`, 124);
   header.write('14000000000\0', 136);
   header.write(type, 156);
+  header.write(target, 157);
   header.write('ustar\u000000', 257);
   return Buffer.concat([withChecksum(header), body, Buffer.alloc((512 - (body.length % 512)) % 512)]);
 }
