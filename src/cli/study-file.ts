@@ -7,7 +7,7 @@ import type { ModelSource, Regularizer, Study, StudyArchitecture } from '../stud
 import type { TrainSettings } from '../train/options.js';
 import { checkKeys, entriesOf, type KnownEntry, readYaml } from './config-file.js';
 import { command as convertCommand } from './convert.js';
-import { checkValue, closest, mergeSettings } from './options.js';
+import { checkValue, closest, kebabCase, mergeSettings } from './options.js';
 import type { GivenValues, OptionDefinition, OptionTable, SettingsOf } from './options.js';
 import { settingsFor, trainOptions } from './train.js';
 
@@ -28,6 +28,17 @@ const sharedConversion = new Set([
 const convertTable: OptionTable = Object.fromEntries(
   Object.entries<OptionDefinition>(convertCommand.options).filter(([name]) => sharedConversion.has(name)),
 );
+
+const keysUnder = (parent: string, table: OptionTable): readonly (readonly [string, string])[] =>
+  Object.keys(table).map((name) => [name, `${parent}.${kebabCase(name)}`]);
+
+/** What messages call the options of `train` and `convert` that stand in a study file. */
+export const studyKeys: Readonly<Record<string, string>> = Object.fromEntries([
+  ...keysUnder('convert', convertTable),
+  ...keysUnder('train', trainTable),
+  ['weightDecay', 'regularizers.weight-decay'],
+  ['frobeniusDecay', 'regularizers.frobenius-decay'],
+]);
 
 /** Those that look at a trained model's images mean nothing for weights that are drawn afresh. */
 const drawnInits = initNames.filter((name) => inits[name].needs === undefined);

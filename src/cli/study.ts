@@ -6,7 +6,7 @@ import { renderStudyTable } from '../report/study-table.js';
 import { runStudy } from '../study/run.js';
 import { defineCommand } from './command.js';
 import { jsonText } from './output.js';
-import { readStudyFile } from './study-file.js';
+import { readStudyFile, studyKeys } from './study-file.js';
 
 export const command = defineCommand({
   name: 'study',
@@ -33,6 +33,7 @@ export const command = defineCommand({
       description: 'threads of onnxruntime (default: all cores, or what the study file says)',
     },
   },
+  keys: studyKeys,
   examples: [
     {
       command: 'lowrank study studies/cifar10.yaml',

@@ -227,7 +227,7 @@ function membersOfSplit(path: string, members: readonly Member[], split: string 
   if (chosen === undefined) {
     throw new LowrankError('INPUT', `the tar holds the parts ${parts.join(', ')} of a data set`, {
       place: path,
-      remedy: `choose one: --split ${parts[0] ?? ''}`,
+      remedy: `choose one with --split ${parts[0] ?? ''}, or give its shards alone`,
     });
   }
   return members.filter((member) => partOf(member) === chosen);

@@ -5,6 +5,7 @@ import type { TrainReport } from '../report/train-contract.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { centerCrop } from './images.js';
 import { LowrankError } from '../errors.js';
+import { checkRanges, trainRanges } from './ranges.js';
 import { checkGraphSettings, defaultGraphSettings, type GraphSettings } from './settings.js';
 import type { ScheduleName } from './schedule.js';
 import type { TargetName } from './target.js';
@@ -134,6 +135,7 @@ const cudaFlags = [
 
 /** Throws USAGE for values that no training can mean. */
 export function checkTrainSettings(settings: TrainSettings): void {
+  checkRanges(trainRanges, settings);
   checkGraphSettings(settings);
   requirePortable(settings.precision, settings.device === 'cuda' ? 'cuda' : settings.target);
   if (settings.cudaGraphs && settings.allowCpuNodes) {
