@@ -13,7 +13,7 @@ import { settingsFor, trainOptions } from './train.js';
 
 /** Options of `train` that a study sets itself, or that belong to a single training. */
 const ownTraining = new Set([
-  ...['data', 'val', 'classes', 'output', 'force', 'resume', 'lrFind', 'tensorboard', 'report'],
+  ...['data', 'val', 'classes', 'output', 'force', 'resume', 'strict', 'lrFind', 'tensorboard', 'report'],
   ...['seed', 'weightDecay', 'frobeniusDecay'],
 ]);
 const trainTable: OptionTable = Object.fromEntries(

@@ -70,6 +70,10 @@ export const trainOptions = {
   },
   force: { type: 'boolean', default: false, description: 'replace an existing output, and begin anew' },
   resume: { type: 'boolean', default: false, description: 'go on from the newest checkpoint beside the output' },
+  strict: {
+    type: 'boolean',
+    description: 'hash the images, so that --resume compares what is in them; --no-strict: the sizes of files alone',
+  },
   preset: { type: 'string', choices: presetNames, description: 'settings to begin with; options given here win' },
   lrFind: {
     type: 'boolean',
@@ -249,6 +253,7 @@ export const command = defineCommand({
       val: settings.val,
       classes: settings.classes,
       resume: settings.resume,
+      strict: settings.strict,
       tensorboard: settings.tensorboard,
       settings: settingsFor(settings),
       command: context.commandLine,

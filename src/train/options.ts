@@ -200,6 +200,11 @@ export interface TrainOptions {
   readonly classes?: string | undefined;
   /** Goes on from the newest checkpoint beside the output. */
   readonly resume?: boolean;
+  /**
+   * How it is known that the images are those that the training began with. true: by a hash of all that is in them, taken
+   * before it begins; false: by the sizes of their files. Default: by a hash up to 256 MB, else by sizes and times.
+   */
+  readonly strict?: boolean | undefined;
   /** Folder for TensorBoard event files. */
   readonly tensorboard?: string | undefined;
   readonly settings?: Partial<TrainSettings>;
