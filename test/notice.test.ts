@@ -16,7 +16,11 @@ const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) a
 /** What is installed with the package. Peers that are optional come with `devDependencies` only. */
 const runtime = Object.entries(lock.packages)
   .filter(([path, { dev, devOptional }]) => path !== '' && dev !== true && devOptional !== true)
-  .map(([path, locked]) => ({ name: path.split('node_modules/').at(-1)!, ...locked }));
+  .map(([path, { license, hasInstallScript }]) => ({
+    name: path.split('node_modules/').at(-1)!,
+    license,
+    hasInstallScript,
+  }));
 
 /** "MIT: a, b-*" → license and names; an entry goes on in indented lines. */
 const notice = readFileSync(join(root, 'NOTICE'), 'utf8')

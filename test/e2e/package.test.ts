@@ -38,7 +38,7 @@ let manifest: Manifest;
 beforeAll(async () => {
   const packed = execute('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder], root);
   expect(packed.code, packed.stderr).toBe(0);
-  const [tarball] = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
+  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'));
   expect(execute('tar', ['-xzf', tarball!]).code).toBe(0);
   mkdirSync(join(folder, 'node_modules'));
   cpSync(join(folder, 'package'), installed, { recursive: true });
