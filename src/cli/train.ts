@@ -8,7 +8,7 @@ import { renderTrainTable } from '../report/train-table.js';
 import { explainTraining } from '../train/explain.js';
 import { train } from '../train/loop.js';
 import { findLearningRate } from '../train/lr-find.js';
-import { convSearchNames, type TrainOptions, type TrainSettings } from '../train/options.js';
+import { augmentNames, convSearchNames, type TrainOptions, type TrainSettings } from '../train/options.js';
 import { presetNames, presetNotes, withPreset } from '../train/presets.js';
 import { trainRanges } from '../train/ranges.js';
 import { scheduleNames } from '../train/schedule.js';
@@ -146,7 +146,7 @@ export const trainOptions = {
   },
   augment: {
     type: 'string',
-    choices: ['crop', 'pad', 'none'],
+    choices: augmentNames,
     group: images,
     description: 'random resized crop, or crop after padding by 4 (CIFAR), or none (default: crop)',
   },

@@ -5,14 +5,18 @@ import type { TrainReport } from '../report/train-contract.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { centerCrop } from './images.js';
 import { LowrankError } from '../errors.js';
-import { checkRanges, trainRanges } from './ranges.js';
+import { checkChoices, checkNames, checkRanges, trainRanges } from './ranges.js';
 import { checkGraphSettings, defaultGraphSettings, type GraphSettings } from './settings.js';
-import type { ScheduleName } from './schedule.js';
-import type { TargetName } from './target.js';
+import { type ScheduleName, scheduleNames } from './schedule.js';
+import { type TargetName, targetNames } from './target.js';
 
 /** Every algorithm is timed at the first run; cuDNN's guess; the first one. */
 export const convSearchNames = ['exhaustive', 'heuristic', 'default'] as const;
 export type ConvSearchName = (typeof convSearchNames)[number];
+
+/** Random resized crop and flip; crop after padding by 4 and flip (CIFAR); as in validation. */
+export const augmentNames = ['crop', 'pad', 'none'] as const;
+export type AugmentName = (typeof augmentNames)[number];
 
 /** Everything that decides a training; see `lowrank-train --help` for what the settings mean. */
 export interface TrainSettings extends GraphSettings {
@@ -42,8 +46,7 @@ export interface TrainSettings extends GraphSettings {
   readonly imageSize: number | null;
   /** Shorter side before the center crop of validation; null: the image size / 0.875; up to 64 pixels, the image size. */
   readonly resize: number | null;
-  /** `crop`: random resized crop and flip; `pad`: crop after padding by 4 and flip (CIFAR); `none`: as in validation. */
-  readonly augment: 'crop' | 'pad' | 'none';
+  readonly augment: AugmentName;
   /** Smallest share of the image's area that a random crop keeps. */
   readonly minScale: number;
   readonly flip: boolean;
@@ -133,9 +136,19 @@ const cudaFlags = [
   ['gpuMemory', '--gpu-memory'],
 ] as const;
 
+const choices = {
+  schedule: scheduleNames,
+  augment: augmentNames,
+  device: ['cpu', 'cuda'],
+  target: targetNames,
+  convSearch: convSearchNames,
+} as const;
+
 /** Throws USAGE for values that no training can mean. */
 export function checkTrainSettings(settings: TrainSettings): void {
+  checkNames(defaultTrainSettings, settings);
   checkRanges(trainRanges, settings);
+  checkChoices(choices, settings);
   checkGraphSettings(settings);
   requirePortable(settings.precision, settings.device === 'cuda' ? 'cuda' : settings.target);
   if (settings.cudaGraphs && settings.allowCpuNodes) {

@@ -71,3 +71,31 @@ export function checkRanges<Ranges extends Readonly<Record<string, Range>>>(
     throw new LowrankError('USAGE', `${name} is ${value}, which ${fault.fact}`, { remedy: fault.remedy });
   }
 }
+
+/** Throws USAGE for a word that is none of those that a setting has. */
+export function checkChoices<Choices extends Readonly<Record<string, readonly string[]>>>(
+  choices: Choices,
+  settings: { readonly [Name in keyof Choices]: string },
+): void {
+  for (const [name, words] of Object.entries(choices)) {
+    const value = settings[name]!;
+    if (words.includes(value)) continue;
+    throw new LowrankError('USAGE', `${name} is ${JSON.stringify(value)}`, {
+      remedy: `choose one of ${words.join(', ')}`,
+    });
+  }
+}
+
+/** Throws USAGE for settings that there are not, and for those that are true or false by default and now neither. */
+export function checkNames(defaults: object, settings: object): void {
+  const known = new Map<string, unknown>(Object.entries(defaults));
+  for (const [name, value] of Object.entries(settings)) {
+    if (!known.has(name)) {
+      throw new LowrankError('USAGE', `there is no setting '${name}'`, {
+        remedy: `choose from ${[...known.keys()].join(', ')}`,
+      });
+    }
+    if (typeof known.get(name) !== 'boolean' || typeof value === 'boolean') continue;
+    throw new LowrankError('USAGE', `${name} is ${JSON.stringify(value)}`, { remedy: 'give true or false' });
+  }
+}

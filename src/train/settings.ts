@@ -1,7 +1,7 @@
 import { LowrankError } from '../errors.js';
 import { BFLOAT16, FLOAT16 } from '../onnx/data-type.js';
 import type { HalfType } from '../ops/precision.js';
-import { checkRanges, graphRanges } from './ranges.js';
+import { checkChoices, checkRanges, graphRanges } from './ranges.js';
 
 export const optimizerNames = ['sgd', 'adam', 'adamw', 'rmsprop'] as const;
 export type OptimizerName = (typeof optimizerNames)[number];
@@ -74,6 +74,7 @@ export const defaultGraphSettings: GraphSettings = {
 export function checkGraphSettings(settings: GraphSettings): void {
   const { optimizer, nesterov, momentum } = settings;
   checkRanges(graphRanges, settings);
+  checkChoices({ optimizer: optimizerNames, precision: precisionNames }, settings);
   if (nesterov && (optimizer !== 'sgd' || momentum === 0)) {
     throw new LowrankError('USAGE', 'Nesterov momentum needs SGD with momentum', {
       place: `optimizer ${optimizer}, momentum ${momentum}`,

@@ -156,6 +156,16 @@ describe('lowrank train', () => {
     expectFailure(run(...words(option, value)), 'USAGE', line, 2);
   });
 
+  it.each([
+    [
+      ['--mean', '0.5,0.5,0.5', '--std', '0.5,0,0.5'],
+      /a standard deviation of 0.5, 0, 0.5 divides by none; give --std/,
+    ],
+    [['--mean', '0.5,,0.5', '--std', '1,1,1'], /--mean is '0.5,,0.5'; give numbers/],
+  ])('refuses %j', (options, line) => {
+    expectFailure(run(...words(...options)), 'USAGE', line, 2);
+  });
+
   it('does not advise to leave out what a preset gave', () => {
     const outcome = run(
       ...words('--preset', 'imagenet-efficientnet', '--epochs', '1', '--batch-size', '4', '--warmup', '0').map(

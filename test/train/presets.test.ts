@@ -77,3 +77,20 @@ describe('the numbers of a training', () => {
     expect(() => checkTrainSettings(resolved({ ema: 0.9999 }))).not.toThrow();
   });
 });
+
+describe('the settings of a training', () => {
+  it.each([
+    [{ optimizer: 'lion' }, /optimizer is "lion"; choose one of sgd, adam/],
+    [{ precision: 'int8' }, /precision is "int8"/],
+    [{ schedule: 'linear' }, /schedule is "linear"; choose one of cosine, step, constant/],
+    [{ augment: 'flip' }, /augment is "flip"/],
+    [{ device: 'tpu' }, /device is "tpu"; choose one of cpu, cuda/],
+    [{ target: undefined }, /target is undefined/],
+    [{ nesterov: 'false' }, /nesterov is "false"; give true or false/],
+    [{ epoch: 3 }, /there is no setting 'epoch'; choose from optimizer, /],
+  ])('refuses %j', (wrong, message) => {
+    expect(() => checkTrainSettings({ ...defaultTrainSettings, ...(wrong as object) })).toThrow(
+      expect.objectContaining({ code: 'USAGE', message: expect.stringMatching(message) as string }),
+    );
+  });
+});
