@@ -1,5 +1,5 @@
 /**
- * The library behind the commands: convert, compare, inspect, merge and create ONNX models, and the graph they work on.
+ * The library behind the commands: convert, compare, train, inspect, merge and create ONNX models, and the graph they work on.
  *
  * @packageDocumentation
  */
@@ -74,6 +74,14 @@ export type * from './report/eval-contract.js';
 export type * from './report/study-contract.js';
 export { createStudyProgress, type StudyProgress, type StudyProgressOptions } from './report/study-progress.js';
 export type * from './report/train-contract.js';
+export type * from './report/train-explain-contract.js';
+export type * from './report/lr-find-contract.js';
+export {
+  createTrainProgress,
+  type TrainProgress,
+  type TrainProgressOptions,
+  type TrainStep,
+} from './report/train-progress.js';
 export { type Diagnosis, diagnose } from './runtime/diagnose.js';
 export { raiseOpset } from './passes/raise-opset.js';
 export { type Pass, type PassReport, runPasses, type RunPassesOptions } from './passes/runner.js';
@@ -82,6 +90,13 @@ export { runStudy, type StudyCall } from './study/run.js';
 export type { ModelSource, Regularizer, Study, StudyArchitecture } from './study/study.js';
 export { type ArtifactsOptions, writeArtifacts } from './train/artifacts.js';
 export type { ArtifactsManifest, ArtifactsSettings } from './train/manifest.js';
+export { explainTraining } from './train/explain.js';
+export { train } from './train/loop.js';
+export { findLearningRate } from './train/lr-find.js';
+export { defaultTrainSettings, type TrainOptions, type TrainSettings } from './train/options.js';
+export { type PresetName, presetNames, presets, withPreset } from './train/presets.js';
+export type { RunMode } from './train/run.js';
+export type { GraphSettings, OptimizerName, PrecisionName } from './train/settings.js';
 export { evaluateModel, type EvalOptions } from './train/eval.js';
 export { type EvalSettings } from './train/eval-settings.js';
 export { calibration, type CalibrationSettings } from './train/calibrate.js';

@@ -72,5 +72,4 @@ PYTHON
 fi
 
 if [ "$packed" = true ]; then exec runtime/node dist/bench/gpu.js "$@"; fi
-npm run --silent build
 npm run --silent bench -- gpu "$@"

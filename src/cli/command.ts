@@ -66,6 +66,8 @@ export interface CommandDefinition<
   readonly arguments: Arguments;
   /** `--json`, `--quiet`, `--config`, `--help` and `--version` are the frame's. */
   readonly options: Options;
+  /** Options of other commands that are keys of a file which this one reads, for messages: `dropPath: 'train.drop-path'`. */
+  readonly keys?: Readonly<Record<string, string>>;
   readonly examples: readonly Example[];
   run(context: CommandContext<ArgumentsOf<Arguments>, SettingsOf<Options>>): Promise<CommandResult>;
 }

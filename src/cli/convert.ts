@@ -346,6 +346,7 @@ export const command = defineCommand({
     const done = await convert(context.arguments.model, call);
     const document = {
       ...done,
+      command: context.commandLine,
       settings: inForce(context.resolvedSettings, {
         ...done.settings,
         ...accuracyInForce(done),

@@ -24,7 +24,7 @@ export function imageOptions<const Group extends string>(group: Group) {
 /** "0.1,0.2,0.3". Throws USAGE. */
 export function numbers(text: string | undefined, option: string): readonly number[] | undefined {
   if (text === undefined) return undefined;
-  const values = text.split(',').map(Number);
+  const values = text.split(',').map((word) => (word.trim() === '' ? Number.NaN : Number(word)));
   if (values.every(Number.isFinite)) return values;
   throw new LowrankError('USAGE', `${option} is '${text}'`, { remedy: 'give numbers such as 0.485,0.456,0.406' });
 }

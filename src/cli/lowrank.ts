@@ -1,6 +1,8 @@
 import { LowrankError } from '../errors.js';
+import { errorFor } from './advice.js';
 import type { CommandDefinition } from './command.js';
 import { commandLineOf, mergeSettings, resolveSettings } from './options.js';
+import type { GivenValues } from './options.js';
 import { createOutput, toLowrankError, watchStandardStreams } from './output.js';
 import type { Output } from './output.js';
 import { parseCommandLine, parseRoot } from './parse.js';
@@ -108,7 +110,7 @@ async function runCommand(
   output: Output,
 ): Promise<number> {
   const { configPath } = parsed;
-  const file =
+  const file: GivenValues =
     configPath === undefined
       ? {}
       : await import('./config-file.js').then(({ readConfigFile }) => readConfigFile(configPath, command.options));
@@ -120,7 +122,7 @@ async function runCommand(
       arguments: parsed.arguments as Readonly<Record<string, string>>,
       settings: settings as Parameters<typeof command.run>[0]['settings'],
       resolvedSettings: resolveSettings(settings),
-      commandLine: commandLineOf([...programName.split(' '), ...operands], command.options, settings),
+      commandLine: commandLineOf(programName, operands, command.options, settings),
       signal,
       progress: output.progress,
       note: output.note,
@@ -130,8 +132,14 @@ async function runCommand(
     await output.result(result, parsed.isJson);
     return signal.aborted ? EXIT.interrupted : (result.exitCode ?? EXIT.done);
   } catch (error) {
-    throw interpret(error, signal);
+    const given = Object.keys(settings).filter((name) => isGiven(parsed.flags[name] ?? file[name]));
+    throw errorFor(interpret(error, signal), { options: command.options, keys: command.keys, given: new Set(given) });
   }
+}
+
+/** Whether there is something that could be left out. */
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== false;
 }
 
 /** `lowrank convert …` and `lowrank-convert …` are the same; the name in the help is the one that was used. */

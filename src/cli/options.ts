@@ -1,4 +1,5 @@
 import { LowrankError } from '../errors.js';
+import { type Range, rangeFault } from '../range.js';
 
 interface OptionBase {
   /** One line for `--help`, starting in lower case, without a full stop. */
@@ -13,18 +14,18 @@ interface OptionBase {
   readonly required?: boolean;
 }
 
-/** `--force`, and `--no-force` to undo a configuration file. With default true, `--no-verify` is the form shown in `--help`. */
+/**
+ * `--force`, and `--no-force` to undo a configuration file. With default true, `--no-verify` is the form shown in `--help`.
+ * Without a default it is undefined where it is not given: a preset may then decide.
+ */
 export interface BooleanOption extends OptionBase {
   readonly type: 'boolean';
-  readonly default: boolean;
+  readonly default?: boolean;
 }
 
-/** A finite number, or a whole number. Bounds are inclusive. */
-export interface NumberOption extends OptionBase {
-  readonly type: 'number' | 'integer';
+/** A finite number, or a whole number. */
+export interface NumberOption extends OptionBase, Range {
   readonly default?: number;
-  readonly minimum?: number;
-  readonly maximum?: number;
 }
 
 /** Text, or one of `choices`. */
@@ -84,17 +85,8 @@ function usageError(fact: string, place: string, remedy: string): LowrankError {
 }
 
 function checkNumber(definition: NumberOption, value: number, shown: string, place: string): number {
-  const kind = definition.type === 'integer' ? 'a whole number' : 'a number';
-  const bounds = [
-    definition.minimum === undefined ? [] : [`at least ${definition.minimum}`],
-    definition.maximum === undefined ? [] : [`at most ${definition.maximum}`],
-  ].flat();
-  const remedy = ['give', [kind, ...bounds].join(', ')].join(' ');
-  const isKind = definition.type === 'integer' ? Number.isSafeInteger(value) : Number.isFinite(value);
-  if (!isKind) throw usageError(`${shown} is not ${kind}`, place, remedy);
-  if (value < (definition.minimum ?? -Infinity) || value > (definition.maximum ?? Infinity)) {
-    throw usageError(`${shown} is out of range`, place, remedy);
-  }
+  const fault = rangeFault(definition, value);
+  if (fault !== undefined) throw usageError(`${shown} ${fault.fact}`, place, fault.remedy);
   return value;
 }
 
@@ -167,16 +159,25 @@ export function shellQuote(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-function flagWords(name: string, definition: OptionDefinition, value: unknown): string[] {
-  if (definition.type === 'boolean') return [value === true ? flagOf(name) : `--no-${kebabCase(name)}`];
-  const flag = definition.short === undefined ? flagOf(name) : `-${definition.short}`;
-  const values: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return values.flatMap((item) => [flag, shellQuote(String(item))]);
+/** A flag and its value; one that could be taken for a flag is joined to it. */
+function flagWithValue(name: string, short: string | undefined, value: string): string[] {
+  if (value.startsWith('-')) return [`${flagOf(name)}=${shellQuote(value)}`];
+  return [short === undefined ? flagOf(name) : `-${short}`, shellQuote(value)];
 }
 
-/** The command line that repeats a run, whatever came from a configuration file: every setting that is not the default. */
+function flagWords(name: string, definition: OptionDefinition, value: unknown): string[] {
+  if (definition.type === 'boolean') return [value === true ? flagOf(name) : `--no-${kebabCase(name)}`];
+  const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return values.flatMap((item) => flagWithValue(name, definition.short, String(item)));
+}
+
+/**
+ * The command line that repeats a run in the same folder, whatever came from a configuration file: every setting that is not
+ * the default.
+ */
 export function commandLineOf(
-  words: readonly string[],
+  programName: string,
+  operands: readonly string[],
   table: OptionTable,
   settings: Readonly<Record<string, unknown>>,
 ): string {
@@ -186,7 +187,11 @@ export function commandLineOf(
     const isDefault = value === undefined || JSON.stringify(value) === JSON.stringify(fallback);
     return isDefault ? [] : flagWords(name, definition, value);
   });
-  return [...words.map(shellQuote), ...flags].join(' ');
+  const quoted = operands.map(shellQuote);
+  const words = operands.some((operand) => operand.startsWith('-'))
+    ? [...flags, '--', ...quoted]
+    : [...quoted, ...flags];
+  return [programName, ...words].join(' ');
 }
 
 /** Edit distance in which a swap of two neighbours is one edit (Damerau–Levenshtein, optimal string alignment). */

@@ -7,13 +7,13 @@ import type { ModelSource, Regularizer, Study, StudyArchitecture } from '../stud
 import type { TrainSettings } from '../train/options.js';
 import { checkKeys, entriesOf, type KnownEntry, readYaml } from './config-file.js';
 import { command as convertCommand } from './convert.js';
-import { checkValue, closest, mergeSettings } from './options.js';
+import { checkValue, closest, kebabCase, mergeSettings } from './options.js';
 import type { GivenValues, OptionDefinition, OptionTable, SettingsOf } from './options.js';
 import { settingsFor, trainOptions } from './train.js';
 
 /** Options of `train` that a study sets itself, or that belong to a single training. */
 const ownTraining = new Set([
-  ...['data', 'val', 'classes', 'output', 'force', 'resume', 'lrFind', 'tensorboard', 'report'],
+  ...['data', 'val', 'classes', 'output', 'force', 'resume', 'strict', 'lrFind', 'tensorboard', 'report'],
   ...['seed', 'weightDecay', 'frobeniusDecay'],
 ]);
 const trainTable: OptionTable = Object.fromEntries(
@@ -28,6 +28,17 @@ const sharedConversion = new Set([
 const convertTable: OptionTable = Object.fromEntries(
   Object.entries<OptionDefinition>(convertCommand.options).filter(([name]) => sharedConversion.has(name)),
 );
+
+const keysUnder = (parent: string, table: OptionTable): readonly (readonly [string, string])[] =>
+  Object.keys(table).map((name) => [name, `${parent}.${kebabCase(name)}`]);
+
+/** What messages call the options of `train` and `convert` that stand in a study file. */
+export const studyKeys: Readonly<Record<string, string>> = Object.fromEntries([
+  ...keysUnder('convert', convertTable),
+  ...keysUnder('train', trainTable),
+  ['weightDecay', 'regularizers.weight-decay'],
+  ['frobeniusDecay', 'regularizers.frobenius-decay'],
+]);
 
 /** Those that look at a trained model's images mean nothing for weights that are drawn afresh. */
 const drawnInits = initNames.filter((name) => inits[name].needs === undefined);

@@ -4,9 +4,10 @@ import { writeFileWhole } from '../onnx/write-file.js';
 import { createStudyProgress } from '../report/study-progress.js';
 import { renderStudyTable } from '../report/study-table.js';
 import { runStudy } from '../study/run.js';
+import { errorFor } from './advice.js';
 import { defineCommand } from './command.js';
 import { jsonText } from './output.js';
-import { readStudyFile } from './study-file.js';
+import { readStudyFile, studyKeys } from './study-file.js';
 
 export const command = defineCommand({
   name: 'study',
@@ -33,6 +34,7 @@ export const command = defineCommand({
       description: 'threads of onnxruntime (default: all cores, or what the study file says)',
     },
   },
+  keys: studyKeys,
   examples: [
     {
       command: 'lowrank study studies/cifar10.yaml',
@@ -49,11 +51,14 @@ export const command = defineCommand({
   ],
   async run({ arguments: { study: path }, settings, signal, commandLine, isQuiet, note }) {
     const study = await readStudyFile(path, settings);
+    // Whether a key of the file was given is not looked at.
+    const known = { options: command.options, keys: studyKeys, given: new Set(Object.keys(command.options)) };
     const folder = settings.output ?? `${basename(path).replace(/\.ya?ml$/i, '')}.study`;
     const report = await runStudy(study, {
       folder,
       isPlan: settings.plan,
       command: commandLine,
+      inWords: (error) => errorFor(error, known),
       signal,
       progress: createStudyProgress({ stream: process.stderr, enabled: !isQuiet }),
     });

@@ -8,8 +8,9 @@ import { renderTrainTable } from '../report/train-table.js';
 import { explainTraining } from '../train/explain.js';
 import { train } from '../train/loop.js';
 import { findLearningRate } from '../train/lr-find.js';
-import { convSearchNames, defaultTrainSettings, type TrainOptions, type TrainSettings } from '../train/options.js';
-import { presetBatch, presetNames, presets } from '../train/presets.js';
+import { augmentNames, convSearchNames, type TrainOptions, type TrainSettings } from '../train/options.js';
+import { presetNames, presetNotes, withPreset } from '../train/presets.js';
+import { trainRanges } from '../train/ranges.js';
 import { scheduleNames } from '../train/schedule.js';
 import { halfTypeOf } from '../train/settings.js';
 import { targetNames } from '../train/target.js';
@@ -69,6 +70,10 @@ export const trainOptions = {
   },
   force: { type: 'boolean', default: false, description: 'replace an existing output, and begin anew' },
   resume: { type: 'boolean', default: false, description: 'go on from the newest checkpoint beside the output' },
+  strict: {
+    type: 'boolean',
+    description: 'hash the images, so that --resume compares what is in them; --no-strict: the sizes of files alone',
+  },
   preset: { type: 'string', choices: presetNames, description: 'settings to begin with; options given here win' },
   lrFind: {
     type: 'boolean',
@@ -95,11 +100,10 @@ export const trainOptions = {
     placeholder: 'file',
     description: "class list in the order of the model's outputs (text or JSON)",
   },
-  epochs: { type: 'integer', minimum: 1, group: schedule, description: 'passes over the images (default: 10)' },
-  batchSize: { type: 'integer', minimum: 1, group: schedule, description: 'images of one run (default: 32)' },
+  epochs: { ...trainRanges.epochs, group: schedule, description: 'passes over the images (default: 10)' },
+  batchSize: { ...trainRanges.batchSize, group: schedule, description: 'images of one run (default: 32)' },
   accumulate: {
-    type: 'integer',
-    minimum: 1,
+    ...trainRanges.accumulate,
     group: schedule,
     description: 'runs whose gradients are averaged for one update (default: 1)',
   },
@@ -110,36 +114,31 @@ export const trainOptions = {
     description:
       'images of one run where a batch takes too much memory, with the same update; auto tries (default: all)',
   },
-  lr: { type: 'number', minimum: 0, group: schedule, description: 'largest learning rate (default: 0.01)' },
-  warmup: { type: 'number', minimum: 0, group: schedule, description: 'epochs of rising learning rate (default: 0)' },
+  lr: { ...trainRanges.lr, group: schedule, description: 'largest learning rate (default: 0.01)' },
+  warmup: { ...trainRanges.warmup, group: schedule, description: 'epochs of rising learning rate (default: 0)' },
   schedule: { type: 'string', choices: scheduleNames, group: schedule, description: 'default: cosine' },
-  minLr: { type: 'number', minimum: 0, group: schedule, description: 'where the cosine ends (default: 0)' },
+  minLr: { ...trainRanges.minLr, group: schedule, description: 'where the cosine ends (default: 0)' },
   decayEvery: {
-    type: 'number',
-    minimum: 0,
+    ...trainRanges.decayEvery,
     group: schedule,
     placeholder: 'epochs',
     description: 'step schedule: epochs between two reductions (default: 30)',
   },
   decayFactor: {
-    type: 'number',
-    minimum: 0,
+    ...trainRanges.decayFactor,
     group: schedule,
     description: 'step schedule: factor of a reduction (default: 0.1)',
   },
   ...graphOptions,
   ema: {
-    type: 'number',
-    minimum: 0,
-    maximum: 1,
+    ...trainRanges.ema,
     group: 'Optimization',
     placeholder: 'decay',
     description: 'validate and write moving averages of the weights (default: none)',
   },
   ...imageOptions(images),
   resize: {
-    type: 'integer',
-    minimum: 1,
+    ...trainRanges.resize,
     group: images,
     placeholder: 'pixels',
     description:
@@ -147,14 +146,12 @@ export const trainOptions = {
   },
   augment: {
     type: 'string',
-    choices: ['crop', 'pad', 'none'],
+    choices: augmentNames,
     group: images,
     description: 'random resized crop, or crop after padding by 4 (CIFAR), or none (default: crop)',
   },
   minScale: {
-    type: 'number',
-    minimum: 0,
-    maximum: 1,
+    ...trainRanges.minScale,
     group: images,
     description: 'smallest share of the area that a random crop keeps (default: 0.08)',
   },
@@ -166,24 +163,21 @@ export const trainOptions = {
     placeholder: 'MiB',
     description: 'memory for decoded images, so that later epochs decode nothing (default: 0)',
   },
-  seed: { type: 'integer', minimum: 0, group: running, description: 'of everything random (default: 0)' },
+  seed: { ...trainRanges.seed, group: running, description: 'of everything random (default: 0)' },
   checkpointEvery: {
-    type: 'integer',
-    minimum: 1,
+    ...trainRanges.checkpointEvery,
     group: running,
     placeholder: 'updates',
     description: 'updates between two checkpoints (default: at the end of every epoch)',
   },
   keepCheckpoints: {
-    type: 'integer',
-    minimum: 1,
+    ...trainRanges.keepCheckpoints,
     group: running,
     placeholder: 'n',
     description: 'newest checkpoints that stay, beside the best (default: 2)',
   },
   saveEvery: {
-    type: 'integer',
-    minimum: 1,
+    ...trainRanges.saveEvery,
     group: running,
     placeholder: 'epochs',
     description: "every n-th epoch's checkpoint stays for good",
@@ -250,6 +244,7 @@ export const command = defineCommand({
     }
     if (settings.report !== undefined) checkWritable(settings.report, settings.force || settings.resume);
     const progress = createTrainProgress({ stream: process.stderr, enabled: !context.isQuiet });
+    for (const line of presetNotes(settings.preset, chosenSettings(settings))) context.warn(line);
     const call: TrainOptions = {
       model,
       output,
@@ -258,6 +253,7 @@ export const command = defineCommand({
       val: settings.val,
       classes: settings.classes,
       resume: settings.resume,
+      strict: settings.strict,
       tensorboard: settings.tensorboard,
       settings: settingsFor(settings),
       command: context.commandLine,
@@ -292,8 +288,11 @@ function microBatchOf(text: string | undefined): number | 'auto' | undefined {
 
 /** What a training is started with: the preset, and over it what was given. */
 export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<TrainSettings> {
-  const preset = settings.preset === undefined ? {} : presets[settings.preset];
-  const chosen = {
+  return withPreset(settings.preset, chosenSettings(settings));
+}
+
+function chosenSettings(settings: SettingsOf<typeof trainOptions>): Partial<TrainSettings> {
+  return {
     ...given({
       epochs: settings.epochs,
       batchSize: settings.batchSize,
@@ -336,9 +335,4 @@ export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<
     insertBn: settings.insertBn,
     ...givenGraphSettings(settings),
   };
-  const merged = { ...preset, ...chosen };
-  if (preset.lr === undefined || settings.lr !== undefined) return merged;
-  const batch = merged.batchSize ?? defaultTrainSettings.batchSize;
-  const updates = batch * (merged.accumulate ?? defaultTrainSettings.accumulate);
-  return { ...merged, lr: (preset.lr * updates) / presetBatch };
 }

@@ -1,3 +1,4 @@
+import { graphRanges } from '../train/ranges.js';
 import { optimizerNames, precisionNames } from '../train/settings.js';
 import { tieNames } from '../passes/untie.js';
 import type { GraphSettings } from '../train/settings.js';
@@ -7,23 +8,16 @@ const group = 'Optimization';
 /** Options of the emitted training graphs, the same in `train` and `artifacts`. */
 export const graphOptions = {
   optimizer: { type: 'string', choices: optimizerNames, group, description: 'update rule (default: sgd)' },
-  momentum: { type: 'number', minimum: 0, maximum: 1, group, description: 'of SGD and RMSprop (default: 0.9)' },
-  nesterov: { type: 'boolean', default: false, group, description: "Nesterov's form of momentum" },
-  beta1: { type: 'number', minimum: 0, maximum: 1, group, description: 'of Adam and AdamW (default: 0.9)' },
+  momentum: { ...graphRanges.momentum, group, description: 'of SGD and RMSprop (default: 0.9)' },
+  nesterov: { type: 'boolean', group, description: "Nesterov's form of momentum" },
+  beta1: { ...graphRanges.beta1, group, description: 'of Adam and AdamW (default: 0.9)' },
   beta2: {
-    type: 'number',
-    minimum: 0,
-    maximum: 1,
+    ...graphRanges.beta2,
     group,
     description: 'of Adam and AdamW; of the mean square of RMSprop (default: 0.999)',
   },
-  epsilon: { type: 'number', minimum: 0, group, description: 'of Adam, AdamW and RMSprop (default: 1e-8)' },
-  weightDecay: {
-    type: 'number',
-    minimum: 0,
-    group,
-    description: 'L2 penalty; decoupled with AdamW (default: 1e-4)',
-  },
+  epsilon: { ...graphRanges.epsilon, group, description: 'of Adam, AdamW and RMSprop (default: 1e-8)' },
+  weightDecay: { ...graphRanges.weightDecay, group, description: 'L2 penalty; decoupled with AdamW (default: 1e-4)' },
   decay: {
     type: 'list',
     isVariadic: true,
@@ -32,24 +26,19 @@ export const graphOptions = {
     description: 'parameters that are decayed (default: those of two and more dimensions)',
   },
   frobeniusDecay: {
-    type: 'number',
-    minimum: 0,
+    ...graphRanges.frobeniusDecay,
     group,
     description: 'decay of the product U·V of each low-rank pair, in place of weight decay (default: 0)',
   },
-  labelSmoothing: { type: 'number', minimum: 0, maximum: 1, group, description: 'share of the target (default: 0)' },
-  clip: { type: 'number', minimum: 0, group, description: 'largest norm of the gradient (default: none)' },
+  labelSmoothing: { ...graphRanges.labelSmoothing, group, description: 'share of the target (default: 0)' },
+  clip: { ...graphRanges.clip, group, description: 'largest norm of the gradient (default: none)' },
   dropout: {
-    type: 'number',
-    minimum: 0,
-    maximum: 1,
+    ...graphRanges.dropout,
     group,
     description: 'before the last dense layer (default: what the model says)',
   },
   dropPath: {
-    type: 'number',
-    minimum: 0,
-    maximum: 1,
+    ...graphRanges.dropPath,
     group,
     description: 'stochastic depth: share of dropped residual branches in the last block (default: 0)',
   },
@@ -87,7 +76,7 @@ export const graphOptions = {
 export function givenGraphSettings(settings: {
   readonly optimizer: GraphSettings['optimizer'] | undefined;
   readonly momentum: number | undefined;
-  readonly nesterov: boolean;
+  readonly nesterov: boolean | undefined;
   readonly beta1: number | undefined;
   readonly beta2: number | undefined;
   readonly epsilon: number | undefined;
@@ -103,11 +92,12 @@ export function givenGraphSettings(settings: {
   readonly tie: GraphSettings['tie'] | undefined;
   readonly precision: GraphSettings['precision'] | undefined;
 }): Partial<GraphSettings> {
-  const { nesterov, decay, freeze, trainAlso, ...rest } = settings;
+  const { decay, freeze, trainAlso, ...rest } = settings;
   return {
     ...given({
       optimizer: rest.optimizer,
       momentum: rest.momentum,
+      nesterov: rest.nesterov,
       beta1: rest.beta1,
       beta2: rest.beta2,
       epsilon: rest.epsilon,
@@ -120,7 +110,6 @@ export function givenGraphSettings(settings: {
       tie: rest.tie,
       precision: rest.precision,
     }),
-    ...(nesterov ? { nesterov } : {}),
     ...(decay.length > 0 ? { decay } : {}),
     ...(freeze.length > 0 ? { freeze } : {}),
     ...(trainAlso.length > 0 ? { trainAlso } : {}),

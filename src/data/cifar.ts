@@ -92,6 +92,7 @@ export function openCifar(path: string, options: SourceOptions): ImageSource {
     length,
     blocks: undefined,
     warnings: [],
+    files: names.map((file) => join(folder, file)),
     label,
     name,
     locate: () => undefined,

@@ -207,7 +207,7 @@ function expandBraces(path: string): readonly string[] | undefined {
 function missingSplit(path: string, split: string, parts: readonly string[]): LowrankError {
   return new LowrankError('INPUT', `there is no part '${split}': there are ${parts.join(', ')}`, {
     place: path,
-    remedy: 'give the path of one of them, or choose it where there is --split',
+    remedy: 'choose one of them with --split, or give its files alone',
   });
 }
 
@@ -220,7 +220,7 @@ function choosePart(path: string, files: readonly PartFile[], split: string | un
     if (split !== undefined) throw missingSplit(path, split, known);
     throw new LowrankError('INPUT', `the folder holds the parts ${known.join(', ')} of a data set`, {
       place: path,
-      remedy: `choose one: --split ${known[0] ?? ''}`,
+      remedy: `choose one with --split ${known[0] ?? ''}, or give its files alone`,
     });
   }
   return files.map(({ file }) => file);

@@ -49,7 +49,7 @@ export async function openParquet(
   };
   try {
     for (const name of files) shards.push(await openShard(name));
-    return await openShards(path, shards, options, close);
+    return await openShards(path, files, shards, options, close);
   } catch (error) {
     await close();
     throw error;
@@ -58,6 +58,7 @@ export async function openParquet(
 
 async function openShards(
   path: string,
+  files: readonly string[],
   shards: readonly Shard[],
   options: SourceOptions,
   close: () => Promise<void>,
@@ -106,6 +107,7 @@ async function openShards(
     length: raw.length,
     blocks: { lengths: blocks.map(({ rowStart, rowEnd }) => rowEnd - rowStart), window },
     warnings: [],
+    files,
     label: (index) => labels[index]!,
     name,
     locate: () => undefined,

@@ -241,7 +241,7 @@ function inClassFolders(path: string, images: readonly Image[], split: string | 
   if (part === undefined) {
     throw new LowrankError('INPUT', `the tar holds the parts ${parts.join(', ')} of a data set`, {
       place: path,
-      remedy: `unpack it and give the folder of one, or choose it where there is --split: --split ${parts[0]!}`,
+      remedy: `choose one with --split ${parts[0] ?? ''}, or give its shards alone`,
     });
   }
   if (partAround.length > 0) return { chosen: images, names: firsts };

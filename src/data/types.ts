@@ -42,6 +42,8 @@ export interface ImageSource {
   readonly blocks: Blocks | undefined;
   /** What was found odd while opening: files that are no images, empty folders, symbolic links in circles. */
   readonly warnings: readonly string[];
+  /** Files that images lie in of which `locate` says nothing. Default: none. */
+  readonly files?: readonly string[];
   /** The label of image `index`, 0 ≤ index < length. */
   label(index: number): number;
   /** Where the image came from, for messages and reports: a path relative to the data set, or shard and member. Unique. */

@@ -91,7 +91,7 @@ function bindShape(value: Value, shape: readonly number[], bindings: Map<string,
   const refuse = (fact: string): never => {
     throw new LowrankError('SHAPE', fact, {
       place: `input '${value.name}' is ${describeType(declared)}`,
-      remedy: 'give another --input-shape',
+      remedy: 'give another --input-shape, or another --image-size',
     });
   };
   if (shape.length !== declared.dims.length) refuse(`shape [${shape.join(', ')}] has ${shape.length} dimensions`);

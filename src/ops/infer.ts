@@ -104,7 +104,7 @@ function infer(model: Model, options: InferOptions, depth: number): ShapeTable {
       const fact = `the shape of '${value.name}' is not known: ${cause?.reason ?? 'the model does not say it'}`;
       throw new LowrankError('SHAPE', fact, {
         ...(cause === undefined ? {} : { place: cause.node.label }),
-        remedy: 'give the shape of the input with --input-shape',
+        remedy: shapeRemedy(model),
       });
     },
     constantOf: (value) => typeOf(value)?.constant,
@@ -164,7 +164,7 @@ function inferNode(
     const chosen = Object.keys(options.inputShapes ?? {}).length > 0 || hasOpenInput(model);
     throw new LowrankError('SHAPE', error.fact, {
       place: error.place ?? node.label,
-      ...(chosen ? { remedy: 'give the shape of the input with --input-shape' } : {}),
+      ...(chosen ? { remedy: shapeRemedy(model) } : {}),
       cause: error,
     });
   }
@@ -210,6 +210,18 @@ function inferFunction(
 /** Shapes that are computed outside of a function are constants inside. */
 function constantTensor({ dataType, dims, constant }: Known): Tensor | undefined {
   return constant === undefined || dataType !== INT64 ? undefined : Tensor.ofInts('', dims, constant);
+}
+
+/** Commands that read images know their side alone. */
+function shapeRemedy({ graph }: Model): string {
+  const hasOpenImages = graph.inputs.some(({ tensor, declared }) => {
+    const [, ...sides] = declared?.dims ?? [];
+    return tensor === undefined && sides.length === 3 && sides.some((dim) => typeof dim !== 'number');
+  });
+  const shape = 'give the shape of the input with --input-shape';
+  return hasOpenImages
+    ? `${shape}, or say the side of the images with --image-size`
+    : `${shape}, or export the model with fixed shapes`;
 }
 
 function hasOpenInput(model: Model): boolean {

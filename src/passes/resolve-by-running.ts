@@ -61,8 +61,9 @@ async function observe(
     for (const value of model.graph.inputs) {
       if (value.tensor !== undefined) continue;
       const type = table.typeOf(value);
-      if (type === undefined)
-        throw new LowrankError('SHAPE', `input '${value.name}' has no shape (give it with --input-shape)`);
+      if (type === undefined) {
+        throw new LowrankError('SHAPE', `input '${value.name}' has no shape`, { remedy: 'give it with --input-shape' });
+      }
       feeds[value.name] = ones(type);
     }
     // Sequences, maps and strings cannot be read; tensors behind them can.

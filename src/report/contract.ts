@@ -178,6 +178,8 @@ export interface AccuracyBudget {
 export interface ConvertReport {
   readonly schema: 'lowrank.convert/1';
   readonly tool: { readonly name: 'lowrank'; readonly version: string };
+  /** The command line that repeats the run; absent where the library was called. */
+  readonly command?: string;
   readonly seed: number;
   readonly model: ModelSummary;
   /** Every option with its value, defaults included. */

@@ -32,7 +32,7 @@ const CUDNN: Readonly<Record<string, string>> = { linux: 'libcudnn.so.9', win32:
 
 export const DRIVER_LIBRARY: string | undefined = DRIVERS[process.platform];
 
-export const DRIVER_REMEDY = 'install the NVIDIA driver (in a container: start it with --gpus all)';
+export const DRIVER_REMEDY = 'install the NVIDIA driver (in a container: start it with `--gpus all`)';
 const FOLDER_REMEDY =
   "put the libraries of PyPI's onnxruntime-gpu into one folder and set LOWRANK_ORT_LIB to it (docs/gpu.md)";
 
@@ -81,7 +81,7 @@ function providerRemedy(folder: string): string {
   const hasScript = folder === packageLibraryFolder() && process.platform === 'linux' && process.arch === 'x64';
   if (!hasScript) return FOLDER_REMEDY;
   const script = path.join(packageRoot(), 'script', 'install.js');
-  return `for CUDA 12 run 'node ${script} --onnxruntime-node-install=cuda12'; for CUDA 13 ${FOLDER_REMEDY}`;
+  return `for CUDA 12 run \`node ${script} --onnxruntime-node-install=cuda12\`; for CUDA 13 ${FOLDER_REMEDY}`;
 }
 
 async function dependencies(

@@ -64,7 +64,7 @@ function diagnoseMemory(): Diagnosis {
   if (limit !== undefined) parts.push(`limited to ${gib(limit)} by the control group`);
   const fact = parts.join(', ');
   if (usable >= COMFORTABLE_BYTES) return { name: 'memory', status: 'ok', fact };
-  return { name: 'memory', status: 'warning', fact, remedy: 'train with a smaller --batch-size' };
+  return { name: 'memory', status: 'warning', fact, remedy: 'train with smaller batches' };
 }
 
 /** Bytes, where a control group or resource limit allows less than the machine has. */

@@ -111,7 +111,7 @@ export function explainNvidia(
       fact: `the NVIDIA driver shows no GPU${visible()}`,
       remedy: isHidden
         ? 'name a GPU of nvidia-smi -L in CUDA_VISIBLE_DEVICES, from 0 on, or unset it'
-        : 'see what nvidia-smi says (in a container: start it with --gpus all)',
+        : 'see what nvidia-smi says (in a container: start it with `--gpus all`)',
     };
   }
   if (gpu < gpus.length) return undefined;

@@ -111,6 +111,8 @@ function trainFrom(
     data: study.data,
     val: study.val,
     resume,
+    // The study has compared the images itself.
+    strict: false,
     settings: trainSettingsOf(study, cell),
     signal,
     progress,

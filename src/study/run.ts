@@ -20,6 +20,8 @@ export interface StudyCall {
   /** Runs nothing, and reports what is finished. */
   readonly isPlan?: boolean;
   readonly command?: string;
+  /** What an error is called in records and warnings. Default: as it is. */
+  readonly inWords?: (error: LowrankError) => LowrankError;
   readonly signal?: AbortSignal | undefined;
   readonly progress: StudyProgress;
 }
@@ -182,7 +184,9 @@ class StudyRun {
         return record;
       } catch (error) {
         if (signal?.aborted === true || (error instanceof LowrankError && error.code === 'ABORTED')) return undefined;
-        const record = failedRecord(cell, error, (performance.now() - started) / 1000);
+        const { inWords } = this.#call;
+        const said = inWords !== undefined && error instanceof LowrankError ? inWords(error) : error;
+        const record = failedRecord(cell, said, (performance.now() - started) / 1000);
         if (attempt < this.#study.retries) {
           note(`${cellName(cell)} failed and is tried again: ${record.reason ?? ''}`);
           continue;

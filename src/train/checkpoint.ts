@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { DataStamp } from '../data/stamp.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import type { TrainEpoch } from '../report/train-contract.js';
 import type { LossScale } from './loss-scale.js';
+import { defaultTrainSettings } from './options.js';
+import { requireSameImages } from './same-images.js';
 import { encodeSafetensors, readSafetensors, type SafetensorsEntry } from './safetensors.js';
 import type { TrainingState } from './vectors.js';
 
@@ -38,6 +41,8 @@ export interface CheckpointIdentity {
   readonly model: string;
   /** Settings, images and facts of the machine that decide what the numbers of a step are. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** Of the files of the training images; checkpoints of earlier versions have none. */
+  readonly images?: DataStamp;
 }
 
 interface StateFile extends CheckpointPosition {
@@ -163,11 +168,12 @@ export interface Checkpoint {
 
 /**
  * Reads the newest whole checkpoint of the list; torn ones are passed over with a warning that says why.
- * Throws USAGE where it belongs to another model or other settings, INPUT where none is whole.
+ * Throws USAGE where it belongs to another model, other settings or other images (`requireSameImages`), INPUT where none is whole.
  */
 export function readNewest(
   paths: readonly string[],
   identity: CheckpointIdentity,
+  isStrict: boolean | undefined,
   lengths: { readonly [Name in keyof TrainingState]: number },
   warn: (line: string) => void,
 ): Checkpoint {
@@ -183,6 +189,7 @@ export function readNewest(
       continue;
     }
     requireSame(path, read.file.identity, identity);
+    requireSameImages(path, read.file.identity.images, identity.images, isStrict);
     for (const name of ['parameters', 'statistics', 'state', 'ema'] as const) {
       if (read.state[name].length === lengths[name]) continue;
       throw new LowrankError('USAGE', `the checkpoint has ${read.state[name].length} ${name}, not ${lengths[name]}`, {
@@ -230,11 +237,17 @@ function requireSame(path: string, found: CheckpointIdentity, expected: Checkpoi
       remedy: 'give the model that the training began with, or train without --resume',
     });
   }
+  // What an earlier version did not know had its default.
+  const before: Readonly<Record<string, unknown>> = {
+    ...expected.settings,
+    ...defaultTrainSettings,
+    ...found.settings,
+  };
   const other = Object.keys(expected.settings).find(
-    (key) => JSON.stringify(found.settings[key]) !== JSON.stringify(expected.settings[key]),
+    (key) => JSON.stringify(before[key]) !== JSON.stringify(expected.settings[key]),
   );
   if (other === undefined) return;
-  const [was, is] = [found.settings[other], expected.settings[other]].map((value) => JSON.stringify(value));
+  const [was, is] = [before[other], expected.settings[other]].map((value) => JSON.stringify(value));
   throw new LowrankError('USAGE', `the checkpoint was trained with ${other} ${was}, not ${is}`, {
     place: path,
     remedy: 'resume with the same settings, images and machine, or begin anew from its model.onnx',

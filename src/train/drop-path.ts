@@ -50,9 +50,9 @@ export function findResidualBranches(graph: Graph, output: Value): readonly Resi
 export function setDropPath(graph: Graph, output: Value, ratio: number): void {
   const branches = findResidualBranches(graph, output);
   if (branches.length === 0) {
-    throw new LowrankError('UNSUPPORTED', 'the model has no residual branches, so there is nothing for --drop-path', {
+    throw new LowrankError('UNSUPPORTED', `a drop path of ${ratio} has no place: the model has no residual branches`, {
       place: `output '${output.name}'`,
-      remedy: 'leave out --drop-path',
+      remedy: 'give --drop-path 0',
     });
   }
   branches.forEach(({ add, index }, i) => {

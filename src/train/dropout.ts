@@ -15,12 +15,13 @@ export function setDropout(graph: Graph, logits: Value, ratio: number): void {
   const layer = backTo(logits, (node) => node.is('Gemm') || node.is('MatMul'));
   const x = layer?.inputs[0];
   if (layer === undefined || x === undefined) {
+    if (ratio === 0) return;
     throw new LowrankError(
       'UNSUPPORTED',
-      'the model does not end in a dense layer, so there is no place for --dropout',
+      `a dropout of ${ratio} has no place: the model does not end in a dense layer`,
       {
         place: `output '${logits.name}'`,
-        remedy: 'leave out --dropout',
+        remedy: 'give --dropout 0',
       },
     );
   }

@@ -105,7 +105,7 @@ class Training {
   readonly #epochs: TrainEpoch[] = [];
   readonly #seconds = { prepare: 0, train: 0, validate: 0, write: 0, total: 0 };
   readonly #checkpoints;
-  readonly #identity: CheckpointIdentity;
+  #identity: CheckpointIdentity;
   #resumedFrom: TrainReport['resumedFrom'] = null;
   #output: TrainReport['output'] = null;
 
@@ -122,6 +122,9 @@ class Training {
   }
 
   async run(): Promise<TrainReport> {
+    const { strict } = this.#options;
+    const content = strict === undefined ? 'small' : strict ? 'always' : 'never';
+    this.#identity = { ...this.#identity, images: await this.#run.stampImages(content) };
     const position = this.#resume();
     await this.#run.start(position?.state, position?.position.step ?? 0, position?.position.lossScale);
     const { signal, tensorboard } = this.#options;
@@ -173,7 +176,7 @@ class Training {
       this.#run.warnings.push(line);
       this.#options.progress?.note(`warning: ${line}`);
     };
-    const checkpoint = readNewest(found, this.#identity, this.#run.lengths, warn);
+    const checkpoint = readNewest(found, this.#identity, this.#options.strict, this.#run.lengths, warn);
     const { step, epoch, epochs } = checkpoint.position;
     this.#epochs.push(...epochs);
     const { saveEvery } = this.#settings;

@@ -5,13 +5,18 @@ import type { TrainReport } from '../report/train-contract.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { centerCrop } from './images.js';
 import { LowrankError } from '../errors.js';
+import { checkChoices, checkNames, checkRanges, trainRanges } from './ranges.js';
 import { checkGraphSettings, defaultGraphSettings, type GraphSettings } from './settings.js';
-import type { ScheduleName } from './schedule.js';
-import type { TargetName } from './target.js';
+import { type ScheduleName, scheduleNames } from './schedule.js';
+import { type TargetName, targetNames } from './target.js';
 
 /** Every algorithm is timed at the first run; cuDNN's guess; the first one. */
 export const convSearchNames = ['exhaustive', 'heuristic', 'default'] as const;
 export type ConvSearchName = (typeof convSearchNames)[number];
+
+/** Random resized crop and flip; crop after padding by 4 and flip (CIFAR); as in validation. */
+export const augmentNames = ['crop', 'pad', 'none'] as const;
+export type AugmentName = (typeof augmentNames)[number];
 
 /** Everything that decides a training; see `lowrank-train --help` for what the settings mean. */
 export interface TrainSettings extends GraphSettings {
@@ -41,8 +46,7 @@ export interface TrainSettings extends GraphSettings {
   readonly imageSize: number | null;
   /** Shorter side before the center crop of validation; null: the image size / 0.875; up to 64 pixels, the image size. */
   readonly resize: number | null;
-  /** `crop`: random resized crop and flip; `pad`: crop after padding by 4 and flip (CIFAR); `none`: as in validation. */
-  readonly augment: 'crop' | 'pad' | 'none';
+  readonly augment: AugmentName;
   /** Smallest share of the image's area that a random crop keeps. */
   readonly minScale: number;
   readonly flip: boolean;
@@ -132,8 +136,19 @@ const cudaFlags = [
   ['gpuMemory', '--gpu-memory'],
 ] as const;
 
+const choices = {
+  schedule: scheduleNames,
+  augment: augmentNames,
+  device: ['cpu', 'cuda'],
+  target: targetNames,
+  convSearch: convSearchNames,
+} as const;
+
 /** Throws USAGE for values that no training can mean. */
 export function checkTrainSettings(settings: TrainSettings): void {
+  checkNames(defaultTrainSettings, settings);
+  checkRanges(trainRanges, settings);
+  checkChoices(choices, settings);
   checkGraphSettings(settings);
   requirePortable(settings.precision, settings.device === 'cuda' ? 'cuda' : settings.target);
   if (settings.cudaGraphs && settings.allowCpuNodes) {
@@ -198,6 +213,11 @@ export interface TrainOptions {
   readonly classes?: string | undefined;
   /** Goes on from the newest checkpoint beside the output. */
   readonly resume?: boolean;
+  /**
+   * How it is known that the images are those that the training began with. true: by a hash of all that is in them, taken
+   * before it begins; false: by the sizes of their files. Default: by a hash up to 256 MB, else by sizes and times.
+   */
+  readonly strict?: boolean | undefined;
   /** Folder for TensorBoard event files. */
   readonly tensorboard?: string | undefined;
   readonly settings?: Partial<TrainSettings>;

@@ -1,4 +1,4 @@
-import type { TrainSettings } from './options.js';
+import { defaultTrainSettings, type TrainSettings } from './options.js';
 
 export const presetNames = ['imagenet-resnet', 'imagenet-efficientnet', 'fine-tune'] as const;
 export type PresetName = (typeof presetNames)[number];
@@ -53,3 +53,46 @@ export const presets: Readonly<Record<PresetName, Partial<TrainSettings>>> = {
 
 /** What a preset's learning rate is for. */
 export const presetBatch = 256;
+
+/** Settings of an update rule: those of a preset are for its own rule. */
+const ofRule = [
+  'momentum',
+  'nesterov',
+  'beta1',
+  'beta2',
+  'epsilon',
+] as const satisfies readonly (keyof TrainSettings)[];
+
+const isOtherRule = (preset: Partial<TrainSettings>, own: Partial<TrainSettings>): boolean =>
+  own.optimizer !== undefined && own.optimizer !== preset.optimizer;
+
+/**
+ * The settings of a preset with `own` over them, whatever they are: false, 0 and null too, but not undefined. Where `own`
+ * names another optimizer, what the preset sets of its own one goes with that; its Nesterov momentum goes with its momentum.
+ * The learning rate, where it is the preset's, is that for the images of one update.
+ */
+export function withPreset(name: PresetName | undefined, own: Partial<TrainSettings>): Partial<TrainSettings> {
+  const chosen = Object.fromEntries(
+    Object.entries(own).filter(([, value]) => value !== undefined),
+  ) as Partial<TrainSettings>;
+  if (name === undefined) return chosen;
+  const preset: Partial<TrainSettings> = presets[name];
+  const gone = new Set<string>([
+    ...(isOtherRule(preset, chosen) ? ofRule : []),
+    ...(chosen.momentum === 0 ? ['nesterov'] : []),
+  ]);
+  const kept = Object.fromEntries(Object.entries(preset).filter(([key]) => !gone.has(key))) as Partial<TrainSettings>;
+  const merged = { ...kept, ...chosen };
+  if (preset.lr === undefined || chosen.lr !== undefined) return merged;
+  const { batchSize, accumulate } = { ...defaultTrainSettings, ...merged };
+  return { ...merged, lr: (preset.lr * batchSize * accumulate) / presetBatch };
+}
+
+/** What to know of a preset under other settings, a line each. */
+export function presetNotes(name: PresetName | undefined, own: Partial<TrainSettings>): readonly string[] {
+  const preset = name === undefined ? {} : presets[name];
+  if (!isOtherRule(preset, own) || own.lr !== undefined) return [];
+  return [
+    `the learning rate of ${name} is for ${preset.optimizer}, not ${own.optimizer}: --lr sets another, --lr-find suggests one`,
+  ];
+}

@@ -4,6 +4,7 @@ import { LowrankError } from '../errors.js';
 import { cachedSource } from '../data/cached-source.js';
 import { createLoader, type Loader } from '../data/loader.js';
 import type { OutputFormat } from '../data/normalize.js';
+import { type DataStamp, stampSource } from '../data/stamp.js';
 import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
 import { summarize } from '../factorize/prepare.js';
@@ -56,6 +57,8 @@ export interface TrainingRun {
   readonly threads: number | null;
   /** What the numbers of a step depend on beside the settings: the machine, onnxruntime, the images. */
   readonly conditions: Readonly<Record<string, unknown>>;
+  /** Of the files of the training images. */
+  stampImages(content: 'always' | 'small' | 'never'): Promise<DataStamp>;
   readonly loader: Loader;
   /** Of one image, as the model takes it. */
   readonly imageDims: readonly number[];
@@ -209,6 +212,7 @@ async function openRun(
       threads: threads ?? availableParallelism(),
       images: fingerprint(training),
     },
+    stampImages: (content) => stampSource(training, { content, signal: options.signal }),
     loader,
     imageDims: prepared.imageDims,
     stepsPerEpoch,

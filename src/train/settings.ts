@@ -1,7 +1,8 @@
 import { LowrankError } from '../errors.js';
 import { BFLOAT16, FLOAT16 } from '../onnx/data-type.js';
 import type { HalfType } from '../ops/precision.js';
-import type { TieName } from '../passes/untie.js';
+import { type TieName, tieNames } from '../passes/untie.js';
+import { checkChoices, checkRanges, graphRanges } from './ranges.js';
 
 export const optimizerNames = ['sgd', 'adam', 'adamw', 'rmsprop'] as const;
 export type OptimizerName = (typeof optimizerNames)[number];
@@ -79,25 +80,8 @@ export const defaultGraphSettings: GraphSettings = {
 /** Throws USAGE for values that no training can mean. */
 export function checkGraphSettings(settings: GraphSettings): void {
   const { optimizer, nesterov, momentum } = settings;
-  const range = (name: keyof GraphSettings, low: number, high: number, isHighOpen: boolean): void => {
-    const value = settings[name] as number;
-    if (value >= low && (isHighOpen ? value < high : value <= high)) return;
-    throw new LowrankError('USAGE', `${name} is ${value}`, {
-      remedy: `choose a number from ${low} ${isHighOpen ? 'to below' : 'to'} ${high}`,
-    });
-  };
-  range('momentum', 0, 1, true);
-  range('beta1', 0, 1, true);
-  range('beta2', 0, 1, true);
-  range('labelSmoothing', 0, 1, true);
-  range('dropPath', 0, 1, true);
-  if (settings.dropout !== null) range('dropout', 0, 1, true);
-  range('epsilon', 0, 1, false);
-  range('weightDecay', 0, Number.MAX_VALUE, false);
-  range('frobeniusDecay', 0, Number.MAX_VALUE, false);
-  if (settings.clip !== null && !(settings.clip > 0)) {
-    throw new LowrankError('USAGE', `clip is ${settings.clip}`, { remedy: 'choose a norm above 0, or leave it out' });
-  }
+  checkRanges(graphRanges, settings);
+  checkChoices({ optimizer: optimizerNames, precision: precisionNames, tie: tieNames }, settings);
   if (nesterov && (optimizer !== 'sgd' || momentum === 0)) {
     throw new LowrankError('USAGE', 'Nesterov momentum needs SGD with momentum', {
       place: `optimizer ${optimizer}, momentum ${momentum}`,

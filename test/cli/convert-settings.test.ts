@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -34,6 +35,18 @@ describe('settings in the report of a conversion', () => {
   it('have no rank scale where another mode sets the ranks', () => {
     expect(settingsOf('--energy', '0.9')).toMatchObject({ rankScale: null, rankBase: null, energy: 0.9 });
     expect(settingsOf('--macs-budget', '0.7')).toMatchObject({ rankScale: null, macsBudget: 0.7, paramsBudget: null });
+  });
+
+  it('stand in the command line that repeats the run', () => {
+    const [one, other] = ['it is', 'it was'].map((name) => join(folder, `${name}.onnx`)) as [string, string];
+    const report = convertReport(model, '-o', one, '--no-keep-last', '--exclude', '*fc1*', '--scheme', 'channel');
+    const line = report.command!.replace(one, other).replace(/^lowrank/, '"$NODE" "$PROGRAM"');
+    const env = { ...process.env, NODE: process.execPath, PROGRAM: lowrank };
+    const again = spawnSync('sh', ['-c', `${line} --json`], { encoding: 'utf8', env });
+    expect(again.status, again.stderr).toBe(0);
+    const repeated = JSON.parse(again.stdout) as ConvertReport;
+    expect(repeated.command).toBe(report.command!.replace(one, other));
+    expect(readFileSync(other).equals(readFileSync(one))).toBe(true);
   });
 
   it('repeat the run as a configuration file', () => {

@@ -176,6 +176,20 @@ describe('lowrank study', () => {
     expect(study(file, '--plan').cells.map(({ status }) => status)).toEqual(['finished', 'pending']);
   });
 
+  it('says what to change in its file where a cell cannot be trained', () => {
+    const file = studyFile({
+      architectures: '[lenet5]',
+      inits: '[spectral]',
+      retries: '0',
+      train:
+        '{preset: imagenet-efficientnet, optimizer: sgd, nesterov: true, warmup: 0, epochs: 1, batch-size: 12, workers: 0}',
+    });
+    const { code, stdout } = run(...words(file, '--json'));
+    expect(code).toBe(1);
+    const report = JSON.parse(stdout) as StudyReport;
+    expect(report.cells[0]!.reason).toMatch(/a drop path of 0.2 has no place: .*; give train.drop-path 0$/);
+  });
+
   it('tries a failed cell again, goes on without it, names it, and trains it in the next run', () => {
     const file = studyFile();
     const [first] = study(file, '--plan').cells;

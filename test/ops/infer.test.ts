@@ -70,7 +70,7 @@ describe('inferShapes', () => {
     };
     expect(() => inferShapes(build([1, 4]))).toThrow("inner sizes differ: [1, 4] × [5, 2]; MatMul 'fc1'");
     expect(() => inferShapes(build(['n', 'k']))).toThrow(
-      "inner sizes differ: [1, 1] × [5, 2]; MatMul 'fc1'; give the shape of the input with --input-shape",
+      "inner sizes differ: [1, 1] × [5, 2]; MatMul 'fc1'; give the shape of the input with --input-shape, or export the model with fixed shapes",
     );
     expect(() => inferShapes(build([1, 4]))).toThrow(expect.objectContaining({ code: 'SHAPE', remedy: undefined }));
   });

@@ -170,8 +170,15 @@ describe('bad input', () => {
     fails(tiny, 'USAGE', /Nesterov/, 2, '--nesterov', '--momentum', '0');
     fails(tiny, 'USAGE', /--target cpu.*one batch size.*--batch-size/, 2, '--target', 'cpu');
     fails(tiny, 'USAGE', /images of \[3, 16, 16\], not \[3, 32, 32\].*--image-size/, 2, '--image-size', '32');
-    fails(tiny, 'USAGE', /labelSmoothing is 1/, 2, '--label-smoothing', '1');
-    fails(tiny, 'USAGE', /clip is 0/, 2, '--clip', '0');
+    fails(
+      tiny,
+      'USAGE',
+      /'1' is out of range; option '--label-smoothing'; give a number, at least 0, below 1/,
+      2,
+      '--label-smoothing',
+      '1',
+    );
+    fails(tiny, 'USAGE', /'0' is out of range; option '--clip'; give a number, above 0/, 2, '--clip', '0');
   });
 
   it('outputs that cannot be folders', () => {

@@ -26,7 +26,7 @@ async function importKoffi(): Promise<Koffi> {
     return koffi;
   } catch (error) {
     throw new LowrankError('RUNTIME', `koffi cannot be loaded: ${messageOf(error)}`, {
-      remedy: 'install its optional packages (npm install without --omit=optional)',
+      remedy: 'install its optional packages (`npm install` without `--omit=optional`)',
       cause: error,
     });
   }
