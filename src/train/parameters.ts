@@ -180,7 +180,7 @@ export function findParameters(
     statistics: [...statistics],
     kept: [
       ...frozen.map((value) => ({ value, reason: '--freeze', looksLikeWeight: false })),
-      ...[...kept].map(([value, stay]) => ({ value, ...stay })),
+      ...Array.from(kept, ([value, { reason, looksLikeWeight }]) => ({ value, reason, looksLikeWeight })),
     ],
   };
 }

@@ -95,7 +95,7 @@ const ways: readonly (readonly [string, Uint8Array, readonly string[]])[] = [
         node('Mul', 'c w.a', 'm'),
         node('Add', 'm w.b', 'last'),
       ],
-      [floats('both', [16, 1, 1])].map((tensor) => ({ ...tensor, dims: [2 * 8, 1, 1] })),
+      [floats('both', [16, 1, 1])],
     ),
     [...common, 'both'],
   ],

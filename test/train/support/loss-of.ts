@@ -26,7 +26,7 @@ export interface LossFunction {
 export async function lossOf(
   driver: Driver,
   prepared: Prepared,
-  { batch = 4, target = 'portable' as TargetName } = {},
+  { batch = 4, target = 'portable' }: { readonly batch?: number; readonly target?: TargetName } = {},
 ): Promise<LossFunction> {
   const { build, opsets } = await targetOf(target, driver);
   const graph = buildGradientGraph(prepared, defaultGraphSettings, { batch, isBatchOpen: false }, build, opsets);
