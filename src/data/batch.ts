@@ -19,6 +19,8 @@ export interface Batch {
   readonly images: Uint8Array | Float32Array;
   /** One per image of dims[0]. */
   readonly labels: BigInt64Array;
+  /** Where the images have several classes each, 0 or 1 for every class: [N, classes]. */
+  readonly targets: Float32Array | undefined;
   /** Where the format reports flips: 1 for each image of dims[0] that is to be mirrored. */
   readonly flips: Uint8Array | undefined;
   /** Where the images that count lie in the source. */
@@ -68,6 +70,18 @@ const imagesPerTask = 8;
 
 /** Another image for a bad one is looked for so many times. */
 const mostSubstitutes = 100;
+
+/** Rows of zeros behind the images that count. */
+function targetsOfBatch(
+  { targets, classes }: ImageSource,
+  indices: readonly number[],
+  places: number,
+): Float32Array | undefined {
+  if (targets === undefined) return undefined;
+  const rows = new Float32Array(places * classes.length);
+  indices.forEach((index, place) => rows.set(targets(index), place * classes.length));
+  return rows;
+}
 
 /** Makes batches of a source: whatever was made before, a batch depends on its request alone. */
 export function createBatchMaker({
@@ -164,6 +178,7 @@ export function createBatchMaker({
           ? new Float32Array(buffer, 0, places * imageElements)
           : new Uint8Array(buffer, 0, places * imageElements),
       labels: labels.subarray(0, places),
+      targets: targetsOfBatch(source, indices, places),
       flips: format.reportsFlips === true ? flips.subarray(0, places) : undefined,
       indices,
     };

@@ -1,11 +1,14 @@
 import { LowrankError } from '../errors.js';
 import { classIndex, labelNames, plainClasses } from './class-list.js';
 import type { ClassList } from './class-list.js';
+import { multiHotLabels } from './multi-hot.js';
 
 /** Labels as indices into classes. */
 export interface Labels {
   readonly classes: ClassList;
   readonly labels: readonly number[];
+  /** Of images that have several classes each: 0 or 1 for every class. */
+  readonly targets?: readonly Uint8Array[];
 }
 
 export interface LabelOptions {
@@ -31,9 +34,11 @@ const mostGaps = 10;
  * Labels of images, as any format holds them: numbers, texts, bytes, lists of one element. Texts that are whole numbers ("7",
  * "+1", "1.0", "1e0", "[1]") are numbers in every format, positions counted from 0; all other texts are names. Throws FORMAT
  * where a label is missing, numbers are mixed with names, or a number is negative or no whole one; INPUT for a class that the
- * list does not have.
+ * list does not have. Lists of zeros and ones, all of one length, are labels of several classes (`multiHotLabels`).
  */
 export function classLabels(values: readonly unknown[], options: LabelOptions): Labels {
+  const several = multiHotLabels(values, options.given ?? options.own, options.place);
+  if (several !== undefined) return several;
   const found = findLabels(values, options);
   if (found.kind === 'names') return labelNames(found.names, options.given ?? options.own, options.place);
   return numberedLabels(found.numbers, options);

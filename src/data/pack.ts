@@ -50,6 +50,12 @@ const temporaryName = /^\.?(?:shard-\d{6}\.tar|pack(?:\.unfinished)?\.json|class
  */
 export async function packSource(source: ImageSource, folder: string, options: PackOptions): Promise<PackManifest> {
   const { settings, pixelLimit = defaultPixelLimit, workers = defaultWorkers(), signal, onProgress } = options;
+  if (source.targets !== undefined) {
+    throw new LowrankError('UNSUPPORTED', 'the images have several classes each, and a pack holds one for each', {
+      place: source.path,
+      remedy: 'train on the data set as it is',
+    });
+  }
   const fingerprint = fingerprintOf(source);
   const classList = classListText(source);
   const journal = await prepareFolder(folder, { fingerprint, settings }, options.force === true);

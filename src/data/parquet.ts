@@ -8,7 +8,7 @@ import { openFile, shortNames } from './files.js';
 import type { OpenFile } from './files.js';
 import { classLabels } from './labels.js';
 import type { SourceOptions } from './source.js';
-import { imageFieldNames, pacer } from './source.js';
+import { imageFieldNames, pacer, targetsOf } from './source.js';
 import type { ImageSource } from './types.js';
 
 /** Rows that are read together. */
@@ -97,7 +97,7 @@ async function openShards(
     return `${titles.get(shard.file.path)!}#${rowStart + index - first}`;
   };
   const nameOf = (index: number): string => `row ${name(index)}`;
-  const { classes, labels } = classLabels(raw, { given: options.classes, own, place: path, nameOf });
+  const { classes, labels, targets } = classLabels(raw, { given: options.classes, own, place: path, nameOf });
   return {
     format: 'parquet',
     path,
@@ -109,6 +109,7 @@ async function openShards(
     warnings: [],
     files,
     label: (index) => labels[index]!,
+    ...targetsOf(targets),
     name,
     locate: () => undefined,
     async read(index) {

@@ -24,6 +24,7 @@ export interface ExtentSet {
   readonly classes: ClassList;
   readonly hasGivenClasses: boolean;
   readonly labels: ArrayLike<number>;
+  readonly targets?: readonly Uint8Array[] | undefined;
   readonly extents: readonly Extent[];
   readonly names: readonly string[];
   readonly warnings: readonly string[];
@@ -42,6 +43,7 @@ export function extentSource(set: ExtentSet): ImageSource {
     blocks: undefined,
     warnings: set.warnings,
     label: (index) => set.labels[index]!,
+    ...targetsOf(set.targets),
     name: (index) => set.names[index]!,
     locate: (index) => set.extents[index],
     read: (index) =>
@@ -56,6 +58,11 @@ export function extentSource(set: ExtentSet): ImageSource {
       return Promise.resolve();
     },
   };
+}
+
+/** Of images with several classes each; nothing for others. */
+export function targetsOf(targets: readonly Uint8Array[] | undefined): Pick<ImageSource, 'targets'> {
+  return targets === undefined ? {} : { targets: (index) => targets[index]! };
 }
 
 /** Where a thread reads the image, or the image. */

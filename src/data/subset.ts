@@ -23,6 +23,7 @@ export function drawImages(
     length: indices.length,
     blocks: undefined,
     label: (index) => source.label(indices[index]!),
+    ...(source.targets === undefined ? {} : { targets: (index: number) => source.targets!(indices[index]!) }),
     name: (index) => source.name(indices[index]!),
     locate: (index) => source.locate(indices[index]!),
     read: (index) => source.read(indices[index]!),

@@ -61,13 +61,14 @@ export async function openTars(path: string, tars: readonly string[], options: S
       place: path,
     });
   }
-  const { images, format, classes, labels, warnings } = labelImages(path, tars, contents, options);
+  const { images, format, classes, labels, targets, warnings } = labelImages(path, tars, contents, options);
   return extentSource({
     format,
     path,
     classes,
     hasGivenClasses: options.classes !== undefined,
     labels: Int32Array.from(labels),
+    targets,
     extents: images.map(({ extent }) => extent),
     names: contents.hasRepeats ? uniqueNames(images) : images.map(({ name }) => name),
     warnings: [
@@ -145,6 +146,7 @@ interface Labelled {
   readonly format: SourceFormat;
   readonly classes: ClassList;
   readonly labels: readonly number[];
+  readonly targets?: readonly Uint8Array[];
   readonly warnings: readonly string[];
 }
 

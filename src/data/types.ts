@@ -46,6 +46,8 @@ export interface ImageSource {
   readonly files?: readonly string[];
   /** The label of image `index`, 0 ≤ index < length. */
   label(index: number): number;
+  /** Where images have several classes each: 0 or 1 for every class; `label` is then the first of them. */
+  targets?: (index: number) => Uint8Array;
   /** Where the image came from, for messages and reports: a path relative to the data set, or shard and member. Unique. */
   name(index: number): string;
   /** Where a thread finds the encoded image; undefined where only `read` knows. */

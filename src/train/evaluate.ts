@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../errors.js';
+import { LowrankError, throwIfAborted } from '../errors.js';
 import type { Predictions } from '../report/eval-summary.js';
 import type { EndKind } from './classifier-end.js';
 
@@ -6,6 +6,8 @@ import type { EndKind } from './classifier-end.js';
 export interface EvaluationBatch {
   readonly images: Float32Array | Uint8Array;
   readonly labels: BigInt64Array;
+  /** Of images with several classes each, 0 or 1 for every class, row-major [N, classes]. */
+  readonly targets?: Float32Array | undefined;
   readonly size: number;
   readonly dims: readonly number[];
 }
@@ -16,7 +18,7 @@ export type Predict = (images: Float32Array | Uint8Array, dims: readonly number[
 export interface EvaluateOptions {
   readonly classes: number;
   /** What the outputs are. Default: logits. */
-  readonly end?: EndKind;
+  readonly end?: EndKind | 'sigmoid-logits';
   readonly signal?: AbortSignal | undefined;
   /** Called behind every batch with the number of images done. */
   readonly onProgress?: (done: number) => void;
@@ -30,7 +32,8 @@ export const smallestProbability = 2 ** -126;
 /**
  * What a model predicts for all images: the class of the largest output (the first of equal ones), whether the label is
  * among the five largest, and −log softmax(z)_label in nats, in float64; a probability of 0 counts as
- * `smallestProbability`. Behind a Sigmoid the loss is the mean of the classes' binary cross-entropies. Throws ABORTED.
+ * `smallestProbability`. Behind a Sigmoid the loss is the mean of the classes' binary cross-entropies; an image of several
+ * classes counts as right where the largest output is one of them. Throws ABORTED.
  */
 export async function evaluate(
   batches: AsyncIterable<EvaluationBatch>,
@@ -41,17 +44,18 @@ export async function evaluate(
   const predicted: number[] = [];
   const inTop5: number[] | null = classes > topCount ? [] : null;
   const losses: number[] = [];
-  for await (const { images, labels: given, size, dims } of batches) {
+  for await (const { images, labels: given, targets, size, dims } of batches) {
     throwIfAborted(signal);
     // All of them were bad.
     if (size === 0) continue;
     const outputs = await predict(images, dims);
     for (let row = 0; row < size; row++) {
       const logits = outputs.subarray(row * classes, (row + 1) * classes);
-      const label = Number(given[row]!);
       let best = 0;
       let above = 0;
       for (let k = 1; k < classes; k++) if (logits[k]! > logits[best]!) best = k;
+      const ofImage = targets?.subarray(row * classes, (row + 1) * classes);
+      const label = ofImage === undefined ? Number(given[row]!) : likeliestOf(ofImage, logits);
       const own = logits[label]!;
       for (let k = 0; k < classes; k++) {
         const value = logits[k]!;
@@ -60,21 +64,45 @@ export async function evaluate(
       labels.push(label);
       predicted.push(best);
       inTop5?.push(above < topCount ? 1 : 0);
-      losses.push(lossOf[end](logits, label));
+      losses.push(lossOf[end](logits, ofImage ?? label));
     }
     onProgress?.(labels.length);
   }
   return { labels, predicted, inTop5, losses };
 }
 
+type Truth = number | Float32Array;
+
+/** The class of an image by one number: of several, the one that the model finds likeliest; of none, another than its guess. */
+function likeliestOf(targets: Float32Array, outputs: Float32Array): number {
+  let best = -1;
+  for (let k = 0; k < outputs.length; k++) if (targets[k] === 1 && (best < 0 || outputs[k]! > outputs[best]!)) best = k;
+  return best >= 0 ? best : outputs.indexOf(outputs.reduce((least, output) => Math.min(least, output), Infinity));
+}
+
+/** Whether class k is one of the image's. */
+const has = (truth: Truth, k: number): boolean => (typeof truth === 'number' ? k === truth : truth[k] === 1);
+
 /** Of one image, by what the outputs are. */
-const lossOf: Readonly<Record<EndKind, (outputs: Float32Array, label: number) => number>> = {
-  logits: (outputs, label) => logSumExp(outputs) - outputs[label]!,
-  softmax: (outputs, label) => -Math.log(likelihood(outputs[label]!)),
-  'log-softmax': (outputs, label) => logSumExp(outputs) - outputs[label]!,
-  sigmoid: (outputs, label) =>
-    outputs.reduce((sum, p, k) => sum - Math.log(likelihood(k === label ? p : 1 - p)), 0) / outputs.length,
+const lossOf: Readonly<Record<EndKind | 'sigmoid-logits', (outputs: Float32Array, truth: Truth) => number>> = {
+  logits: (outputs, truth) => logSumExp(outputs) - outputs[single(truth)]!,
+  softmax: (outputs, truth) => -Math.log(likelihood(outputs[single(truth)]!)),
+  'log-softmax': (outputs, truth) => logSumExp(outputs) - outputs[single(truth)]!,
+  sigmoid: (outputs, truth) =>
+    outputs.reduce((sum, p, k) => sum - Math.log(likelihood(has(truth, k) ? p : 1 - p)), 0) / outputs.length,
+  'sigmoid-logits': (outputs, truth) =>
+    outputs.reduce(
+      (sum, z, k) => sum + Math.max(z, 0) - (has(truth, k) ? z : 0) + Math.log1p(Math.exp(-Math.abs(z))),
+      0,
+    ) / outputs.length,
 };
+
+function single(truth: Truth): number {
+  if (typeof truth === 'number') return truth;
+  throw new LowrankError('UNSUPPORTED', 'the images have several classes each, and the model tells one', {
+    remedy: 'give a model that ends in a Sigmoid, or images of one class each',
+  });
+}
 
 /** NaN stays NaN. */
 function likelihood(probability: number): number {

@@ -14,7 +14,7 @@ import { runPasses } from '../passes/runner.js';
 import { addImages, type ByteImages, type ImageInputs } from './batch-images.js';
 import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
 import { flatten, lengthOf, unflatten } from './flat.js';
-import { labelsOf, lossOf } from './loss.js';
+import { labelsOf, lossOf, type LossName } from './loss.js';
 import type { Prepared, Statistic } from './prepare.js';
 import { type GraphSettings, halfTypeOf } from './settings.js';
 
@@ -51,6 +51,9 @@ export interface GradientInterface {
 export interface GradientGraph extends EmittedGraph {
   /** How it takes images; `dims` are of one. */
   readonly images: Pick<ImageInputs, 'type' | 'dims'>;
+  /** What its labels are. */
+  readonly loss: LossName;
+  readonly classes: number;
   readonly interface: GradientInterface;
 }
 
@@ -131,6 +134,8 @@ export function buildGradientGraph(
   return {
     ...emitted(model),
     images: { type: images.type, dims: images.dims },
+    loss: prepared.loss,
+    classes: prepared.classes,
     interface: {
       inputs: {
         parameters: flat.name,

@@ -237,9 +237,9 @@ class Training {
         ...this.#scaling(),
       });
     };
-    for await (const { images, labels, flips } of loader.batches(epoch, start)) {
+    for await (const { images, labels, targets, flips } of loader.batches(epoch, start)) {
       const drawn = drawMasks(masks, batchSize, seed, trainer.step, micro);
-      await trainer.accumulate({ images, labels, flips, masks: drawn });
+      await trainer.accumulate({ images, labels: targets ?? labels, flips, masks: drawn });
       micro++;
       batch++;
       if (micro < accumulate) continue;

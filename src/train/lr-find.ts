@@ -74,8 +74,8 @@ async function rise(
       for (let micro = 0; micro < settings.accumulate; micro++) {
         const { value } = await batches.next();
         const drawn = drawMasks(masks, settings.batchSize, settings.seed, trainer.step, micro);
-        const { images, labels, flips } = value;
-        const seen = await trainer.accumulate({ images, labels, flips, masks: drawn });
+        const { images, labels, targets, flips } = value;
+        const seen = await trainer.accumulate({ images, labels: targets ?? labels, flips, masks: drawn });
         loss += seen!.loss;
       }
       loss /= settings.accumulate;

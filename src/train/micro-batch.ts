@@ -98,7 +98,9 @@ async function tryStep(options: TrainOptions, settings: TrainSettings, mode: Run
     const flips = new Uint8Array(batchSize);
     for (let micro = 0; micro < Math.min(accumulate, 2); micro++) {
       const masks = drawMasks(run.masks, batchSize, seed, 0, micro);
-      await run.trainer.accumulate({ images, labels: new BigInt64Array(batchSize), flips, masks });
+      const { loss, classes } = run.gradient;
+      const labels = loss === 'cross-entropy' ? new BigInt64Array(batchSize) : new Float32Array(batchSize * classes);
+      await run.trainer.accumulate({ images, labels, flips, masks });
     }
     await run.trainer.update(0);
   } catch (error) {

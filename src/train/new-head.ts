@@ -13,7 +13,7 @@ import { resolveWeight } from '../ops/resolve-weight.js';
 import { sizeOf } from '../ops/support/layout.js';
 import { staticTensor } from '../ops/support/static-numbers.js';
 import { fillTruncatedNormal, randomStream, truncatedDeviation } from '../random.js';
-import { endOfModel } from './classifier-end.js';
+import { type ClassifierEnd, endOfModel } from './classifier-end.js';
 
 /** A model with another last layer. */
 export interface NewHead {
@@ -23,12 +23,13 @@ export interface NewHead {
 
 /**
  * The model with a fresh last layer, dense or a convolution, of `classes` outputs: weights truncated normal with variance
- * 1/fan-in, biases zero. A Sigmoid at the end becomes a Softmax. Throws UNSUPPORTED where there is no such layer.
+ * 1/fan-in, biases zero. A Sigmoid at the end becomes a Softmax where every image has one class; where they have several
+ * (`hasSeveral`), the end becomes a Sigmoid. Throws UNSUPPORTED where there is no such layer.
  */
-export function withNewHead(path: string, classes: number, seed: number): NewHead {
+export function withNewHead(path: string, classes: number, seed: number, hasSeveral = false): NewHead {
   const model = readModel(path);
   try {
-    const warnings = replaceHead(model, classes, seed);
+    const warnings = replaceHead(model, classes, seed, hasSeveral);
     return { bytes: modelBytes(model), warnings };
   } finally {
     model.file?.close();
@@ -55,7 +56,7 @@ const passed = new Set([
 
 const layers = new Set(['Gemm', 'MatMul', 'Conv']);
 
-function replaceHead(model: Model, classes: number, seed: number): readonly string[] {
+function replaceHead(model: Model, classes: number, seed: number, hasSeveral: boolean): readonly string[] {
   const { graph } = model;
   const shapes = inferShapes(model);
   const end = endOfModel(model, shapes);
@@ -91,7 +92,12 @@ function replaceHead(model: Model, classes: number, seed: number): readonly stri
   if (!layer.is('MatMul') && layer.inputs[2] !== undefined) operands.push({ node: layer, index: 2 });
   for (const { node, index } of operands) setOperand(graph, node, index, old, classes, shapes);
   for (const held of behind) redeclare(held, old, classes);
-  return end.kind === 'sigmoid' ? [softmaxForSigmoid(graph, end.node!, end.logits, shapes)] : [];
+  if (end.kind === 'sigmoid' && !hasSeveral) {
+    return [endFor(graph, end, shapes, 'Softmax', 'every image has one class')];
+  }
+  return end.kind !== 'sigmoid' && hasSeveral
+    ? [endFor(graph, end, shapes, 'Sigmoid', 'images have several classes each')]
+    : [];
 }
 
 /** The number of classes in the shape [batch, classes] of a value, maybe with axes of 1. */
@@ -191,16 +197,36 @@ function redeclare(value: Value, old: number, classes: number): void {
   value.info = undefined;
 }
 
-/** The labels of images exclude each other: what made probabilities of classes one by one makes them of all. */
-function softmaxForSigmoid(graph: Graph, node: Node, logits: Value, shapes: ShapeTable): string {
+/** Puts another end behind the logits: classes that exclude each other are told by a Softmax, others one by one. */
+function endFor(
+  graph: Graph,
+  { node, logits }: ClassifierEnd,
+  shapes: ShapeTable,
+  opType: 'Softmax' | 'Sigmoid',
+  why: string,
+): string {
   const axis = shapes.require(logits).dims.findIndex((dim, i) => i > 0 && dim > 1);
+  const attributes = opType === 'Softmax' ? { axis: int(axis) } : {};
+  if (node === undefined) {
+    const { name, declared } = logits;
+    const old = graph.addValue(graph.uniqueName(`${name}.logits`));
+    const producer = logits.producer!;
+    const outputs = producer.outputs.map((output) => (output === logits ? old : output));
+    const { opType: kind, domain, name: label, inputs } = producer;
+    const copy = { opType: kind, domain, name: label, inputs: [...inputs], outputs };
+    graph.replaceNode(producer, () => [
+      { ...copy, attributes: Object.fromEntries(producer.attributes) },
+      { opType, name: graph.uniqueNodeName(`${name}.end`), inputs: [old], outputs: [logits], attributes },
+    ]);
+    logits.declared = declared;
+    return `the new head ends in a ${opType}: ${why}`;
+  }
   const { label, name } = node;
   const [output] = node.outputs;
   const read = [...node.inputs];
-  const attributes = { axis: int(axis) };
-  graph.replaceNode(node, () => [{ opType: 'Softmax', name, inputs: [logits], outputs: [output], attributes }]);
+  graph.replaceNode(node, () => [{ opType, name, inputs: [logits], outputs: [output], attributes }]);
   for (const input of read) if (input !== undefined && input !== logits) graph.removeIfUnused(input);
-  return `${label} of the old head is a Softmax in the new one: every image has one class`;
+  return `${label} of the old head is a ${opType} in the new one: ${why}`;
 }
 
 function noHead(node: Node | undefined, why: string): never {

@@ -85,7 +85,7 @@ export async function runClassifier(
         model,
         predictions,
         bad: [...loader.bad],
-        warnings: [...model.warnings, ...endWarnings(model, path), ...lossWarnings(predictions, path)],
+        warnings: [...model.warnings, ...endWarnings(model, path, source), ...lossWarnings(predictions, path)],
         prepareSeconds: (begun - started) / 1000,
         seconds: (performance.now() - begun) / 1000,
       };
@@ -101,7 +101,10 @@ function transformOf({ width, height }: Classifier, { stretch, resize }: RunSett
   return stretch ? { kind: 'stretch', width, height } : centerCrop({ width, height }, resize);
 }
 
-function endWarnings({ end }: Classifier, path: string): string[] {
+function endWarnings({ end }: Classifier, path: string, { targets }: ImageSource): string[] {
+  if (targets !== undefined) {
+    return ['images have several classes each: one counts as right where the largest output is one of its classes'];
+  }
   if (end !== 'sigmoid') return [];
   return [
     `${path} ends in a Sigmoid: its loss is the mean binary cross-entropy of the classes, against one class per image`,

@@ -18,7 +18,7 @@ import { type Predictions, summarizePredictions } from '../report/eval-summary.j
 import type { DataSummary } from '../report/train-contract.js';
 import type { TrainExplainReport } from '../report/train-explain-contract.js';
 import { loadDriver } from '../runtime/driver.js';
-import type { Session } from '../runtime/types.js';
+import type { RuntimeTensor, Session } from '../runtime/types.js';
 import { buildEvalGraph } from './eval-graph.js';
 import { evaluate, type Predict } from './evaluate.js';
 import { stageTrained } from './export.js';
@@ -136,7 +136,9 @@ async function openRun(
   closers.push(() => training.close());
   const validation = await openValidation(options.val, options.data, training);
   if (validation !== undefined) closers.push(() => validation.close());
-  const head = settings.newHead ? withNewHead(options.model, training.classes.length, seed) : undefined;
+  const head = settings.newHead
+    ? withNewHead(options.model, training.classes.length, seed, training.targets !== undefined)
+    : undefined;
   const source = head?.bytes ?? options.model;
   const inserted = settings.insertBn ? insertNormalization(source, settings.freeze) : undefined;
   const prepared = prepareTraining(inserted?.bytes ?? source, {
@@ -151,7 +153,8 @@ async function openRun(
       ? 'report this: the new head should fit'
       : `list the model's classes with --classes, or replace its last layer with --new-head`,
   );
-  requireOneLabel(prepared, options.model, training);
+  for (const source of [training, ...(validation === undefined ? [] : [validation])])
+    requireLoss(prepared, options.model, source);
   const warnings = [
     ...(head?.warnings ?? []),
     ...prepared.warnings,
@@ -288,7 +291,7 @@ async function openRun(
         const size = dims[0]!;
         const logits = new Float32Array(size * prepared.classes);
         binding.bindInput(inputs.images, { type: hasByteImages ? 'uint8' : 'float32', dims, data });
-        binding.bindInput(inputs.labels, { type: 'int64', dims: [size], data: new BigInt64Array(size) });
+        binding.bindInput(inputs.labels, noLabels(prepared, size));
         binding.bindOutput(outputs.logits, { type: 'float32', dims: [size, prepared.classes], data: logits });
         await binding.run();
         return logits;
@@ -297,6 +300,7 @@ async function openRun(
       try {
         predictions = await evaluate(validating.batches(0), predict, {
           classes: prepared.classes,
+          end: prepared.loss === 'cross-entropy' ? 'logits' : 'sigmoid-logits',
           signal,
           onProgress: (done) => onProgress(done, validation.length),
         });
@@ -320,14 +324,29 @@ async function openRun(
   };
 }
 
-/** Throws UNSUPPORTED for a model that tells classes one by one: the images have one class each. */
-function requireOneLabel({ loss }: Prepared, path: string, { path: data }: ImageSource): void {
-  if (loss === 'cross-entropy') return;
+/**
+ * Throws UNSUPPORTED where the images have one class each and the model tells classes one by one (a Sigmoid), or the other way
+ * round.
+ */
+function requireLoss({ loss }: Prepared, path: string, { path: data, targets }: ImageSource): void {
+  if ((loss === 'cross-entropy') === (targets === undefined)) return;
+  if (targets !== undefined) {
+    throw new LowrankError('UNSUPPORTED', 'the images have several classes each, and the model tells one', {
+      place: `${data}; ${path} does not end in a Sigmoid`,
+      remedy: 'train a new head for them with --new-head',
+    });
+  }
   throw new LowrankError('UNSUPPORTED', 'the model ends in a Sigmoid, for images of several classes each', {
     place: `${path}; the images of ${data} have one class each`,
-    remedy:
-      'train a new head for them with --new-head; lowrank-artifacts writes the training of the model as it is, with binary cross-entropy',
+    remedy: 'train a new head for them with --new-head; or give labels that are 0 or 1 for every class',
   });
+}
+
+/** For a run that only wants the logits. */
+function noLabels({ loss, classes }: Prepared, size: number): RuntimeTensor {
+  return loss === 'cross-entropy'
+    ? { type: 'int64', dims: [size], data: new BigInt64Array(size) }
+    : { type: 'float32', dims: [size, classes], data: new Float32Array(size * classes) };
 }
 
 /** Whether training images are mirrored at random. */

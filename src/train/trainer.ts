@@ -58,7 +58,8 @@ export interface MicroBatch {
   readonly images: Float32Array | Uint8Array;
   /** Where the graph mirrors images: 1 for those that are. */
   readonly flips?: Uint8Array | undefined;
-  readonly labels: BigInt64Array;
+  /** The class of each image; with binary cross-entropy 0 or 1 for every class, [batch, classes]. */
+  readonly labels: BigInt64Array | Float32Array;
   /** By input name. */
   readonly masks?: Readonly<Record<string, Float32Array>>;
 }
@@ -173,7 +174,9 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
   const batchInputs: BatchInput[] = [
     { name: images, type: gradient.images.type, dims: [batch, ...gradient.images.dims] },
     ...(flips === undefined ? [] : [{ name: flips, type: 'bool' as const, dims: [batch] }]),
-    { name: labels, type: 'int64', dims: [batch] },
+    gradient.loss === 'cross-entropy'
+      ? { name: labels, type: 'int64', dims: [batch] }
+      : { name: labels, type: 'float32', dims: [batch, gradient.classes] },
     ...masks.map(({ name, shape }) => ({ name, type: 'float32' as const, dims: [batch, ...shape] })),
   ];
   const feed = isResident ? deviceFeed(batchInputs, owner, note) : arrayFeed(batchInputs);
