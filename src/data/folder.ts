@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { byCodePoint, labelNames } from './class-list.js';
-import { unreadable } from './files.js';
+import { unreadable } from '../files/regular.js';
 import { extentSource, isImageName, isSplitName, pacer } from './source.js';
 import type { SourceOptions } from './source.js';
 import type { ImageSource } from './types.js';
@@ -138,7 +138,7 @@ async function list(path: string): Promise<Listed[]> {
       }),
     );
   } catch (error) {
-    throw unreadable(path, error);
+    throw unreadable(path, error, 'file or folder');
   }
 }
 
@@ -147,6 +147,6 @@ async function identityOf(path: string): Promise<Identity> {
     const { dev, ino } = await stat(path);
     return `${dev}:${ino}`;
   } catch (error) {
-    throw unreadable(path, error);
+    throw unreadable(path, error, 'file or folder');
   }
 }

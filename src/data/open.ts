@@ -3,7 +3,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { isCifar, openCifar } from './cifar.js';
 import { byCodePoint } from './class-list.js';
-import { unreadable } from './files.js';
+import { unreadable } from '../files/regular.js';
 import { openFolder } from './folder.js';
 import { checkPackFinished } from './pack-manifest.js';
 import { openParquet } from './parquet.js';
@@ -56,7 +56,7 @@ function kindOf(path: string): 'file' | 'folder' {
   try {
     return statSync(path).isDirectory() ? 'folder' : 'file';
   } catch (error) {
-    throw unreadable(path, error);
+    throw unreadable(path, error, 'file or folder');
   }
 }
 
@@ -70,7 +70,7 @@ function list(path: string): readonly { readonly name: string; readonly isFolder
       }))
       .toSorted((one, other) => byCodePoint(one.name, other.name));
   } catch (error) {
-    throw unreadable(path, error);
+    throw unreadable(path, error, 'file or folder');
   }
 }
 

@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { temporaryName, unwritable } from '../onnx/write-file.js';
+import { temporaryName } from '../files/temporary.js';
+import { unwritable } from '../onnx/write-file.js';
 import type { AccuracyBudget, ConvertReport } from '../report/contract.js';
 import type { Driver } from '../runtime/types.js';
 import type { Candidate } from './candidates.js';

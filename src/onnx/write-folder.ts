@@ -1,7 +1,8 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { LowrankError } from '../errors.js';
-import { existing, isThere, removeStale, syncFolder, temporaryName, unwritable } from './write-file.js';
+import { removeStale, temporaryName } from '../files/temporary.js';
+import { existing, isThere, syncFolder, unwritable } from './write-file.js';
 
 export interface StageFolderOptions {
   /** Replace a folder that is there, if it holds nothing but files of these names. */

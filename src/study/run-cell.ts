@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
 import { convert } from '../factorize/convert.js';
@@ -8,6 +8,7 @@ import { findLayers } from '../factorize/layers.js';
 import { prepareModel } from '../factorize/prepare.js';
 import { reinitialize } from '../factorize/reinit.js';
 import { writeModel } from '../graph/write.js';
+import { readRegularText } from '../files/regular.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import type { TrainEpoch, TrainReport } from '../report/train-contract.js';
 import type { TrainProgress } from '../report/train-progress.js';
@@ -162,7 +163,7 @@ async function drawFullRank(path: string, output: string, seed: number): Promise
 
 function readStart(work: string): StartFacts | undefined {
   try {
-    const facts = JSON.parse(readFileSync(join(work, 'start.json'), 'utf8')) as StartFacts;
+    const facts = JSON.parse(readRegularText(join(work, 'start.json'))) as StartFacts;
     return existsSync(join(work, 'start.onnx')) ? facts : undefined;
   } catch {
     return undefined;
@@ -179,7 +180,7 @@ function stopwatch(path: string): { seconds(): number; save(): void } {
   const started = performance.now();
   let before = 0;
   try {
-    before = Number(JSON.parse(readFileSync(path, 'utf8')));
+    before = Number(JSON.parse(readRegularText(path)));
   } catch {
     before = 0;
   }

@@ -4,7 +4,7 @@ import { writeFileWhole } from '../onnx/write-file.js';
 import type { StudyCell, StudyReport } from '../report/study-contract.js';
 import type { StudyProgress } from '../report/study-progress.js';
 import { classesFrom, openTraining, openValidation, summaryOf } from '../train/images.js';
-import { takeLock } from '../train/lock.js';
+import { takeLock } from '../files/lock.js';
 import { checkGraphSettings } from '../train/settings.js';
 import { tool } from '../version.js';
 import { type Cell, cellId, cellName, cellsOf, trainSettingsOf } from './cells.js';
@@ -42,7 +42,7 @@ interface Slot {
 export async function runStudy(study: Study, call: StudyCall): Promise<StudyReport> {
   const started = performance.now();
   const folder = openStudyFolder(call.folder);
-  const lock = takeLock(join(call.folder, 'study.lock'));
+  const lock = takeLock(join(call.folder, 'study.lock'), { busy: 'works in this folder' });
   try {
     return await new StudyRun(study, call, folder, started).run();
   } finally {

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
+import { readRegularText } from '../files/regular.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import type { Ratio } from '../report/contract.js';
 import type { TrainEpoch } from '../report/train-contract.js';
@@ -71,7 +72,7 @@ export function openStudyFolder(path: string): StudyFolder {
     models,
     read(id) {
       try {
-        const record = JSON.parse(readFileSync(fileOf(id), 'utf8')) as Partial<CellRecord>;
+        const record = JSON.parse(readRegularText(fileOf(id))) as Partial<CellRecord>;
         return record.schema === 'lowrank.study-cell/1' ? (record as CellRecord) : undefined;
       } catch {
         return undefined;

@@ -7,7 +7,7 @@ import { createTensorBoardWriter, epochScalars, settingsMarkdown } from '../repo
 import { bestEpoch, type TrainEpoch, type TrainReport } from '../report/train-contract.js';
 import { tool } from '../version.js';
 import { type CheckpointIdentity, type CheckpointPosition, openCheckpoints, readNewest } from './checkpoint.js';
-import { takeLock } from './lock.js';
+import { takeLock } from '../files/lock.js';
 import { drawMasks } from './masks.js';
 import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { sizeOf } from '../ops/support/layout.js';
 import { fillTruncatedNormal, randomStream } from '../random.js';
+import { readRegularText } from '../files/regular.js';
 import { openCheckpoints } from './checkpoint.js';
 import { drawMasks } from './masks.js';
 import type { TrainOptions, TrainSettings } from './options.js';
@@ -73,7 +73,7 @@ export async function resolveMicroBatch(
 function savedBatchSize(output: string): number | undefined {
   for (const path of openCheckpoints(`${output}.checkpoints`, 1).list()) {
     try {
-      const file = JSON.parse(readFileSync(join(path, 'state.json'), 'utf8')) as {
+      const file = JSON.parse(readRegularText(join(path, 'state.json'))) as {
         readonly identity?: { readonly settings?: { readonly batchSize?: unknown } };
       };
       const size = file.identity?.settings?.batchSize;
