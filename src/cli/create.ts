@@ -105,7 +105,8 @@ export const command = defineCommand({
     const staged = await step('writing', stageModelInPieces(model, path, { force: settings.force }));
     try {
       const hash = await step('hashing', fileSha256(staged.temporaryPath));
-      const dataHash = staged.dataPath === undefined ? '' : await step('hashing', fileSha256(staged.dataPath));
+      const dataHash =
+        staged.temporaryDataPath === undefined ? '' : await step('hashing', fileSha256(staged.temporaryDataPath));
       const { bytes, dataPath, dataBytes } = staged.commit();
       const report: CreateReport = {
         schema: 'lowrank.create/1',

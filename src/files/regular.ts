@@ -96,8 +96,6 @@ export function unreadable(path: string, error: unknown, wanted: 'file' | 'file 
       return new LowrankError('INPUT', 'a file is expected, and this is a folder', details);
     case 'ELOOP':
       return new LowrankError('INPUT', 'its symbolic links lead in a circle', details);
-    case 'ENAMETOOLONG':
-      return new LowrankError('INPUT', 'the name is too long', details);
     case 'EMFILE':
     case 'ENFILE':
       return new LowrankError('INPUT', 'too many files are open', {
@@ -105,7 +103,7 @@ export function unreadable(path: string, error: unknown, wanted: 'file' | 'file 
         remedy: 'raise the limit (ulimit -n)',
       });
     default:
-      return new LowrankError('INPUT', `cannot be read: ${messageOf(error)}`, details);
+      return new LowrankError('INPUT', `cannot read: ${messageOf(error)}`, details);
   }
 }
 

@@ -16,17 +16,20 @@ function temporaryBase(path: string): string {
   return `.${base}`;
 }
 
+/** `tmp`: on its way; `old`: a folder that makes place for another, and is the only copy until that has come. */
+export type Ending = 'tmp' | 'old';
+
 /** A name beside `path` that is free, hidden, and says which process made it: `staleOf` finds it once that has gone. */
-export function temporaryName(path: string): string {
+export function temporaryName(path: string, ending: Ending = 'tmp'): string {
   const marks = `${machine}-${process.pid}-${ownStartMark}-${randomBytes(4).toString('hex')}`;
-  return join(dirname(path), `${temporaryBase(path)}.${marks}.tmp`);
+  return join(dirname(path), `${temporaryBase(path)}.${marks}.${ending}`);
 }
 
 /** The marks, behind the name of a data file of the path or of the path itself. Older versions did not mark the start. */
-const marksOf = new RegExp(`^(?:\\.(?:\\d+\\.)?data)?\\.${machine}-(\\d+)-(?:([0-9a-f]{8})-)?[0-9a-f]{8}\\.tmp$`);
+const marksOf = new RegExp(`^(?:\\.(?:\\d+\\.)?data)?\\.${machine}-(\\d+)-(?:([0-9a-f]{8})-)?[0-9a-f]{8}\\.(tmp|old)$`);
 
 /** Paths of what processes of this machine that are no longer there left beside `path`. */
-export function staleOf(path: string): readonly string[] {
+export function staleOf(path: string, ending: Ending = 'tmp'): readonly string[] {
   const base = temporaryBase(path);
   let names: string[];
   try {
@@ -37,7 +40,7 @@ export function staleOf(path: string): readonly string[] {
   }
   return names.flatMap((name) => {
     const marks = name.startsWith(base) ? marksOf.exec(name.slice(base.length)) : null;
-    const isStale = marks !== null && presenceOf(Number(marks[1]), marks[2]) === 'gone';
+    const isStale = marks?.[3] === ending && presenceOf(Number(marks[1]), marks[2]) === 'gone';
     return isStale ? [join(dirname(path), name)] : [];
   });
 }
@@ -51,9 +54,46 @@ export function removeLeaving(path: string): void {
   }
 }
 
-/** Removes what processes of this machine that are no longer there left beside `path`. */
+/**
+ * Removes what processes of this machine that are no longer there left beside `path`, and undoes what one of them began that
+ * was killed while it put a file with companions (`stagedNames`) into its place.
+ */
 export function removeStale(path: string): void {
-  for (const stale of staleOf(path)) removeLeaving(stale);
+  for (const stale of staleOf(path)) {
+    for (const companion of strayCompanions(path, stale)) removeLeaving(companion);
+    removeLeaving(stale);
+  }
+}
+
+/**
+ * How a file and its companions lie in the folder that they are staged in: under the names that they will have beside each
+ * other, so that they can be used from there. While they are put into their places, companions have two names, here and
+ * there; those of the file that is replaced have a second one here too.
+ */
+export const stagedNames = {
+  file: (path: string): string => basename(path),
+  replaced: (name: string): string => `replaced-${name}`,
+} as const;
+
+/** Companions in the folder of `path` that a killed process left without their file: new ones before it came, old ones after. */
+function strayCompanions(path: string, staging: string): readonly string[] {
+  const folder = dirname(path);
+  const name = stagedNames.file(path);
+  let staged: readonly string[];
+  try {
+    staged = readdirSync(staging);
+  } catch {
+    // A file.
+    return [];
+  }
+  const isInPlace = !staged.includes(name) || isSameFile(join(staging, name), path);
+  const prefix = stagedNames.replaced('');
+  return staged.flatMap((companion) => {
+    const isOld = companion.startsWith(prefix);
+    if (companion === name || isOld !== isInPlace) return [];
+    const there = join(folder, isOld ? companion.slice(prefix.length) : companion);
+    return isSameFile(join(staging, companion), there) ? [there] : [];
+  });
 }
 
 /** What this process would leave behind if it ended now. */

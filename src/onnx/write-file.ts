@@ -86,19 +86,12 @@ export function* stageInPieces(path: string, chunks: Iterable<Chunk>, options: S
   removeStale(path);
   const temporary = temporaryName(path);
   const keep = removeAtExit(temporary);
-  let fd: number | undefined;
-  let bytes = 0;
+  let bytes: number;
   try {
-    fd = openSync(temporary, 'wx');
-    bytes = yield* writeChunks(fd, chunks);
-    fsyncSync(fd);
-    closeSync(fd);
-    fd = undefined;
+    bytes = yield* createInPieces(temporary, chunks);
   } catch (error) {
-    if (fd !== undefined) closeSync(fd);
     rmSync(temporary, { force: true });
     keep();
-    if (error instanceof LowrankError) throw error;
     throw unwritable(path, error);
   }
   let isStaged = true;
@@ -125,6 +118,18 @@ export function* stageInPieces(path: string, chunks: Iterable<Chunk>, options: S
   };
 }
 
+/** Creates a file, which must not be there, and flushes it to the disk; yields the bytes written so far, gives all. */
+export function* createInPieces(path: string, chunks: Iterable<Chunk>): Pieces<number> {
+  const fd = openSync(path, 'wx');
+  try {
+    const bytes = yield* writeChunks(fd, chunks);
+    fsyncSync(fd);
+    return bytes;
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Writes a whole file or none of it: staged, flushed, renamed. Throws OUTPUT. */
 export function writeFileWhole(path: string, content: Uint8Array | string): void {
   const staged = stageFile(path, [typeof content === 'string' ? Buffer.from(content, 'utf8') : content]);
@@ -145,7 +150,7 @@ export function isThere(path: string): boolean {
 }
 
 /** A rename that never replaces: a hard link fails where the name is taken. */
-function moveToFreeName(from: string, to: string): void {
+export function moveToFreeName(from: string, to: string): void {
   try {
     linkSync(from, to);
   } catch (error) {

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { LowrankError, throwIfAborted } from '../errors.js';
+import { takeLock } from '../files/lock.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import type { StudyCell, StudyReport } from '../report/study-contract.js';
 import type { StudyProgress } from '../report/study-progress.js';
 import { classesFrom, openTraining, openValidation, summaryOf } from '../train/images.js';
-import { takeLock } from '../files/lock.js';
 import { checkGraphSettings } from '../train/settings.js';
 import { tool } from '../version.js';
 import { type Cell, cellId, cellName, cellsOf, trainSettingsOf } from './cells.js';

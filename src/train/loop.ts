@@ -1,5 +1,5 @@
-import { rmSync } from 'node:fs';
 import { LowrankError, throwIfAborted } from '../errors.js';
+import { takeLock } from '../files/lock.js';
 import { fileSha256 } from '../onnx/hash.js';
 import { drain } from '../onnx/pieces.js';
 import { checkWritable } from '../onnx/write-file.js';
@@ -7,7 +7,6 @@ import { createTensorBoardWriter, epochScalars, settingsMarkdown } from '../repo
 import { bestEpoch, type TrainEpoch, type TrainReport } from '../report/train-contract.js';
 import { tool } from '../version.js';
 import { type CheckpointIdentity, type CheckpointPosition, openCheckpoints, readNewest } from './checkpoint.js';
-import { takeLock } from '../files/lock.js';
 import { drawMasks } from './masks.js';
 import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
@@ -149,7 +148,9 @@ class Training {
       await this.#write();
       return this.#report('finished', null);
     } catch (error) {
-      throw error instanceof LowrankError ? this.#withAdvice(error) : error;
+      const advised = error instanceof LowrankError ? this.#withAdvice(error) : error;
+      this.#checkpoints.reinstate();
+      throw advised;
     } finally {
       board?.close();
       this.#options.progress?.done();
@@ -166,7 +167,7 @@ class Training {
           remedy: 'go on with --resume, or begin anew with --force',
         });
       }
-      for (const path of found) rmSync(path, { recursive: true, force: true });
+      this.#checkpoints.supersede();
       return undefined;
     }
     const warn = (line: string): void => {
