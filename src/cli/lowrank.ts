@@ -121,6 +121,7 @@ async function runCommand(
       settings: settings as Parameters<typeof command.run>[0]['settings'],
       resolvedSettings: resolveSettings(settings),
       commandLine: commandLineOf([...programName.split(' '), ...operands], command.options, settings),
+      configPath,
       signal,
       progress: output.progress,
       note: output.note,

@@ -182,7 +182,7 @@ function tidy(path: string, token: string): void {
 function lastOf(path: string): Found | undefined {
   const seen = new Set<string>();
   let last = look(path);
-  for (let next = last; next !== undefined && !seen.has(next.token); next = look(claimOf(path, last!.token))) {
+  for (let next = last; next !== undefined && !seen.has(next.token); next = look(claimOf(path, last.token))) {
     seen.add(next.token);
     last = next;
   }

@@ -1,6 +1,8 @@
 import { basename, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { LowrankError, throwIfAborted } from '../errors.js';
+import { checkPaths, type PathUse, writes } from '../files/conflicts.js';
+import { modelReads } from '../graph/model-paths.js';
 import { fileSha256 } from '../onnx/hash.js';
 import { drain } from '../onnx/pieces.js';
 import { writeFileWhole } from '../onnx/write-file.js';
@@ -49,6 +51,7 @@ export async function writeArtifacts(
 ): Promise<ArtifactsManifest> {
   const settings: ArtifactsSettings = { ...defaultArtifactsSettings, ...options.settings };
   checkSettings(settings);
+  checkPaths(artifactPaths(modelPath, folder));
   const staged = stageFolder(folder, { force: options.force === true, files: Object.values(artifactFiles) });
   try {
     const { imageSize, target } = settings;
@@ -87,6 +90,11 @@ export async function writeArtifacts(
   } finally {
     staged.discard();
   }
+}
+
+/** The files that `writeArtifacts` reads and writes. */
+export function artifactPaths(modelPath: string, folder: string): readonly PathUse[] {
+  return [...modelReads(modelPath), writes(folder, 'the folder of artifacts', '-o', 'folder')];
 }
 
 /** Lets signals in between two units of work, and throws ABORTED where one came. */

@@ -93,6 +93,15 @@ export interface CheckpointFolder {
   reinstate(): void;
 }
 
+/** Paths of the checkpoints in a folder, the newest first. */
+export function listCheckpoints(path: string): readonly string[] {
+  const names = existsSync(path) ? readdirSync(path).filter((name) => named.test(name)) : [];
+  return names
+    .toSorted()
+    .reverse()
+    .map((name) => join(path, name));
+}
+
 /**
  * One process at a time writes here: what lies here of checkpoints that are not whole was left by one that was killed, and
  * is removed, after those were found again that had lost their name to one that never came.
@@ -129,11 +138,7 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
   for (const name of namesOf(hidden)) rmSync(join(path, name), { recursive: true, force: true });
   const kept = new Set<string>();
   let best: string | undefined;
-  const list = (): string[] =>
-    namesOf(named)
-      .toSorted()
-      .reverse()
-      .map((name) => join(path, name));
+  const list = (): readonly string[] => listCheckpoints(path);
   const nameOf = (step: number): string => `${prefix}${String(step).padStart(9, '0')}`;
   return {
     path,
@@ -192,7 +197,8 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
 }
 
 /** SHA-256 of what a state file says, as JSON without spaces. */
-function checksumOf({ checksum: _, ...said }: Partial<StateFile>): string {
+function checksumOf(file: Partial<StateFile>): string {
+  const said = Object.fromEntries(Object.entries(file).filter(([key]) => key !== 'checksum'));
   return createHash('sha256').update(JSON.stringify(said)).digest('hex');
 }
 

@@ -1,5 +1,8 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
+import { imageReads } from '../data/paths.js';
+import { checkPaths, type PathUse, reads, writes } from '../files/conflicts.js';
 import { takeLock } from '../files/lock.js';
+import { modelReads, modelWrites } from '../graph/model-paths.js';
 import { fileSha256 } from '../onnx/hash.js';
 import { drain } from '../onnx/pieces.js';
 import { checkWritable } from '../onnx/write-file.js';
@@ -38,6 +41,7 @@ const free = new Set<keyof TrainSettings>([
 export async function train(options: TrainOptions, mode: RunMode = {}): Promise<TrainReport> {
   const wanted: TrainSettings = { ...defaultTrainSettings, ...options.settings };
   checkTrainSettings(wanted);
+  checkPaths(trainPaths(options));
   checkWritable(options.output, options.force === true || options.resume === true);
   const lock = takeLock(`${options.output}.lock`);
   try {
@@ -55,6 +59,22 @@ export async function train(options: TrainOptions, mode: RunMode = {}): Promise<
   } finally {
     lock.release();
   }
+}
+
+/** The files that `train` reads and writes. */
+export function trainPaths({ model, output, data, val, classes, tensorboard }: TrainOptions): readonly PathUse[] {
+  return [
+    ...modelReads(model),
+    ...imageReads(data, 'the images', '--data'),
+    ...(val === undefined ? [] : imageReads(val, 'the validation images', '--val')),
+    ...(classes === undefined ? [] : [reads(classes, 'the class list', '--classes')]),
+    ...modelWrites(output),
+    writes(`${output}.checkpoints`, 'the folder of checkpoints', '-o', 'folder'),
+    writes(`${output}.lock`, 'the lock of the output', '-o'),
+    ...(tensorboard === undefined
+      ? []
+      : [writes(tensorboard, 'the folder of TensorBoard events', '--tensorboard', 'shared')]),
+  ];
 }
 
 /** The same error, with where the training can go on. Exported for tests. */

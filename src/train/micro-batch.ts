@@ -3,7 +3,7 @@ import { LowrankError, throwIfAborted } from '../errors.js';
 import { sizeOf } from '../ops/support/layout.js';
 import { fillTruncatedNormal, randomStream } from '../random.js';
 import { readRegularText } from '../files/regular.js';
-import { openCheckpoints } from './checkpoint.js';
+import { listCheckpoints } from './checkpoint.js';
 import { drawMasks } from './masks.js';
 import type { TrainOptions, TrainSettings } from './options.js';
 import { isOutOfMemory, outOfMemory } from './out-of-memory.js';
@@ -71,7 +71,7 @@ export async function resolveMicroBatch(
 
 /** Images of a run in the newest checkpoint beside an output that can be read. */
 function savedBatchSize(output: string): number | undefined {
-  for (const path of openCheckpoints(`${output}.checkpoints`, 1).list()) {
+  for (const path of listCheckpoints(`${output}.checkpoints`)) {
     try {
       const file = JSON.parse(readRegularText(join(path, 'state.json'))) as {
         readonly identity?: { readonly settings?: { readonly batchSize?: unknown } };
