@@ -1,12 +1,20 @@
+import { setTimeout } from 'node:timers/promises';
 import { LowrankError, throwIfAborted } from '../errors.js';
+import type { Batch } from '../data/batch.js';
 import { imageReads } from '../data/paths.js';
 import { checkPaths, type PathUse, reads, writes } from '../files/conflicts.js';
 import { takeLock } from '../files/lock.js';
+import { saving } from '../files/saving.js';
 import { modelReads, modelWrites } from '../graph/model-paths.js';
 import { fileSha256 } from '../onnx/hash.js';
 import { drain } from '../onnx/pieces.js';
 import { checkWritable } from '../onnx/write-file.js';
-import { createTensorBoardWriter, epochScalars, settingsMarkdown } from '../report/tensorboard.js';
+import {
+  createTensorBoardWriter,
+  epochScalars,
+  settingsMarkdown,
+  type TensorBoardWriter,
+} from '../report/tensorboard.js';
 import { bestEpoch, type TrainEpoch, type TrainReport } from '../report/train-contract.js';
 import { tool } from '../version.js';
 import { type CheckpointIdentity, type CheckpointPosition, openCheckpoints, readNewest } from './checkpoint.js';
@@ -17,6 +25,7 @@ import { learningRateAt } from './schedule.js';
 import { outOfMemory } from './out-of-memory.js';
 import { openTrainingRun, type RunMode, type TrainingRun } from './run.js';
 import type { Measured } from './trainer.js';
+import { untilAborted } from './until-aborted.js';
 import type { TrainingState } from './vectors.js';
 
 /** Settings that do not change what a step computes: a training may go on with others. */
@@ -54,11 +63,19 @@ export async function train(options: TrainOptions, mode: RunMode = {}): Promise<
       // A buffer of JavaScript that could not be made.
       throw error instanceof RangeError ? outOfMemory(error) : error;
     } finally {
-      await run.close();
+      await closeInTime(run, options.signal);
     }
   } finally {
     lock.release();
   }
+}
+
+/** Whoever interrupted the training does not wait for images that are being decoded. */
+async function closeInTime(run: TrainingRun, signal: AbortSignal | undefined): Promise<void> {
+  const closed = run.close();
+  if (signal?.aborted !== true) return closed;
+  closed.catch(() => undefined);
+  await Promise.race([closed, setTimeout(500)]);
 }
 
 /** The files that `train` reads and writes. */
@@ -143,7 +160,7 @@ class Training {
   async run(): Promise<TrainReport> {
     const position = this.#resume();
     await this.#run.start(position?.state, position?.position.step ?? 0, position?.position.lossScale);
-    const { signal, tensorboard } = this.#options;
+    const { tensorboard } = this.#options;
     const board =
       tensorboard === undefined
         ? undefined
@@ -151,22 +168,7 @@ class Training {
     board?.text(0, 'settings', settingsMarkdown(this.#settingsRecord()));
     this.#seconds.prepare = (performance.now() - this.#started) / 1000;
     try {
-      const first = position?.position.epoch ?? 0;
-      let running: Running = position === undefined ? nothing() : { ...position.position.running };
-      let batch = position?.position.batch ?? 0;
-      for (let epoch = first; epoch < this.#settings.epochs; epoch++) {
-        const finished = await this.#epoch(epoch, batch, running);
-        if (finished === undefined) return this.#report('interrupted', 'stopped by the user');
-        board?.scalars(finished.steps, epochScalars(finished));
-        running = nothing();
-        batch = 0;
-        await this.#save(this.#position({ epoch: epoch + 1, batch: 0, running }));
-        if (signal?.aborted === true && epoch + 1 < this.#settings.epochs) {
-          return this.#report('interrupted', 'stopped by the user');
-        }
-      }
-      await this.#write();
-      return this.#report('finished', null);
+      return await saving(() => this.#train(position?.position, board));
     } catch (error) {
       const advised = error instanceof LowrankError ? this.#withAdvice(error) : error;
       this.#checkpoints.reinstate();
@@ -175,6 +177,29 @@ class Training {
       board?.close();
       this.#options.progress?.done();
     }
+  }
+
+  /** All epochs from a position on, and the model. */
+  async #train(position: CheckpointPosition | undefined, board: TensorBoardWriter | undefined): Promise<TrainReport> {
+    const isStopped = (): boolean => this.#options.signal?.aborted === true;
+    const first = position?.epoch ?? 0;
+    let running: Running = position === undefined ? nothing() : { ...position.running };
+    let batch = position?.batch ?? 0;
+    // Nothing was done that could be lost.
+    if (isStopped()) return this.#report('interrupted', 'stopped by the user');
+    for (let epoch = first; epoch < this.#settings.epochs; epoch++) {
+      const finished = await this.#epoch(epoch, batch, running);
+      if (finished === undefined) return this.#report('interrupted', 'stopped by the user');
+      board?.scalars(finished.steps, epochScalars(finished));
+      running = nothing();
+      batch = 0;
+      await this.#save(this.#position({ epoch: epoch + 1, batch: 0, running }));
+      if (isStopped() && epoch + 1 < this.#settings.epochs) {
+        return this.#report('interrupted', 'stopped by the user');
+      }
+    }
+    await this.#write();
+    return this.#report('finished', null);
   }
 
   /** The checkpoint to go on from; undefined for a new training. */
@@ -221,7 +246,7 @@ class Training {
 
   /** The updates of an epoch from batch `start` on; false where it was interrupted, with a checkpoint written. */
   async #steps(epoch: number, start: number, running: Running): Promise<boolean> {
-    const { trainer, loader, stepsPerEpoch, masks, schedule } = this.#run;
+    const { trainer, loader, stepsPerEpoch, masks, schedule, readEvery } = this.#run;
     const { accumulate, batchSize, seed, checkpointEvery, epochs } = this.#settings;
     const { signal, progress } = this.#options;
     if (start >= stepsPerEpoch * accumulate) return true;
@@ -229,6 +254,8 @@ class Training {
     let waited = loader.waitSeconds;
     let micro = 0;
     let batch = start;
+    /** Batches behind the last update. */
+    let settled = start;
     const tick = (): void => {
       running.seconds += (performance.now() - clock) / 1000;
       running.waitSeconds += loader.waitSeconds - waited;
@@ -255,29 +282,44 @@ class Training {
         ...this.#scaling(),
       });
     };
-    for await (const { images, labels, flips } of loader.batches(epoch, start)) {
+    const step = async ({ images, labels, flips }: Batch): Promise<'next' | 'last' | 'stop'> => {
       const drawn = drawMasks(masks, batchSize, seed, trainer.step, micro);
       await trainer.accumulate({ images, labels, flips, masks: drawn });
       micro++;
       batch++;
-      if (micro < accumulate) continue;
+      if (micro < accumulate) return 'next';
       micro = 0;
       const isLast = batch >= stepsPerEpoch * accumulate;
       const before = trainer.step;
       add(await trainer.update(learningRateAt(this.#tried, schedule)));
+      settled = batch;
       const isStopped = signal?.aborted === true && !isLast;
       const isMoved = trainer.step > before;
       const isDue = !isLast && isMoved && checkpointEvery !== null && trainer.step % checkpointEvery === 0;
       // Nothing is saved, and no epoch ends, before the losses of all its updates were looked at.
       if (isLast || isStopped || isDue) add(await trainer.collect());
-      if (isLast) break;
-      if (isStopped || isDue) {
+      if (isLast) return 'last';
+      if (isDue && !isStopped) {
         await this.#save(this.#position({ epoch, batch, running: { ...running } }));
         clock = performance.now();
       }
-      if (isStopped) return false;
+      return isStopped ? 'stop' : 'next';
+    };
+    const batches = loader.batches(epoch, start);
+    try {
+      // Where the device works ahead, updates that were begun are waited for.
+      for await (const each of readEvery > 1 ? batches : untilAborted(batches, signal)) {
+        const outcome = await step(each);
+        if (outcome === 'last') return true;
+        if (outcome === 'stop') break;
+      }
+    } catch (error) {
+      if (!(error instanceof LowrankError) || error.code !== 'ABORTED' || signal?.aborted !== true) throw error;
+      trainer.abandon();
     }
-    return true;
+    if (signal?.aborted !== true) return true;
+    await this.#save(this.#position({ epoch, batch: settled, running: { ...running } }));
+    return false;
   }
 
   async #finishEpoch(epoch: number, running: Running): Promise<TrainEpoch> {
