@@ -7,6 +7,7 @@ import { inits } from '../factorize/inits/index.js';
 import { findLayers } from '../factorize/layers.js';
 import { prepareModel } from '../factorize/prepare.js';
 import { reinitialize } from '../factorize/reinit.js';
+import { readModel } from '../graph/read.js';
 import { writeModel } from '../graph/write.js';
 import { readRegularText } from '../files/regular.js';
 import { writeFileWhole } from '../onnx/write-file.js';
@@ -61,7 +62,7 @@ export async function runCell(call: CellCall): Promise<CellRecord | undefined> {
     if (last === undefined || last.valTop1 === null || !Number.isFinite(last.valLoss)) {
       return record(call, 'diverged', 'the validation loss is not finite', start, report.epochs, clock.seconds());
     }
-    if (call.trained !== undefined) renameSync(output, call.trained);
+    if (call.trained !== undefined) keepModel(output, call.trained);
     return record(call, 'finished', null, start, report.epochs, clock.seconds());
   } catch (error) {
     clock.save();
@@ -69,6 +70,17 @@ export async function runCell(call: CellCall): Promise<CellRecord | undefined> {
     if (!isDivergence) throw error;
     const reason = [error.fact, error.place].filter((part) => part !== undefined).join('; ');
     return record(call, 'diverged', reason, start!, seen, clock.seconds());
+  }
+}
+
+/** Puts a trained model where it stays; its data, which it names by its own name, with it. */
+function keepModel(from: string, to: string): void {
+  const model = readModel(from);
+  try {
+    if (model.file?.external.isUsed === true) writeModel(model, to, { force: true });
+    else renameSync(from, to);
+  } finally {
+    model.file?.close();
   }
 }
 

@@ -48,6 +48,7 @@ export async function runStudy(study: Study, call: StudyCall): Promise<StudyRepo
   const folder = openStudyFolder(call.folder);
   const lock = takeLock(join(call.folder, 'study.lock'), { busy: 'works in this folder' });
   try {
+    folder.tidy();
     return await new StudyRun(study, call, folder, started).run();
   } finally {
     call.progress.clear();
