@@ -13,6 +13,7 @@ import {
 import { execFileSync } from 'node:child_process';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { takeLock } from '../../src/files/lock.js';
 import { failureOf } from '../support/errors.js';
@@ -160,8 +161,8 @@ describe('a lock', () => {
   });
 
   it('that a dead process left has one successor, of eight that try at once', { timeout: 60_000 }, async () => {
-    const rounds = 150;
-    const { winners, left } = await contend(path(), 8, rounds);
+    const rounds = 100;
+    const { winners, left } = await contend(path(), 8, rounds, fileURLToPath(new URL('../..', import.meta.url)));
     expect(winners).toEqual(Array.from({ length: rounds }, () => 1));
     expect(left).toEqual([]);
   });

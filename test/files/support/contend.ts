@@ -2,14 +2,12 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { basename, dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
-/** Node runs no TypeScript: the built file. */
-const built = new URL('../../../dist/src/files/lock.js', import.meta.url);
-
-const script = `
-  import { takeLock } from ${JSON.stringify(built.href)};
+/** `root` is that of the project: Node runs no TypeScript, but the built file. */
+const scriptOf = (built: string): string => `
+  import { takeLock } from ${JSON.stringify(pathToFileURL(built).href)};
   let lock;
   process.on('message', ({ path, at }) => {
     if (path === null) {
@@ -31,17 +29,19 @@ const script = `
 `;
 
 /**
- * Lets processes try for a lock at once, of which there are three kinds in turn: free, left by a dead process, torn. How
+ * Lets processes try for a lock at once, in turn free, left by a dead process, and left by one that died as it took over. How
  * many got it in each round, and what lay beside the lock in the end.
  */
 export async function contend(
   path: string,
   contenders: number,
   rounds: number,
+  root: string,
 ): Promise<{ readonly winners: readonly number[]; readonly left: readonly string[] }> {
-  if (!existsSync(fileURLToPath(built))) throw new Error('run `npm run build` first');
+  const built = join(root, 'dist/src/files/lock.js');
+  if (!existsSync(built)) throw new Error('run `npm run build` first');
   const file = `${path}.contender.mjs`;
-  writeFileSync(file, script);
+  writeFileSync(file, scriptOf(built));
   const children = Array.from({ length: contenders }, () => fork(file, { execArgv: [] }));
   const answers = (): Promise<readonly string[]> =>
     Promise.all(children.map(async (child) => ((await once(child, 'message')) as [string])[0]));
