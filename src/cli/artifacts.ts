@@ -2,10 +2,11 @@ import { formatWhole, plural } from '../report/format.js';
 import { renderFacts } from '../report/table.js';
 import { paint, type Terminal } from '../report/terminal.js';
 import { printable } from '../report/text.js';
-import { writeArtifacts } from '../train/artifacts.js';
+import { artifactPaths, writeArtifacts } from '../train/artifacts.js';
 import type { ArtifactsManifest } from '../train/manifest.js';
 import { targetNames } from '../train/target.js';
 import { defineCommand } from './command.js';
+import { checkCommandPaths } from './paths.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
 
 export const command = defineCommand({
@@ -59,6 +60,7 @@ export const command = defineCommand({
     const { settings, signal } = context;
     const { model } = context.arguments;
     const folder = settings.output ?? `${model.replace(/\.onnx$/, '')}.artifacts`;
+    checkCommandPaths({ config: context.configPath }, artifactPaths(model, folder));
     const manifest = await writeArtifacts(model, folder, {
       settings: {
         ...given({ batchSize: settings.batchSize, imageSize: settings.imageSize }),

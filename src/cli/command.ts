@@ -31,7 +31,9 @@ export interface CommandContext<Arguments, Settings> {
   readonly resolvedSettings: Readonly<Record<string, unknown>>;
   /** The command line that repeats this run without a configuration file. */
   readonly commandLine: string;
-  /** Fires at SIGINT and SIGTERM. Stop soon, save what is worth it, and throw ABORTED or return. */
+  /** The file of `--config`. */
+  readonly configPath?: string | undefined;
+  /** Fires at SIGINT, SIGTERM and SIGHUP. Stop soon, save what is worth it, and throw ABORTED or return. */
   readonly signal: AbortSignal;
   /** A line on stderr that disappears; silent with --quiet and where stderr is not a terminal. */
   readonly progress: Progress;

@@ -2,7 +2,7 @@ import { LowrankError } from '../errors.js';
 import { initNames, inits as registry } from '../factorize/inits/index.js';
 import type { InitName } from '../factorize/types.js';
 import { compare } from '../compare/compare.js';
-import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
+import { modelReads } from '../graph/model-paths.js';
 import { renderCompareTable } from '../report/compare-table.js';
 import { compareHtml } from '../report/html/compare-html.js';
 import { calibration } from '../train/calibrate.js';
@@ -13,6 +13,7 @@ import { imageOptions, numbers } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
 import { type OptionOwners, refuseOrphans } from './option-owners.js';
 import { closest } from './options.js';
+import { checkCommandPaths, writeReport } from './paths.js';
 import { readRanks } from './rank-file.js';
 import { given } from './training-options.js';
 
@@ -137,7 +138,8 @@ export const command = defineCommand({
       ...options
     } = settings;
     refuseOrphans(settings, ownersOf);
-    if (report !== undefined) checkWritable(report, force);
+    const paths = { config: context.configPath, ranks, classes: classFile, val, calibrate, report };
+    checkCommandPaths(paths, modelReads(context.arguments.model), force);
     const preparation = given({
       imageSize,
       normalization,
@@ -178,7 +180,7 @@ export const command = defineCommand({
       onProgress: ({ phase, done, total, detail }) => progress.update({ phase: phases[phase], done, total, detail }),
     });
     if (report !== undefined) {
-      writeFileWhole(report, await compareHtml(document));
+      await writeReport(report, () => compareHtml(document));
       context.note(`report: ${report}`);
     }
     return { document, text: (terminal) => renderCompareTable(document, terminal) };

@@ -1,16 +1,13 @@
-import { readFileSync } from 'node:fs';
-import { LowrankError, messageOf } from '../errors.js';
+import { LowrankError } from '../errors.js';
+import { readRegularText, unusable } from '../files/regular.js';
 import { checkValue, closest, kebabCase } from './options.js';
 import type { GivenValues, OptionTable } from './options.js';
 
 function read(path: string, what: string, remedy: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readRegularText(path);
   } catch (error) {
-    throw new LowrankError('INPUT', `the ${what} cannot be read: ${messageOf(error)}`, {
-      remedy,
-      cause: error,
-    });
+    throw unusable(error, `the ${what} cannot be read`, remedy);
   }
 }
 

@@ -1,9 +1,8 @@
 import type { FittedSpectrum } from '../factorize/fit.js';
-import { convert, type ConvertCall } from '../factorize/convert.js';
+import { convert, type ConvertCall, convertPaths } from '../factorize/convert.js';
 import { engineNames } from '../factorize/engine.js';
 import { initNames, inits } from '../factorize/inits/index.js';
 import { fitSchedules } from '../factorize/sampled/settings.js';
-import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
 import { renderConvertTable } from '../report/convert-table.js';
 import type { ConvertReport } from '../report/contract.js';
 import { convertHtml } from '../report/html/convert-html.js';
@@ -13,6 +12,7 @@ import { defineCommand } from './command.js';
 import { accuracyInForce, accuracyOptions, checkAccuracyOptions } from './accuracy-options.js';
 import { imageOptions, numbers } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
+import { checkCommandPaths, writeReport } from './paths.js';
 import { type OptionOwners, refuseOrphans } from './option-owners.js';
 import { readRanks } from './rank-file.js';
 import { given } from './training-options.js';
@@ -314,7 +314,6 @@ export const command = defineCommand({
     const isWhole = inits[settings.init].isWhole === true;
     const approximating = isWhole ? await import('../train/approximate.js') : undefined;
     const recalibrating = recalibrate === undefined ? undefined : await import('../train/recalibrate.js');
-    if (report !== undefined) checkWritable(report, settings.force);
     const spectra: Record<string, FittedSpectrum> = {};
     const onSpectrum = (layer: string, spectrum: FittedSpectrum): void => {
       spectra[layer] = spectrum;
@@ -343,6 +342,8 @@ export const command = defineCommand({
         context.progress.update({ phase: phases[phase], done, total, detail }),
       ...(report === undefined ? {} : { onSpectrum }),
     };
+    const paths = convertPaths(context.arguments.model, call);
+    checkCommandPaths({ config: context.configPath, ranks, report }, paths, settings.force);
     const done = await convert(context.arguments.model, call);
     const document = {
       ...done,
@@ -355,7 +356,8 @@ export const command = defineCommand({
       }),
     };
     if (report !== undefined) {
-      writeFileWhole(report, await convertHtml(document, { spectra, commandLine: context.commandLine }));
+      const { commandLine } = context;
+      await writeReport(report, () => convertHtml(document, { spectra, commandLine }), document.output.path);
       context.note(`report: ${report}`);
     }
     return { document, text: (terminal) => renderConvertTable(document, terminal) };

@@ -1,5 +1,6 @@
 import { architectures, countParameters, create } from '../../models/index.js';
 import { LowrankError } from '../errors.js';
+import { modelWrites } from '../graph/model-paths.js';
 import { stageModelInPieces } from '../graph/write.js';
 import { fileSha256 } from '../onnx/hash.js';
 import { paced, type Pieces } from '../onnx/pieces.js';
@@ -10,6 +11,7 @@ import type { Terminal } from '../report/terminal.js';
 import type { CommandResult } from './command.js';
 import { defineCommand } from './command.js';
 import { closest } from './options.js';
+import { checkCommandPaths } from './paths.js';
 import { tool } from '../version.js';
 
 interface Tool {
@@ -84,7 +86,7 @@ export const command = defineCommand({
     { command: 'lowrank create resnet18 --num-classes 10 --image-size 32', description: 'ResNet-18 for CIFAR-10' },
     { command: 'lowrank create --list', description: 'All architectures with their sizes' },
   ],
-  async run({ arguments: { arch }, settings, signal, progress }) {
+  async run({ arguments: { arch }, settings, configPath, signal, progress }) {
     if (settings.list) return listArchitectures();
     if (arch === undefined) {
       throw new LowrankError('USAGE', 'no architecture is given', { remedy: 'choose one of `lowrank create --list`' });
@@ -92,6 +94,7 @@ export const command = defineCommand({
     checkName(arch);
     const { seed, numClasses, imageSize, inChannels } = settings;
     const path = settings.output ?? `${arch}.onnx`;
+    checkCommandPaths({ config: configPath }, modelWrites(path));
     checkWritable(path, settings.force);
     const model = create(arch, { seed, numClasses, imageSize, inChannels });
     const dims = model.graph.inputs[0]!.declared!.dims!;
@@ -105,7 +108,8 @@ export const command = defineCommand({
     const staged = await step('writing', stageModelInPieces(model, path, { force: settings.force }));
     try {
       const hash = await step('hashing', fileSha256(staged.temporaryPath));
-      const dataHash = staged.dataPath === undefined ? '' : await step('hashing', fileSha256(staged.dataPath));
+      const dataHash =
+        staged.temporaryDataPath === undefined ? '' : await step('hashing', fileSha256(staged.temporaryDataPath));
       const { bytes, dataPath, dataBytes } = staged.commit();
       const report: CreateReport = {
         schema: 'lowrank.create/1',

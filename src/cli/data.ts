@@ -6,8 +6,10 @@ import { defaultPixelLimit } from '../data/decode.js';
 import { openSource } from '../data/open.js';
 import type { PackManifest } from '../data/pack-manifest.js';
 import { packSource } from '../data/pack.js';
+import { imageReads } from '../data/paths.js';
 import { defaultWorkers } from '../data/pool.js';
 import type { ImageSource } from '../data/types.js';
+import { writes } from '../files/conflicts.js';
 import { formatBytes, plural } from '../report/format.js';
 import { printable } from '../report/text.js';
 import { tool } from '../version.js';
@@ -15,6 +17,7 @@ import { dataCheckText } from './data-text.js';
 import type { CommandContext, CommandResult } from './command.js';
 import { defineCommand } from './command.js';
 import { closest } from './options.js';
+import { checkCommandPaths } from './paths.js';
 import type { SettingsOf } from './options.js';
 
 /** `lowrank data check --json`, a published contract. */
@@ -145,6 +148,12 @@ export const command = defineCommand({
       });
     }
     checkOptions(action, context);
+    const { output, classes, groundTruth } = context.settings;
+    const packed = output === undefined ? [] : [writes(output, 'the folder of shards', '-o', 'folder')];
+    checkCommandPaths({ config: context.configPath, classes, groundTruth }, [
+      ...imageReads(context.arguments.path, 'the images'),
+      ...packed,
+    ]);
     const source = await open(context);
     try {
       for (const warning of source.warnings) context.warn(warning);

@@ -1,9 +1,10 @@
-import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
+import { modelReads } from '../graph/model-paths.js';
 import { renderEvalTable } from '../report/eval-table.js';
 import { evalHtml } from '../report/html/eval.js';
 import { evaluateModel } from '../train/eval.js';
 import { defineCommand } from './command.js';
 import { imageOptions, numbers } from './image-options.js';
+import { checkCommandPaths, writeReport } from './paths.js';
 import { given } from './training-options.js';
 import { decodeOptions, threadsOption } from './running-options.js';
 
@@ -86,7 +87,12 @@ export const command = defineCommand({
   ],
   async run(context) {
     const { settings, signal, progress } = context;
-    if (settings.report !== undefined) checkWritable(settings.report, settings.force);
+    const { data, classes, vs, report: page } = settings;
+    checkCommandPaths(
+      { config: context.configPath, data, classes, report: page },
+      [...modelReads(context.arguments.model), ...(vs === undefined ? [] : modelReads(vs, 'the second model', '--vs'))],
+      settings.force,
+    );
     const report = await evaluateModel({
       model: context.arguments.model,
       data: settings.data,
@@ -112,9 +118,9 @@ export const command = defineCommand({
       signal,
       onProgress: ({ model, done, total }) => progress.update({ phase: 'evaluating', done, total, detail: model }),
     });
-    if (settings.report !== undefined) {
-      writeFileWhole(settings.report, await evalHtml(report));
-      context.note(`report: ${settings.report}`);
+    if (page !== undefined) {
+      await writeReport(page, () => evalHtml(report));
+      context.note(`report: ${page}`);
     }
     return { document: report, text: (terminal) => renderEvalTable(report, terminal) };
   },

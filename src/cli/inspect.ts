@@ -1,10 +1,11 @@
 import { inspect } from '../inspect/inspect.js';
-import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
+import { modelReads } from '../graph/model-paths.js';
 import type { InspectLayer, InspectReport } from '../report/contract.js';
 import { inspectHtml } from '../report/html/inspect-html.js';
 import { renderInspectTable } from '../report/inspect-table.js';
 import { defineCommand } from './command.js';
 import { parseInputShapes } from './input-shapes.js';
+import { checkCommandPaths, writeReport } from './paths.js';
 import { threadsOption } from './running-options.js';
 
 type Order = 'graph' | 'name' | 'params' | 'macs' | 'stable-rank';
@@ -52,7 +53,7 @@ export const command = defineCommand({
   ],
   async run(context) {
     const { spectrum, sort, report, force, inputShape, threads } = context.settings;
-    if (report !== undefined) checkWritable(report, force);
+    checkCommandPaths({ config: context.configPath, report }, modelReads(context.arguments.model), force);
     const found = await inspect(context.arguments.model, {
       spectrum,
       inputShapes: parseInputShapes(inputShape),
@@ -69,7 +70,7 @@ export const command = defineCommand({
     });
     const document: InspectReport = { ...found, layers: sorted(found.layers, sort) };
     if (report !== undefined) {
-      writeFileWhole(report, await inspectHtml(document));
+      await writeReport(report, () => inspectHtml(document));
       context.note(`report: ${report}`);
     }
     return { document, text: (terminal) => renderInspectTable(document, terminal) };

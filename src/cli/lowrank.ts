@@ -1,5 +1,6 @@
 import { LowrankError } from '../errors.js';
 import { errorFor } from './advice.js';
+import { isSaving } from '../files/saving.js';
 import type { CommandDefinition } from './command.js';
 import { commandLineOf, mergeSettings, resolveSettings } from './options.js';
 import type { GivenValues } from './options.js';
@@ -70,8 +71,12 @@ export const COMMANDS: CommandRegistry = {
 const DESCRIPTION =
   'Factorize the convolutions and dense layers of ONNX vision models, verify the result, and train it.';
 
+/** Where the process was interrupted: ends it without waiting for native code. */
+let quit: ((code: number) => void) | undefined;
+
 /** Leaves the process: the only place that does. Everything that matters is written and closed by then. */
 function exit(code: number): never {
+  quit?.(code);
   process.exit(code);
 }
 
@@ -87,19 +92,33 @@ function interpret(error: unknown, signal: AbortSignal): LowrankError {
   return isAbort ? new LowrankError('ABORTED', 'interrupted', { cause: error }) : toLowrankError(error);
 }
 
-/** The first SIGINT or SIGTERM asks the command to stop, the second ends the process at once. */
+/** Milliseconds that an interrupted command has to stop, beside what it must save. */
+const patience = 1500;
+
+/**
+ * The first SIGINT, SIGTERM or SIGHUP asks the command to stop, the second ends the process at once; as does the time, once
+ * there is nothing to save.
+ */
 function interruptible(output: Output): AbortSignal {
   const controller = new AbortController();
+  const leave = (): void => {
+    output.progress.done();
+    exit(EXIT.interrupted);
+  };
   const interrupt = (): void => {
     if (controller.signal.aborted) {
-      output.progress.done();
-      exit(EXIT.interrupted);
+      leave();
+      return;
     }
     output.note('interrupted: stopping cleanly; once more to stop at once');
+    void import('../runtime/quit.js').then(async ({ loadQuit }) => (quit = await loadQuit()));
+    const until = Date.now() + patience;
+    setInterval(() => {
+      if (Date.now() >= until && !isSaving()) leave();
+    }, 50);
     controller.abort(new LowrankError('ABORTED', 'interrupted'));
   };
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
   return controller.signal;
 }
 
@@ -123,6 +142,7 @@ async function runCommand(
       settings: settings as Parameters<typeof command.run>[0]['settings'],
       resolvedSettings: resolveSettings(settings),
       commandLine: commandLineOf(programName, operands, command.options, settings),
+      configPath,
       signal,
       progress: output.progress,
       note: output.note,

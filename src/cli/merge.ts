@@ -1,4 +1,4 @@
-import { merge } from '../inspect/merge.js';
+import { merge, mergePaths } from '../inspect/merge.js';
 import type { MergedPair, MergeReport, Ratio } from '../report/contract.js';
 import {
   formatBytes,
@@ -14,6 +14,7 @@ import { paint, type Terminal } from '../report/terminal.js';
 import { printable } from '../report/text.js';
 import { defineCommand } from './command.js';
 import { parseInputShapes } from './input-shapes.js';
+import { checkCommandPaths } from './paths.js';
 
 const phases = { read: 'reading', merge: 'multiplying', write: 'writing', verify: 'verifying' };
 
@@ -89,7 +90,9 @@ export const command = defineCommand({
   ],
   async run(context) {
     const { output, inputShape, threads, ...options } = context.settings;
-    const report = await merge(context.arguments.model, {
+    const { model } = context.arguments;
+    checkCommandPaths({ config: context.configPath }, mergePaths(model, output));
+    const report = await merge(model, {
       ...options,
       ...(output === undefined ? {} : { output }),
       ...(threads === undefined ? {} : { threads }),

@@ -20,8 +20,10 @@ export interface Output {
   silence(): void;
 }
 
-function isBrokenPipe(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'EPIPE';
+/** Nobody reads any more: a pipe was closed, or a terminal. */
+function hasNoReader(stream: NodeJS.WriteStream, error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'EPIPE' || (code === 'EIO' && stream.isTTY);
 }
 
 /**
@@ -31,7 +33,7 @@ function isBrokenPipe(error: unknown): boolean {
 export function watchStandardStreams(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error) => {
-      if (isBrokenPipe(error)) return;
+      if (hasNoReader(stream, error)) return;
       throw new LowrankError('OUTPUT', `the output cannot be written: ${messageOf(error)}`, { cause: error });
     });
   }

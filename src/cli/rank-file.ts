@@ -1,14 +1,14 @@
-import { readFileSync } from 'node:fs';
 import { LowrankError, messageOf } from '../errors.js';
+import { readRegularText, unusable } from '../files/regular.js';
 import type { LayerRank } from '../factorize/settings.js';
 
 /** A rank file. Throws INPUT or FORMAT. */
 export function readRanks(path: string): Record<string, LayerRank> {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readRegularText(path);
   } catch (error) {
-    throw new LowrankError('INPUT', `cannot read the rank file: ${messageOf(error)}`, { place: path });
+    throw unusable(error, 'cannot read the rank file');
   }
   let value: unknown;
   try {

@@ -1,12 +1,14 @@
 import { basename } from 'node:path';
 import { join } from 'node:path';
+import { reads } from '../files/conflicts.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import { createStudyProgress } from '../report/study-progress.js';
 import { renderStudyTable } from '../report/study-table.js';
-import { runStudy } from '../study/run.js';
+import { runStudy, studyPaths } from '../study/run.js';
 import { errorFor } from './advice.js';
 import { defineCommand } from './command.js';
 import { jsonText } from './output.js';
+import { checkCommandPaths, writeReport } from './paths.js';
 import { readStudyFile, studyKeys } from './study-file.js';
 
 export const command = defineCommand({
@@ -49,11 +51,12 @@ export const command = defineCommand({
       description: 'images from elsewhere',
     },
   ],
-  async run({ arguments: { study: path }, settings, signal, commandLine, isQuiet, note }) {
+  async run({ arguments: { study: path }, settings, configPath, signal, commandLine, isQuiet, note }) {
     const study = await readStudyFile(path, settings);
     // Whether a key of the file was given is not looked at.
     const known = { options: command.options, keys: studyKeys, given: new Set(Object.keys(command.options)) };
     const folder = settings.output ?? `${basename(path).replace(/\.ya?ml$/i, '')}.study`;
+    checkCommandPaths({ config: configPath }, [reads(path, 'the study file'), ...studyPaths(study, folder)]);
     const report = await runStudy(study, {
       folder,
       isPlan: settings.plan,
@@ -64,8 +67,9 @@ export const command = defineCommand({
     });
     writeFileWhole(join(folder, 'study.json'), jsonText(report));
     const { studyHtml } = await import('../report/html/study.js');
-    writeFileWhole(join(folder, 'study.html'), await studyHtml(report));
-    note(`report: ${join(folder, 'study.html')}`);
+    const page = join(folder, 'study.html');
+    await writeReport(page, () => studyHtml(report), join(folder, 'study.json'));
+    note(`report: ${page}`);
     return {
       document: report,
       text: (terminal) => renderStudyTable(report, terminal),

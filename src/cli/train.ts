@@ -1,12 +1,11 @@
 import { LowrankError } from '../errors.js';
-import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
 import { renderLrFindTable } from '../report/lr-find-table.js';
 import { trainHtml } from '../report/html/train.js';
 import { createTrainProgress } from '../report/train-progress.js';
 import { renderTrainExplain } from '../report/train-explain-table.js';
 import { renderTrainTable } from '../report/train-table.js';
 import { explainTraining } from '../train/explain.js';
-import { train } from '../train/loop.js';
+import { train, trainPaths } from '../train/loop.js';
 import { findLearningRate } from '../train/lr-find.js';
 import { augmentNames, convSearchNames, type TrainOptions, type TrainSettings } from '../train/options.js';
 import { presetNames, presetNotes, withPreset } from '../train/presets.js';
@@ -16,6 +15,7 @@ import { halfTypeOf } from '../train/settings.js';
 import { targetNames } from '../train/target.js';
 import { defineCommand } from './command.js';
 import { imageOptions, numbers } from './image-options.js';
+import { checkCommandPaths, writeReport } from './paths.js';
 import type { SettingsOf } from './options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
 import { decodeOptions, threadsOption } from './running-options.js';
@@ -242,7 +242,6 @@ export const command = defineCommand({
     if (settings.lrFind && settings.explain) {
       throw new LowrankError('USAGE', '--lr-find and --explain together', { remedy: 'give one of them' });
     }
-    if (settings.report !== undefined) checkWritable(settings.report, settings.force || settings.resume);
     const progress = createTrainProgress({ stream: process.stderr, enabled: !context.isQuiet });
     for (const line of presetNotes(settings.preset, chosenSettings(settings))) context.warn(line);
     const call: TrainOptions = {
@@ -268,9 +267,11 @@ export const command = defineCommand({
       const found = await findLearningRate(call);
       return { document: found, text: (terminal) => renderLrFindTable(found, terminal) };
     }
+    const paths = { config: context.configPath, report: settings.report };
+    checkCommandPaths(paths, trainPaths(call), settings.force || settings.resume);
     const report = await train(call);
     if (settings.report !== undefined) {
-      writeFileWhole(settings.report, await trainHtml(report));
+      await writeReport(settings.report, () => trainHtml(report), report.output?.path);
       context.note(`report: ${settings.report}`);
     }
     return {

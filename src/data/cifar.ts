@@ -1,8 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { plainClasses, readClassList } from './class-list.js';
-import { unreadable } from './files.js';
+import { readRegular } from '../files/regular.js';
 import type { Pixels } from './pixels.js';
 import { findSplit } from './source.js';
 import type { SourceOptions } from './source.js';
@@ -113,12 +113,7 @@ function ownClasses(folder: string, { classes, names }: Layout): ReturnType<type
 }
 
 function readBatch(path: string, recordBytes: number, layout: Layout): Uint8Array {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw unreadable(path, error);
-  }
+  const bytes = readRegular(path);
   const rest = bytes.length % recordBytes;
   if (rest !== 0 || bytes.length === 0) {
     throw new LowrankError('FORMAT', `the file of ${bytes.length} bytes is cut: records have ${recordBytes} bytes`, {

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
+import { readRegularText, unusable } from '../files/regular.js';
 
 /** Classes in the order of a model's outputs. */
 export interface ClassList {
@@ -24,12 +24,9 @@ export function plainClasses(ids: readonly string[]): ClassList {
 export function readClassList(path: string): ClassList {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8').replace(/^\uFEFF/, '');
+    text = readRegularText(path);
   } catch (error) {
-    throw new LowrankError('INPUT', `the class list cannot be read: ${messageOf(error)}`, {
-      place: path,
-      cause: error,
-    });
+    throw unusable(error, 'the class list cannot be read');
   }
   const isJson = /^\s*[[{]/.test(text);
   const classes = isJson ? parseJson(text, path) : parseLines(text);

@@ -1,34 +1,8 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
-import { LowrankError, messageOf } from '../errors.js';
+import { LowrankError } from '../errors.js';
+import { openRegular, unreadable } from '../files/regular.js';
 import type { Extent } from './types.js';
-
-/** An INPUT error for a file or folder that cannot be used, in words. */
-export function unreadable(path: string, error: unknown): LowrankError {
-  const code = (error as NodeJS.ErrnoException).code;
-  const details = { place: path, cause: error };
-  switch (code) {
-    case 'ENOENT':
-      return new LowrankError('INPUT', 'there is no such file or folder', { ...details, remedy: 'check the path' });
-    case 'EACCES':
-    case 'EPERM':
-      return new LowrankError('INPUT', 'permission to read is denied', { ...details, remedy: 'check its permissions' });
-    case 'ENOTDIR':
-      return new LowrankError('INPUT', 'a part of the path is no folder', details);
-    case 'EISDIR':
-      return new LowrankError('INPUT', 'a file is expected, and this is a folder', details);
-    case 'ELOOP':
-      return new LowrankError('INPUT', 'the symbolic links go in circles', details);
-    case 'EMFILE':
-    case 'ENFILE':
-      return new LowrankError('INPUT', 'too many files are open', {
-        ...details,
-        remedy: 'raise the limit (ulimit -n)',
-      });
-    default:
-      return new LowrankError('INPUT', `cannot be read: ${messageOf(error)}`, details);
-  }
-}
 
 /** Paths with a name for people each: the file's own, or where two have the same the path from the folder that holds all. */
 export function shortNames(paths: readonly string[]): ReadonlyMap<string, string> {
@@ -54,21 +28,9 @@ export interface OpenFile {
 /** Headers of tars lie behind one another where files are small: one read serves several. */
 const windowSize = 8192;
 
-/** Opens a file. Throws INPUT. */
+/** Opens a regular file. Throws INPUT. */
 export function openFile(path: string): OpenFile {
-  let fd: number;
-  let size: number;
-  try {
-    fd = openSync(path, 'r');
-    const stats = fstatSync(fd);
-    if (stats.isDirectory()) {
-      closeSync(fd);
-      throw Object.assign(new Error('is a folder'), { code: 'EISDIR' });
-    }
-    size = stats.size;
-  } catch (error) {
-    throw unreadable(path, error);
-  }
+  const { fd, size } = openRegular(path);
   const window = Buffer.alloc(windowSize);
   let windowStart = 0;
   let windowEnd = 0;
@@ -81,7 +43,7 @@ export function openFile(path: string): OpenFile {
         done += count;
       }
     } catch (error) {
-      throw unreadable(path, error);
+      throw unreadable(path, error, 'file');
     }
     return done;
   };

@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { byCodePoint, labelNames } from './class-list.js';
-import { unreadable } from './files.js';
+import { unreadable } from '../files/regular.js';
 import { extentSource, isImageName, isLeftOutFolder, leftOutWarnings, pacer, splitNameWarnings } from './source.js';
 import type { SourceOptions } from './source.js';
 import type { ImageSource } from './types.js';
@@ -137,7 +137,7 @@ async function list(path: string): Promise<Listed[]> {
       }),
     );
   } catch (error) {
-    throw unreadable(path, error);
+    throw unreadable(path, error, 'file or folder');
   }
 }
 
@@ -146,6 +146,6 @@ async function identityOf(path: string): Promise<Identity> {
     const { dev, ino } = await stat(path);
     return `${dev}:${ino}`;
   } catch (error) {
-    throw unreadable(path, error);
+    throw unreadable(path, error, 'file or folder');
   }
 }

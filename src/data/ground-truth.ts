@@ -1,10 +1,10 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { LowrankError, messageOf } from '../errors.js';
 import { byCodePoint, labelNames } from './class-list.js';
 import type { ClassList } from './class-list.js';
-import { unreadable } from './files.js';
+import { readRegular, readRegularText, unreadable } from '../files/regular.js';
 import { findLabels, numberedLabels } from './labels.js';
 import { readSynsets } from './mat-file.js';
 import { memoryTar } from './tar.js';
@@ -110,12 +110,12 @@ function readTruth(path: string): Truth {
     if (/\.(?:tar\.gz|tgz)$/i.test(path)) return readDevkit(path);
     const meta = join(dirname(path), 'meta.mat');
     return {
-      text: readFileSync(path, 'utf8'),
+      text: readRegularText(path),
       place: path,
-      meta: existsSync(meta) ? () => readFileSync(meta) : undefined,
+      meta: existsSync(meta) ? () => readRegular(meta) : undefined,
     };
   } catch (error) {
-    throw error instanceof LowrankError ? error : unreadable(path, error);
+    throw error instanceof LowrankError ? error : unreadable(path, error, 'file or folder');
   }
 }
 
@@ -123,8 +123,9 @@ function readTruth(path: string): Truth {
 function readDevkit(path: string): Truth {
   let bytes: Uint8Array;
   try {
-    bytes = gunzipSync(readFileSync(path), { maxOutputLength: 2 ** 30 });
+    bytes = gunzipSync(readRegular(path), { maxOutputLength: 2 ** 30 });
   } catch (error) {
+    if (error instanceof LowrankError) throw error;
     throw new LowrankError('FORMAT', `the development kit cannot be decompressed: ${messageOf(error)}`, {
       place: path,
       cause: error,

@@ -2,12 +2,13 @@ import { statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { isCifar, openCifar } from './cifar.js';
-import { unreadable } from './files.js';
+import { unreadable } from '../files/regular.js';
 import { openFolder } from './folder.js';
 import { usualNames } from './ground-truth.js';
 import { checkPackFinished } from './pack-manifest.js';
 import { openParquet } from './parquet.js';
 import { firstBelow, folderParts, isNew, listFolder, partOfFile } from './parts.js';
+import { expandBraces } from './paths.js';
 import { findSplit, isImageName, isSplitName } from './source.js';
 import type { SourceOptions } from './source.js';
 import { openTars } from './tar-source.js';
@@ -185,23 +186,8 @@ function isFile(path: string): boolean {
   try {
     return !statSync(path).isDirectory();
   } catch (error) {
-    throw unreadable(path, error);
+    throw unreadable(path, error, 'file or folder');
   }
-}
-
-/** "a-{000..002}.tar" → a-000.tar, a-001.tar, a-002.tar: WebDataset's way to name shards. undefined without braces. */
-function expandBraces(path: string): readonly string[] | undefined {
-  const match = /^(.*)\{(\d+)\.\.(\d+)\}(.*)$/s.exec(path);
-  if (match === null) return undefined;
-  const [, before = '', from = '', to = '', after = ''] = match;
-  const count = Number(to) - Number(from) + 1;
-  if (count < 1 || count > 1_000_000) {
-    throw new LowrankError('USAGE', `{${from}..${to}} names ${Math.max(0, count)} files`, { place: path });
-  }
-  return Array.from({ length: count }, (_, index) => {
-    const number = String(Number(from) + index).padStart(from.length, '0');
-    return `${before}${number}${after}`;
-  });
 }
 
 function missingSplit(path: string, split: string, parts: readonly string[]): LowrankError {

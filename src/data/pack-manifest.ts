@@ -8,6 +8,9 @@ export const manifestName = 'pack.json';
 /** In its place while the pack is being written. */
 export const unfinishedName = 'pack.unfinished.json';
 
+/** Held by the process that packs into the folder. */
+export const lockName = 'pack.lock';
+
 /** `pack.json`, a published contract. The same data set and settings give the same bytes. */
 export interface PackManifest {
   readonly schema: 'lowrank.data-pack/1';

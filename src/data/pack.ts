@@ -1,20 +1,23 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
+import { LowrankError, throwIfAborted } from '../errors.js';
+import { checkPaths, writes } from '../files/conflicts.js';
+import { takeLock } from '../files/lock.js';
 import { createBadImages } from './bad-images.js';
 import type { BadImage } from './bad-images.js';
 import { defaultPixelLimit } from './decode.js';
 import { inOrder } from './in-order.js';
 import { shuffledOrder } from './order.js';
-import { manifestName, unfinishedName } from './pack-manifest.js';
+import { lockName, manifestName } from './pack-manifest.js';
 import type { PackManifest, PackSettings, PackedShard } from './pack-manifest.js';
+import { openWorkplace, saveJournal } from './pack-folder.js';
+import { imageReads } from './paths.js';
 import { createPool, defaultWorkers } from './pool.js';
 import type { Pool } from './pool.js';
 import { contentOf } from './source.js';
 import { classListName } from './tar-source.js';
-import { attempt, createTar } from './tar-write.js';
+import { attempt, createTar, writeWhole } from './tar-write.js';
 import type { ImageSource } from './types.js';
 
 export interface PackOptions {
@@ -29,26 +32,27 @@ export interface PackOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** What an unfinished pack needs to go on: which data set, which settings, which shards are done. */
-interface Journal {
-  readonly schema: 'lowrank.data-pack-unfinished/1';
-  readonly fingerprint: string;
-  readonly settings: PackSettings;
-  readonly shards: readonly PackedShard[];
-  readonly bad: readonly BadImage[];
-}
-
 const imagesPerTask = 8;
-
-/** What a killed run leaves of a file that it had begun. */
-const temporaryName = /^\.?(?:shard-\d{6}\.tar|pack(?:\.unfinished)?\.json|classes\.txt)\.[0-9a-f]{8}\.tmp$/;
 
 /**
  * Writes a data set as WebDataset shards of reduced images: `shard-000000.tar` …, `classes.txt`, and last `pack.json`. Every
  * file appears whole. Stopped and called again with the same settings, it goes on after the last whole shard; the bytes are
- * the same as without the stop. Throws OUTPUT where the folder holds something else, INPUT for too many bad images.
+ * the same as without the stop. A pack that is replaced (`force`) stays as it is until the new one is whole.
+ * Throws USAGE where the folder is that of the data set, lies in it or holds it, OUTPUT where it holds something else or
+ * another process packs into it, INPUT for too many bad images.
  */
 export async function packSource(source: ImageSource, folder: string, options: PackOptions): Promise<PackManifest> {
+  checkPaths([...imageReads(source.path, 'the images'), writes(folder, 'the folder of shards', '-o', 'folder')]);
+  await attempt(folder, () => mkdir(folder, { recursive: true }));
+  const lock = takeLock(join(folder, lockName), { busy: 'is packing into this folder' });
+  try {
+    return await packInto(source, folder, options);
+  } finally {
+    lock.release();
+  }
+}
+
+async function packInto(source: ImageSource, output: string, options: PackOptions): Promise<PackManifest> {
   const { settings, pixelLimit = defaultPixelLimit, workers = defaultWorkers(), signal, onProgress } = options;
   if (source.targets !== undefined) {
     throw new LowrankError('UNSUPPORTED', 'the images have several classes each, and a pack holds one for each', {
@@ -58,20 +62,17 @@ export async function packSource(source: ImageSource, folder: string, options: P
   }
   const fingerprint = fingerprintOf(source);
   const classList = classListText(source);
-  const journal = await prepareFolder(folder, { fingerprint, settings }, options.force === true);
+  const { folder, done, finish } = await openWorkplace(output, { fingerprint, settings }, options.force === true);
   const bad = createBadImages(options.maxBad ?? 0, source.length, source.path);
-  for (const image of journal.bad) bad.add(image);
-  const shards = [...journal.shards];
+  for (const image of done.bad) bad.add(image);
+  const shards = [...done.shards];
   const { seed, shardSize } = settings;
   const order =
     seed === null
       ? Uint32Array.from({ length: source.length }, (_, index) => index)
       : shuffledOrder({ length: source.length, seed, epoch: 0, blocks: source.blocks });
   const shardCount = Math.ceil(order.length / shardSize);
-  const save = (): Promise<void> => {
-    const state: Journal = { schema: 'lowrank.data-pack-unfinished/1', fingerprint, settings, shards, bad: bad.list };
-    return writeWhole(join(folder, unfinishedName), `${JSON.stringify(state)}\n`);
-  };
+  const save = (): Promise<void> => saveJournal(folder, { fingerprint, settings, shards, bad: bad.list });
   await save();
   const pool = createPool(workers);
   try {
@@ -109,7 +110,7 @@ export async function packSource(source: ImageSource, folder: string, options: P
     bad: bad.list.map(({ name, reason }) => ({ name, reason })),
   };
   await writeWhole(join(folder, manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
-  await rm(join(folder, unfinishedName), { force: true });
+  await finish();
   return manifest;
 }
 
@@ -187,72 +188,4 @@ function classListText({ classes, titles }: ImageSource): string {
     return `${id}\t${titles[label]!.replaceAll(/\s+/g, ' ')}\n`;
   });
   return lines.join('');
-}
-
-/** Makes the folder ready; what was done there already with the same settings is kept. */
-async function prepareFolder(
-  folder: string,
-  expected: Pick<Journal, 'fingerprint' | 'settings'>,
-  force: boolean,
-): Promise<Pick<Journal, 'shards' | 'bad'>> {
-  await attempt(folder, () => mkdir(folder, { recursive: true }));
-  const all = await attempt(folder, () => readdir(folder));
-  const isTemporary = (name: string): boolean => temporaryName.test(name);
-  const present = all.filter((name) => !isTemporary(name));
-  const journal = present.includes(unfinishedName) ? await readJournal(join(folder, unfinishedName)) : undefined;
-  const isSame =
-    journal !== undefined &&
-    journal.fingerprint === expected.fingerprint &&
-    JSON.stringify(journal.settings) === JSON.stringify(expected.settings);
-  const remove = async (names: readonly string[]): Promise<void> => {
-    for (const name of names) await attempt(folder, () => rm(join(folder, name), { force: true }));
-  };
-  if (isSame && journal.shards.every(({ name }) => present.includes(name))) {
-    await remove(all.filter(isTemporary));
-    return journal;
-  }
-  if (present.length > 0 && !force) {
-    const fact =
-      journal === undefined
-        ? 'the folder is not empty'
-        : 'the folder holds an unfinished pack of other data or settings';
-    throw new LowrankError('OUTPUT', fact, { place: folder, remedy: 'choose another folder, or pass --force' });
-  }
-  // Only what a pack consists of: --force is no licence to delete anything else.
-  const own = present.filter((name) => /^shard-\d{6}\.tar$/.test(name) || [manifestName, classListName].includes(name));
-  await remove([unfinishedName, ...own, ...all.filter(isTemporary)]);
-  return { shards: [], bad: [] };
-}
-
-async function readJournal(path: string): Promise<Journal | undefined> {
-  try {
-    const value = JSON.parse(await readFile(path, 'utf8')) as Partial<Journal>;
-    if (value.schema !== 'lowrank.data-pack-unfinished/1') throw new Error(`its schema is ${String(value.schema)}`);
-    return value as Journal;
-  } catch (error) {
-    throw new LowrankError('FORMAT', `the state of the unfinished pack cannot be read: ${messageOf(error)}`, {
-      place: path,
-      remedy: 'remove it, and pass --force',
-      cause: error,
-    });
-  }
-}
-
-/** A small file, whole or not at all. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`;
-  try {
-    await attempt(path, async () => {
-      const file = await open(temporary, 'wx');
-      try {
-        await file.writeFile(text);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(temporary, path);
-    });
-  } finally {
-    if (existsSync(temporary)) await rm(temporary, { force: true });
-  }
 }

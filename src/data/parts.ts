@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { byCodePoint } from './class-list.js';
-import { unreadable } from './files.js';
+import { unreadable } from '../files/regular.js';
 import { isImageName, isLeftOutFolder, isSplitName } from './source.js';
 
 /** A folder of a data set as the rule for parts sees it. */
@@ -45,7 +45,7 @@ export function listFolder(path: string): readonly { readonly name: string; read
       .filter(({ name, isFolder }) => !name.startsWith('.') && !(isFolder && isLeftOutFolder(name)))
       .toSorted((one, other) => byCodePoint(one.name, other.name));
   } catch (error) {
-    throw unreadable(path, error);
+    throw unreadable(path, error, 'file or folder');
   }
 }
 
@@ -66,7 +66,7 @@ export function isNew(path: string, seen: Set<string>): boolean {
     seen.add(identity);
     return true;
   } catch (error) {
-    throw unreadable(path, error);
+    throw unreadable(path, error, 'file or folder');
   }
 }
 

@@ -3,7 +3,7 @@ import { type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { LowrankError } from '../errors.js';
 import { digestSource } from './digest.js';
-import { unreadable } from './files.js';
+import { unreadable } from '../files/regular.js';
 import { inOrder } from './in-order.js';
 import { pacer } from './source.js';
 import type { ImageSource } from './types.js';
@@ -89,6 +89,6 @@ async function look(path: string): Promise<Pick<Stats, 'size' | 'mtimeMs'> & { r
     const { size, mtimeMs } = await stat(path);
     return { path, size, mtimeMs };
   } catch (error) {
-    throw unreadable(path, error);
+    throw unreadable(path, error, 'file or folder');
   }
 }

@@ -1,7 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
+import { removeAtExit, temporaryName } from '../files/temporary.js';
 
 /** A tar that appears whole or not at all. */
 export interface TarWriter {
@@ -18,7 +18,8 @@ const bufferBytes = 2 ** 20;
 
 /** Creates a tar (POSIX ustar) of which every byte depends on the members alone: no times, no owners. Throws OUTPUT. */
 export async function createTar(path: string): Promise<TarWriter> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(4).toString('hex')}.tmp`);
+  const temporary = temporaryName(path);
+  const keep = removeAtExit(temporary);
   const file = await attempt(path, () => open(temporary, 'wx'));
   const hash = createHash('sha256');
   let held: Uint8Array[] = [];
@@ -55,13 +56,36 @@ export async function createTar(path: string): Promise<TarWriter> {
       await attempt(path, () => file.sync());
       await close();
       await attempt(path, () => rename(temporary, path));
+      keep();
       return { bytes: total, sha256: hash.digest('hex') };
     },
     async discard() {
       await close();
       await rm(temporary, { force: true });
+      keep();
     },
   };
+}
+
+/** A small file, whole or not at all. Throws OUTPUT. */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  const temporary = temporaryName(path);
+  const keep = removeAtExit(temporary);
+  try {
+    await attempt(path, async () => {
+      const file = await open(temporary, 'wx');
+      try {
+        await file.writeFile(text);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, path);
+    });
+  } finally {
+    await rm(temporary, { force: true });
+    keep();
+  }
 }
 
 function headerOf(name: string, size: number): Uint8Array {

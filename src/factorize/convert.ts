@@ -6,6 +6,8 @@ import { modelBytes, type StagedModel, stageModelInPieces } from '../graph/write
 import type { Linalg } from '../linalg/types.js';
 import { paced } from '../onnx/pieces.js';
 import { cpuNodes, describeCpuNodes } from '../ops/cuda/placement.js';
+import { checkPaths, type PathUse, type WithPaths } from '../files/conflicts.js';
+import { modelReads, modelWrites } from '../graph/model-paths.js';
 import { checkWritable } from '../onnx/write-file.js';
 import type { ConvertReport, LayerReport, Ratio, Recalibration } from '../report/contract.js';
 import { loadDriver } from '../runtime/driver.js';
@@ -61,10 +63,11 @@ export interface RecalibrateContext {
 }
 
 /** Estimates the running statistics of a model anew, in place; everything else stays. */
-export type Recalibrate = (
+export type Recalibrate = ((
   model: Model,
   context: RecalibrateContext,
-) => Promise<{ readonly report: Recalibration; readonly warnings: readonly string[] }>;
+) => Promise<{ readonly report: Recalibration; readonly warnings: readonly string[] }>) &
+  WithPaths;
 
 export interface ConvertCall extends ConvertOptions {
   /** Images that the layers are fitted on, or only measured on where the initialization needs none: `calibration` makes it. */
@@ -98,6 +101,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
   requireImages(settings.init, call.calibrate !== undefined, `--init ${settings.init}`);
   const { isWhole } = inits[settings.init];
   requireApproximate(isWhole, call.approximate);
+  checkPaths(convertPaths(input, call));
   const output = call.output ?? defaultOutput(input);
   const lap = stopwatch();
 
@@ -297,6 +301,16 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
 function report(call: ConvertCall, phase: ConvertPhase, done: number, total: number, detail: string): void {
   throwIfAborted(call.signal);
   call.onProgress?.({ phase, done, total, detail });
+}
+
+/** The files that `convert` reads and writes. */
+export function convertPaths(input: string, call: ConvertCall): readonly PathUse[] {
+  const { calibrate, recalibrate, searchRanks, output = defaultOutput(input) } = call;
+  return [
+    ...modelReads(input),
+    ...modelWrites(output),
+    ...[calibrate, recalibrate, searchRanks].flatMap((images) => images?.paths ?? []),
+  ];
 }
 
 function defaultOutput(input: string): string {

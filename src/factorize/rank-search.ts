@@ -1,6 +1,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { temporaryName, unwritable } from '../onnx/write-file.js';
+import type { WithPaths } from '../files/conflicts.js';
+import { temporaryName } from '../files/temporary.js';
+import { unwritable } from '../onnx/write-file.js';
 import type { AccuracyBudget, ConvertReport } from '../report/contract.js';
 import type { Driver } from '../runtime/types.js';
 import type { Candidate } from './candidates.js';
@@ -30,7 +32,7 @@ export interface FoundRanks {
 }
 
 /** Chooses ranks by converting and measuring. Throws where no ranks do. */
-export type SearchRanks = (context: RankSearchContext) => Promise<FoundRanks>;
+export type SearchRanks = ((context: RankSearchContext) => Promise<FoundRanks>) & WithPaths;
 
 /** `RankSearchContext.tryPlans` by means of `convert`, in a folder beside the output. */
 export async function tryPlans<Result>(

@@ -1,11 +1,13 @@
-import { realpathSync, rmSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { LowrankError } from '../errors.js';
+import { removeStale } from '../files/temporary.js';
 import { allocate } from '../onnx/source.js';
 import { drain, type Pieces } from '../onnx/pieces.js';
 import type { Tensor } from '../onnx/tensor.js';
 import { type Chunk, gather, totalLength } from '../onnx/wire.js';
-import { checkWritable, isThere, type StagedFile, stageInPieces } from '../onnx/write-file.js';
+import { checkWritable, isThere } from '../onnx/write-file.js';
+import { stageTogether } from '../onnx/write-together.js';
 import { encodeModel } from './encode.js';
 import type { Model } from './model.js';
 import { readModel } from './read.js';
@@ -51,9 +53,9 @@ export function modelBytes(model: Model): Uint8Array {
 export interface StagedModel {
   /** Where it can be loaded from until `commit`: verify it there, so that a bad model never takes its name. */
   readonly temporaryPath: string;
-  /** The external data file, where there is one; it has its name already. */
-  readonly dataPath: string | undefined;
-  /** Puts the model in its place. */
+  /** Its external data file, where there is one, until `commit`. */
+  readonly temporaryDataPath: string | undefined;
+  /** Puts the model in its place, and its data with it. */
   commit(): WrittenFile;
   /** Removes what was staged, the data file included. After `commit` it does nothing. */
   discard(): void;
@@ -72,7 +74,7 @@ export function writeModel(model: Model, path: string, options: WriteOptions = {
   }
 }
 
-/** The first half of `writeModel`: everything but the final rename. Throws OUTPUT, leaving nothing behind. */
+/** The first half of `writeModel`: everything but the final renames. Throws OUTPUT, leaving nothing behind. */
 export function stageModel(model: Model, path: string, options: WriteOptions = {}): StagedModel {
   return drain(stageModelInPieces(model, path, options));
 }
@@ -81,40 +83,19 @@ export function stageModel(model: Model, path: string, options: WriteOptions = {
 export function* stageModelInPieces(model: Model, path: string, options: WriteOptions = {}): Pieces<StagedModel> {
   const force = options.force ?? false;
   checkWritable(path, force);
+  // What a killed run left may have the name of the data file.
+  removeStale(path);
   const { chunks, dataPath, dataChunks } = encodeWithData(model, path, options);
-  let data: StagedFile | undefined;
-  let main: StagedFile | undefined;
-  let isDataInPlace = false;
-  let isCommitted = false;
-  const discard = (): void => {
-    if (isCommitted) return;
-    main?.discard();
-    data?.discard();
-    // Its name was free, so it is ours to remove.
-    if (isDataInPlace) rmSync(dataPath!, { force: true });
-    isDataInPlace = false;
-  };
-  try {
-    if (dataPath !== undefined) data = yield* stageInPieces(dataPath, dataChunks, { replace: false });
-    main = yield* stageInPieces(path, chunks, { replace: force });
-    data?.commit();
-    isDataInPlace = data !== undefined;
-  } catch (error) {
-    discard();
-    throw error;
-  }
-  const staged = main;
+  const companion = dataPath === undefined ? undefined : { path: dataPath, chunks: dataChunks };
+  const staged = yield* stageTogether({ path, chunks, force, companion });
   return {
     temporaryPath: staged.temporaryPath,
-    dataPath: data?.path,
-    discard,
+    temporaryDataPath: staged.temporaryCompanion,
+    discard: staged.discard,
     commit: () => {
-      const replaced = force ? ownDataFiles(path) : [];
-      staged.commit();
-      isCommitted = true;
       const needed = new Set([...inputFiles(model), ...(dataPath === undefined ? [] : [dataPath])].map(realPath));
-      for (const old of replaced) if (!needed.has(realPath(old))) rmSync(old, { force: true });
-      return { path, bytes: staged.bytes, dataPath: data?.path, dataBytes: data?.bytes ?? 0 };
+      staged.commit(force ? ownDataFiles(path).filter((old) => !needed.has(realPath(old))) : []);
+      return { path, bytes: staged.bytes, dataPath, dataBytes: staged.companionBytes };
     },
   };
 }

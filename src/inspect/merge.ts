@@ -17,6 +17,8 @@ import { createLinalg } from '../linalg/linalg.js';
 import type { Linalg } from '../linalg/types.js';
 import { BFLOAT16, DOUBLE, FLOAT, FLOAT16 } from '../onnx/data-type.js';
 import { paced } from '../onnx/pieces.js';
+import { checkPaths, type PathUse } from '../files/conflicts.js';
+import { modelReads, modelWrites } from '../graph/model-paths.js';
 import { checkWritable } from '../onnx/write-file.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
@@ -83,7 +85,8 @@ export async function merge(input: string, call: MergeCall = {}): Promise<MergeR
   const lap = stopwatch();
   const settings = settingsOf(call);
   const { signal } = call;
-  const output = call.output ?? `${input.replace(/\.onnx$/i, '')}.merged.onnx`;
+  checkPaths(mergePaths(input, call.output));
+  const output = call.output ?? defaultOutput(input);
   const progress = (phase: MergeProgress['phase'], done: number, total: number, detail: string): void => {
     throwIfAborted(signal);
     call.onProgress?.({ phase, done, total, detail });
@@ -177,6 +180,15 @@ export async function merge(input: string, call: MergeCall = {}): Promise<MergeR
     await linalg?.close();
     model.file?.close();
   }
+}
+
+/** The files that `merge` reads and writes. */
+export function mergePaths(input: string, output = defaultOutput(input)): readonly PathUse[] {
+  return [...modelReads(input), ...modelWrites(output)];
+}
+
+function defaultOutput(input: string): string {
+  return `${input.replace(/\.onnx$/i, '')}.merged.onnx`;
 }
 
 function settingsOf(options: MergeOptions): Settings {

@@ -31,6 +31,11 @@ export class ExternalFiles {
     return this.#sources.size > 0;
   }
 
+  /** Real paths of the files that tensors lie in. */
+  get paths(): readonly string[] {
+    return [...new Set([...this.#sources.values()].map(({ label }) => label))];
+  }
+
   /** Throws EXTERNAL_DATA where the location is missing, escapes the folder, or is too short. */
   readonly resolve: ExternalResolver = (record, tensorName): ExternalLocation => {
     const place = `${this.#model}, tensor '${shown(tensorName)}'`;

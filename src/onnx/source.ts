@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
-import { LowrankError, messageOf } from '../errors.js';
+import { closeSync, readSync } from 'node:fs';
+import { LowrankError } from '../errors.js';
+import { openRegular, unreadable } from '../files/regular.js';
 
 /** Bytes at fixed offsets: a file that is read in pieces, or a buffer. */
 export interface ByteSource {
@@ -89,7 +90,7 @@ export function fileSource(path: string): ByteSource {
       try {
         count = readSync(fd, target, done, Math.min(target.length - done, largestRead), start + done);
       } catch (error) {
-        throw unreadable(path, error);
+        throw unreadable(path, error, 'file');
       }
       if (count === 0) throw shrunk(path, start + done, size);
       done += count;
@@ -123,31 +124,6 @@ export function fileSource(path: string): ByteSource {
   };
 }
 
-/** Opens what is a regular file before and after opening. A pipe would wait for its writer, a device may have no end. */
-function openRegular(path: string): { fd: number; size: number } {
-  const refuseOthers = (stat: Stats): void => {
-    if (stat.isDirectory()) {
-      throw new LowrankError('INPUT', 'a directory was given where a file is needed', {
-        place: path,
-        remedy: 'give the path of the file in it',
-      });
-    }
-    if (!stat.isFile())
-      throw new LowrankError('INPUT', 'not a regular file', { place: path, remedy: 'copy it to one' });
-  };
-  let fd: number | undefined;
-  try {
-    refuseOthers(statSync(path));
-    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-    const stat = fstatSync(fd);
-    refuseOthers(stat);
-    return { fd, size: stat.size };
-  } catch (error) {
-    if (fd !== undefined) closeSync(fd);
-    throw error instanceof LowrankError ? error : unreadable(path, error);
-  }
-}
-
 /** What `create` allocates; throws UNSUPPORTED where the machine cannot. */
 export function allocate<T>(create: () => T, place: string): T {
   try {
@@ -156,18 +132,6 @@ export function allocate<T>(create: () => T, place: string): T {
     if (!(error instanceof RangeError)) throw error;
     throw new LowrankError('UNSUPPORTED', 'more data in one piece than this machine can hold', { place, cause: error });
   }
-}
-
-function unreadable(path: string, error: unknown): LowrankError {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'ENOENT' || code === 'ENOTDIR') {
-    return new LowrankError('INPUT', 'no such file', { place: path, remedy: 'check the path' });
-  }
-  if (code === 'EACCES' || code === 'EPERM') {
-    return new LowrankError('INPUT', 'file is not readable', { place: path, remedy: 'check its permissions' });
-  }
-  if (code === 'ELOOP') return new LowrankError('INPUT', 'its symbolic links lead in a circle', { place: path });
-  return new LowrankError('INPUT', `cannot read: ${messageOf(error)}`, { place: path, cause: error });
 }
 
 function pastEnd(label: string, start: number, end: number, size: number): LowrankError {

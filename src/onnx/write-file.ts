@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -6,15 +5,14 @@ import {
   linkSync,
   lstatSync,
   openSync,
-  readdirSync,
   renameSync,
   rmSync,
   statSync,
   writeSync,
 } from 'node:fs';
-import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
+import { removeAtExit, removeStale, temporaryName } from '../files/temporary.js';
 import { drain, type Pieces } from './pieces.js';
 import type { Chunk } from './wire.js';
 
@@ -87,18 +85,13 @@ export function stageFile(path: string, chunks: Iterable<Chunk>, options: StageO
 export function* stageInPieces(path: string, chunks: Iterable<Chunk>, options: StageOptions = {}): Pieces<StagedFile> {
   removeStale(path);
   const temporary = temporaryName(path);
-  let fd: number | undefined;
-  let bytes = 0;
+  const keep = removeAtExit(temporary);
+  let bytes: number;
   try {
-    fd = openSync(temporary, 'wx');
-    bytes = yield* writeChunks(fd, chunks);
-    fsyncSync(fd);
-    closeSync(fd);
-    fd = undefined;
+    bytes = yield* createInPieces(temporary, chunks);
   } catch (error) {
-    if (fd !== undefined) closeSync(fd);
     rmSync(temporary, { force: true });
-    if (error instanceof LowrankError) throw error;
+    keep();
     throw unwritable(path, error);
   }
   let isStaged = true;
@@ -114,13 +107,27 @@ export function* stageInPieces(path: string, chunks: Iterable<Chunk>, options: S
         throw unwritable(path, error);
       }
       isStaged = false;
+      keep();
       syncFolder(dirname(path));
     },
     discard: () => {
       if (isStaged) rmSync(temporary, { force: true });
       isStaged = false;
+      keep();
     },
   };
+}
+
+/** Creates a file, which must not be there, and flushes it to the disk; yields the bytes written so far, gives all. */
+export function* createInPieces(path: string, chunks: Iterable<Chunk>): Pieces<number> {
+  const fd = openSync(path, 'wx');
+  try {
+    const bytes = yield* writeChunks(fd, chunks);
+    fsyncSync(fd);
+    return bytes;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Writes a whole file or none of it: staged, flushed, renamed. Throws OUTPUT. */
@@ -143,7 +150,7 @@ export function isThere(path: string): boolean {
 }
 
 /** A rename that never replaces: a hard link fails where the name is taken. */
-function moveToFreeName(from: string, to: string): void {
+export function moveToFreeName(from: string, to: string): void {
   try {
     linkSync(from, to);
   } catch (error) {
@@ -154,57 +161,6 @@ function moveToFreeName(from: string, to: string): void {
     return;
   }
   rmSync(from);
-}
-
-/** Process numbers say something on their own machine only. */
-const machine = createHash('sha256').update(hostname()).digest('hex').slice(0, 6);
-/** File systems allow 255 bytes; the marks around take 40 of them. */
-const longestBase = 200;
-
-/** What a path's temporary files are called before the marks of process and chance. */
-function temporaryBase(path: string): string {
-  let base = basename(path).slice(0, longestBase);
-  while (Buffer.byteLength(base) > longestBase) base = base.slice(0, -1);
-  return `.${base}`;
-}
-
-/** A name beside `path` that is free, hidden, and recognized by `removeStale`. */
-export function temporaryName(path: string): string {
-  const marks = `${machine}-${process.pid}-${randomBytes(4).toString('hex')}`;
-  return join(dirname(path), `${temporaryBase(path)}.${marks}.tmp`);
-}
-
-/** The marks, behind the name of a data file of the path or of the path itself. */
-const marksOf = new RegExp(`^(?:\\.(?:\\d+\\.)?data)?\\.${machine}-(\\d+)-[0-9a-f]{8}\\.tmp$`);
-
-/** Removes what processes of this machine that are no longer there left when they were killed. */
-export function removeStale(path: string): void {
-  const base = temporaryBase(path);
-  let names: string[];
-  try {
-    names = readdirSync(dirname(path));
-  } catch {
-    // Reported by what follows, which needs the folder.
-    return;
-  }
-  for (const name of names) {
-    const pid = name.startsWith(base) ? marksOf.exec(name.slice(base.length))?.[1] : undefined;
-    if (pid === undefined || isAlive(Number(pid))) continue;
-    try {
-      rmSync(join(dirname(path), name), { force: true, recursive: true });
-    } catch {
-      // Of another user, who will remove it.
-    }
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
 }
 
 function* writeChunks(fd: number, chunks: Iterable<Chunk>): Pieces<number> {

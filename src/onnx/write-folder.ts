@@ -1,7 +1,8 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { LowrankError } from '../errors.js';
-import { existing, isThere, removeStale, syncFolder, temporaryName, unwritable } from './write-file.js';
+import { removeAtExit, removeLeaving, removeStale, staleOf, temporaryName } from '../files/temporary.js';
+import { existing, isThere, syncFolder, unwritable } from './write-file.js';
 
 export interface StageFolderOptions {
   /** Replace a folder that is there, if it holds nothing but files of these names. */
@@ -26,12 +27,15 @@ export interface StagedFolder {
  */
 export function stageFolder(path: string, options: StageFolderOptions): StagedFolder {
   const final = placeOf(path);
+  recoverFolder(final);
   checkReplaceable(final, options);
   removeStale(final);
   const temporaryPath = temporaryName(final);
+  const keep = removeAtExit(temporaryPath);
   try {
     mkdirSync(temporaryPath);
   } catch (error) {
+    keep();
     throw unwritable(path, error);
   }
   let isStaged = true;
@@ -39,7 +43,7 @@ export function stageFolder(path: string, options: StageFolderOptions): StagedFo
     temporaryPath,
     commit: () => {
       checkReplaceable(final, options);
-      const old = isThere(final) ? temporaryName(final) : undefined;
+      const old = isThere(final) ? temporaryName(final, 'old') : undefined;
       try {
         if (old !== undefined) renameSync(final, old);
         try {
@@ -52,14 +56,24 @@ export function stageFolder(path: string, options: StageFolderOptions): StagedFo
         throw unwritable(path, error);
       }
       isStaged = false;
+      keep();
       syncFolder(dirname(final));
       if (old !== undefined) rmSync(old, { recursive: true, force: true });
     },
     discard: () => {
       if (isStaged) rmSync(temporaryPath, { recursive: true, force: true });
       isStaged = false;
+      keep();
     },
   };
+}
+
+/** Gives a folder its name again that a killed process had put aside for one that never came. */
+function recoverFolder(path: string): void {
+  for (const old of staleOf(path, 'old')) {
+    if (isThere(path)) removeLeaving(old);
+    else renameSync(old, path);
+  }
 }
 
 /** Absolute, without a slash at its end, through a link to a folder. */

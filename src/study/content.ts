@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { architectures, create } from '../../models/index.js';
 import type { ImageSource } from '../data/types.js';
 import { LowrankError, throwIfAborted } from '../errors.js';
+import { removeStale } from '../files/temporary.js';
 import type { Model } from '../graph/model.js';
 import { writeModel } from '../graph/write.js';
 import { fileSha256 } from '../onnx/hash.js';
@@ -39,7 +40,8 @@ export function architectureFile(architecture: StudyArchitecture, classes: numbe
   // Weights are re-drawn: an old file that differs in nothing else will do.
   const hash = structureHash(model);
   const named = path.replace(/\.onnx$/, `-${hash.slice(0, 8)}.onnx`);
-  if (!existsSync(named)) writeModel(model, named);
+  if (existsSync(named)) removeStale(named);
+  else writeModel(model, named);
   return { path: named, hash };
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
 import { convert } from '../factorize/convert.js';
@@ -7,7 +7,9 @@ import { inits } from '../factorize/inits/index.js';
 import { findLayers } from '../factorize/layers.js';
 import { prepareModel } from '../factorize/prepare.js';
 import { reinitialize } from '../factorize/reinit.js';
+import { readModel } from '../graph/read.js';
 import { writeModel } from '../graph/write.js';
+import { readRegularText } from '../files/regular.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import type { TrainEpoch, TrainReport } from '../report/train-contract.js';
 import type { TrainProgress } from '../report/train-progress.js';
@@ -60,7 +62,7 @@ export async function runCell(call: CellCall): Promise<CellRecord | undefined> {
     if (last === undefined || last.valTop1 === null || !Number.isFinite(last.valLoss)) {
       return record(call, 'diverged', 'the validation loss is not finite', start, report.epochs, clock.seconds());
     }
-    if (call.trained !== undefined) renameSync(output, call.trained);
+    if (call.trained !== undefined) keepModel(output, call.trained);
     return record(call, 'finished', null, start, report.epochs, clock.seconds());
   } catch (error) {
     clock.save();
@@ -68,6 +70,17 @@ export async function runCell(call: CellCall): Promise<CellRecord | undefined> {
     if (!isDivergence) throw error;
     const reason = [error.fact, error.place].filter((part) => part !== undefined).join('; ');
     return record(call, 'diverged', reason, start!, seen, clock.seconds());
+  }
+}
+
+/** Puts a trained model where it stays; its data, which it names by its own name, with it. */
+function keepModel(from: string, to: string): void {
+  const model = readModel(from);
+  try {
+    if (model.file?.external.isUsed === true) writeModel(model, to, { force: true });
+    else renameSync(from, to);
+  } finally {
+    model.file?.close();
   }
 }
 
@@ -164,7 +177,7 @@ async function drawFullRank(path: string, output: string, seed: number): Promise
 
 function readStart(work: string): StartFacts | undefined {
   try {
-    const facts = JSON.parse(readFileSync(join(work, 'start.json'), 'utf8')) as StartFacts;
+    const facts = JSON.parse(readRegularText(join(work, 'start.json'))) as StartFacts;
     return existsSync(join(work, 'start.onnx')) ? facts : undefined;
   } catch {
     return undefined;
@@ -181,7 +194,7 @@ function stopwatch(path: string): { seconds(): number; save(): void } {
   const started = performance.now();
   let before = 0;
   try {
-    before = Number(JSON.parse(readFileSync(path, 'utf8')));
+    before = Number(JSON.parse(readRegularText(path)));
   } catch {
     before = 0;
   }

@@ -1,10 +1,13 @@
 import { join } from 'node:path';
 import { LowrankError, throwIfAborted } from '../errors.js';
+import { imageReads } from '../data/paths.js';
+import { checkPaths, type PathUse, writes } from '../files/conflicts.js';
+import { takeLock } from '../files/lock.js';
+import { modelReads } from '../graph/model-paths.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import type { StudyCell, StudyReport } from '../report/study-contract.js';
 import type { StudyProgress } from '../report/study-progress.js';
 import { classesFrom, openTraining, openValidation, summaryOf } from '../train/images.js';
-import { takeLock } from '../train/lock.js';
 import { checkGraphSettings } from '../train/settings.js';
 import { tool } from '../version.js';
 import { type Cell, cellId, cellName, cellsOf, trainSettingsOf } from './cells.js';
@@ -43,14 +46,28 @@ interface Slot {
  */
 export async function runStudy(study: Study, call: StudyCall): Promise<StudyReport> {
   const started = performance.now();
+  checkPaths(studyPaths(study, call.folder));
   const folder = openStudyFolder(call.folder);
-  const lock = takeLock(join(call.folder, 'study.lock'));
+  const lock = takeLock(join(call.folder, 'study.lock'), { busy: 'works in this folder' });
   try {
+    folder.tidy();
     return await new StudyRun(study, call, folder, started).run();
   } finally {
     call.progress.clear();
     lock.release();
   }
+}
+
+/** The files that `runStudy` reads, and the folder that it writes. */
+export function studyPaths(study: Study, folder: string): readonly PathUse[] {
+  return [
+    ...study.architectures.flatMap(({ name, source }) =>
+      source.kind === 'file' ? modelReads(source.path, `the model of '${name}'`) : [],
+    ),
+    ...imageReads(study.data, 'the images', '--data'),
+    ...(study.val === undefined ? [] : imageReads(study.val, 'the validation images', '--val')),
+    writes(folder, 'the folder of the study', '-o', 'folder'),
+  ];
 }
 
 class StudyRun {

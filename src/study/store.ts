@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
+import { readRegularText } from '../files/regular.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import type { Ratio } from '../report/contract.js';
 import type { TrainEpoch } from '../report/train-contract.js';
@@ -39,6 +40,8 @@ export interface StudyFolder {
   /** undefined where the cell was never tried to the end, or its file cannot be read. */
   read(id: string): CellRecord | undefined;
   write(id: string, record: CellRecord): void;
+  /** Removes work of cells that are finished, which a killed run left; for whoever holds the lock of the folder. */
+  tidy(): void;
   /** The identities of all cells that ended, in any study that used the folder. */
   list(): readonly string[];
   workOf(id: string): string;
@@ -66,15 +69,23 @@ export function openStudyFolder(path: string): StudyFolder {
   }
   const [cells, work, models] = [folderOf('cells'), folderOf('work'), folderOf('models')];
   const fileOf = (id: string): string => join(cells, `${id}.json`);
+  const read = (id: string): CellRecord | undefined => {
+    try {
+      const record = JSON.parse(readRegularText(fileOf(id))) as Partial<CellRecord>;
+      return record.schema === 'lowrank.study-cell/1' ? (record as CellRecord) : undefined;
+    } catch {
+      return undefined;
+    }
+  };
   return {
     path,
     models,
-    read(id) {
-      try {
-        const record = JSON.parse(readFileSync(fileOf(id), 'utf8')) as Partial<CellRecord>;
-        return record.schema === 'lowrank.study-cell/1' ? (record as CellRecord) : undefined;
-      } catch {
-        return undefined;
+    read,
+    tidy() {
+      for (const id of namesIn(work)) {
+        const record = read(id);
+        if (record !== undefined && record.status !== 'failed')
+          rmSync(join(work, id), { recursive: true, force: true });
       }
     },
     write: (id, record) => writeFileWhole(fileOf(id), `${JSON.stringify(record, undefined, 2)}\n`),

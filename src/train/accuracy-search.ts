@@ -1,8 +1,10 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { digestSource } from '../data/digest.js';
+import { imageReads } from '../data/paths.js';
 import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
 import { type Picks, type Purpose, searchAccuracy } from '../factorize/accuracy-search.js';
+import { reads, writes } from '../files/conflicts.js';
 import { countedOptions, type Option } from '../factorize/plan-by-budget.js';
 import type { Plan } from '../factorize/plan-types.js';
 import type { FoundRanks, RankSearchContext, SearchRanks } from '../factorize/rank-search.js';
@@ -66,7 +68,7 @@ export function accuracySearch(
   }
   const evaluation: EvalSettings = { ...defaultEvalSettings, ...settings.evaluation };
   normalizationOf(evaluation);
-  return async (context) => {
+  const searchRanks: SearchRanks = async (context) => {
     const { split, limit, seed } = evaluation;
     const whole = await openEvaluation(data, { split, classes: classesFrom(given.classes) });
     try {
@@ -76,6 +78,14 @@ export function accuracySearch(
       await whole.close();
     }
   };
+  const { classes } = given;
+  return Object.assign(searchRanks, {
+    paths: [
+      ...imageReads(data, 'the validation images', '--val'),
+      ...(classes === undefined ? [] : [reads(classes, 'the class list', '--classes')]),
+      writes(settings.cache ?? defaultEvaluationFolder(), 'the cache of evaluations', '--cache', 'shared'),
+    ],
+  });
 }
 
 async function search(

@@ -1,8 +1,9 @@
 import { basename, join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
-import { LowrankError, throwIfAborted } from '../errors.js';
+import { LowrankError } from '../errors.js';
+import { checkPaths, type PathUse, writes } from '../files/conflicts.js';
+import { modelReads } from '../graph/model-paths.js';
 import { fileSha256 } from '../onnx/hash.js';
-import { drain } from '../onnx/pieces.js';
+import { paced } from '../onnx/pieces.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import { stageFolder } from '../onnx/write-folder.js';
 import { cpuNodes, describeCpuNodes, isOfShapes } from '../ops/cuda/placement.js';
@@ -14,6 +15,7 @@ import { buildEvalGraph, type EvalGraph } from './eval-graph.js';
 import { buildGradientGraph, type GradientGraph } from './gradient-graph.js';
 import { artifactFiles, type ArtifactsManifest, type ArtifactsSettings, manifestOf } from './manifest.js';
 import { requirePortable } from './options.js';
+import { pause } from './pause.js';
 import { type Prepared, prepareTraining } from './prepare.js';
 import { requireSameGraph } from './same-graph.js';
 import { encodeSafetensors } from './safetensors.js';
@@ -49,20 +51,24 @@ export async function writeArtifacts(
 ): Promise<ArtifactsManifest> {
   const settings: ArtifactsSettings = { ...defaultArtifactsSettings, ...options.settings };
   checkSettings(settings);
+  checkPaths(artifactPaths(modelPath, folder));
   const staged = stageFolder(folder, { force: options.force === true, files: Object.values(artifactFiles) });
   try {
     const { imageSize, target } = settings;
     const prepared = prepareTraining(modelPath, { settings, ...(imageSize === null ? {} : { imageSize }) });
     try {
-      const emitted = emitter(prepared, settings, await targetOf(target, await loadDriver()));
-      const graphs = settings.batchSize === null ? openGraphs(emitted) : emitted(settings.batchSize, false);
-      await yieldTo(options.signal);
+      const { signal } = options;
+      await pause(signal);
+      const emitted = emitter(prepared, settings, await targetOf(target, await loadDriver()), signal);
+      const graphs = await (settings.batchSize === null ? openGraphs(emitted) : emitted(settings.batchSize, false));
+      await pause(signal);
       const update = buildUpdateGraph(prepared, settings);
+      const sha256 = await paced(fileSha256(modelPath), { signal });
       const manifest = manifestOf({
         prepared,
         settings,
         warnings: target === 'cuda' ? cpuWarnings({ ...graphs, update }, settings.batchSize === null) : [],
-        model: { file: basename(modelPath), sha256: drain(fileSha256(modelPath)) },
+        model: { file: basename(modelPath), sha256 },
         ...graphs,
         update,
       });
@@ -71,7 +77,7 @@ export async function writeArtifacts(
         ([name, data]) => [name, { shape: [data.length], data }] as const,
       );
       const put = async (file: string, content: Uint8Array | string): Promise<void> => {
-        await yieldTo(options.signal);
+        await pause(options.signal);
         writeFileWhole(join(staged.temporaryPath, file), content);
       };
       await put(artifactFiles.gradient, graphs.gradient.bytes());
@@ -89,10 +95,9 @@ export async function writeArtifacts(
   }
 }
 
-/** Lets signals in between two units of work, and throws ABORTED where one came. */
-async function yieldTo(signal: AbortSignal | undefined): Promise<void> {
-  await setImmediate();
-  throwIfAborted(signal);
+/** The files that `writeArtifacts` reads and writes. */
+export function artifactPaths(modelPath: string, folder: string): readonly PathUse[] {
+  return [...modelReads(modelPath), writes(folder, 'the folder of artifacts', '-o', 'folder')];
 }
 
 function checkSettings(settings: ArtifactsSettings): void {
@@ -134,15 +139,20 @@ interface BatchGraphs {
   readonly eval: EvalGraph;
 }
 
-type EmitGraphs = (batch: number, isBatchOpen: boolean) => BatchGraphs;
+type EmitGraphs = (batch: number, isBatchOpen: boolean) => Promise<BatchGraphs>;
 
-function emitter(prepared: Prepared, settings: ArtifactsSettings, target: Target): EmitGraphs {
-  return (batch, isBatchOpen) => {
+function emitter(
+  prepared: Prepared,
+  settings: ArtifactsSettings,
+  target: Target,
+  signal: AbortSignal | undefined,
+): EmitGraphs {
+  return async (batch, isBatchOpen) => {
     const emit: EmitSettings = { batch, isBatchOpen, passes: target.passes };
-    return {
-      gradient: buildGradientGraph(prepared, settings, emit, target.build, target.opsets),
-      eval: buildEvalGraph(prepared, emit),
-    };
+    await pause(signal);
+    const gradient = buildGradientGraph(prepared, settings, emit, target.build, target.opsets);
+    await pause(signal);
+    return { gradient, eval: buildEvalGraph(prepared, emit) };
   };
 }
 
@@ -153,8 +163,9 @@ const probes = [3, 5] as const;
  * Graphs for any batch size. That nothing in them depends on the size they were emitted with is checked by emitting them
  * for another: every byte must be the same. Throws UNSUPPORTED naming the first difference.
  */
-function openGraphs(emit: EmitGraphs): BatchGraphs {
-  const [graphs, others] = probes.map((batch) => emit(batch, true)) as [BatchGraphs, BatchGraphs];
+async function openGraphs(emit: EmitGraphs): Promise<BatchGraphs> {
+  const graphs = await emit(probes[0], true);
+  const others = await emit(probes[1], true);
   requireSameGraph(graphs.gradient, others.gradient);
   requireSameGraph(graphs.eval, others.eval);
   return graphs;

@@ -1,3 +1,4 @@
+import { imageReads } from '../data/paths.js';
 import type { Calibrate, CalibrationBatch } from '../factorize/calibration/types.js';
 import type { Model } from '../graph/model.js';
 import { dataTypeName } from '../onnx/data-type.js';
@@ -21,7 +22,7 @@ const keptBytes = 160e6;
 export function calibration(path: string, chosen: Partial<CalibrationSettings> = {}): Calibrate {
   const settings = { ...defaultCalibrationSettings, ...chosen };
   const normalization = normalizationOf(settings);
-  return async (model, largestBatch, { path: modelPath, signal }) => {
+  const calibrate: Calibrate = async (model, largestBatch, { path: modelPath, signal }) => {
     const input = imageInputOf({ inputs: inputsOf(model) }, modelPath, settings.imageSize);
     const wanted = input.batch > 0 ? input.batch : largestBatch;
     const last = input.batch > 0 ? 'drop' : 'keep';
@@ -66,6 +67,7 @@ export function calibration(path: string, chosen: Partial<CalibrationSettings> =
       close,
     };
   };
+  return Object.assign(calibrate, { paths: imageReads(path, 'the calibration images', '--calibrate') });
 }
 
 /** The inputs of a model as a session would show them. */

@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { DataStamp } from '../data/stamp.js';
 import { LowrankError, messageOf } from '../errors.js';
-import { writeFileWhole } from '../onnx/write-file.js';
+import { readRegularText } from '../files/regular.js';
+import { removeAtExit } from '../files/temporary.js';
+import { fileSha256 } from '../onnx/hash.js';
+import { drain } from '../onnx/pieces.js';
+import { syncFolder, writeFileWhole } from '../onnx/write-file.js';
 import type { TrainEpoch } from '../report/train-contract.js';
 import type { LossScale } from './loss-scale.js';
 import { defaultTrainSettings } from './options.js';
@@ -50,10 +54,22 @@ interface StateFile extends CheckpointPosition {
   readonly identity: CheckpointIdentity;
   /** SHA-256 of state.safetensors: a torn checkpoint is recognized by it. */
   readonly sha256: string;
+  /** `checksumOf` all the rest; files of older versions have none. */
+  readonly checksum?: string;
 }
 
 const names = { model: 'model.onnx', state: 'state.safetensors', position: 'state.json' } as const;
 const prefix = 'step-';
+
+/**
+ * What a checkpoint's folder is called while it is none:
+ * - `.step-000000120.4711`: being written by process 4711;
+ * - `.step-000000120.replaced`: in the way of one of the same step, until that has its name;
+ * - `.step-000000120.superseded`: of an earlier training, until the new one has a checkpoint;
+ * - `.step-000000120.removed`: being removed.
+ */
+const hidden = /^\.(step-\d+)\.(\d+|replaced|superseded|removed)$/;
+const named = /^step-\d+$/;
 
 /** A folder of checkpoints, `step-000000120/{model.onnx,state.safetensors,state.json}` each. */
 export interface CheckpointFolder {
@@ -76,25 +92,58 @@ export interface CheckpointFolder {
   keepBest(step: number): void;
   /** Removes the checkpoint of a step, whose weights turned out to be worthless. */
   drop(step: number): void;
+  /** Begins anew: what is there goes away once there is a new checkpoint, and is there again where none came. */
+  supersede(): void;
+  /** Gives up what was begun anew: without a new checkpoint, those that it was to supersede are there again. */
+  reinstate(): void;
 }
 
-/** Removes what killed processes left of checkpoints that were not whole: one process at a time writes here. */
+/** Paths of the checkpoints in a folder, the newest first. */
+export function listCheckpoints(path: string): readonly string[] {
+  const names = existsSync(path) ? readdirSync(path).filter((name) => named.test(name)) : [];
+  return names
+    .toSorted()
+    .reverse()
+    .map((name) => join(path, name));
+}
+
+/**
+ * One process at a time writes here: what lies here of checkpoints that are not whole was left by one that was killed, and
+ * is removed, after those were found again that had lost their name to one that never came.
+ */
 export function openCheckpoints(path: string, keepLast: number): CheckpointFolder {
-  if (existsSync(path)) {
-    for (const name of readdirSync(path)) {
-      if (/^\.step-\d+/.test(name)) rmSync(join(path, name), { recursive: true, force: true });
+  const hiddenOf = (name: string, as: string): string => join(path, `.${name}.${as}`);
+  const namesOf = (pattern: RegExp): readonly string[] =>
+    existsSync(path) ? readdirSync(path).filter((name) => pattern.test(name)) : [];
+  /** At once under another name, which is no checkpoint's: killed in between, no half checkpoint is left. */
+  const remove = (name: string): void => {
+    const removed = hiddenOf(name, 'removed');
+    rmSync(removed, { recursive: true, force: true });
+    if (existsSync(join(path, name))) renameSync(join(path, name), removed);
+    rmSync(removed, { recursive: true, force: true });
+  };
+  const removeHidden = (as: string): void => {
+    for (const name of namesOf(hidden)) {
+      if (hidden.exec(name)![2] === as) rmSync(join(path, name), { recursive: true, force: true });
     }
-  }
+  };
+  const restore = (as: string, mayReturn: (name: string) => boolean): void => {
+    for (const each of namesOf(hidden)) {
+      const [, name, state] = hidden.exec(each)!;
+      if (state === as && mayReturn(name!)) renameSync(join(path, each), join(path, name!));
+    }
+  };
+  restore('replaced', (name) => !existsSync(join(path, name)));
+  const reinstate = (): void => {
+    // Looked at before: the first of them that returns is no new one.
+    const hasNone = namesOf(named).length === 0;
+    restore('superseded', () => hasNone);
+  };
+  reinstate();
+  for (const name of namesOf(hidden)) rmSync(join(path, name), { recursive: true, force: true });
   const kept = new Set<string>();
   let best: string | undefined;
-  const list = (): string[] => {
-    if (!existsSync(path)) return [];
-    const folders = readdirSync(path).filter((name) => /^step-\d+$/.test(name));
-    return folders
-      .sort()
-      .reverse()
-      .map((name) => join(path, name));
-  };
+  const list = (): readonly string[] => listCheckpoints(path);
   const nameOf = (step: number): string => `${prefix}${String(step).padStart(9, '0')}`;
   return {
     path,
@@ -104,11 +153,17 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
       best = nameOf(step);
     },
     drop(step) {
-      rmSync(join(path, nameOf(step)), { recursive: true, force: true });
+      remove(nameOf(step));
     },
+    supersede() {
+      for (const name of namesOf(named)) renameSync(join(path, name), hiddenOf(name, 'superseded'));
+    },
+    reinstate,
     write(state, position, identity, model) {
-      const final = join(path, nameOf(position.step));
-      const staging = join(path, `.${nameOf(position.step)}.${process.pid}`);
+      const name = nameOf(position.step);
+      const final = join(path, name);
+      const staging = hiddenOf(name, String(process.pid));
+      const keep = removeAtExit(staging);
       try {
         rmSync(staging, { recursive: true, force: true });
         mkdirSync(staging, { recursive: true });
@@ -121,23 +176,35 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
           identity,
           sha256: createHash('sha256').update(bytes).digest('hex'),
         };
-        writeFileWhole(join(staging, names.position), `${JSON.stringify(file, undefined, 2)}\n`);
+        const summed: StateFile = { ...file, checksum: checksumOf(file) };
+        writeFileWhole(join(staging, names.position), `${JSON.stringify(summed, undefined, 2)}\n`);
         // The same step again: the old one makes place only when the new one is whole.
-        const replaced = join(path, `.${nameOf(position.step)}.replaced`);
+        const replaced = hiddenOf(name, 'replaced');
         rmSync(replaced, { recursive: true, force: true });
         if (existsSync(final)) renameSync(final, replaced);
         renameSync(staging, final);
-        rmSync(replaced, { recursive: true, force: true });
+        syncFolder(path);
+        removeHidden('replaced');
+        removeHidden('superseded');
       } catch (error) {
         rmSync(staging, { recursive: true, force: true });
+        restore('replaced', (old) => !existsSync(join(path, old)));
         throw unwritable(path, position.step, list()[0], error);
+      } finally {
+        keep();
       }
       for (const old of list().slice(keepLast)) {
-        if (!kept.has(basename(old)) && basename(old) !== best) rmSync(old, { recursive: true, force: true });
+        if (!kept.has(basename(old)) && basename(old) !== best) remove(basename(old));
       }
       return final;
     },
   };
+}
+
+/** SHA-256 of what a state file says, as JSON without spaces. */
+function checksumOf(file: Partial<StateFile>): string {
+  const said = Object.fromEntries(Object.entries(file).filter(([key]) => key !== 'checksum'));
+  return createHash('sha256').update(JSON.stringify(said)).digest('hex');
 }
 
 function unwritable(path: string, step: number, before: string | undefined, error: unknown): LowrankError {
@@ -205,13 +272,9 @@ export function readNewest(
 }
 
 function readCheckpoint(path: string): { readonly file: StateFile; readonly state: TrainingState } {
-  const file = JSON.parse(readFileSync(join(path, names.position), 'utf8')) as Partial<StateFile>;
-  if (file.schema !== 'lowrank.checkpoint/1') {
-    throw new LowrankError('FORMAT', `state.json is '${String(file.schema)}'`, { place: path });
-  }
+  const file = readState(join(path, names.position));
   const statePath = join(path, names.state);
-  const digest = createHash('sha256').update(readFileSync(statePath)).digest('hex');
-  if (digest !== file.sha256)
+  if (drain(fileSha256(statePath)) !== file.sha256)
     throw new LowrankError('FORMAT', 'state.safetensors is not what was written', { place: path });
   const { tensors } = readSafetensors(statePath);
   const vector = (name: string): Float32Array => {
@@ -220,7 +283,7 @@ function readCheckpoint(path: string): { readonly file: StateFile; readonly stat
     throw new LowrankError('FORMAT', `state.safetensors has no '${name}'`, { place: path });
   };
   return {
-    file: file as StateFile,
+    file,
     state: {
       parameters: vector('parameters'),
       statistics: vector('statistics'),
@@ -228,6 +291,24 @@ function readCheckpoint(path: string): { readonly file: StateFile; readonly stat
       ema: vector('ema'),
     },
   };
+}
+
+const needed = { step: 'number', epoch: 'number', batch: 'number', running: 'object', sha256: 'string' } as const;
+
+function readState(path: string): StateFile {
+  const file = JSON.parse(readRegularText(path)) as Partial<StateFile> | null;
+  if (file?.schema !== 'lowrank.checkpoint/1') {
+    throw new LowrankError('FORMAT', `state.json is '${String(file?.schema)}'`, { place: path });
+  }
+  const { checksum, identity } = file;
+  const isWhole =
+    Object.entries(needed).every(([name, type]) => typeof file[name as keyof typeof needed] === type) &&
+    Array.isArray(file.epochs) &&
+    typeof identity?.model === 'string' &&
+    typeof identity.settings === 'object' &&
+    (checksum === undefined || checksum === checksumOf(file));
+  if (!isWhole) throw new LowrankError('FORMAT', 'state.json is not what was written', { place: path });
+  return file as StateFile;
 }
 
 function requireSame(path: string, found: CheckpointIdentity, expected: CheckpointIdentity): void {

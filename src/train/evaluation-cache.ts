@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
+import { readRegularText } from '../files/regular.js';
 import { readModel } from '../graph/read.js';
 import { fileSha256 } from '../onnx/hash.js';
 import { drain } from '../onnx/pieces.js';
@@ -75,10 +76,11 @@ export function openEvaluationCache(folder: string, warn: (line: string) => void
 function read(path: string, key: EvaluationKey, warn: (line: string) => void): Evaluation | undefined {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    if (!existsSync(path)) return undefined;
+    text = readRegularText(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    warn(`the cached evaluation ${path} cannot be read (${messageOf(error)}): evaluated again`);
+    const fact = error instanceof LowrankError ? error.fact : messageOf(error);
+    warn(`the cached evaluation ${path} cannot be read (${fact}): evaluated again`);
     return undefined;
   }
   try {

@@ -1,13 +1,23 @@
-import { rmSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { LowrankError, throwIfAborted } from '../errors.js';
+import type { Batch } from '../data/batch.js';
+import { imageReads } from '../data/paths.js';
+import { checkPaths, type PathUse, reads, writes } from '../files/conflicts.js';
+import { takeLock } from '../files/lock.js';
+import { saving } from '../files/saving.js';
+import { modelReads, modelWrites } from '../graph/model-paths.js';
 import { fileSha256 } from '../onnx/hash.js';
 import { drain } from '../onnx/pieces.js';
 import { checkWritable } from '../onnx/write-file.js';
-import { createTensorBoardWriter, epochScalars, settingsMarkdown } from '../report/tensorboard.js';
+import {
+  createTensorBoardWriter,
+  epochScalars,
+  settingsMarkdown,
+  type TensorBoardWriter,
+} from '../report/tensorboard.js';
 import { bestEpoch, type TrainEpoch, type TrainReport } from '../report/train-contract.js';
 import { tool } from '../version.js';
 import { type CheckpointIdentity, type CheckpointPosition, openCheckpoints, readNewest } from './checkpoint.js';
-import { takeLock } from './lock.js';
 import { drawMasks } from './masks.js';
 import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
@@ -15,6 +25,7 @@ import { learningRateAt } from './schedule.js';
 import { outOfMemory } from './out-of-memory.js';
 import { openTrainingRun, type RunMode, type TrainingRun } from './run.js';
 import type { Measured } from './trainer.js';
+import { untilAborted } from './until-aborted.js';
 import type { TrainingState } from './vectors.js';
 
 /** Settings that do not change what a step computes: a training may go on with others. */
@@ -39,6 +50,7 @@ const free = new Set<keyof TrainSettings>([
 export async function train(options: TrainOptions, mode: RunMode = {}): Promise<TrainReport> {
   const wanted: TrainSettings = { ...defaultTrainSettings, ...options.settings };
   checkTrainSettings(wanted);
+  checkPaths(trainPaths(options));
   checkWritable(options.output, options.force === true || options.resume === true);
   const lock = takeLock(`${options.output}.lock`);
   try {
@@ -51,11 +63,35 @@ export async function train(options: TrainOptions, mode: RunMode = {}): Promise<
       // A buffer of JavaScript that could not be made.
       throw error instanceof RangeError ? outOfMemory(error) : error;
     } finally {
-      await run.close();
+      await closeInTime(run, options.signal);
     }
   } finally {
     lock.release();
   }
+}
+
+/** Whoever interrupted the training does not wait for images that are being decoded. */
+async function closeInTime(run: TrainingRun, signal: AbortSignal | undefined): Promise<void> {
+  const closed = run.close();
+  if (signal?.aborted !== true) return closed;
+  closed.catch(() => undefined);
+  await Promise.race([closed, setTimeout(500)]);
+}
+
+/** The files that `train` reads and writes. */
+export function trainPaths({ model, output, data, val, classes, tensorboard }: TrainOptions): readonly PathUse[] {
+  return [
+    ...modelReads(model),
+    ...imageReads(data, 'the images', '--data'),
+    ...(val === undefined ? [] : imageReads(val, 'the validation images', '--val')),
+    ...(classes === undefined ? [] : [reads(classes, 'the class list', '--classes')]),
+    ...modelWrites(output),
+    writes(`${output}.checkpoints`, 'the folder of checkpoints', '-o', 'folder'),
+    writes(`${output}.lock`, 'the lock of the output', '-o'),
+    ...(tensorboard === undefined
+      ? []
+      : [writes(tensorboard, 'the folder of TensorBoard events', '--tensorboard', 'shared')]),
+  ];
 }
 
 /** The same error, with where the training can go on. Exported for tests. */
@@ -127,7 +163,7 @@ class Training {
     this.#identity = { ...this.#identity, images: await this.#run.stampImages(content) };
     const position = this.#resume();
     await this.#run.start(position?.state, position?.position.step ?? 0, position?.position.lossScale);
-    const { signal, tensorboard } = this.#options;
+    const { tensorboard } = this.#options;
     const board =
       tensorboard === undefined
         ? undefined
@@ -135,28 +171,38 @@ class Training {
     board?.text(0, 'settings', settingsMarkdown(this.#settingsRecord()));
     this.#seconds.prepare = (performance.now() - this.#started) / 1000;
     try {
-      const first = position?.position.epoch ?? 0;
-      let running: Running = position === undefined ? nothing() : { ...position.position.running };
-      let batch = position?.position.batch ?? 0;
-      for (let epoch = first; epoch < this.#settings.epochs; epoch++) {
-        const finished = await this.#epoch(epoch, batch, running);
-        if (finished === undefined) return this.#report('interrupted', 'stopped by the user');
-        board?.scalars(finished.steps, epochScalars(finished));
-        running = nothing();
-        batch = 0;
-        await this.#save(this.#position({ epoch: epoch + 1, batch: 0, running }));
-        if (signal?.aborted === true && epoch + 1 < this.#settings.epochs) {
-          return this.#report('interrupted', 'stopped by the user');
-        }
-      }
-      await this.#write();
-      return this.#report('finished', null);
+      return await saving(() => this.#train(position?.position, board));
     } catch (error) {
-      throw error instanceof LowrankError ? this.#withAdvice(error) : error;
+      const advised = error instanceof LowrankError ? this.#withAdvice(error) : error;
+      this.#checkpoints.reinstate();
+      throw advised;
     } finally {
       board?.close();
       this.#options.progress?.done();
     }
+  }
+
+  /** All epochs from a position on, and the model. */
+  async #train(position: CheckpointPosition | undefined, board: TensorBoardWriter | undefined): Promise<TrainReport> {
+    const isStopped = (): boolean => this.#options.signal?.aborted === true;
+    const first = position?.epoch ?? 0;
+    let running: Running = position === undefined ? nothing() : { ...position.running };
+    let batch = position?.batch ?? 0;
+    // Nothing was done that could be lost.
+    if (isStopped()) return this.#report('interrupted', 'stopped by the user');
+    for (let epoch = first; epoch < this.#settings.epochs; epoch++) {
+      const finished = await this.#epoch(epoch, batch, running);
+      if (finished === undefined) return this.#report('interrupted', 'stopped by the user');
+      board?.scalars(finished.steps, epochScalars(finished));
+      running = nothing();
+      batch = 0;
+      await this.#save(this.#position({ epoch: epoch + 1, batch: 0, running }));
+      if (isStopped() && epoch + 1 < this.#settings.epochs) {
+        return this.#report('interrupted', 'stopped by the user');
+      }
+    }
+    await this.#write();
+    return this.#report('finished', null);
   }
 
   /** The checkpoint to go on from; undefined for a new training. */
@@ -169,7 +215,7 @@ class Training {
           remedy: 'go on with --resume, or begin anew with --force',
         });
       }
-      for (const path of found) rmSync(path, { recursive: true, force: true });
+      this.#checkpoints.supersede();
       return undefined;
     }
     const warn = (line: string): void => {
@@ -203,7 +249,7 @@ class Training {
 
   /** The updates of an epoch from batch `start` on; false where it was interrupted, with a checkpoint written. */
   async #steps(epoch: number, start: number, running: Running): Promise<boolean> {
-    const { trainer, loader, stepsPerEpoch, masks, schedule } = this.#run;
+    const { trainer, loader, stepsPerEpoch, masks, schedule, readEvery } = this.#run;
     const { accumulate, batchSize, seed, checkpointEvery, epochs } = this.#settings;
     const { signal, progress } = this.#options;
     if (start >= stepsPerEpoch * accumulate) return true;
@@ -211,6 +257,8 @@ class Training {
     let waited = loader.waitSeconds;
     let micro = 0;
     let batch = start;
+    /** Batches behind the last update. */
+    let settled = start;
     const tick = (): void => {
       running.seconds += (performance.now() - clock) / 1000;
       running.waitSeconds += loader.waitSeconds - waited;
@@ -237,29 +285,44 @@ class Training {
         ...this.#scaling(),
       });
     };
-    for await (const { images, labels, targets, flips } of loader.batches(epoch, start)) {
+    const step = async ({ images, labels, targets, flips }: Batch): Promise<'next' | 'last' | 'stop'> => {
       const drawn = drawMasks(masks, batchSize, seed, trainer.step, micro);
       await trainer.accumulate({ images, labels: targets ?? labels, flips, masks: drawn });
       micro++;
       batch++;
-      if (micro < accumulate) continue;
+      if (micro < accumulate) return 'next';
       micro = 0;
       const isLast = batch >= stepsPerEpoch * accumulate;
       const before = trainer.step;
       add(await trainer.update(learningRateAt(this.#tried, schedule)));
+      settled = batch;
       const isStopped = signal?.aborted === true && !isLast;
       const isMoved = trainer.step > before;
       const isDue = !isLast && isMoved && checkpointEvery !== null && trainer.step % checkpointEvery === 0;
       // Nothing is saved, and no epoch ends, before the losses of all its updates were looked at.
       if (isLast || isStopped || isDue) add(await trainer.collect());
-      if (isLast) break;
-      if (isStopped || isDue) {
+      if (isLast) return 'last';
+      if (isDue && !isStopped) {
         await this.#save(this.#position({ epoch, batch, running: { ...running } }));
         clock = performance.now();
       }
-      if (isStopped) return false;
+      return isStopped ? 'stop' : 'next';
+    };
+    const batches = loader.batches(epoch, start);
+    try {
+      // Where the device works ahead, updates that were begun are waited for.
+      for await (const each of readEvery > 1 ? batches : untilAborted(batches, signal)) {
+        const outcome = await step(each);
+        if (outcome === 'last') return true;
+        if (outcome === 'stop') break;
+      }
+    } catch (error) {
+      if (!(error instanceof LowrankError) || error.code !== 'ABORTED' || signal?.aborted !== true) throw error;
+      trainer.abandon();
     }
-    return true;
+    if (signal?.aborted !== true) return true;
+    await this.#save(this.#position({ epoch, batch: settled, running: { ...running } }));
+    return false;
   }
 
   async #finishEpoch(epoch: number, running: Running): Promise<TrainEpoch> {

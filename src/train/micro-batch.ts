@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { sizeOf } from '../ops/support/layout.js';
 import { fillTruncatedNormal, randomStream } from '../random.js';
-import { openCheckpoints } from './checkpoint.js';
+import { readRegularText } from '../files/regular.js';
+import { listCheckpoints } from './checkpoint.js';
 import { drawMasks } from './masks.js';
 import type { TrainOptions, TrainSettings } from './options.js';
 import { isOutOfMemory, outOfMemory } from './out-of-memory.js';
@@ -71,9 +71,9 @@ export async function resolveMicroBatch(
 
 /** Images of a run in the newest checkpoint beside an output that can be read. */
 function savedBatchSize(output: string): number | undefined {
-  for (const path of openCheckpoints(`${output}.checkpoints`, 1).list()) {
+  for (const path of listCheckpoints(`${output}.checkpoints`)) {
     try {
-      const file = JSON.parse(readFileSync(join(path, 'state.json'), 'utf8')) as {
+      const file = JSON.parse(readRegularText(join(path, 'state.json'))) as {
         readonly identity?: { readonly settings?: { readonly batchSize?: unknown } };
       };
       const size = file.identity?.settings?.batchSize;

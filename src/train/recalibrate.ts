@@ -1,4 +1,5 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
+import { imageReads } from '../data/paths.js';
 import type { Loader } from '../data/loader.js';
 import type { Recalibrate, RecalibrateContext } from '../factorize/convert.js';
 import { checkModel } from '../graph/check.js';
@@ -50,7 +51,7 @@ export const defaultRecalibrationSettings: RecalibrationSettings = {
 export function recalibration(path: string, chosen: Partial<RecalibrationSettings> = {}): Recalibrate {
   const settings = { ...defaultRecalibrationSettings, ...chosen };
   const normalization = normalizationOf(settings);
-  return async (model, context) => {
+  const recalibrate: Recalibrate = async (model, context) => {
     const started = performance.now();
     const layers = model.graph.nodes.filter((node) => node.is('BatchNormalization'));
     const kept = layers.flatMap((node): Kept[] => {
@@ -75,6 +76,7 @@ export function recalibration(path: string, chosen: Partial<RecalibrationSetting
     const report = { ...about, images, batchSize, imageSize, layers: layers.length - kept.length, badImages, seconds };
     return { report, warnings: [...observed.warnings, ...kept.map(({ name, reason }) => `${name}: ${reason}`)] };
   };
+  return Object.assign(recalibrate, { paths: imageReads(path, 'the images to recalibrate on', '--recalibrate') });
 }
 
 interface Observation {

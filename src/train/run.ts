@@ -39,10 +39,12 @@ import { withNewHead } from './new-head.js';
 import { trainingSession, type TrainOptions, type TrainSettings, transformsOf } from './options.js';
 import { describeKept } from './manifest.js';
 import { misplaced } from '../runtime/placement.js';
+import { pause } from './pause.js';
 import { type Prepared, prepareTraining } from './prepare.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 import { targetOf } from './target.js';
 import { createTrainer, type Trainer } from './trainer.js';
+import { untilAborted } from './until-aborted.js';
 import { buildUpdateGraph } from './update-graph.js';
 import { initialState, startAverages, type TrainingState } from './vectors.js';
 
@@ -146,6 +148,7 @@ async function openRun(
     ...(settings.imageSize === null ? {} : { imageSize: settings.imageSize }),
   });
   closers.push(() => prepared.model.file?.close());
+  await pause(options.signal);
   requireClasses(
     training,
     prepared.classes,
@@ -171,6 +174,7 @@ async function openRun(
     target.opsets,
     hasByteImages ? { normalization: normalizationOf(settings), hasFlips: flips(settings) } : undefined,
   );
+  await pause(options.signal);
   const isEmulated = settings.precision !== 'float32' && settings.device === 'cpu';
   if (isEmulated) warnings.push(`${settings.precision} is emulated on CPU: right, but slower than float32`);
   const update = buildUpdateGraph(prepared, settings);
@@ -179,6 +183,7 @@ async function openRun(
     { batch: batchSize, isBatchOpen: true, passes: target.passes },
     hasByteImages ? { normalization: normalizationOf(settings) } : undefined,
   );
+  await pause(options.signal);
   const threads = settings.threads;
   const images = imagesFor(prepared, settings, hasByteImages);
   const cached = settings.cache > 0 ? await cache(training, settings, options.signal) : training;
@@ -266,6 +271,7 @@ async function openRun(
         readEvery,
         capture,
         allowCpuNodes: settings.allowCpuNodes,
+        signal: options.signal,
         note: (line) => warnings.push(line),
       });
       closers.push(() => trainer!.close());
@@ -293,12 +299,12 @@ async function openRun(
         binding.bindInput(inputs.images, { type: hasByteImages ? 'uint8' : 'float32', dims, data });
         binding.bindInput(inputs.labels, noLabels(prepared, size));
         binding.bindOutput(outputs.logits, { type: 'float32', dims: [size, prepared.classes], data: logits });
-        await binding.run();
+        await binding.run({ signal });
         return logits;
       };
       let predictions: Predictions;
       try {
-        predictions = await evaluate(validating.batches(0), predict, {
+        predictions = await evaluate(untilAborted(validating.batches(0), signal), predict, {
           classes: prepared.classes,
           end: prepared.loss === 'cross-entropy' ? 'logits' : 'sigmoid-logits',
           signal,

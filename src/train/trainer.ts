@@ -48,6 +48,8 @@ export interface TrainerOptions {
   readonly capture?: boolean | undefined;
   /** Whether nodes may run on the CPU where the device is another. Default: that is an error. */
   readonly allowCpuNodes?: boolean | undefined;
+  /** Ends a run of the gradient or the update; with `readEvery` above 1 none. */
+  readonly signal?: AbortSignal | undefined;
   /** Hears what is worth knowing: nodes on the CPU, slow memory. */
   readonly note?: ((line: string) => void) | undefined;
 }
@@ -107,6 +109,8 @@ export interface Trainer {
    * not finite is undone too, but skipped with a smaller scale: NUMERIC comes where that falls below 1.
    */
   update(learningRate: number): Promise<Measured | undefined>;
+  /** Back to the state behind the last update; not with `readEvery` above 1. */
+  abandon(): void;
   /** Waits for all that was begun, and reads what is not read yet. Throws as `update`. */
   collect(): Promise<Measured | undefined>;
   close(): Promise<void>;
@@ -184,6 +188,7 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
   let lossScale = scaleInput === undefined ? undefined : (options.lossScale ?? initialLossScale);
   const isLate = readEvery > 1 && lossScale === undefined;
   const { rate, counter, scale, loss, correct, norm } = stepScalars({ driver, sessionOptions, owner, capture, isLate });
+  const endable = isLate ? {} : { signal: options.signal };
   /** For each loss in the log, the update that it belongs to, from 0. */
   const lossSteps: number[] = [];
   let done = options.step ?? 0;
@@ -256,7 +261,7 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
     await counter.set(number);
     const binding = updateBinding();
     norm.begin(binding, update.interface.outputs.gradientNorm);
-    await orOutOfMemory(binding.run());
+    await orOutOfMemory(binding.run(endable));
     await norm.end();
     const isFinite = isLate || Number.isFinite(norm.value);
     if (lossScale !== undefined) lossScale = scaleBehind(lossScale, isFinite);
@@ -354,7 +359,7 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
       const add = async (): Promise<void> => {
         if (!isFirst) await combine(firstGradient, target, 1, 1, firstGradient);
       };
-      const run = orOutOfMemory(binding.run());
+      const run = orOutOfMemory(binding.run(endable));
       const ended = async (): Promise<void> => {
         await run;
         await loss.end();
@@ -398,6 +403,7 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
       await recordings();
       return done - read >= readEvery ? collectLate() : undefined;
     },
+    abandon: undo,
     collect: async () => (isLate ? collectLate() : undefined),
     async close() {
       await running.catch(() => undefined);

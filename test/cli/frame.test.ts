@@ -217,7 +217,7 @@ describe('the frame of every command', () => {
   it('takes an empty configuration file, and names one that is not there', () => {
     expect(run(frame, ['probe', 'a', '-o', 'b', '--config', configFile('# nothing\n')]).code).toBe(0);
     const missing = run(frame, ['probe', 'a', '-o', 'b', '--config', join(folder, 'none.yaml')]);
-    expectError(missing, 1, /^error\[INPUT\]: the configuration file cannot be read: ENOENT.*none\.yaml/);
+    expectError(missing, 1, /^error\[INPUT\]: the configuration file cannot be read: no such file.*none\.yaml/);
   });
 
   it('writes notes and warnings to stderr, one line each, and nothing with --quiet', () => {

@@ -196,16 +196,21 @@ describe('temporary files that a killed process left', () => {
     const path = join(folder, 'out.onnx');
     const own = stageFile(path, [content]);
     const name = own.temporaryPath.slice(folder.length + 1);
-    const [, machine] = /^\.out\.onnx\.([0-9a-f]{6})-\d+-[0-9a-f]{8}\.tmp$/.exec(name)!;
+    const [, machine, start] = /^\.out\.onnx\.([0-9a-f]{6})-\d+-([0-9a-f]{8})-[0-9a-f]{8}\.tmp$/.exec(name)!;
     const pid = dead();
     const stale = [
       `.out.onnx.${machine}-${pid}-00000000.tmp`,
       `.out.onnx.${machine}-${pid}-ffffffff.tmp`,
       `.out.onnx.data.${machine}-${pid}-00000000.tmp`,
       `.out.onnx.12.data.${machine}-${pid}-00000000.tmp`,
+      `.out.onnx.${machine}-${pid}-${start}-00000000.tmp`,
+      // Of processes that had the number of this one, or of a living one, before it.
+      `.out.onnx.${machine}-${process.pid}-00000000-00000000.tmp`,
+      ...(process.platform === 'linux' ? [`.out.onnx.${machine}-${process.ppid}-00000000-00000000.tmp`] : []),
     ];
     const others = [
       `.out.onnx.${machine}-${process.ppid}-00000000.tmp`, // of a living process
+      `.out.onnx.${machine}-${process.pid}-${start}-00000000.tmp`, // of this process
       `.out.onnx.000000-${pid}-00000000.tmp`, // of another machine
       `.other.onnx.${machine}-${pid}-00000000.tmp`, // of another file
       `.out.onnx.${machine}-${pid}-00000000.tmp.bak`,

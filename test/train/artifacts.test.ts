@@ -182,9 +182,11 @@ describe('bad input', () => {
   });
 
   it('outputs that cannot be folders', () => {
-    expectFailure(run('artifacts', tiny, '-o', tiny, '--force'), 'OUTPUT', /a file is in its place/);
+    writeFileSync(inFolder('file'), '');
+    expectFailure(run('artifacts', tiny, '-o', inFolder('file'), '--force'), 'OUTPUT', /a file is in its place/);
+    expectFailure(run('artifacts', tiny, '-o', tiny, '--force'), 'USAGE', /the folder of artifacts and the model/, 2);
     expectFailure(run('artifacts', tiny, '-o', inFolder('no/where')), 'OUTPUT', /folder around the output.*create/);
-    expectFailure(run('artifacts', tiny, '-o', join(tiny, 'below')), 'OUTPUT', /folder around the output/);
+    expectFailure(run('artifacts', tiny, '-o', inFolder('file/below')), 'OUTPUT', /folder around the output/);
   });
 
   it.skipIf(process.getuid?.() === 0)('a folder that cannot be written to', () => {

@@ -1,3 +1,4 @@
+import type { WithPaths } from '../../files/conflicts.js';
 import type { Model } from '../../graph/model.js';
 import type { Matrix, Matrix64 } from '../../linalg/types.js';
 import type { Calibration } from '../../report/contract.js';
@@ -70,4 +71,9 @@ export interface CalibrateContext {
  * Opens the images for a model. Its batch is open where it could be opened; `largestBatch` is 1 where not. Throws INPUT,
  * USAGE, UNSUPPORTED (no color images).
  */
-export type Calibrate = (model: Model, largestBatch: number, context: CalibrateContext) => Promise<CalibrationImages>;
+export type Calibrate = ((
+  model: Model,
+  largestBatch: number,
+  context: CalibrateContext,
+) => Promise<CalibrationImages>) &
+  WithPaths;
