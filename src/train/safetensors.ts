@@ -127,18 +127,21 @@ function parse({ size, label, read, readInto }: ByteSource): SafetensorsFile {
   return { tensors, metadata };
 }
 
-/** A key of the outermost object that is there twice: JSON.parse takes the last one without a word. */
+/** A key of the outermost object of valid JSON that is there twice: JSON.parse takes the last one without a word. */
 function repeatedKey(json: string): string | undefined {
   const seen = new Set<string>();
   let depth = 0;
-  for (const [token] of json.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"\s*:?|[[\]{}]/gs)) {
-    if (token === '{' || token === '[') depth += 1;
-    else if (token === '}' || token === ']') depth -= 1;
-    else if (depth === 1 && token.endsWith(':')) {
-      const key = JSON.parse(token.slice(0, -1)) as string;
-      if (seen.has(key)) return key;
-      seen.add(key);
-    }
+  for (let at = 0; at < json.length; at++) {
+    const sign = json[at];
+    if (sign === '{' || sign === '[') depth += 1;
+    else if (sign === '}' || sign === ']') depth -= 1;
+    if (sign !== '"') continue;
+    const start = at;
+    for (at += 1; json[at] !== '"'; at++) if (json[at] === '\\') at += 1;
+    if (depth !== 1 || !/^\s*:/.test(json.slice(at + 1, at + 100))) continue;
+    const key = JSON.parse(json.slice(start, at + 1)) as string;
+    if (seen.has(key)) return key;
+    seen.add(key);
   }
   return undefined;
 }
