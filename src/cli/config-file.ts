@@ -16,6 +16,7 @@ function read(path: string, what: string, remedy: string): string {
 
 /** A long study file has a hundredth of it. */
 const longestText = 2 ** 16;
+const mostBrackets = 1000;
 /** How often a text may say by an alias what it has said before. */
 const mostAliases = 100;
 
@@ -29,6 +30,9 @@ async function parseYaml(text: string, path: string): Promise<unknown> {
       remedy: 'write one "option: value" a line',
       cause,
     });
+  // The library goes on until its stack ends, which may end the process.
+  const brackets = text.match(/[[{]/g)?.length ?? 0;
+  if (brackets > mostBrackets || /(?:[-?:][ \t]+){100}/.test(text)) throw invalid('nested too deep');
   // The library's own search for repeated keys compares each with every other.
   const document = parseDocument(text, { uniqueKeys: false, logLevel: 'error' });
   const problem = document.errors[0] ?? document.warnings[0];

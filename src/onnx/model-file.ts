@@ -127,7 +127,7 @@ export function openModelFile(input: string | Uint8Array, options: ReadOptions =
 }
 
 /** What is only passed through takes less than what is made of it. */
-const entryItems = 1 / 4;
+const entryItems = 1 / 2;
 
 function topFields(range: ByteRange, budget: Budget): Entry[] {
   const entries: Entry[] = [];

@@ -26,7 +26,7 @@ export interface SafetensorsFile {
 }
 
 /** Of a hundred thousand tensors. JSON takes ten times as much in memory. */
-const largestHeader = 2 ** 24;
+const largestHeader = 10_000_000;
 
 /**
  * Writes a safetensors file (github.com/huggingface/safetensors): an 8-byte header length, a JSON header, then the data,
