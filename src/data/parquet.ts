@@ -212,6 +212,9 @@ function columnsOf({ file, metadata }: Shard): Columns {
   return { image: find(imageColumns, 'images'), label: find(labelColumns, 'labels') };
 }
 
+/** Classes that are only numbers. */
+const mostUnnamed = 1_000_000;
+
 function labelsOf(
   raw: readonly unknown[],
   shard: Shard,
@@ -230,10 +233,14 @@ function labelsOf(
     });
   });
   const most = labels.reduce((largest, label) => Math.max(largest, label), 0);
-  const classes =
-    given ??
-    namesInMetadata(shard, column) ??
-    plainClasses(Array.from({ length: most + 1 }, (_, index) => String(index)));
+  const named = given ?? namesInMetadata(shard, column);
+  if (named === undefined && most >= mostUnnamed) {
+    throw new LowrankError('FORMAT', `label ${most}, and nothing says which classes there are`, {
+      place: path,
+      remedy: 'give the class list of this data set (--classes)',
+    });
+  }
+  const classes = named ?? plainClasses(Array.from({ length: most + 1 }, (_, index) => String(index)));
   if (most >= classes.ids.length) {
     throw new LowrankError('INPUT', `label ${most} is beyond the ${classes.ids.length} classes`, {
       place: path,

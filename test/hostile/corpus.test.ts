@@ -5,7 +5,7 @@ import { expectFailure, run, temporaryFolder } from '../support/command.js';
 import { corpus, type HostileFile, type Reader } from './corpus.js';
 import { supervisor } from './supervise.js';
 
-// The promise of SECURITY.md and docs/data.md, for every file that anybody may have made.
+// The promise of docs/data.md, for every file that anybody may have made.
 const mebibyte = 2 ** 20;
 const memoryFor = (fileBytes: number): number => 4 * fileBytes + 256 * mebibyte;
 /** Many times what any of them takes, for machines that are busy. */
