@@ -1,7 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { resolve } from 'node:path';
 import type { Reader } from './corpus.js';
+
+/** Not compiled: tests and benchmarks run in the folder of the project. */
+const script = resolve('test/hostile/reader.js');
 
 export interface Reading {
   /** Of a LowrankError, else the name of the error; undefined: none. */
@@ -49,7 +52,7 @@ export function supervisor(freshAbove: number): Supervisor {
   return {
     async read(reader, path, seconds) {
       if (child === undefined) {
-        child = fork(fileURLToPath(new URL('reader.js', import.meta.url)), {
+        child = fork(script, {
           execArgv: [],
           stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
         });
