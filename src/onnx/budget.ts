@@ -18,9 +18,13 @@ export function modelBudget(size: number, label: string): Budget {
   return (items) => {
     left -= items;
     if (left >= 0) return;
-    throw new LowrankError('UNSUPPORTED', `more than ${most} names, attributes and fields in a model of ${size} bytes`, {
-      place: label,
-      remedy: 'check that this is an .onnx file',
-    });
+    throw new LowrankError(
+      'UNSUPPORTED',
+      `more than ${most} names, attributes and fields in a model of ${size} bytes`,
+      {
+        place: label,
+        remedy: 'check that this is an .onnx file',
+      },
+    );
   };
 }
