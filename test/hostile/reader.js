@@ -44,7 +44,7 @@ const readers = {
   safetensors: readSafetensors,
 };
 
-process.on('message', async ({ reader, path }) => {
+async function answer({ reader, path }) {
   const started = performance.now();
   const result = { code: undefined, message: '' };
   try {
@@ -55,5 +55,7 @@ process.on('message', async ({ reader, path }) => {
   }
   const seconds = (performance.now() - started) / 1000;
   process.send({ ...result, seconds, peakBytes: resourceUsage().maxRSS * 1024 });
-});
+}
+
+process.on('message', (request) => void answer(request));
 process.send({ peakBytes: resourceUsage().maxRSS * 1024 });
