@@ -1,4 +1,4 @@
-import { LowrankError } from '../errors.js';
+import { LowrankError, messageOf } from '../errors.js';
 import { readRegularText, unusable } from '../files/regular.js';
 import { checkValue, closest, kebabCase } from './options.js';
 import type { GivenValues, OptionTable } from './options.js';
@@ -11,6 +11,56 @@ function read(path: string, what: string, remedy: string): string {
   }
 }
 
+/** A long study file has a hundredth of it. */
+const longestText = 2 ** 16;
+const mostBrackets = 1000;
+/** How often a text may say by an alias what it has said before. */
+const mostAliases = 100;
+
+/** What the text says, as values of JSON. Throws USAGE where it is no YAML, or would say more than it is long by aliases. */
+async function parseYaml(text: string, path: string): Promise<unknown> {
+  // Loaded here: most runs have no configuration file.
+  const { parseDocument, visit } = await import('yaml');
+  const invalid = (reason: string, line?: number, cause?: unknown): LowrankError =>
+    new LowrankError('USAGE', `not valid YAML: ${reason}`, {
+      place: `in ${path}${line === undefined ? '' : `, line ${line}`}`,
+      remedy: 'write one "option: value" a line',
+      cause,
+    });
+  // The library goes on until its stack ends, which may end the process.
+  const brackets = text.match(/[[{]/g)?.length ?? 0;
+  if (brackets > mostBrackets || /(?:[-?:][ \t]+){100}/.test(text)) throw invalid('nested too deep');
+  // The library's own search for repeated keys compares each with every other.
+  const document = parseDocument(text, { uniqueKeys: false, logLevel: 'error' });
+  const problem = document.errors[0] ?? document.warnings[0];
+  if (problem !== undefined) throw invalid(problem.code, problem.linePos?.[0].line, problem);
+  visit(document, {
+    Map: (_, { items }) => {
+      const keys = new Set<unknown>();
+      for (const { key } of items) {
+        const name = String(key);
+        if (keys.has(name)) throw invalid('DUPLICATE_KEY', lineOf(text, key));
+        keys.add(name);
+      }
+    },
+  });
+  try {
+    const value: unknown = document.toJS({ maxAliasCount: mostAliases });
+    // What holds itself cannot be written.
+    JSON.stringify(value);
+    return value;
+  } catch (error) {
+    const reason = error instanceof ReferenceError ? messageOf(error) : 'an alias (*) stands inside what it names (&)';
+    throw invalid(reason, undefined, error);
+  }
+}
+
+/** The line of a node of the library, from 1. */
+function lineOf(text: string, node: unknown): number | undefined {
+  const range = (node as { readonly range?: readonly number[] | null } | null)?.range;
+  return range === null || range === undefined ? undefined : text.slice(0, range[0]).split('\n').length;
+}
+
 /**
  * The mapping that a YAML file holds; `what` names the file in messages. Throws INPUT where it cannot be read, USAGE where
  * it is no YAML, or something else than a mapping.
@@ -21,19 +71,13 @@ export async function readYaml(
   unreadable = 'check the path of --config',
 ): Promise<Readonly<Record<string, unknown>>> {
   const text = read(path, what, unreadable);
-  // Loaded here: most runs have no configuration file.
-  const { parseDocument } = await import('yaml');
-  const document = parseDocument(text);
-  const problem = document.errors[0] ?? document.warnings[0];
-  if (problem !== undefined) {
-    const line = problem.linePos?.[0].line;
-    throw new LowrankError('USAGE', `not valid YAML: ${problem.code}`, {
-      place: `in ${path}${line === undefined ? '' : `, line ${line}`}`,
-      remedy: 'write one "option: value" a line',
-      cause: problem,
+  if (text.length > longestText) {
+    throw new LowrankError('USAGE', `a ${what} of ${text.length} characters, where ${longestText} are the most`, {
+      place: `in ${path}`,
+      remedy: 'check that it is the right one',
     });
   }
-  const value: unknown = document.toJS();
+  const value = await parseYaml(text, path);
   if (value === null || value === undefined) return {};
   if (typeof value !== 'object' || Array.isArray(value)) {
     throw new LowrankError('USAGE', `a ${what} is a mapping of options to values`, {

@@ -2,15 +2,20 @@ import sharp from 'sharp';
 import { LowrankError, messageOf } from '../errors.js';
 import { loadTurboJpeg } from '../runtime/turbojpeg.js';
 import type { JpegDecoder } from '../runtime/turbojpeg.js';
-import { hasJpegEnd, readImageHeader } from './image-header.js';
-import type { ImageHeader } from './image-header.js';
+import { decodeBmp } from './bmp.js';
+import { decodeGif } from './gif.js';
+import { readableFormats, recognizeImage } from './image-format.js';
+import type { ImageFormat, ImageHeader } from './image-header.js';
+import { hasJpegEnd } from './jpeg-header.js';
 import { cmykToRgb, toRgb } from './pixels.js';
 import type { Box, Pixels } from './pixels.js';
+import { decodePnm } from './pnm.js';
 
 /**
  * Decoding with libvips (sharp), to the very pixels that Pillow's `Image.open(...).convert("RGB")` gives: colour profiles
  * and EXIF orientation are ignored, grey is repeated, alpha dropped, palettes looked up, CMYK converted without a profile,
- * 16 bits cut to 8, and of an animation the first frame is taken. (Pillow differs for 16-bit grey: it clips at 255.)
+ * 16 bits cut to 8, and of an animation the first frame is taken. (Pillow differs for 16-bit grey: it clips at 255.) What
+ * libvips has no decoder for, or takes otherwise than Pillow (BMP, PNM, GIF), is read here.
  */
 
 /** Pillow's Image.MAX_IMAGE_PIXELS: a quarter of a gigabyte of RGB. */
@@ -68,10 +73,12 @@ function reasonOf(error: unknown): string {
 }
 
 /** Size and format, from the bytes themselves where possible. Throws FORMAT, saying why, for what is no readable image. */
-export async function imageHeaderOf(bytes: Uint8Array, pixelLimit: number): Promise<ImageHeader | ForeignHeader> {
+export async function imageHeaderOf(bytes: Uint8Array, pixelLimit: number): Promise<ImageHeader> {
   configure();
   if (bytes.length === 0) throw bad('the file is empty');
-  const header = readImageHeader(bytes) ?? (await foreignHeader(bytes));
+  const recognized = recognizeImage(bytes);
+  if (recognized === undefined) throw unknown(bytes, `it is none of ${readableFormats}`);
+  const header = recognized.header ?? (await headerOfLibvips(bytes, recognized.format));
   const pixels = header.width * header.height;
   if (pixels > pixelLimit) {
     const [size, limit] = [pixels, pixelLimit].map((count) => (count / 1e6).toFixed(1));
@@ -80,40 +87,43 @@ export async function imageHeaderOf(bytes: Uint8Array, pixelLimit: number): Prom
   return header;
 }
 
-/** The header of a format that only libvips reads: GIF, WebP, TIFF, AVIF. */
-export interface ForeignHeader {
-  readonly format: string;
-  readonly width: number;
-  readonly height: number;
-  readonly channels: number;
-  readonly depth: number;
-}
-
-async function foreignHeader(bytes: Uint8Array): Promise<ForeignHeader> {
+/** Reads no pixels. */
+async function headerOfLibvips(bytes: Uint8Array, format: ImageFormat): Promise<ImageHeader> {
   try {
-    const { format, width, height, channels, depth, pageHeight } = await sharp(bytes, {
-      limitInputPixels: false,
-    }).metadata();
+    const metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
+    if (metadata.format !== format) throw new Error(`its content is ${metadata.format}`);
+    const { width, height, channels, depth, pageHeight } = metadata;
     const bits = depth === 'uchar' || depth === 'char' ? 8 : depth === 'ushort' || depth === 'short' ? 16 : 32;
     return { format, width, height: pageHeight ?? height, channels, depth: bits };
   } catch (error) {
-    const start = Buffer.from(bytes.subarray(0, 8)).toString('hex');
-    throw bad(`no image that can be read (it starts with ${start}): ${reasonOf(error)}`, error);
+    throw unknown(bytes, reasonOf(error), error);
   }
 }
 
+function unknown(bytes: Uint8Array, reason: string, cause?: unknown): LowrankError {
+  const start = Buffer.from(bytes.subarray(0, 8)).toString('hex');
+  return bad(`no image that can be read (it starts with ${start}): ${reason}`, cause);
+}
+
+/** Decoders of this project's own, which take all of the image. */
+const ownDecoders: Readonly<Partial<Record<ImageFormat, (bytes: Uint8Array) => Pixels>>> = {
+  bmp: decodeBmp,
+  gif: decodeGif,
+  pbm: decodePnm,
+  pgm: decodePnm,
+  ppm: decodePnm,
+};
+
 /**
  * Decodes an image, or the part of it that `request` asks for. Throws FORMAT with the reason where the bytes are damaged or
- * cut. A JPEG without its end marker is decoded whole, so that a cut is found whatever part is asked for.
+ * cut, or hold more pixels than the header says. A JPEG without its end marker is decoded whole, so that a cut is found
+ * whatever part is asked for.
  */
-export async function decodeRegion(
-  bytes: Uint8Array,
-  header: ImageHeader | ForeignHeader,
-  request?: RegionRequest,
-): Promise<Region> {
+export async function decodeRegion(bytes: Uint8Array, header: ImageHeader, request?: RegionRequest): Promise<Region> {
   configure();
   const { format } = header;
-  if (format === 'ppm' && 'dataAt' in header) return ppmRegion(bytes, header);
+  const own = ownDecoders[format];
+  if (own !== undefined) return whole(own(bytes));
   // Other formats are small or rare; decoding all of them finds damage wherever it is.
   const isPartial = request !== undefined && format === 'jpeg' && hasJpegEnd(bytes);
   const isCmyk = format === 'jpeg' && header.channels === 4;
@@ -121,17 +131,10 @@ export async function decodeRegion(
     const decoder = await turboJpegDecoder();
     // Whatever it complains about, libvips decides.
     const data = decoder?.(bytes, header.width, header.height);
-    if (data !== undefined) {
-      return { pixels: { data, width: header.width, height: header.height }, left: 0, top: 0, isReduced: false };
-    }
+    if (data !== undefined) return whole({ data, width: header.width, height: header.height });
   }
   try {
-    let image = sharp(bytes, {
-      ignoreIcc: true,
-      failOn: 'error',
-      sequentialRead: isPartial,
-      limitInputPixels: false,
-    });
+    let image = openImage(bytes, header, isPartial);
     if (isCmyk) image = image.pipelineColourspace('cmyk').toColourspace('cmyk');
     const { reduction, box } = isPartial ? request : { reduction: undefined, box: undefined };
     if (reduction !== undefined)
@@ -145,6 +148,7 @@ export async function decodeRegion(
       });
     }
     const { data, info } = await image.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    if (!isPartial) checkSize(info, header);
     const rgb = isCmyk && info.channels === 4 ? cmykToRgb(data) : toRgb(data, info.channels);
     return {
       pixels: { data: rgb, width: info.width, height: info.height },
@@ -153,15 +157,32 @@ export async function decodeRegion(
       isReduced: reduction !== undefined,
     };
   } catch (error) {
-    throw bad(reasonOf(error), error);
+    throw error instanceof LowrankError ? error : bad(reasonOf(error), error);
   }
 }
 
-function ppmRegion(bytes: Uint8Array, { dataAt, width, height }: ImageHeader): Region {
-  const size = width * height * 3;
-  const missing = dataAt + size - bytes.length;
-  if (missing > 0) throw bad(`the file is cut: ${missing} of ${size} bytes of pixels are missing`);
-  return { pixels: { data: bytes.subarray(dataAt, dataAt + size), width, height }, left: 0, top: 0, isReduced: false };
+function whole(pixels: Pixels): Region {
+  return { pixels, left: 0, top: 0, isReduced: false };
+}
+
+/** libvips refuses more pixels than the header has, which is within the limit. */
+function openImage(bytes: Uint8Array, { width, height }: Size, isSequential: boolean): ReturnType<typeof sharp> {
+  return sharp(bytes, {
+    ignoreIcc: true,
+    failOn: 'error',
+    sequentialRead: isSequential,
+    limitInputPixels: width * height,
+  });
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+function checkSize(found: Size, said: Size): void {
+  if (found.width === said.width && found.height === said.height) return;
+  throw bad(`${found.width}x${found.height} pixels, where the header says ${said.width}x${said.height}`);
 }
 
 /** Reductions by a factor at which sharp makes libjpeg decode at a half, a quarter and an eighth. */

@@ -1,10 +1,10 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { LowrankError, messageOf } from '../errors.js';
 import { byCodePoint, labelNames } from './class-list.js';
 import type { ClassList } from './class-list.js';
 import { readRegular, readRegularText, unreadable } from '../files/regular.js';
+import { expand } from './expand.js';
 import { findLabels, numberedLabels } from './labels.js';
 import { readSynsets } from './mat-file.js';
 import { memoryTar } from './tar.js';
@@ -47,11 +47,7 @@ export function readGroundTruth(
   given: ClassList | undefined,
 ): { readonly classes: ClassList; readonly labels: readonly number[] } {
   const truth = readTruth(path);
-  const lines = truth.text
-    .replace(/^\uFEFF/, '')
-    .split(/\r?\n/)
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
+  const lines = linesOf(truth, Math.max(fewLines, 4 * names.length));
   const texts = labelsOfLines(lines, names, truth.place);
   const options = { given, place: truth.place, nameOf: (index: number) => `image '${names[index]!}'` };
   const found = findLabels(texts, options);
@@ -77,6 +73,26 @@ export function readGroundTruth(
     });
   }
   return numberedLabels(numbers, options);
+}
+
+/** Lines of a ground truth that are read however few the images are. */
+const fewLines = 1_000_000;
+
+/** The lines that are not empty, without the space around them. */
+function linesOf({ text, place }: Truth, most: number): readonly string[] {
+  const lines: string[] = [];
+  for (const [line] of text.replace(/^\uFEFF/, '').matchAll(/[^\r\n]+/g)) {
+    const trimmed = line.trim();
+    if (trimmed === '') continue;
+    if (lines.length === most) {
+      throw new LowrankError('FORMAT', `the ground truth has more than ${most} lines`, {
+        place,
+        remedy: 'give that of these images',
+      });
+    }
+    lines.push(trimmed);
+  }
+  return lines;
 }
 
 /** One label per image, in the order of `names`. */
@@ -123,7 +139,7 @@ function readTruth(path: string): Truth {
 function readDevkit(path: string): Truth {
   let bytes: Uint8Array;
   try {
-    bytes = gunzipSync(readRegular(path), { maxOutputLength: 2 ** 30 });
+    bytes = expand(readRegular(path), 'gzip');
   } catch (error) {
     if (error instanceof LowrankError) throw error;
     throw new LowrankError('FORMAT', `the development kit cannot be decompressed: ${messageOf(error)}`, {

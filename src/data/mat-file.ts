@@ -1,5 +1,5 @@
-import { inflateSync } from 'node:zlib';
 import { LowrankError, messageOf } from '../errors.js';
+import { expand } from './expand.js';
 
 /**
  * The part of MATLAB's level 5 MAT-files (MathWorks: MAT-File Format) that `meta.mat` of ILSVRC2012 needs: a structure array
@@ -22,6 +22,11 @@ const types = {
 };
 const structureClass = 2;
 const headerBytes = 128;
+/** The table has 1860 synsets of 8 fields. An empty element has 8 bytes, and takes twenty times as much in memory. */
+const mostElements = 2 ** 17;
+/** Of one file, one behind the other. */
+const mostCompressed = 64;
+const longestFieldName = 64;
 
 interface Element {
   readonly type: number;
@@ -31,7 +36,8 @@ interface Element {
 /** Data elements one after the other; a small one has its size and data in the tag itself. */
 function* elements(bytes: Buffer): Generator<Element> {
   let at = 0;
-  while (at + 8 <= bytes.length) {
+  for (let count = 1; at + 8 <= bytes.length; count++) {
+    if (count > mostElements) throw new RangeError(`it has more than ${mostElements} elements in one place`);
     const word = bytes.readUInt32LE(at);
     const isSmall = word >>> 16 !== 0;
     const size = isSmall ? word >>> 16 : bytes.readUInt32LE(at + 4);
@@ -93,8 +99,11 @@ export function readSynsets(bytes: Uint8Array, place: string): ReadonlyMap<numbe
 
 function parse(bytes: Buffer): ReadonlyMap<number, string> {
   if (bytes.toString('latin1', 126, 128) !== 'IM') throw new RangeError('it is no little-endian MAT-file of level 5');
+  let compressed = 0;
   for (const element of elements(bytes.subarray(headerBytes))) {
-    const [matrix = element] = element.type === types.compressed ? elements(inflateSync(element.data)) : [element];
+    if (element.type === types.compressed) compressed += 1;
+    if (compressed > mostCompressed) throw new RangeError(`it has more than ${mostCompressed} compressed elements`);
+    const [matrix = element] = element.type === types.compressed ? elements(expand(element.data, 'zlib')) : [element];
     if (matrix.type !== types.matrix) continue;
     const { isStructure, name, rest } = matrixOf(matrix);
     if (isStructure && name === 'synsets') return synsetsOf(rest);
@@ -107,6 +116,15 @@ function synsetsOf([lengthElement, namesElement, ...values]: readonly Element[])
   if (lengthElement === undefined || namesElement === undefined) throw new RangeError("'synsets' is cut");
   const length = numberOf(lengthElement);
   const count = namesElement.data.length / length;
+  if (
+    !Number.isInteger(length) ||
+    length < 1 ||
+    length > longestFieldName ||
+    !Number.isInteger(count) ||
+    count > 1000
+  ) {
+    throw new RangeError(`'synsets' has ${namesElement.data.length} bytes of field names, each of ${length}`);
+  }
   const names = Array.from({ length: count }, (_, index) =>
     namesElement.data.toString('latin1', index * length, (index + 1) * length).replace(/\0.*$/s, ''),
   );

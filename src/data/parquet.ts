@@ -1,12 +1,12 @@
-import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
-import type { AsyncBuffer, FileMetaData } from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
 import { LowrankError, messageOf } from '../errors.js';
 import { plainClasses, sameClasses } from './class-list.js';
 import type { ClassList } from './class-list.js';
 import { openFile, shortNames } from './files.js';
 import type { OpenFile } from './files.js';
 import { classLabels } from './labels.js';
+import { leavesOf, readColumn } from './parquet/column.js';
+import { readFooter } from './parquet/footer.js';
+import type { FileMetaData, RowGroup } from './parquet/footer.js';
 import type { SourceOptions } from './source.js';
 import { imageFieldNames, pacer, targetsOf } from './source.js';
 import type { ImageSource } from './types.js';
@@ -14,6 +14,7 @@ import type { ImageSource } from './types.js';
 /** Rows that are read together. */
 interface Block {
   readonly shard: Shard;
+  readonly group: RowGroup;
   /** In the shard. */
   readonly rowStart: number;
   readonly rowEnd: number;
@@ -23,7 +24,6 @@ interface Block {
 
 interface Shard {
   readonly file: OpenFile;
-  readonly buffer: AsyncBuffer;
   readonly metadata: FileMetaData;
 }
 
@@ -48,7 +48,7 @@ export async function openParquet(
     return Promise.resolve();
   };
   try {
-    for (const name of files) shards.push(await openShard(name));
+    for (const name of files) shards.push(openShard(name));
     return await openShards(path, files, shards, options, close);
   } catch (error) {
     await close();
@@ -71,14 +71,13 @@ async function openShards(
   for (const shard of shards) {
     let rowStart = 0;
     for (const group of shard.metadata.row_groups) {
-      const rowEnd = rowStart + Number(group.num_rows);
-      if (rowEnd > rowStart) blocks.push({ shard, rowStart, rowEnd, first: raw.length });
-      const { label } = columns.get(shard)!;
-      for (const row of await readRows(shard, label, rowStart, rowEnd)) {
-        raw.push(row[label]);
+      const rowEnd = rowStart + group.num_rows;
+      if (rowEnd > rowStart) blocks.push({ shard, group, rowStart, rowEnd, first: raw.length });
+      for (const label of readValues(shard, group, columns.get(shard)!.label)) {
+        raw.push(label);
         await pace(raw.length);
       }
-      largest = Math.max(largest, Number(group.total_byte_size));
+      largest = Math.max(largest, group.total_byte_size);
       rowStart = rowEnd;
     }
   }
@@ -112,26 +111,19 @@ async function openShards(
     ...targetsOf(targets),
     name,
     locate: () => undefined,
-    async read(index) {
-      const block = blocks[findBlock(blocks, index)]!;
-      const images = await cache(block);
-      return { bytes: images[index - block.first] ?? new Uint8Array(0), label: labels[index]!, name: name(index) };
-    },
+    read: (index) =>
+      Promise.resolve(blocks[findBlock(blocks, index)]!).then((block) => {
+        const bytes = cache(block)[index - block.first] ?? new Uint8Array(0);
+        return { bytes, label: labels[index]!, name: name(index) };
+      }),
     close,
   };
 }
 
-async function openShard(path: string): Promise<Shard> {
+function openShard(path: string): Shard {
   const file = openFile(path);
   try {
-    const buffer: AsyncBuffer = {
-      byteLength: file.size,
-      slice: (start, end = file.size) => {
-        const bytes = file.read(start, end - start);
-        return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
-      },
-    };
-    return { file, buffer, metadata: await parquetMetadataAsync(buffer) };
+    return { file, metadata: readFooter(file) };
   } catch (error) {
     file.close();
     throw damaged(path, error);
@@ -147,52 +139,46 @@ function damaged(path: string, error: unknown): LowrankError {
   });
 }
 
-async function readRows(
-  { file, buffer, metadata }: Shard,
-  column: string,
-  rowStart: number,
-  rowEnd: number,
-): Promise<Record<string, unknown>[]> {
+/** The values of a column in a row group; of a group of columns, those of its `bytes`, which is how images are stored. */
+function readValues({ file, metadata }: Shard, group: RowGroup, column: string): readonly unknown[] {
+  const leaves = leavesOf(metadata, column);
+  const leaf = leaves.length === 1 ? leaves[0] : leaves.find(({ path }) => path[1] === 'bytes' && path.length === 2);
+  if (leaf === undefined) {
+    const names = leaves.map(({ path }) => path.slice(1).join('.'));
+    throw damaged(file.path, `column '${column}' has no bytes: it is a group of ${names.join(', ')}`);
+  }
   try {
-    return await parquetReadObjects({
-      file: buffer,
-      metadata,
-      columns: [column],
-      rowStart,
-      rowEnd,
-      compressors,
-      utf8: false,
-    });
+    return readColumn(file, group, leaf);
   } catch (error) {
     throw damaged(file.path, error);
   }
 }
 
-async function readImages({ shard, rowStart, rowEnd }: Block, column: string): Promise<(Uint8Array | undefined)[]> {
-  const rows = await readRows(shard, column, rowStart, rowEnd);
-  return rows.map((row) => {
-    const value = row[column];
-    const bytes: unknown = value instanceof Uint8Array ? value : (value as { bytes?: unknown } | null)?.bytes;
-    return bytes instanceof Uint8Array ? bytes : undefined;
-  });
+function readImages({ shard, group }: Block, column: string): readonly (Uint8Array | undefined)[] {
+  return readValues(shard, group, column).map((value) => (value instanceof Uint8Array ? value : undefined));
 }
 
-/** The last blocks that were asked for; a block that is on its way is not read twice. */
-function createBlockCache<Value>(
-  size: number,
-  load: (block: Block) => Promise<Value>,
-): (block: Block) => Promise<Value> {
-  const held = new Map<Block, Promise<Value>>();
-  return (block) => {
-    const known = held.get(block);
+type Images = ReturnType<typeof readImages>;
+
+/** The last blocks that were asked for, as many as there is room for: what they hold counts, not what their file says. */
+function createBlockCache(size: number, load: (block: Block) => Images): (block: Block) => Images {
+  const held = new Map<Block, { readonly images: Images; readonly bytes: number }>();
+  let total = 0;
+  const drop = (block: Block): void => {
+    total -= held.get(block)?.bytes ?? 0;
     held.delete(block);
-    const value = known ?? load(block);
-    held.set(block, value);
+  };
+  return (block) => {
+    const images = held.get(block)?.images ?? load(block);
+    drop(block);
+    const bytes = images.reduce((sum, image) => sum + (image?.length ?? 0), 0);
+    held.set(block, { images, bytes });
+    total += bytes;
     for (const oldest of held.keys()) {
-      if (held.size <= size) break;
-      held.delete(oldest);
+      if (held.size <= size && total - bytes <= heldBytes) break;
+      drop(oldest);
     }
-    return value;
+    return images;
   };
 }
 

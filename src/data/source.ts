@@ -84,7 +84,7 @@ export const imageFieldNames: readonly string[] = [
   'rgb',
 ];
 
-const imageNames = /\.(?:jpe?g|jpe|jfif|png|webp|gif|tiff?|avif|bmp|ppm)$/i;
+const imageNames = /\.(?:jpe?g|jpe|jfif|png|webp|gif|tiff?|avif|bmp|p[bgnp]m)$/i;
 
 /** Whether a file name is that of an image. Formats that nobody can read here are images too: bad ones, which are named. */
 export function isImageName(name: string): boolean {

@@ -92,6 +92,7 @@ function* membersFrom(file: OpenFile, range: TarRange, from: number, notes: TarN
     const isOwnHeader = type === 'x' || type === 'g' || type === 'L' || type === 'K';
     const statedSize = isOwnHeader ? headerSize : (extended.size ?? headerSize);
     const offset = at + blockSize;
+    checkExtended(range, at, type, headerSize);
     const name = longName ?? extended.path ?? nameOf(header);
     if (!Number.isSafeInteger(statedSize) || statedSize < 0) {
       throw damaged(range, at, `member '${name}' has no valid size`);
@@ -244,6 +245,15 @@ function isZero(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0);
 }
 
+/** Names, and what else extended headers say: a name has 4096 bytes at most. */
+const largestExtended = 2 ** 20;
+
+/** Headers that say more about the next one are read whole: GNU's long names and links, and those of pax. */
+function checkExtended(range: TarRange, at: number, type: string, size: number): void {
+  if (!['L', 'K', 'x'].includes(type) || size <= largestExtended) return;
+  throw damaged(range, at, `an extended header of ${size} bytes, where ${largestExtended} are the most`);
+}
+
 function checkChecksum(header: Uint8Array, range: TarRange, at: number): void {
   if (isHeader(header)) return;
   const isFirst = at === range.start;
@@ -301,9 +311,11 @@ function paxRecords(body: Buffer, fail: () => LowrankError): PaxRecords {
   let at = 0;
   while (at < body.length && body[at] !== 0) {
     const space = body.indexOf(0x20, at);
-    const length = space < 0 ? Number.NaN : Number(body.toString('latin1', at, space));
-    const equals = body.indexOf(0x3d, space);
-    if (!Number.isSafeInteger(length) || length <= 0 || at + length > body.length || equals < 0) throw fail();
+    const digits = space < 0 || space - at > 9 ? '' : body.toString('latin1', at, space);
+    const length = /^\d+$/.test(digits) ? Number(digits) : Number.NaN;
+    if (!Number.isSafeInteger(length) || length <= 0 || at + length > body.length) throw fail();
+    const equals = body.subarray(0, at + length).indexOf(0x3d, space);
+    if (equals < 0) throw fail();
     records.set(body.toString('utf8', space + 1, equals), body.toString('utf8', equals + 1, at + length - 1));
     at += length;
   }

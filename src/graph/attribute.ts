@@ -1,6 +1,7 @@
 import { LowrankError } from '../errors.js';
+import type { Budget } from '../onnx/budget.js';
 import { AttributeProto } from '../onnx/proto.js';
-import { readFloats, readIntegers } from '../onnx/repeated.js';
+import { countElements, readFloats, readIntegers } from '../onnx/repeated.js';
 import type { ByteRange } from '../onnx/source.js';
 import { type ExternalResolver, Tensor } from '../onnx/tensor.js';
 import { textOf } from '../onnx/text.js';
@@ -40,16 +41,17 @@ const layout = {
   refAttrName: [21, 2],
 } as const;
 
-/** An empty string takes two bytes in a file and fifty times that here. */
-const mostItems = 1 << 22;
+/** Elements of a list of numbers in one item of the budget. */
+const numbersEach = 8;
 
 /** AttributeProto.AttributeType. */
 const codes = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, floats: 6, ints: 7, strings: 8, graphs: 10 } as const;
 
-/** The name and the typed value of an AttributeProto. Throws FORMAT, EXTERNAL_DATA. */
+/** The name and the typed value of an AttributeProto. Throws FORMAT, EXTERNAL_DATA, UNSUPPORTED where the budget is spent. */
 export function readAttribute(
   range: ByteRange,
   resolve: ExternalResolver,
+  budget: Budget,
 ): { readonly name: string; readonly attribute: Attribute } {
   const { source } = range;
   const found = new Map<number, ByteRange[]>();
@@ -60,12 +62,9 @@ export function readAttribute(
     const list = found.get(field.number);
     if (list === undefined) found.set(field.number, [place]);
     // Lists of numbers may have a field for each; that there are some is enough here.
-    else if (!lists.has(field.number)) list.push(place);
-    if (list !== undefined && list.length > mostItems) {
-      throw new LowrankError('UNSUPPORTED', `an attribute of more than ${mostItems} strings or graphs`, {
-        place: `${source.label} at byte ${range.start}`,
-        remedy: 'keep such tables outside the model',
-      });
+    else if (!lists.has(field.number)) {
+      budget(1);
+      list.push(place);
     }
   }
   const last = ([number]: readonly [number, number]): ByteRange | undefined => found.get(number)?.at(-1);
@@ -80,6 +79,14 @@ export function readAttribute(
       remedy: 'export the model again',
     });
   };
+  const floats = ([number]: readonly [number, number]): number[] => {
+    budget(countElements(range, number, 'fixed32') / numbersEach);
+    return readFloats(range, number);
+  };
+  const integers = ([number]: readonly [number, number]): number[] => {
+    budget(countElements(range, number, 'varint') / numbersEach);
+    return readIntegers(range, number);
+  };
   const read = (): Attribute => {
     const reference = last(layout.refAttrName);
     if (reference !== undefined && reference.end > reference.start) return { type: 'other', value: range };
@@ -87,9 +94,9 @@ export function readAttribute(
     const declared = typeRange === undefined ? 0 : readVarint(typeRange);
     switch (declared === 0 ? guessType(found) : declared) {
       case codes.float:
-        return { type: 'float', value: readFloats(range, layout.f[0]).at(-1) ?? 0 };
+        return { type: 'float', value: floats(layout.f).at(-1) ?? 0 };
       case codes.int:
-        return { type: 'int', value: readIntegers(range, layout.i[0]).at(-1) ?? 0 };
+        return { type: 'int', value: integers(layout.i).at(-1) ?? 0 };
       case codes.string: {
         const string = last(layout.s);
         return { type: 'string', value: string === undefined ? '' : textOf(string) };
@@ -99,9 +106,9 @@ export function readAttribute(
       case codes.graph:
         return { type: 'graph', value: only(layout.g, 'graphs') };
       case codes.floats:
-        return { type: 'floats', value: readFloats(range, layout.floats[0]) };
+        return { type: 'floats', value: floats(layout.floats) };
       case codes.ints:
-        return { type: 'ints', value: readIntegers(range, layout.ints[0]) };
+        return { type: 'ints', value: integers(layout.ints) };
       case codes.strings:
         return { type: 'strings', value: all(layout.strings).map(textOf) };
       case codes.graphs:

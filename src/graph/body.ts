@@ -1,3 +1,4 @@
+import type { Budget } from '../onnx/budget.js';
 import type { ByteRange } from '../onnx/source.js';
 import { textOf } from '../onnx/text.js';
 import { fields } from '../onnx/wire.js';
@@ -20,13 +21,13 @@ const outerDepth = 4;
 
 /**
  * Names that the bodies of a node (If, Loop, Scan) read from outside. Names that they define are added to `reserved`.
- * Throws FORMAT where bodies nest too deep.
+ * Throws FORMAT where bodies nest too deep, UNSUPPORTED where the budget is spent.
  */
-export function capturedNames(attributes: Iterable<Attribute>, reserved: Set<string>): Set<string> {
+export function capturedNames(attributes: Iterable<Attribute>, reserved: Set<string>, budget: Budget): Set<string> {
   const captured = new Set<string>();
   for (const attribute of attributes) {
     const bodies = attribute.type === 'graph' ? [attribute.value] : attribute.type === 'graphs' ? attribute.value : [];
-    for (const body of bodies) collect(body, captured, reserved, [], outerDepth);
+    for (const body of bodies) collect(body, captured, reserved, [], outerDepth, budget);
   }
   return captured;
 }
@@ -37,25 +38,31 @@ function collect(
   reserved: Set<string>,
   outer: readonly ReadonlySet<string>[],
   depth: number,
+  budget: Budget,
 ): void {
   refuseDepth(body, depth);
   const own = new Set<string>();
   const scopes = [...outer, own];
   const define = (name: string): void => {
+    budget(1);
     own.add(name);
     reserved.add(name);
   };
   const reads: string[] = [];
+  const read = (name: string): void => {
+    budget(1);
+    reads.push(name);
+  };
   const inner: ByteRange[] = [];
   for (const [number, range] of messages(body)) {
     if (number === graphInput) define(textIn(range, 1));
     else if (number === graphInitializer) define(textIn(range, tensorName));
     else if (number === graphSparse) {
       for (const [field, values] of messages(range)) if (field === 1) define(textIn(values, tensorName));
-    } else if (number === graphOutput) reads.push(textIn(range, 1));
+    } else if (number === graphOutput) read(textIn(range, 1));
     else if (number === graphNode) {
       for (const [field, part] of messages(range)) {
-        if (field === nodeInput) reads.push(textOf(part));
+        if (field === nodeInput) read(textOf(part));
         else if (field === nodeOutput) define(textOf(part));
         else if (field === nodeAttribute) {
           for (const [kind, graph] of messages(part)) if (attributeGraphs.has(kind)) inner.push(graph);
@@ -64,7 +71,7 @@ function collect(
     }
   }
   for (const name of reads) if (name !== '' && !scopes.some((scope) => scope.has(name))) captured.add(name);
-  for (const graph of inner) collect(graph, captured, reserved, scopes, depth + 3);
+  for (const graph of inner) collect(graph, captured, reserved, scopes, depth + 3, budget);
 }
 
 /** The length-delimited fields of a message. */

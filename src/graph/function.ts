@@ -52,9 +52,12 @@ export function readFunctions({ file }: Model): ReadonlyMap<string, ModelFunctio
 
 function readAll(file: ModelFile): ReadonlyMap<string, ModelFunction> {
   const functions = new Map<string, ModelFunction>();
-  const attribute = (range: ByteRange): ReturnType<typeof readAttribute> => readAttribute(range, file.external.resolve);
+  const { budget, external } = file;
+  const attribute = (range: ByteRange): ReturnType<typeof readAttribute> =>
+    readAttribute(range, external.resolve, budget);
   for (const entry of file.entries) {
     if (!entry.is(modelFields.functions)) continue;
+    budget(1);
     const parts = partsOf(entry.payload);
     const texts = (number: number): string[] => (parts.get(number) ?? []).map(textOf);
     const name = `${plainDomain(texts(functionFields.domain).at(-1))}:${texts(functionFields.name).at(-1) ?? ''}`;
@@ -91,7 +94,7 @@ export function readBody({ file }: Model, range: ByteRange): BodyGraph {
   const parts = partsOf(range);
   return {
     nodes: (parts.get(graphParts.node) ?? []).map((part) =>
-      readNode(part, (attribute) => readAttribute(attribute, resolve!)),
+      readNode(part, (attribute) => readAttribute(attribute, resolve!, file!.budget)),
     ),
     initializers: (parts.get(graphParts.initializer) ?? []).map((part) => Tensor.read(part, resolve!)),
     outputs: (parts.get(graphParts.output) ?? []).map((part) => {

@@ -1,4 +1,5 @@
 import { LowrankError } from '../errors.js';
+import type { Budget } from '../onnx/budget.js';
 import { dataTypeName } from '../onnx/data-type.js';
 import {
   type Entry,
@@ -25,7 +26,7 @@ import type { DeclaredType, Dimension, Value } from './value.js';
 const tensorName = 8;
 const valueInfoName = 1;
 /** A declaration is a name and a shape, and whatever metadata its exporter adds. */
-const largestDeclaration = 1 << 22;
+const largestDeclaration = 1 << 18;
 
 /**
  * Reads a model from a path or from bytes. Weights stay in the file until asked for; it is open until
@@ -79,6 +80,7 @@ function buildGraph(file: ModelFile): Graph {
   const place = file.source.label;
 
   for (const entry of of(graphFields.initializer)) {
+    file.budget(1);
     const tensor = Tensor.read(entry.payload, file.external.resolve);
     if (tensor.name === '') throw new LowrankError('GRAPH', 'an initializer without a name', { place });
     refuseSecond(graph, checkedName(tensor.name, entry, tensorName), `${place}, initializers`);
@@ -92,7 +94,7 @@ function buildGraph(file: ModelFile): Graph {
   }
   const inputs = new Set<string>();
   for (const entry of of(graphFields.input)) {
-    const { name, declared } = declaration(entry);
+    const { name, declared } = declaration(entry, file.budget);
     if (name === '') throw new LowrankError('GRAPH', 'a graph input without a name', { place });
     if (inputs.has(name)) throw new LowrankError('GRAPH', `two graph inputs are named '${name}'`, { place });
     inputs.add(name);
@@ -119,19 +121,19 @@ function buildGraph(file: ModelFile): Graph {
     const valueOf = (name: string): Value | undefined =>
       name === '' ? undefined : lookup(name, () => `${node.opType} '${node.name || outputs[0]}'`);
     graph.insert(node, inputs.map(valueOf), outputs.map(valueOf));
-    for (const name of capturedNames(node.attributes.values(), graph.reservedNames)) {
+    for (const name of capturedNames(node.attributes.values(), graph.reservedNames, file.budget)) {
       const value = graph.value(name);
       if (value !== undefined) graph.addCapture(node, value);
     }
   }
   for (const entry of of(graphFields.output)) {
-    const { name, declared } = declaration(entry);
+    const { name, declared } = declaration(entry, file.budget);
     const value = lookup(name, () => 'graph outputs');
     graph.addOutput(value, value.isInput ? undefined : declared);
     if (!value.isInput) value.info = entry;
   }
   for (const entry of of(graphFields.valueInfo)) {
-    const { name, declared } = declaration(entry);
+    const { name, declared } = declaration(entry, file.budget);
     const value = graph.value(name);
     if (value === undefined || value.isInput || value.isOutput) continue;
     value.declared ??= declared;
@@ -157,10 +159,12 @@ function draftNode(entry: Entry, file: ModelFile): Draft {
   const outputs: string[] = [];
   const attributes = new Map<string, Attribute>();
   const broken: { name: string; error: LowrankError }[] = [];
+  file.budget(1);
   let [name, opType, domain] = ['', '', ''];
   for (const { number, wireType, payload, end } of fields(entry.payload)) {
     if (wireType !== 2) continue;
     const range = { source, start: payload, end };
+    file.budget(1);
     if (number === nodeFields.input) inputs.push(nameOf(range));
     else if (number === nodeFields.output) outputs.push(nameOf(range));
     else if (number === nodeFields.name) name = textOf(range);
@@ -168,7 +172,7 @@ function draftNode(entry: Entry, file: ModelFile): Draft {
     else if (number === nodeFields.domain) domain = textOf(range);
     else if (number === nodeFields.attribute && broken.length === 0) {
       try {
-        const { name, attribute } = readAttribute(range, file.external.resolve);
+        const { name, attribute } = readAttribute(range, file.external.resolve, file.budget);
         if (attribute.type === 'graph') checkNested(attribute.value, 'graph', file);
         else if (attribute.type === 'graphs' || attribute.type === 'other') checkNested(range, 'attribute', file);
         attributes.set(name, attribute);
@@ -204,7 +208,7 @@ function checkNested(range: ByteRange, holder: TensorHolder, file: ModelFile): v
 }
 
 /** Name and type of a ValueInfoProto. */
-function declaration(entry: Entry): { name: string; declared: DeclaredType | undefined } {
+function declaration(entry: Entry, budget: Budget): { name: string; declared: DeclaredType | undefined } {
   const { source, start, end } = entry.payload;
   if (end - start > largestDeclaration) {
     throw new LowrankError('FORMAT', `${end - start} bytes to declare one tensor`, {
@@ -213,7 +217,9 @@ function declaration(entry: Entry): { name: string; declared: DeclaredType | und
     });
   }
   const message = decode(ValueInfoProto.decode, source.read(start, end), entry.payload);
-  return { name: checkedName(String(message['name'] ?? ''), entry, valueInfoName), declared: declaredType(message) };
+  const declared = declaredType(message);
+  budget(1 + (declared?.dims?.length ?? 0));
+  return { name: checkedName(String(message['name'] ?? ''), entry, valueInfoName), declared };
 }
 
 /** A decoded name, if the bytes it was decoded from were UTF-8. */

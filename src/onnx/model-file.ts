@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import { LowrankError } from '../errors.js';
+import { type Budget, modelBudget } from './budget.js';
 import { ExternalFiles } from './external.js';
 import { type Message, ModelProto } from './proto.js';
 import { type ByteRange, type ByteSource, fileSource, memorySource } from './source.js';
@@ -70,11 +71,11 @@ export interface ModelFile {
   readonly head: Message;
   readonly entries: readonly Entry[];
   readonly graphEntries: readonly Entry[];
+  /** Of all that is taken apart further. */
+  readonly budget: Budget;
   close(): void;
 }
 
-/** The smallest field has two bytes: without a limit, a file of them would take forty times its size in memory. */
-const mostFields = 1 << 24;
 const headFields = new Set<number>([
   modelFields.irVersion,
   modelFields.producerName,
@@ -105,7 +106,8 @@ export function openModelFile(input: string | Uint8Array, options: ReadOptions =
     if (source.size === 0) {
       throw new LowrankError('INPUT', 'the file is empty', { place: source.label, remedy: 'fetch it again' });
     }
-    const entries = topFields({ source, start: 0, end: source.size });
+    const budget = modelBudget(source.size, source.label);
+    const entries = topFields({ source, start: 0, end: source.size }, budget);
     const graphs = entries.filter((entry) => entry.is(modelFields.graph));
     const graph = graphs[0];
     if (graph === undefined || graphs.length > 1) {
@@ -114,8 +116,9 @@ export function openModelFile(input: string | Uint8Array, options: ReadOptions =
         remedy: 'check that this is an .onnx file and that it is complete',
       });
     }
-    const head = readHead(entries, { source, start: 0, end: source.size });
-    return { path, source, external, head, entries, graphEntries: topFields(graph.payload), close };
+    const head = readHead(entries, { source, start: 0, end: source.size }, budget);
+    const graphEntries = topFields(graph.payload, budget);
+    return { path, source, external, head, entries, graphEntries, budget, close };
   } catch (error) {
     const refusal = error instanceof LowrankError && error.code === 'FORMAT' ? impostor(source) : undefined;
     close();
@@ -123,30 +126,38 @@ export function openModelFile(input: string | Uint8Array, options: ReadOptions =
   }
 }
 
-function topFields(range: ByteRange): Entry[] {
+/** What is only passed through takes less than what is made of it. */
+const entryItems = 1 / 2;
+
+function topFields(range: ByteRange, budget: Budget): Entry[] {
   const entries: Entry[] = [];
   for (const field of fields(range)) {
+    budget(entryItems);
     entries.push(new Entry(range.source, field));
-    if (entries.length > mostFields) {
-      throw new LowrankError('UNSUPPORTED', `more than ${mostFields} fields in one message`, {
-        place: range.source.label,
-        remedy: 'check that this is an .onnx file',
-      });
-    }
   }
   return entries;
 }
 
-function readHead(entries: readonly Entry[], range: ByteRange): Message {
-  const light = entries.filter(({ number }) => headFields.has(number)).map(({ whole }) => whole);
-  const size = totalLength(light);
+function readHead(entries: readonly Entry[], range: ByteRange, budget: Budget): Message {
+  const light = entries.filter(({ number }) => headFields.has(number));
+  const size = totalLength(light.map(({ whole }) => whole));
   if (size > largestHead) {
     throw new LowrankError('UNSUPPORTED', `${size} bytes of metadata and operator sets`, {
       place: range.source.label,
       remedy: 'check that this is an .onnx file',
     });
   }
-  return decode(ModelProto.decode, gather(light), range);
+  for (const entry of light) {
+    const isMessage = entry.is(modelFields.opsetImport) || entry.is(modelFields.metadataProps);
+    if (isMessage) budget(countFields(entry.payload));
+  }
+  return decode(ModelProto.decode, gather(light.map(({ whole }) => whole)), range);
+}
+
+function countFields(range: ByteRange): number {
+  let count = 0;
+  for (const field of fields(range)) count += field.end > field.start ? 1 : 0;
+  return count;
 }
 
 /** Other files saved under an .onnx name: how they begin, and what they are. */

@@ -25,8 +25,8 @@ export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** What Hugging Face's own reader takes at most. */
-const largestHeader = 100_000_000;
+/** Of a hundred thousand tensors. JSON takes ten times as much in memory. */
+const largestHeader = 10_000_000;
 
 /**
  * Writes a safetensors file (github.com/huggingface/safetensors): an 8-byte header length, a JSON header, then the data,
@@ -61,7 +61,10 @@ export function encodeSafetensors(
   return Buffer.concat([length, padded, ...parts]);
 }
 
-/** Reads a safetensors file. Throws INPUT where it cannot be read, FORMAT where it is damaged. */
+/**
+ * Reads a safetensors file. Throws INPUT where it cannot be read, FORMAT where it is damaged: also where tensors overlap, leave
+ * bytes out or are there twice, which the format forbids.
+ */
 export function readSafetensors(path: string): SafetensorsFile {
   const source = fileSource(path);
   try {
@@ -81,34 +84,71 @@ function parse({ size, label, read, readInto }: ByteSource): SafetensorsFile {
   }
   const start = 8 + headerLength;
   const available = size - start;
+  const json = Buffer.from(read(8, start)).toString('utf8');
   let header: unknown;
   try {
-    header = JSON.parse(Buffer.from(read(8, start)).toString('utf8'));
+    header = JSON.parse(json);
   } catch (error) {
     if (error instanceof LowrankError) throw error;
     throw broken('the header is no JSON');
   }
   if (typeof header !== 'object' || header === null || Array.isArray(header)) throw broken('the header is no object');
-  const tensors = new Map<string, SafetensorsEntry>();
+  const repeated = repeatedKey(json);
+  if (repeated !== undefined) throw broken(`the header has '${repeated}' twice`);
+  const described = new Map<string, Description>();
   let metadata: Record<string, string> = {};
   for (const [name, entry] of Object.entries(header)) {
     if (name === '__metadata__') {
-      metadata = entry as Record<string, string>;
+      if (!isTexts(entry)) throw broken('the metadata are no texts');
+      metadata = entry;
       continue;
     }
-    const described = describe(entry);
-    if (described === undefined) throw broken(`tensor '${name}' is not described`);
-    const { dtype, shape, begin, end } = described;
-    const count = sizeOf(shape);
-    const bytes = end - begin;
-    if (begin < 0 || end > available || count * types[dtype].BYTES_PER_ELEMENT !== bytes) {
+    const description = describe(entry);
+    if (description === undefined) throw broken(`tensor '${name}' is not described`);
+    const { dtype, shape, begin, end } = description;
+    if (end > available || sizeOf(shape) * types[dtype].BYTES_PER_ELEMENT !== end - begin) {
       throw broken(`tensor '${name}' ${dtype} [${shape.join(', ')}] at ${begin} to ${end} of ${available} bytes`);
     }
-    const buffer = new ArrayBuffer(bytes);
+    described.set(name, description);
+  }
+  let covered = 0;
+  for (const [name, { begin, end }] of [...described].toSorted(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
+    if (begin < covered) throw broken(`tensor '${name}' begins at ${begin}, inside another, which ends at ${covered}`);
+    if (begin > covered) throw broken(`bytes ${covered} to ${begin} belong to no tensor`);
+    covered = end;
+  }
+  if (covered < available) throw broken(`bytes ${covered} to ${available} belong to no tensor`);
+  const tensors = new Map<string, SafetensorsEntry>();
+  for (const [name, { dtype, shape, begin, end }] of described) {
+    const buffer = new ArrayBuffer(end - begin);
     readInto(new Uint8Array(buffer), start + begin);
     tensors.set(name, { shape, data: new types[dtype](buffer) });
   }
   return { tensors, metadata };
+}
+
+/** A key of the outermost object of valid JSON that is there twice: JSON.parse takes the last one without a word. */
+function repeatedKey(json: string): string | undefined {
+  const seen = new Set<string>();
+  let depth = 0;
+  for (let at = 0; at < json.length; at++) {
+    const sign = json[at];
+    if (sign === '{' || sign === '[') depth += 1;
+    else if (sign === '}' || sign === ']') depth -= 1;
+    if (sign !== '"') continue;
+    const start = at;
+    for (at += 1; json[at] !== '"'; at++) if (json[at] === '\\') at += 1;
+    if (depth !== 1 || !/^\s*:/.test(json.slice(at + 1, at + 100))) continue;
+    const key = JSON.parse(json.slice(start, at + 1)) as string;
+    if (seen.has(key)) return key;
+    seen.add(key);
+  }
+  return undefined;
+}
+
+function isTexts(value: unknown): value is Record<string, string> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.values(value).every((text) => typeof text === 'string');
 }
 
 interface Description {
@@ -123,7 +163,8 @@ function describe(entry: unknown): Description | undefined {
   const { dtype, shape, data_offsets: offsets } = entry as Record<string, unknown>;
   const areCounts = (list: unknown): list is number[] =>
     Array.isArray(list) && list.every((item) => Number.isSafeInteger(item) && (item as number) >= 0);
-  if (typeof dtype !== 'string' || !(dtype in types) || !areCounts(shape) || !areCounts(offsets)) return undefined;
+  if (typeof dtype !== 'string' || !Object.hasOwn(types, dtype) || !areCounts(shape) || !areCounts(offsets))
+    return undefined;
   if (offsets.length !== 2 || offsets[1]! < offsets[0]!) return undefined;
   return { dtype: dtype as TypeName, shape, begin: offsets[0]!, end: offsets[1]! };
 }

@@ -78,6 +78,17 @@ describe('convertHtml', () => {
     expect(page).not.toContain('Error on images');
   });
 
+  it('shows names with the signs of replacement patterns as they are', async () => {
+    const odd = "$& $1 $` $' $$";
+    const named = resnet50({ rename: (name) => `${name} ${odd}` });
+    const shown = await convertHtml(named.report, { spectra: named.spectra, commandLine: odd });
+    expectBalanced(shown);
+    const titles = [...shown.matchAll(/<path[^>]*><title>([^<]*)<\/title><\/path>/g)].map(([, title]) => title!);
+    const ofLayers = titles.filter((title) => title.includes('$&amp;'));
+    expect(ofLayers.length).toBeGreaterThan(50);
+    for (const title of ofLayers) expect(title).toContain(escapeHtml(odd));
+  });
+
   it('gives every id once, and every chart a title and a description', () => {
     const ids = [...page.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id);
     expect(new Set(ids).size).toBe(ids.length);

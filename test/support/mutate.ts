@@ -155,7 +155,7 @@ function copy(part: Part): Part {
 }
 
 /** Changes bytes without regard to what they mean. */
-function mutateBytes(bytes: Buffer, random: Random): Buffer {
+export function mutateBytes(bytes: Buffer, random: Random): Buffer {
   const result = Buffer.from(bytes);
   // Most of a model is weights; what matters is at its beginning and its end.
   const place = (): number => {

@@ -55,6 +55,30 @@ describe('safetensors', () => {
       'offsets in the wrong order',
       withHeader('{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}', Buffer.alloc(8)),
     ],
+    [
+      'tensors that overlap',
+      withHeader(
+        '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}',
+        Buffer.alloc(8),
+      ),
+    ],
+    ['bytes between tensors', withHeader('{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}', Buffer.alloc(8))],
+    ['bytes behind them', withHeader('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', Buffer.alloc(8))],
+    [
+      'a tensor that is there twice',
+      withHeader(
+        '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\\u0061":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+        Buffer.alloc(4),
+      ),
+    ],
+    [
+      'a type of the language',
+      withHeader('{"a":{"dtype":"toString","shape":[1],"data_offsets":[0,4]}}', Buffer.alloc(4)),
+    ],
+    ['metadata that are no texts', withHeader('{"__metadata__":{"a":1}}')],
+    ['a name of megabytes, unended', withHeader(`{"${'a'.repeat(15e6)}":1`)],
+    ['a name of megabytes', withHeader(`{"${'a\\"'.repeat(5e6)}":1}`)],
+    ['a header of gigabytes', Buffer.concat([Buffer.from([0, 0, 0, 0x80, 0, 0, 0, 0]), Buffer.alloc(100)])],
     ['a negative dimension', withHeader('{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}', Buffer.alloc(4))],
   ])('refuses %s', async (_, bytes) => {
     const path = fileOf(bytes);

@@ -104,7 +104,7 @@ function cleanLine(line: string, items: ChartText['items']): string {
     .replaceAll(/ (?:ecmeta_\w+|class|pointer-events)="[^"]*"/g, '')
     .replaceAll(/font-family:[^;"]*;/g, '')
     .replace('></path>', '/>');
-  return item === undefined ? clean : clean.replace(/\/>$/, markup`><title>${item}</title></path>`.html);
+  return item === undefined ? clean : clean.replace(/\/>$/, () => markup`><title>${item}</title></path>`.html);
 }
 
 /**

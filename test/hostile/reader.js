@@ -1,0 +1,61 @@
+// Reads the files that its parent names, and says of each what came of it, how long it took and how much memory was needed.
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { resourceUsage } from 'node:process';
+import { readStudyFile } from '../../dist/src/cli/study-file.js';
+import { readYaml } from '../../dist/src/cli/config-file.js';
+import { decodeRegion, imageHeaderOf } from '../../dist/src/data/decode.js';
+import { readGroundTruth } from '../../dist/src/data/ground-truth.js';
+import { readSynsets } from '../../dist/src/data/mat-file.js';
+import { openSource } from '../../dist/src/data/open.js';
+import { readModel } from '../../dist/src/graph/read.js';
+import { checkModel } from '../../dist/src/graph/check.js';
+import { readSafetensors } from '../../dist/src/train/safetensors.js';
+
+async function readAll(path) {
+  const source = await openSource(dirname(path));
+  try {
+    for (let index = 0; index < source.length; index++) await source.read(index);
+  } finally {
+    await source.close();
+  }
+}
+
+const readers = {
+  image: async (path) => {
+    const bytes = readFileSync(path);
+    await decodeRegion(bytes, await imageHeaderOf(bytes, 89_478_485));
+  },
+  tar: readAll,
+  parquet: readAll,
+  mat: (path) => readSynsets(readFileSync(path), path),
+  truth: (path) => readGroundTruth(path, ['a.jpg'], undefined),
+  model: (path) => {
+    const model = readModel(path);
+    checkModel(model);
+    model.file.close();
+  },
+  yaml: async (path) => {
+    // What settings are made of it is the command's: here only that it is bounded.
+    const value = await readYaml(path);
+    if (Object.keys(value).length > 0) await readStudyFile(path, {});
+  },
+  study: (path) => readStudyFile(path, {}),
+  safetensors: readSafetensors,
+};
+
+async function answer({ reader, path }) {
+  const started = performance.now();
+  const result = { code: undefined, message: '' };
+  try {
+    await readers[reader](path);
+  } catch (error) {
+    result.code = error.name === 'LowrankError' ? error.code : error.name;
+    result.message = error.name === 'LowrankError' ? error.message : error.stack;
+  }
+  const seconds = (performance.now() - started) / 1000;
+  process.send({ ...result, seconds, peakBytes: resourceUsage().maxRSS * 1024 });
+}
+
+process.on('message', (request) => void answer(request));
+process.send({ peakBytes: resourceUsage().maxRSS * 1024 });
