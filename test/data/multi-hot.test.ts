@@ -82,7 +82,7 @@ describe('labels of several classes', () => {
     [['[1]', '[0]'], undefined],
     [['cat', '0 1'], undefined],
   ])('%#', (values, rows) => {
-    expect(multiHotLabels(values, undefined, 'here')?.targets.map((row) => [...row])).toEqual(rows);
+    expect(multiHotLabels(values, undefined, 'here')?.targets.map((row) => Array.from(row))).toEqual(rows);
   });
 
   it('a class list must name each number', () => {
