@@ -9,11 +9,11 @@ import { type Prepared, prepareTraining } from '../../src/train/prepare.js';
 import { defaultGraphSettings, type GraphSettings } from '../../src/train/settings.js';
 import { initialState } from '../../src/train/vectors.js';
 import { failureOf } from '../support/errors.js';
-import { run, temporaryFolder } from '../support/command.js';
+import { expectFailure, run, temporaryFolder } from '../support/command.js';
 import { buildModel, type TestInitializer, type TestNode } from '../support/models.js';
 import { sharedFolder } from '../support/shared.js';
 import { writeTextures } from '../support/tiny-classifier.js';
-import { expectRightGradients, normal } from './support/loss-of.js';
+import { expectRightGradients, lossOf, normal } from './support/loss-of.js';
 
 const driver = await loadDriver();
 const folder = temporaryFolder();
@@ -433,6 +433,105 @@ describe('BatchNormalization without running statistics', () => {
     if (name.startsWith('whose mean')) expect(keptOf(prepared)['variance']).toMatch(/variance/);
     await expectRightGradients(driver, prepared);
     await expectRightGradients(driver, prepared, { target: 'cpu' });
+  });
+});
+
+describe('a batch of one', () => {
+  const pooled = net(
+    [node('GlobalAveragePool', 'c', 'g'), node('BatchNormalization', 'g gain shift mean deviation', 'last')],
+    [floats('gain', [8]), floats('shift', [8]), floats('mean', [8]), floats('deviation', [8], 1)],
+  );
+
+  it.each(['portable', 'cpu'] as const)(
+    'in front of a normalization of pooled numbers is refused by what is wrong (%s)',
+    async (target) => {
+      const failure = await failureOf('USAGE', () => lossOf(driver, prepare(pooled), { batch: 1, target }));
+      expect(failure.message).toMatch(/a batch of 1 gives BatchNormalization one number per channel.*--batch-size/);
+      await expectRightGradients(driver, prepare(pooled), { batch: 3, target });
+    },
+  );
+});
+
+describe('a new head', () => {
+  const images = ['--normalization', 'symmetric', '--batch-size', '4', '--epochs', '1', '--quiet'];
+  const vectors = [floats('v', [5, 8, 1, 1]), floats('u', [5])];
+  const heads: readonly (readonly [string, readonly TestNode[], readonly TestInitializer[]])[] = [
+    [
+      'a convolution in front of the pooling (SqueezeNet)',
+      [
+        node('Conv', 'c v u', 'z', { kernel_shape: [1, 1] }),
+        node('Relu', 'z', 'r'),
+        node('GlobalAveragePool', 'r', 'p'),
+        node('Flatten', 'p', 'f'),
+        node('Softmax', 'f', 'y', { axis: 1 }),
+      ],
+      vectors,
+    ],
+    [
+      'a scale, and a Reshape to a stored shape, behind a transposed weight',
+      [
+        node('GlobalAveragePool', 'c', 'p'),
+        node('Flatten', 'p', 'f'),
+        node('Transpose', 'wt', 'w2', { perm: [1, 0] }),
+        node('MatMul', 'f w2', 'z'),
+        node('Mul', 'z scale', 's'),
+        node('Add', 's offset', 'a'),
+        node('Softmax', 'a', 'q', { axis: 1 }),
+        node('Reshape', 'q shape', 'y'),
+      ],
+      [floats('wt', [5, 8]), floats('scale', [5]), floats('offset', [5]), ints('shape', [-1, 5])],
+    ],
+    [
+      'spelled out softmax behind a weight that two layers share',
+      [
+        node('GlobalAveragePool', 'c', 'p'),
+        node('Flatten', 'p', 'f'),
+        node('MatMul', 'f square', 'h'),
+        node('Gemm', 'h square', 'z'),
+        node('Exp', 'z', 'e'),
+        node('ReduceSum', 'e one', 's', { keepdims: 1 }),
+        node('Div', 'e s', 'y'),
+      ],
+      [floats('square', [8, 8]), ints('one', [1])],
+    ],
+  ];
+
+  it.each(heads)('%s', async (name, nodes, initializers) => {
+    const model = join(folder, 'head.onnx');
+    const bytes = buildModel({
+      inputs: [{ name: 'x', dims: ['n', 3, 6, 6] }],
+      outputs: [{ name: 'y', dims: ['n', name.startsWith('spelled') ? 8 : 5] }],
+      nodes: [node('Conv', 'x kernel', 'c', { kernel_shape: [3, 3], pads: [1, 1, 1, 1] }), ...nodes],
+      initializers: [floats('kernel', [8, 3, 3, 3]), ...initializers],
+    });
+    writeFileSync(model, bytes);
+    const photos = join(folder, 'photos');
+    await writeTextures(join(photos, 'train'), 4, 1);
+    const output = join(folder, 'head-out.onnx');
+    const outcome = run('train', model, '-o', output, '--data', photos, '--new-head', '--force', ...images);
+    expect(outcome.code, outcome.stderr).toBe(0);
+    const written = readModel(output);
+    expect(written.graph.outputs[0]!.declared!.dims).toEqual(['n', 3]);
+    const session = await driver.createSession(output);
+    const { y } = await session.run({ x: { type: 'float32', dims: [2, 3, 6, 6], data: normal('images', 216) } });
+    await session.close();
+    expect(y!.dims).toEqual([2, 3]);
+  });
+
+  it('of a model that ends in something else is refused by what it ends in', () => {
+    const model = join(folder, 'no-head.onnx');
+    const odd = buildModel({
+      inputs: [{ name: 'x', dims: ['n', 3, 6, 6] }],
+      outputs: [{ name: 'y', dims: ['n', 8] }],
+      nodes: [
+        node('Conv', 'x kernel', 'c', { kernel_shape: [3, 3] }),
+        node('ReduceMax', 'c axes', 'y', { keepdims: 0 }),
+      ],
+      initializers: [floats('kernel', [8, 3, 3, 3]), ints('axes', [2, 3])],
+    });
+    writeFileSync(model, odd);
+    const outcome = run('train', model, '-o', join(folder, 'no.onnx'), '--data', join(folder, 'photos'), '--new-head');
+    expectFailure(outcome, 'UNSUPPORTED', /could be replaced: it ends in ReduceMax/);
   });
 });
 
