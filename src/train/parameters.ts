@@ -109,6 +109,8 @@ export function findParameters(
         keep(sources.keys(), { reason: `sets ${node.opType} up`, looksLikeWeight: false });
       } else if (kind === 'zero') {
         keep(sources.keys(), { reason: `${node.opType} has no gradient but zero`, looksLikeWeight: false });
+      } else if (isSeen && kind === 'none' && own?.includes(index) !== true) {
+        keep(sources.keys(), { reason: `no gradient goes through ${node.label}`, looksLikeWeight: true });
       } else if (!isSeen) {
         const isLayout = layoutOperators.has(node.opType) && index === 0;
         if (kind === 'rule') {
