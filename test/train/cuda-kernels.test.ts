@@ -58,8 +58,8 @@ function applicable(source: string | Uint8Array, settings: GraphSettings): Graph
     return settings;
   } catch (error) {
     if (!(error instanceof LowrankError)) throw error;
-    if (error.fact.includes('--drop-path')) return applicable(source, { ...settings, dropPath: 0 });
-    if (error.fact.includes('--dropout')) return applicable(source, { ...settings, dropout: null });
+    if (error.fact.includes('drop path')) return applicable(source, { ...settings, dropPath: 0 });
+    if (error.fact.includes('dropout')) return applicable(source, { ...settings, dropout: null });
     throw error;
   }
 }
