@@ -4,11 +4,11 @@ import { LowrankError } from '../errors.js';
 export type Budget = (items: number) => void;
 
 /** The largest graphs of exporters have some hundred thousand. */
-const always = 2 ** 19;
+const always = 3 * 2 ** 18;
 const bytesEach = 32;
 
 /**
- * Fields, names and list elements of a model of `size` bytes that may be taken apart: half a million, and one more for every
+ * Fields, names and list elements of a model of `size` bytes that may be taken apart: three quarters of a million, and one more for every
  * 32 bytes. The smallest field takes two bytes, and fifty times as much in memory: without a limit a file of them would take
  * all there is.
  */

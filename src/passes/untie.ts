@@ -4,8 +4,8 @@ import type { Node } from '../graph/node.js';
 import type { Use, Value } from '../graph/value.js';
 import { isFloatType } from '../onnx/data-type.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
-import { hasConstantName } from '../ops/constant-name.js';
-import { operandOperators, statisticInputs, weightInputs } from '../ops/weight-inputs.js';
+import { hasConstantName } from '../ops/support/constant-name.js';
+import { operandOperators, statisticInputs, weightInputs } from '../ops/support/weight-inputs.js';
 import { valuesOfImages } from './inference-form.js';
 
 export const tieNames = ['auto', 'always', 'never'] as const;

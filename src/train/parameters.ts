@@ -6,7 +6,7 @@ import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { dataTypeName, FLOAT, isFloatType } from '../onnx/data-type.js';
 import { findOperator } from '../ops/registry.js';
-import { statisticInputs, weightInputs } from '../ops/weight-inputs.js';
+import { statisticInputs, weightInputs } from '../ops/support/weight-inputs.js';
 import { reasonToStay, type Stay, type Stored } from './what-stays.js';
 
 /** A stored float tensor that the output depends on and that is not trained. */

@@ -1,7 +1,7 @@
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import type { Tensor } from '../onnx/tensor.js';
-import { hasConstantName } from '../ops/constant-name.js';
+import { hasConstantName } from '../ops/support/constant-name.js';
 
 /** Where the initializers of the graph come from. */
 export interface Stored {

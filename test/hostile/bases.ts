@@ -1,7 +1,13 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { bmp } from '../data/support/bmp.js';
 import { encoder, jpeg, pattern, tarOf } from '../data/support/images.js';
+import { takeLock } from '../../src/files/lock.js';
+import { openCheckpoints } from '../../src/train/checkpoint.js';
 import { encodeSafetensors } from '../../src/train/safetensors.js';
+import { tinyClassifier } from '../support/tiny-classifier.js';
 import type { Reader } from './corpus.js';
 
 /** A good file, to be damaged. */
@@ -11,7 +17,7 @@ export interface Base {
   readonly bytes: Buffer;
 }
 
-/** One small file of every kind that is read beside models. */
+/** One small file of every kind that is read. */
 export async function bases(): Promise<readonly Base[]> {
   const image = encoder(pattern(24, 17));
   const photo = await jpeg(pattern(24, 17));
@@ -58,5 +64,31 @@ export async function bases(): Promise<readonly Base[]> {
       encodeSafetensors(new Map([['w', { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }]]), { step: '1' }),
     ],
   ];
-  return files.map(([reader, name, bytes]) => ({ reader, name, bytes: Buffer.from(bytes) }));
+  const made = madeFiles();
+  return [...files, ...made].map(([reader, name, bytes]) => ({ reader, name, bytes: Buffer.from(bytes) }));
+}
+
+/** What commands write for themselves, as they write it. */
+function madeFiles(): readonly (readonly [Reader, string, Uint8Array])[] {
+  const folder = mkdtempSync(join(tmpdir(), 'lowrank-bases-'));
+  try {
+    const running = { images: 1, loss: 0.1, correct: 1, gradientNorm: 1, steps: 1, seconds: 0.5, waitSeconds: 0 };
+    const none = new Float32Array(0);
+    openCheckpoints(join(folder, 'checkpoints'), 2).write(
+      { parameters: Float32Array.of(1), statistics: none, state: none, ema: none },
+      { step: 1, epoch: 0, batch: 1, running, epochs: [] },
+      { model: 'hash', settings: { lr: 0.1 } },
+      (model) => writeFileSync(model, 'model'),
+    );
+    const lock = takeLock(join(folder, 'a.lock'));
+    const held = readFileSync(join(folder, 'a.lock'));
+    lock.release();
+    return [
+      ['model', 'a.onnx', tinyClassifier()],
+      ['checkpoint', 'state.json', readFileSync(join(folder, 'checkpoints', 'step-000000001', 'state.json'))],
+      ['lock', 'a.lock', held],
+    ];
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }

@@ -27,6 +27,8 @@ const names: Readonly<Record<Reader, string>> = {
   yaml: 'settings.yaml',
   study: 'study.yaml',
   safetensors: 'file.safetensors',
+  checkpoint: 'state.json',
+  lock: 'file.lock',
 };
 
 async function write(file: HostileFile): Promise<{ readonly path: string; readonly size: number }> {

@@ -8,7 +8,8 @@ import { group, leaf, nestedLists, parquet, run } from './parquet.js';
 import { bytes as text, encode, type FieldValue, int, list, struct } from './thrift.js';
 
 /** What reads a file: see reader.js. */
-export type Reader = 'image' | 'tar' | 'parquet' | 'mat' | 'truth' | 'model' | 'yaml' | 'study' | 'safetensors';
+export type Reader =
+  'image' | 'tar' | 'parquet' | 'mat' | 'truth' | 'model' | 'yaml' | 'study' | 'safetensors' | 'checkpoint' | 'lock';
 
 /** A file that claims more than it holds, or holds more than it seems to. Made when it is asked for; nothing is stored. */
 export interface HostileFile {

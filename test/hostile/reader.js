@@ -1,5 +1,5 @@
 // Reads the files that its parent names, and says of each what came of it, how long it took and how much memory was needed.
-import { readFileSync } from 'node:fs';
+import { readFileSync, utimesSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { resourceUsage } from 'node:process';
 import { readStudyFile } from '../../dist/src/cli/study-file.js';
@@ -10,7 +10,9 @@ import { readSynsets } from '../../dist/src/data/mat-file.js';
 import { openSource } from '../../dist/src/data/open.js';
 import { readModel } from '../../dist/src/graph/read.js';
 import { checkModel } from '../../dist/src/graph/check.js';
+import { readNewest } from '../../dist/src/train/checkpoint.js';
 import { readSafetensors } from '../../dist/src/train/safetensors.js';
+import { takeLock } from '../../dist/src/files/lock.js';
 
 async function readAll(path) {
   const source = await openSource(dirname(path));
@@ -42,6 +44,16 @@ const readers = {
   },
   study: (path) => readStudyFile(path, {}),
   safetensors: readSafetensors,
+  checkpoint: (path) => {
+    const identity = { model: 'hash', settings: { lr: 0.1 } };
+    const lengths = { parameters: 1, statistics: 0, state: 0, ema: 0 };
+    readNewest([dirname(path)], identity, undefined, lengths, () => {});
+  },
+  lock: (path) => {
+    // A torn lock that is new may be one that is being written.
+    utimesSync(path, 0, 0);
+    takeLock(path).release();
+  },
 };
 
 async function answer({ reader, path }) {

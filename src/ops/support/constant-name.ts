@@ -1,4 +1,4 @@
-import type { Value } from '../graph/value.js';
+import type { Value } from '../../graph/value.js';
 
 /** Names that exporters give to constants of the code: of PyTorch (both exporters), TensorFlow, Paddle, MXNet. */
 const constantName =
