@@ -22,13 +22,14 @@ export function normalizationOf(settings: {
         remedy: 'give --mean and --std as three numbers each, such as 0.485,0.456,0.406',
       });
     };
+    const means = three(mean, '--mean');
     const deviation = three(std, '--std');
     if (deviation.some((value) => !(value > 0))) {
       throw new LowrankError('USAGE', `a standard deviation of ${deviation.join(', ')} divides by none`, {
         remedy: 'give --std as three numbers above 0, such as 0.229,0.224,0.225',
       });
     }
-    return { mean: three(mean, '--mean'), deviation };
+    return { mean: means, deviation };
   }
   const named = Object.entries(NORMALIZATIONS).find(([name]) => name === normalization);
   if (named !== undefined) return named[1];

@@ -38,6 +38,8 @@ const elsewhere: readonly { readonly file: string; readonly why: string }[] = [
     why: 'only `convert` has one initialization; `compare` names those that it lacks itself',
   },
   { file: 'factorize/sampled/options.ts', why: 'they name an option that was given, with --init beside it' },
+  { file: 'train/recalibrate.ts', why: 'the path that its option names: only convert has made one' },
+  { file: 'train/accuracy-search.ts', why: 'the paths that its options name: only convert has made one' },
   { file: 'report/verdict.ts', why: 'it speaks of the conversion that the report is of' },
   { file: 'report/html/theme.ts', why: 'custom properties of a style sheet' },
   { file: 'worker-flags.ts', why: "a flag of node's engine" },
