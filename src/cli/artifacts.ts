@@ -6,6 +6,7 @@ import { writeArtifacts } from '../train/artifacts.js';
 import type { ArtifactsManifest } from '../train/manifest.js';
 import { targetNames } from '../train/target.js';
 import { defineCommand } from './command.js';
+import { memoryOption } from './running-options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
 
 export const command = defineCommand({
@@ -39,6 +40,7 @@ export const command = defineCommand({
       placeholder: 'pixels',
       description: 'side of the images (default: what the model says, else 224)',
     },
+    maxMemory: memoryOption('Running'),
     ...graphOptions,
   },
   examples: [
@@ -66,6 +68,7 @@ export const command = defineCommand({
         ...givenGraphSettings(settings),
       },
       force: settings.force,
+      maxMemory: settings.maxMemory,
       signal,
     });
     for (const warning of manifest.warnings) context.warn(warning);

@@ -14,6 +14,8 @@ import { paint, type Terminal } from '../report/terminal.js';
 import { printable } from '../report/text.js';
 import { defineCommand } from './command.js';
 import { parseInputShapes } from './input-shapes.js';
+import { memoryOption, timeoutOption } from './running-options.js';
+import { given } from './training-options.js';
 
 const phases = { read: 'reading', merge: 'multiplying', write: 'writing', verify: 'verifying' };
 
@@ -65,6 +67,8 @@ export const command = defineCommand({
       group: 'Running',
       description: 'threads of onnxruntime (default: all cores)',
     },
+    maxMemory: memoryOption('Running'),
+    verifyTimeout: timeoutOption('Running'),
     seed: {
       type: 'integer',
       default: 0,
@@ -88,11 +92,10 @@ export const command = defineCommand({
     },
   ],
   async run(context) {
-    const { output, inputShape, threads, ...options } = context.settings;
+    const { output, inputShape, threads, maxMemory, verifyTimeout, ...options } = context.settings;
     const report = await merge(context.arguments.model, {
       ...options,
-      ...(output === undefined ? {} : { output }),
-      ...(threads === undefined ? {} : { threads }),
+      ...given({ output, threads, maxMemory, verifyTimeout }),
       inputShapes: parseInputShapes(inputShape),
       signal: context.signal,
       onProgress: ({ phase, done, total, detail }) =>
