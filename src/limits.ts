@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os';
-import { LowrankError, throwIfAborted } from './errors.js';
+import { type ErrorDetails, LowrankError, throwIfAborted } from './errors.js';
 
 /** What runs of a user's model may take. */
 export interface RunLimits {
@@ -30,12 +30,9 @@ const longestTimer = 2 ** 31 - 1;
 /** The options, checked. Throws USAGE. */
 export function checkedLimits(options: LimitOptions): LimitOptions {
   const { maxMemory, verifyTimeout } = options;
-  for (const [flag, value] of [
-    ['--max-memory', maxMemory],
-    ['--verify-timeout', verifyTimeout],
-  ] as const) {
+  for (const [name, value] of Object.entries({ maxMemory, verifyTimeout })) {
     if (value === undefined || (Number.isFinite(value) && value > 0)) continue;
-    throw new LowrankError('USAGE', `${flag} ${value} is not a positive number`, { remedy: 'give one such as 600' });
+    throw new LowrankError('USAGE', `${name} is ${value}, no positive number`, { remedy: 'give one such as 600' });
   }
   return {
     ...(maxMemory === undefined ? {} : { maxMemory }),
@@ -65,10 +62,19 @@ export function isOverLimit(error: unknown): error is LowrankError {
 }
 
 /** A model takes, or would take, more than it may. */
-export function limitError(fact: string, remedy: string, place?: string): LowrankError {
-  const error = new LowrankError('RUNTIME', fact, { remedy, ...(place === undefined ? {} : { place }) });
+export function limitError(fact: string, details: ErrorDetails): LowrankError {
+  const error = new LowrankError('RUNTIME', fact, details);
   overLimit.add(error);
   return error;
+}
+
+/** A model needs, or needed, more memory than it may. */
+export function memoryError(fact: string, place?: string): LowrankError {
+  return limitError(fact, {
+    ...(place === undefined ? {} : { place }),
+    remedy:
+      'allow more with --max-memory, or make the inputs smaller with --input-shape, or with --image-size, or give a smaller model',
+  });
 }
 
 /**
@@ -88,20 +94,15 @@ export async function withinLimits<T>(
     over ??= error;
     own.abort(over);
   };
-  const timer = setTimeout(
-    () =>
-      end(
-        limitError(
-          `${subject} took longer than ${seconds} s`,
-          'give more time with --verify-timeout, or skip it with --no-verify',
-        ),
-      ),
-    Math.min(seconds * 1000, longestTimer),
-  );
+  const outOfTime = (): void => {
+    const remedy = 'give more time with --verify-timeout, or skip it with --no-verify';
+    end(limitError(`${subject} took longer than ${seconds} s`, { remedy }));
+  };
+  const timer = setTimeout(outOfTime, Math.min(seconds * 1000, longestTimer));
   const before = process.memoryUsage.rss();
   const watch = setInterval(() => {
     if (process.memoryUsage.rss() - before <= memory) return;
-    end(limitError(`${subject} took more memory than ${inMebibytes(memory)}`, memoryRemedy));
+    end(memoryError(`${subject} took more memory than ${inMebibytes(memory)}`));
   }, watchMs);
   // The process may end meanwhile.
   timer.unref();
@@ -119,9 +120,6 @@ export async function withinLimits<T>(
     signal?.removeEventListener('abort', interrupt);
   }
 }
-
-export const memoryRemedy =
-  'allow more with --max-memory, or make the inputs smaller with --input-shape, or with --image-size';
 
 /** "16384 MiB", as `--max-memory` takes it. */
 export function inMebibytes(bytes: number): string {

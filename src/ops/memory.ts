@@ -1,4 +1,4 @@
-import { inMebibytes, limitError, machineMemory, memoryRemedy } from '../limits.js';
+import { inMebibytes, machineMemory, memoryError } from '../limits.js';
 import type { Graph } from '../graph/graph.js';
 import type { Node } from '../graph/node.js';
 import { describeType } from '../graph/read.js';
@@ -41,7 +41,10 @@ export function memoryNeed(graph: Graph, shapes: ShapeTable): MemoryNeed {
   const order = graph.sorted();
   const ends = lastReaders(order);
   const ended = new Map<Node, Set<Value>>();
-  for (const [value, node] of ends) ended.set(node, (ended.get(node) ?? new Set()).add(value));
+  for (const [value, node] of ends) {
+    const values = ended.get(node) ?? new Set();
+    ended.set(node, values.add(value));
+  }
   const inputs = sum(graph.inputs.filter(({ tensor }) => tensor === undefined));
   let alive = weights + inputs;
   let peak = alive;
@@ -92,9 +95,8 @@ export function requireMemory(graph: Graph, shapes: ShapeTable, limit: number = 
   if (peak <= limit || largest === undefined) return;
   const { value, type, bytes } = largest;
   const from = value.producer === undefined ? '' : ` of ${value.producer.label}`;
-  throw limitError(
+  throw memoryError(
     `one run needs ${inMebibytes(peak)} of memory at the least, more than ${inMebibytes(limit)}`,
-    memoryRemedy,
     `the largest tensor is '${value.name}'${from}, ${describeType(type)}, ${inMebibytes(bytes)}`,
   );
 }

@@ -19,7 +19,12 @@ function opened(nodes: readonly TestNode[], output: string, dims: readonly numbe
   return { model, shapes: inferShapes(model) };
 }
 
-const node = (op: string, inputs: readonly string[], output: string): TestNode => ({ op, inputs, outputs: [output] });
+const node = (op: string, inputs: readonly string[], output: string): TestNode => ({
+  op,
+  inputs,
+  outputs: [output],
+  attributes: op === 'Concat' ? { axis: 0 } : {},
+});
 
 describe('memoryNeed', () => {
   it('counts weights, inputs and what is alive together, in place where an input of the same size ends', () => {
@@ -38,7 +43,7 @@ describe('memoryNeed', () => {
         node('Concat', ['a', 'a'], 'b'),
         node('ReduceSum', ['b'], 'c'),
         node('Add', ['a', 'c'], 'y'),
-      ].map((each) => (each.op === 'Concat' ? { ...each, attributes: { axis: 0 } } : each)),
+      ],
       'y',
     );
     // At Concat: w, x, a and b of 8000; ReduceSum adds 4 bytes.
@@ -48,11 +53,7 @@ describe('memoryNeed', () => {
 
 describe('requireMemory', () => {
   it('names the largest tensor, its dims and its node, and what may be done', () => {
-    const { model, shapes } = opened(
-      [{ ...node('Concat', ['x', 'x', 'x'], 'y'), name: 'join', attributes: { axis: 0 } }],
-      'y',
-      [2 ** 20],
-    );
+    const { model, shapes } = opened([{ ...node('Concat', ['x', 'x', 'x'], 'y'), name: 'join' }], 'y', [2 ** 20]);
     expect(() => requireMemory(model.graph, shapes, 17 * 2 ** 20)).not.toThrow();
     let error: unknown;
     try {
@@ -63,7 +64,7 @@ describe('requireMemory', () => {
     expect(isOverLimit(error)).toBe(true);
     expect((error as Error).message).toBe(
       "one run needs 17 MiB of memory at the least, more than 15 MiB; the largest tensor is 'y' of Concat 'join', " +
-        'float32 [3145728], 12 MiB; allow more with --max-memory, or make the inputs smaller with --input-shape, or with --image-size',
+        'float32 [3145728], 12 MiB; allow more with --max-memory, or make the inputs smaller with --input-shape, or with --image-size, or give a smaller model',
     );
   });
 
