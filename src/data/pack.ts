@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../make-folder.js';
 import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
 import { createBadImages } from './bad-images.js';
 import type { BadImage } from './bad-images.js';
@@ -189,7 +190,7 @@ async function prepareFolder(
   expected: Pick<Journal, 'fingerprint' | 'settings'>,
   force: boolean,
 ): Promise<Pick<Journal, 'shards' | 'bad'>> {
-  await attempt(folder, () => mkdir(folder, { recursive: true }));
+  await attempt(folder, async () => makeFolder(folder));
   const all = await attempt(folder, () => readdir(folder));
   const isTemporary = (name: string): boolean => temporaryName.test(name);
   const present = all.filter((name) => !isTemporary(name));

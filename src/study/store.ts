@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../make-folder.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import type { Ratio } from '../report/contract.js';
@@ -51,7 +52,7 @@ export function openStudyFolder(path: string): StudyFolder {
   const folderOf = (name: string): string => {
     const folder = join(path, name);
     try {
-      mkdirSync(folder, { recursive: true });
+      makeFolder(folder);
     } catch (error) {
       throw new LowrankError('OUTPUT', messageOf(error), { place: folder, remedy: 'choose another -o', cause: error });
     }

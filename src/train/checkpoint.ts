@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { makeFolder } from '../make-folder.js';
 import type { DataStamp } from '../data/stamp.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { writeFileWhole } from '../onnx/write-file.js';
@@ -111,7 +112,7 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
       const staging = join(path, `.${nameOf(position.step)}.${process.pid}`);
       try {
         rmSync(staging, { recursive: true, force: true });
-        mkdirSync(staging, { recursive: true });
+        makeFolder(staging);
         const bytes = encodeSafetensors(vectorsOf(state), { step: String(position.step) });
         writeFileWhole(join(staging, names.state), bytes);
         model(join(staging, names.model));

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder } from '../make-folder.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { readModel } from '../graph/read.js';
 import { fileSha256 } from '../onnx/hash.js';
@@ -47,7 +48,7 @@ export function defaultEvaluationFolder(): string {
  */
 export function openEvaluationCache(folder: string, warn: (line: string) => void): EvaluationCache {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     checkWritable(join(folder, 'evaluation.json'), true);
   } catch (error) {
     const fact = error instanceof LowrankError ? error.fact : messageOf(error);
