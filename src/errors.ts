@@ -64,3 +64,36 @@ export function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.replaceAll(/\s*[\r\n]+\s*/g, ' ').trim();
 }
+
+/**
+ * The error for what the machine refused: open files, memory, a folder that is gone. undefined for everything else, which is a
+ * defect of this program where nothing else explains it.
+ */
+export function environmentError(error: unknown): LowrankError | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  const text = messageOf(error);
+  const refused = (fact: string, remedy: string): LowrankError =>
+    new LowrankError('RUNTIME', fact, { remedy, cause: error });
+  if (syscall === 'uv_cwd' || /\buv_cwd\b/.test(text)) {
+    return refused('the working directory does not exist any more', 'change to a folder that exists');
+  }
+  if (code === 'EMFILE' || code === 'ENFILE' || /\bE[MN]FILE\b/.test(text)) {
+    return refused(
+      'the system lets this process open no more files',
+      'raise the limit (`ulimit -n 1024`), or lower --workers, or lower --threads',
+    );
+  }
+  const isMemory =
+    code === 'ENOMEM' || code === 'ERR_WORKER_OUT_OF_MEMORY' || /\bENOMEM\b|allocation failed/i.test(text);
+  if (isMemory || code === 'ERR_WORKER_INIT_FAILED' || (code === 'EAGAIN' && syscall !== undefined)) {
+    return refused(
+      `the system gives this process no more memory or threads: ${text}`,
+      'free memory, or lower --workers, or lower --batch-size, or lower --threads',
+    );
+  }
+  // Whatever else a call of the system failed with.
+  return syscall === undefined
+    ? undefined
+    : new LowrankError('RUNTIME', `the system refuses: ${text}`, { cause: error });
+}

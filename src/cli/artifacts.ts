@@ -7,6 +7,7 @@ import type { ArtifactsManifest } from '../train/manifest.js';
 import { targetNames } from '../train/target.js';
 import { defineCommand } from './command.js';
 import { checkCommandPaths } from './paths.js';
+import { memoryOption } from './running-options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
 
 export const command = defineCommand({
@@ -40,6 +41,7 @@ export const command = defineCommand({
       placeholder: 'pixels',
       description: 'side of the images (default: what the model says, else 224)',
     },
+    maxMemory: memoryOption('Running'),
     ...graphOptions,
   },
   examples: [
@@ -68,6 +70,7 @@ export const command = defineCommand({
         ...givenGraphSettings(settings),
       },
       force: settings.force,
+      maxMemory: settings.maxMemory,
       signal,
     });
     for (const warning of manifest.warnings) context.warn(warning);

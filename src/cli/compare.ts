@@ -92,6 +92,8 @@ export const command = defineCommand({
     engine: of.engine,
     device: of.device,
     threads: of.threads,
+    maxMemory: of.maxMemory,
+    verifyTimeout: of.verifyTimeout,
     workers,
   },
   examples: [

@@ -16,7 +16,7 @@ import { checkCommandPaths, writeReport } from './paths.js';
 import { type OptionOwners, refuseOrphans } from './option-owners.js';
 import { readRanks } from './rank-file.js';
 import { given } from './training-options.js';
-import { threadsOption } from './running-options.js';
+import { memoryOption, threadsOption, timeoutOption } from './running-options.js';
 
 const phases = {
   read: 'reading',
@@ -256,6 +256,8 @@ export const command = defineCommand({
       description: 'what fits the pairs: onnxruntime, or an installed TensorFlow.js',
     },
     threads: threadsOption('Running'),
+    maxMemory: memoryOption('Running'),
+    verifyTimeout: timeoutOption('Running'),
     latency: { type: 'boolean', default: false, group: 'Running', description: 'measure the time of both models' },
     verify: {
       type: 'boolean',
@@ -296,7 +298,7 @@ export const command = defineCommand({
   ],
   async run(context) {
     const { settings } = context;
-    const { report, ranks, inputShape, latency, threads, output, ...others } = settings;
+    const { report, ranks, inputShape, latency, threads, maxMemory, verifyTimeout, output, ...others } = settings;
     const { calibrate, calibrateImages, recalibrate, recalibrateImages, batchSize, ...rest } = others;
     const { imageSize, normalization, mean, std, ...more } = rest;
     const { val, split, classes, resize, stretch, valImages, maxBad, minimize, evaluations, cache, ...options } = more;
@@ -320,7 +322,7 @@ export const command = defineCommand({
     };
     const call: ConvertCall = {
       ...defined(options),
-      ...defined({ output, threads }),
+      ...defined({ output, threads, maxMemory, verifyTimeout }),
       ...(ranks === undefined ? {} : { ranks: readRanks(ranks) }),
       searchRanks: searching?.accuracySearch(val!, {
         ...given({ minimize, evaluations, cache, classes }),

@@ -6,7 +6,7 @@ import { defineCommand } from './command.js';
 import { imageOptions, numbers } from './image-options.js';
 import { checkCommandPaths, writeReport } from './paths.js';
 import { given } from './training-options.js';
-import { decodeOptions, threadsOption } from './running-options.js';
+import { decodeOptions, memoryOption, threadsOption, timeoutOption } from './running-options.js';
 
 const images = 'Images';
 const running = 'Running';
@@ -65,6 +65,8 @@ export const command = defineCommand({
       description: 'where the model runs (default: cpu)',
     },
     threads: threadsOption(running),
+    maxMemory: memoryOption(running),
+    verifyTimeout: timeoutOption(running),
     ...decodeOptions(images, running),
   },
   examples: [
@@ -114,6 +116,7 @@ export const command = defineCommand({
         threads: settings.threads,
         workers: settings.workers,
       }),
+      ...given({ maxMemory: settings.maxMemory, verifyTimeout: settings.verifyTimeout }),
       command: context.commandLine,
       signal,
       onProgress: ({ model, done, total }) => progress.update({ phase: 'evaluating', done, total, detail: model }),

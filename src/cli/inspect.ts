@@ -3,10 +3,11 @@ import { modelReads } from '../graph/model-paths.js';
 import type { InspectLayer, InspectReport } from '../report/contract.js';
 import { inspectHtml } from '../report/html/inspect-html.js';
 import { renderInspectTable } from '../report/inspect-table.js';
+import { given } from './training-options.js';
 import { defineCommand } from './command.js';
 import { parseInputShapes } from './input-shapes.js';
 import { checkCommandPaths, writeReport } from './paths.js';
-import { threadsOption } from './running-options.js';
+import { memoryOption, threadsOption, timeoutOption } from './running-options.js';
 
 type Order = 'graph' | 'name' | 'params' | 'macs' | 'stable-rank';
 
@@ -35,6 +36,8 @@ export const command = defineCommand({
       description: 'shape of an input with dynamic axes',
     },
     threads: threadsOption('Running'),
+    maxMemory: memoryOption('Running'),
+    verifyTimeout: timeoutOption('Running'),
   },
   examples: [
     { command: 'lowrank inspect model.onnx', description: 'every layer with its rank, and the rank that 90 % need' },
@@ -52,12 +55,12 @@ export const command = defineCommand({
     },
   ],
   async run(context) {
-    const { spectrum, sort, report, force, inputShape, threads } = context.settings;
+    const { spectrum, sort, report, force, inputShape, threads, maxMemory, verifyTimeout } = context.settings;
     checkCommandPaths({ config: context.configPath, report }, modelReads(context.arguments.model), force);
     const found = await inspect(context.arguments.model, {
       spectrum,
       inputShapes: parseInputShapes(inputShape),
-      ...(threads === undefined ? {} : { threads }),
+      ...given({ threads, maxMemory, verifyTimeout }),
       signal: context.signal,
       // Work units mean nothing to people: per cent.
       onProgress: ({ done, total, detail }) =>

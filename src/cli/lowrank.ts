@@ -128,6 +128,8 @@ async function runCommand(
   parsed: Parsed & { readonly kind: 'run' },
   output: Output,
 ): Promise<number> {
+  // Node asks for it wherever a path is resolved or a worker begins.
+  process.cwd();
   const { configPath } = parsed;
   const file: GivenValues =
     configPath === undefined

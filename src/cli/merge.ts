@@ -15,6 +15,8 @@ import { printable } from '../report/text.js';
 import { defineCommand } from './command.js';
 import { parseInputShapes } from './input-shapes.js';
 import { checkCommandPaths } from './paths.js';
+import { memoryOption, timeoutOption } from './running-options.js';
+import { given } from './training-options.js';
 
 const phases = { read: 'reading', merge: 'multiplying', write: 'writing', verify: 'verifying' };
 
@@ -66,6 +68,8 @@ export const command = defineCommand({
       group: 'Running',
       description: 'threads of onnxruntime (default: all cores)',
     },
+    maxMemory: memoryOption('Running'),
+    verifyTimeout: timeoutOption('Running'),
     seed: {
       type: 'integer',
       default: 0,
@@ -89,13 +93,12 @@ export const command = defineCommand({
     },
   ],
   async run(context) {
-    const { output, inputShape, threads, ...options } = context.settings;
+    const { output, inputShape, threads, maxMemory, verifyTimeout, ...options } = context.settings;
     const { model } = context.arguments;
     checkCommandPaths({ config: context.configPath }, mergePaths(model, output));
     const report = await merge(model, {
       ...options,
-      ...(output === undefined ? {} : { output }),
-      ...(threads === undefined ? {} : { threads }),
+      ...given({ output, threads, maxMemory, verifyTimeout }),
       inputShapes: parseInputShapes(inputShape),
       signal: context.signal,
       onProgress: ({ phase, done, total, detail }) =>

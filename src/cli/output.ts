@@ -1,4 +1,4 @@
-import { LowrankError, messageOf } from '../errors.js';
+import { environmentError, LowrankError, messageOf } from '../errors.js';
 import { createProgress } from '../report/progress.js';
 import type { Progress } from '../report/progress.js';
 import { paint, terminalOf } from '../report/terminal.js';
@@ -48,9 +48,10 @@ function write(stream: NodeJS.WriteStream, text: string): Promise<void> {
   });
 }
 
-/** Exceptions that are no `LowrankError` are defects of this program, and say so. */
+/** Exceptions that are neither a `LowrankError` nor the machine's are defects of this program, and say so. */
 export function toLowrankError(error: unknown): LowrankError {
-  if (error instanceof LowrankError) return error;
+  const known = error instanceof LowrankError ? error : environmentError(error);
+  if (known !== undefined) return known;
   const name = error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : '';
   return new LowrankError('INTERNAL', `${name}${messageOf(error)}`, {
     remedy: 'this is a defect; report it with what LOWRANK_DEBUG=1 prints',

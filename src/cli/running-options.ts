@@ -9,6 +9,28 @@ export function threadsOption<const Group extends string>(group: Group) {
   } as const;
 }
 
+/** `--max-memory`, the same in every command that runs a model. */
+export function memoryOption<const Group extends string>(group: Group) {
+  return {
+    type: 'integer',
+    minimum: 1,
+    group,
+    placeholder: 'MiB',
+    description: 'memory that a run of the model may need (default: that of the machine)',
+  } as const;
+}
+
+/** `--verify-timeout`, in the commands that run a model to check it or to find its shapes. */
+export function timeoutOption<const Group extends string>(group: Group) {
+  return {
+    type: 'number',
+    above: 0,
+    group,
+    placeholder: 'seconds',
+    description: 'time that a run to check the model, or to find its shapes, may take (default: 600)',
+  } as const;
+}
+
 /** `--workers` and `--max-bad`: how images are decoded. */
 export function decodeOptions<const Images extends string, const Running extends string>(
   images: Images,

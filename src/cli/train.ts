@@ -18,7 +18,7 @@ import { imageOptions, numbers } from './image-options.js';
 import { checkCommandPaths, writeReport } from './paths.js';
 import type { SettingsOf } from './options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
-import { decodeOptions, threadsOption } from './running-options.js';
+import { decodeOptions, memoryOption, threadsOption } from './running-options.js';
 
 const schedule = 'Schedule';
 const images = 'Images';
@@ -202,6 +202,7 @@ export const trainOptions = {
   },
   ...cudaOptions,
   threads: threadsOption(running),
+  maxMemory: memoryOption(running),
   ...decodeOptions(images, running),
   tensorboard: { type: 'string', group: running, placeholder: 'folder', description: 'write TensorBoard events' },
   report: { type: 'string', group: running, placeholder: 'file.html', description: 'write an HTML report' },
@@ -254,6 +255,7 @@ export const command = defineCommand({
       resume: settings.resume,
       strict: settings.strict,
       tensorboard: settings.tensorboard,
+      maxMemory: settings.maxMemory,
       settings: settingsFor(settings),
       command: context.commandLine,
       signal,

@@ -2,6 +2,7 @@ import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
 import type { ComparedAccuracy, ComparedInit, CompareReport } from '../report/compare-contract.js';
 import { comparePredictions, type Predictions, summarizePredictions } from '../report/eval-summary.js';
+import type { RunLimits } from '../limits.js';
 import type { Device, Driver } from '../runtime/types.js';
 import { defaultEvalSettings, type EvalSettings } from '../train/eval-settings.js';
 import { classesFrom, openEvaluation, summaryOf } from '../train/images.js';
@@ -30,6 +31,7 @@ export interface ValidationContext {
   readonly device: Device;
   /** 0: all cores. */
   readonly threads: number;
+  readonly limits: RunLimits;
   readonly driver: Driver;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: (done: number, total: number) => void;
@@ -43,7 +45,7 @@ export async function openValidationImages(
   { data, classes, settings: chosen }: ValidationOptions,
   context: ValidationContext,
 ): Promise<Validation> {
-  const { path, seed, device, threads, driver, signal } = context;
+  const { path, seed, device, threads, limits, driver, signal } = context;
   const settings: EvalSettings = {
     ...defaultEvalSettings,
     ...chosen,
@@ -57,6 +59,7 @@ export async function openValidationImages(
     const { limit } = settings;
     const source: ImageSource = limit === null ? whole : drawImages(whole, limit, { seed, order: 'source' });
     const { predictions, bad, warnings } = await runClassifier(path, source, settings, driver, {
+      limits,
       signal,
       onProgress: (done) => context.onProgress(done, source.length),
     });
@@ -76,6 +79,7 @@ export async function openValidationImages(
       judge: async (init, bytes, onProgress) => {
         const run = await runClassifier(`${path} (${init})`, source, settings, driver, {
           bytes,
+          limits,
           signal,
           onProgress: (done) => onProgress(done, source.length),
         });

@@ -20,6 +20,7 @@ import type { CompareReport } from '../report/compare-contract.js';
 import type { Calibration } from '../report/contract.js';
 import type { Predictions } from '../report/eval-summary.js';
 import { loadDriver } from '../runtime/driver.js';
+import { limitsOf } from '../limits.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import type { Driver } from '../runtime/types.js';
 import { tool } from '../version.js';
@@ -84,7 +85,9 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
   const driver = await loadDriver();
   let linalg: Linalg | undefined;
   let validation: Validation | undefined;
-  const subject = await openSubject(input, settings, driver);
+  const isByLatency = settings.rankMode.kind === 'budget' && settings.rankMode.of === 'latency';
+  const isRun = images !== undefined || calibrate !== undefined || isByLatency;
+  const subject = await openSubject(input, settings, driver, { isRun, signal });
   try {
     const { model, shapes, layers, selection } = subject;
     const summary = summarize(model, shapes, input);
@@ -95,6 +98,7 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
         seed: settings.seed,
         device: settings.device,
         threads: settings.threads,
+        limits: limitsOf(settings),
         driver,
         signal,
         onProgress: (done, total) => report('evaluate', done, total, 'original'),
@@ -105,7 +109,6 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
     linalg = engine.linalg;
     const session = sessionOptionsOf(settings);
     const fitting = { linalg, seed: settings.seed, driver, session, tensorFlow: engine.tensorFlow, signal };
-    const isByLatency = settings.rankMode.kind === 'budget' && settings.rankMode.of === 'latency';
     const latency = isByLatency
       ? await latencySource(driver, model, shapes, settings.reinit ? modelBytes(model) : input, settings, signal)
       : undefined;

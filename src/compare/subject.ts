@@ -1,9 +1,10 @@
 import type { Selection } from '../factorize/candidates.js';
 import type { Fit } from '../factorize/fit.js';
 import type { Layer } from '../factorize/layers.js';
-import { type PreparedModel, prepareModel } from '../factorize/prepare.js';
+import { type PreparedModel, prepareModel, type PrepareOptions } from '../factorize/prepare.js';
 import { selectLayers } from '../factorize/select-layers.js';
 import type { ConvertSettings } from '../factorize/settings.js';
+import { limitsOf } from '../limits.js';
 import type { Driver } from '../runtime/types.js';
 
 /** The model with its layers: what a conversion starts from. */
@@ -13,10 +14,18 @@ export interface Subject extends PreparedModel {
 }
 
 /** Reads the model anew; the caller closes `model.file`. The same layers in the same order every time. */
-export async function openSubject(input: string, settings: ConvertSettings, driver: Driver): Promise<Subject> {
+export async function openSubject(
+  input: string,
+  settings: ConvertSettings,
+  driver: Driver,
+  { isRun = false, signal }: Pick<PrepareOptions, 'isRun' | 'signal'> = {},
+): Promise<Subject> {
   const prepared = await prepareModel(input, {
     inputShapes: settings.inputShapes,
     driver: () => Promise.resolve(driver),
+    limits: limitsOf(settings),
+    isRun,
+    signal,
   });
   const { model, shapes, warnings } = prepared;
   try {

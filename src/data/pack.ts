@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { checkPaths, writes } from '../files/conflicts.js';
 import { takeLock } from '../files/lock.js';
+import { makeFolder } from '../make-folder.js';
 import { createBadImages } from './bad-images.js';
 import type { BadImage } from './bad-images.js';
 import { defaultPixelLimit } from './decode.js';
@@ -43,7 +43,7 @@ const imagesPerTask = 8;
  */
 export async function packSource(source: ImageSource, folder: string, options: PackOptions): Promise<PackManifest> {
   checkPaths([...imageReads(source.path, 'the images'), writes(folder, 'the folder of shards', '-o', 'folder')]);
-  await attempt(folder, () => mkdir(folder, { recursive: true }));
+  await attempt(folder, async () => makeFolder(folder));
   const lock = takeLock(join(folder, lockName), { busy: 'is packing into this folder' });
   try {
     return await packInto(source, folder, options);

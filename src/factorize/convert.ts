@@ -11,6 +11,7 @@ import { modelReads, modelWrites } from '../graph/model-paths.js';
 import { checkWritable } from '../onnx/write-file.js';
 import type { ConvertReport, LayerReport, Ratio, Recalibration } from '../report/contract.js';
 import { loadDriver } from '../runtime/driver.js';
+import { limitsOf } from '../limits.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
 import { tool } from '../version.js';
@@ -111,6 +112,9 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
   const { model, shapes, warnings } = await prepareModel(input, {
     inputShapes: settings.inputShapes,
     driver: getDriver,
+    limits: limitsOf(settings),
+    isRun: isRunBy(settings, call),
+    signal,
   });
   let linalg: Linalg | undefined;
   let staged: StagedModel | undefined;
@@ -138,7 +142,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     linalg = engine.linalg;
     const algebra = engine.linalg;
     const latency =
-      settings.rankMode.kind === 'budget' && settings.rankMode.of === 'latency'
+      budgetOf(settings) === 'latency'
         ? await latencySource(await getDriver(), model, shapes, original, settings, signal)
         : undefined;
     const planning = { settings, linalg: algebra, totals: before, signal };
@@ -298,6 +302,19 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
   }
 }
 
+/** Whether the original is run, for whatever reason. */
+function isRunBy(
+  settings: ConvertSettings,
+  { calibrate, recalibrate, searchRanks, approximate }: ConvertCall,
+): boolean {
+  const isMeasured = settings.verify || settings.measureLatency || budgetOf(settings) === 'latency';
+  return isMeasured || [calibrate, recalibrate, searchRanks, approximate].some((other) => other !== undefined);
+}
+
+function budgetOf({ rankMode }: ConvertSettings): string | undefined {
+  return rankMode.kind === 'budget' ? rankMode.of : undefined;
+}
+
 function report(call: ConvertCall, phase: ConvertPhase, done: number, total: number, detail: string): void {
   throwIfAborted(call.signal);
   call.onProgress?.({ phase, done, total, detail });
@@ -332,7 +349,11 @@ async function recount(
   driver: () => Promise<Driver>,
   records: readonly PairRecord[],
 ): Promise<Written> {
-  const { model, shapes } = await prepareModel(path, { inputShapes: settings.inputShapes, driver });
+  const { model, shapes } = await prepareModel(path, {
+    inputShapes: settings.inputShapes,
+    driver,
+    limits: limitsOf(settings),
+  });
   try {
     const byNode = new Map(findLayers(model.graph, shapes).map((layer) => [layer.node.name, layer]));
     const counted = new Set<string>();

@@ -28,12 +28,12 @@ export async function measureModels(
       throwIfAborted(signal);
       const session = await driver.createSession(model, options);
       try {
-        await session.run(feeds);
+        await session.run(feeds, undefined, { signal });
         const began = performance.now();
         for (let run = 0; run < 2 || performance.now() - began < turnMs; run++) {
           throwIfAborted(signal);
           const start = performance.now();
-          await session.run(feeds);
+          await session.run(feeds, undefined, { signal });
           times[index]!.push(performance.now() - start);
         }
       } finally {

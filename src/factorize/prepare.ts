@@ -1,9 +1,11 @@
 import { LowrankError } from '../errors.js';
+import type { RunLimits } from '../limits.js';
 import { checkModel } from '../graph/check.js';
 import { type Model, opsetOf } from '../graph/model.js';
 import { readModel } from '../graph/read.js';
 import { sha256 } from '../onnx/hash.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
+import { requireMemory } from '../ops/memory.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { completeShapes } from '../passes/resolve-by-running.js';
 import type { ModelSummary } from '../report/contract.js';
@@ -23,6 +25,11 @@ export interface PrepareOptions {
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
   /** Asked for only where shapes must be found out by running the model. */
   readonly driver?: () => Promise<Driver>;
+  /** What runs of the model may take. */
+  readonly limits?: RunLimits;
+  /** Whether the model will be run: one that needs more memory than `limits` is refused (RUNTIME). Default false. */
+  readonly isRun?: boolean;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Reads and checks a model, in inference form, and infers its shapes. The caller closes `model.file`. Throws what `readModel` and inference throw. */
@@ -50,8 +57,11 @@ export async function shapesOf(
     warnings.push(`opset ${opset} is outside ${opsetRange[0]} to ${opsetRange[1]}, which is what was tested`);
   }
   let shapes = inferShapes(model, { inputShapes: options.inputShapes ?? {} });
+  if (options.isRun === true) requireMemory(model.graph, shapes, options.limits?.memory);
   if (shapes.unknown.length > 0 && options.driver !== undefined) {
-    shapes = await completeShapes(model, shapes, await options.driver());
+    const { limits, isRun, signal } = options;
+    shapes = await completeShapes(model, shapes, await options.driver(), { limits, isRun, signal });
+    if (isRun === true) requireMemory(model.graph, shapes, limits?.memory);
   }
   warnings.push(...shapes.warnings);
   const bodies = model.graph.nodes.filter((node) =>

@@ -1,4 +1,5 @@
 import { LowrankError } from '../errors.js';
+import { checkedLimits, defaultVerifyTimeout, type LimitOptions } from '../limits.js';
 import type { Scheme } from '../report/contract.js';
 import type { Device } from '../runtime/types.js';
 import type { EngineName } from './engine.js';
@@ -20,7 +21,7 @@ export type RankMode =
 export type LayerRank = number | 'keep' | { readonly rank: number; readonly scheme: Scheme };
 
 /** Options of `convert`. Names and defaults are those of the command line. */
-export interface ConvertOptions extends FitOptions {
+export interface ConvertOptions extends FitOptions, LimitOptions {
   /** rank = max(1, round(rankScale · min(rows, cols))); default 0.25. In (0, 1]. */
   readonly rankScale?: number;
   /** `out`: round(rankScale · out · kh), as in Khodak et al.; clamped to min(rows, cols). Default `min`. */
@@ -93,11 +94,12 @@ const vbmfFloor = 0.1;
 
 /** Every option with its value; the rank options as one mode, those of sampled fits as one object. */
 export type ConvertSettings = Required<
-  Omit<ConvertOptions, (typeof modes)[number] | 'rankBase' | 'rankFloor' | keyof FitOptions>
-> & {
-  readonly rankMode: RankMode;
-  readonly fit: FitSettings;
-};
+  Omit<ConvertOptions, (typeof modes)[number] | 'rankBase' | 'rankFloor' | keyof FitOptions | keyof LimitOptions>
+> &
+  LimitOptions & {
+    readonly rankMode: RankMode;
+    readonly fit: FitSettings;
+  };
 
 /** The one rank mode of the options. Throws USAGE where two contradict each other or a number is out of range. */
 export function rankModeOf(options: ConvertOptions): RankMode {
@@ -181,12 +183,13 @@ export function resolveSettings(options: ConvertOptions): ConvertSettings {
     measureLatency: options.measureLatency ?? false,
     force: options.force ?? false,
     inputShapes: options.inputShapes ?? {},
+    ...checkedLimits(options),
   };
 }
 
 /** The settings for a report: every option of `ConvertOptions` with the value that was in force, null where none was. */
 export function describeSettings(settings: ConvertSettings): Record<keyof ConvertOptions, unknown> {
-  const { rankMode, threads, fit, ...others } = settings;
+  const { rankMode, threads, fit, maxMemory = null, verifyTimeout = defaultVerifyTimeout, ...others } = settings;
   const budget = (of: 'params' | 'macs' | 'latency'): number | null =>
     rankMode.kind === 'budget' && rankMode.of === of ? rankMode.fraction : null;
   return {
@@ -204,6 +207,8 @@ export function describeSettings(settings: ConvertSettings): Record<keyof Conver
     ...others,
     ...describeFit(fit, settings.init),
     threads: threads > 0 ? threads : null,
+    maxMemory,
+    verifyTimeout,
   };
 }
 

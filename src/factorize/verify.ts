@@ -1,5 +1,7 @@
 import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
 import type { RunnableModel } from '../graph/runnable.js';
+import { isOverLimit, withinLimits } from '../limits.js';
+import { isAllocationFailure } from '../runtime/failure.js';
 import { neverSpin } from '../runtime/threads.js';
 import type { Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
 import { toNumbers } from './samples.js';
@@ -24,7 +26,7 @@ const fewRuns = {
   config: { 'session.disable_prepacking': '1', ...neverSpin },
 } as const satisfies SessionOptions;
 
-/** Runs the original on every sample, for comparison later; the session does not outlive the call. */
+/** Runs the original on every sample, for comparison later; the session does not outlive the call. Throws RUNTIME where it takes more than `options.limits`. */
 export async function runReference(
   driver: Driver,
   { model, externalDataFolder }: RunnableModel,
@@ -38,14 +40,16 @@ export async function runReference(
     config: { ...options.config, ...fewRuns.config },
     ...(externalDataFolder === undefined ? {} : { externalDataFolder }),
   };
-  return withSession(driver, model, once, async (session) => {
-    const results: Outputs[] = [];
-    for (const feeds of samples) {
-      throwIfAborted(signal);
-      results.push(await session.run(feeds, undefined, { signal }));
-    }
-    return results;
-  });
+  const check = (within: AbortSignal): Promise<Outputs[]> =>
+    withSession(driver, model, once, async (session) => {
+      const results: Outputs[] = [];
+      for (const feeds of samples) {
+        throwIfAborted(within);
+        results.push(await session.run(feeds, undefined, { signal: within }));
+      }
+      return results;
+    });
+  return withinLimits('running the model to check the conversion', options.limits, signal, check);
 }
 
 /**
@@ -65,6 +69,7 @@ export async function verifyAgainst(
     results = await runReference(driver, { model }, samples, options, signal);
   } catch (error) {
     if (error instanceof LowrankError && error.code === 'ABORTED') throw error;
+    if (isOverLimit(error) || isAllocationFailure(error)) throw error;
     throw new LowrankError('VERIFY', `onnxruntime refuses the converted model: ${messageOf(error)}`, {
       remedy: 'this is a defect of lowrank; nothing was written',
       cause: error,

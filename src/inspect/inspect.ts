@@ -8,6 +8,7 @@ import { findLayers, type Layer } from '../factorize/layers.js';
 import { prepareModel, summarize } from '../factorize/prepare.js';
 import type { Graph } from '../graph/graph.js';
 import type { Value } from '../graph/value.js';
+import { checkedLimits, limitsOf, type LimitOptions } from '../limits.js';
 import { createLinalg } from '../linalg/linalg.js';
 import { fullRank, type InspectLayer, type InspectReport, type Spectrum } from '../report/contract.js';
 import { loadDriver } from '../runtime/driver.js';
@@ -16,7 +17,7 @@ import { tool } from '../version.js';
 import { sideBySide } from './side-by-side.js';
 import { layerSpectrum, pairSpectrum } from './spectrum.js';
 
-export interface InspectOptions {
+export interface InspectOptions extends LimitOptions {
   /** Singular values of every weight; default true. Without them no weight is read. */
   readonly spectrum?: boolean;
   /** Shapes of inputs with dynamic axes, by input name. */
@@ -53,6 +54,8 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
   const { model, shapes, warnings } = await prepareModel(path, {
     inputShapes: options.inputShapes ?? {},
     driver: getDriver,
+    limits: limitsOf(checkedLimits(options)),
+    signal: options.signal,
   });
   try {
     throwIfAborted(options.signal);

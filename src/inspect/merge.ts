@@ -26,6 +26,7 @@ import type { Floats } from '../ops/support/permute.js';
 import { foldBatchNormalization } from '../passes/fold-batch-normalization.js';
 import { runPasses } from '../passes/runner.js';
 import type { Kept, MergedPair, MergeReport } from '../report/contract.js';
+import { checkedLimits, defaultVerifyTimeout, limitsOf, type LimitOptions } from '../limits.js';
 import { loadDriver } from '../runtime/driver.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import type { Device, Driver } from '../runtime/types.js';
@@ -35,7 +36,7 @@ import { pairFactors, productInFloat64, productWeight } from './pair-factors.js'
 import { sideBySide } from './side-by-side.js';
 
 /** Options of `merge`. Names and defaults are those of the command line. */
-export interface MergeOptions {
+export interface MergeOptions extends LimitOptions {
   /** Merge every pair; default false: only where the single layer has no more MACs than the pair. */
   readonly all?: boolean;
   /** Default true. */
@@ -70,7 +71,8 @@ export interface MergeProgress {
 /** Pairs that read the same weights: they are merged together, into one weight, or not at all. */
 type Group = readonly [Pair, ...Pair[]];
 
-type Settings = Required<Omit<MergeOptions, 'threads'>> & { readonly threads: number };
+type Settings = Required<Omit<MergeOptions, 'threads' | keyof LimitOptions>> &
+  LimitOptions & { readonly threads: number };
 
 /**
  * Turns low-rank pairs of the model at `input` back into single layers where that costs no more MACs (with `all`
@@ -95,7 +97,13 @@ export async function merge(input: string, call: MergeCall = {}): Promise<MergeR
   let driver: Driver | undefined;
   const getDriver = async (): Promise<Driver> => (driver ??= await loadDriver());
   const prepare = (path: string): ReturnType<typeof prepareModel> =>
-    prepareModel(path, { inputShapes: settings.inputShapes, driver: getDriver });
+    prepareModel(path, {
+      inputShapes: settings.inputShapes,
+      driver: getDriver,
+      limits: limitsOf(settings),
+      isRun: settings.verify,
+      signal,
+    });
   const { model, shapes, warnings } = await prepare(input);
   let linalg: Linalg | undefined;
   let staged: StagedModel | undefined;
@@ -160,7 +168,12 @@ export async function merge(input: string, call: MergeCall = {}): Promise<MergeR
       schema: 'lowrank.merge/1',
       tool,
       model: summary,
-      settings: { ...settings, output },
+      settings: {
+        ...settings,
+        maxMemory: settings.maxMemory ?? null,
+        verifyTimeout: settings.verifyTimeout ?? defaultVerifyTimeout,
+        output,
+      },
       merged,
       kept: keptPairs.map((pair) => ({ name: pair.name, reason: kept.get(pair)! })),
       foldedBatchNormalizations: folds.folded,
@@ -201,6 +214,7 @@ function settingsOf(options: MergeOptions): Settings {
     device: options.device ?? 'cpu',
     threads: options.threads ?? 0,
     inputShapes: options.inputShapes ?? {},
+    ...checkedLimits(options),
   };
 }
 

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { type ErrorCode, LowrankError, throwIfAborted } from '../errors.js';
+import { type ErrorCode, environmentError, LowrankError, throwIfAborted } from '../errors.js';
 import { builtFile } from '../built-file.js';
 import { compileOnOwnThread } from '../worker-flags.js';
 import { type DenseReply, type DenseRequest, type DenseResults, memoryOf, workOf } from './dense/protocol.js';
@@ -59,7 +59,9 @@ export function createWorkerPool(size: number): WorkerPool {
       stop(worker);
       const place = idle.indexOf(worker);
       if (place >= 0) idle.splice(place, 1);
-      job?.settle(new LowrankError('INTERNAL', `a worker thread failed: ${cause.message}`, { cause }));
+      job?.settle(
+        environmentError(cause) ?? new LowrankError('INTERNAL', `a worker thread failed: ${cause.message}`, { cause }),
+      );
       dispatch();
     });
     return worker;

@@ -10,8 +10,9 @@ import { Tensor } from '../onnx/tensor.js';
 import { type BindOptions, bindInputs, type BoundInputs } from './bind-inputs.js';
 import type { Known, TensorType } from './operator.js';
 import { findOperator } from './registry.js';
-import { atNode } from './support/fail.js';
+import { atNode, shapeError } from './support/fail.js';
 import { knownOfTensor } from './support/known.js';
+import { showDims } from './support/layout.js';
 
 export interface InferOptions extends BindOptions {
   /** Types found otherwise, such as by a run, for values that no rule can give. */
@@ -55,10 +56,10 @@ export interface ShapeTable {
  * Throws SHAPE where the model contradicts itself for these input shapes, USAGE for impossible options.
  */
 export function inferShapes(model: Model, options: InferOptions = {}): ShapeTable {
-  return infer(model, options, 0);
+  return infer(model, options, { depth: 0, budget: { nodes: mostBodyNodes } });
 }
 
-function infer(model: Model, options: InferOptions, depth: number): ShapeTable {
+function infer(model: Model, options: InferOptions, calls: Calls): ShapeTable {
   const { graph } = model;
   const bodies = new Map<Node, FunctionBody>();
   const inputs = bindInputs(graph, options);
@@ -81,7 +82,7 @@ function infer(model: Model, options: InferOptions, depth: number): ShapeTable {
   const fallback = (value: Value): Known | undefined => boundDeclaration(value, inputs) ?? options.found?.get(value);
 
   for (const node of graph.sorted()) {
-    const outcome = inferNode(model, node, lookup, options, depth);
+    const outcome = inferNode(model, node, lookup, options, calls);
     if (outcome.body !== undefined) bodies.set(node, outcome.body);
     node.outputs.forEach((value, index) => {
       if (value === undefined) return;
@@ -133,6 +134,15 @@ export interface FunctionBody {
 /** Functions that call functions: deeper than any exporter nests them. */
 const mostCalls = 32;
 
+/** Nodes of all bodies together: functions that each call the next one twice make 2³² of a few lines. */
+const mostBodyNodes = 200_000;
+
+/** Where a body stands, and what is left for all of them. */
+interface Calls {
+  readonly depth: number;
+  readonly budget: { nodes: number };
+}
+
 interface Outcome {
   readonly body?: FunctionBody;
   readonly outputs: readonly (Known | undefined)[];
@@ -145,19 +155,19 @@ function inferNode(
   node: Node,
   lookup: (value: Value) => Known | undefined,
   options: InferOptions,
-  depth: number,
+  calls: Calls,
 ): Outcome {
   const operator = findOperator(node.domain, node.opType);
   const isFunction = model.functions.includes(`${node.domain}:${node.opType}`);
   const called = `${node.domain === '' ? '' : `${node.domain}.`}${node.opType}`;
-  if (isFunction) return inferFunction(model, node, lookup, called, depth);
+  if (isFunction) return inferFunction(model, node, lookup, called, calls);
   if (operator === undefined) return { outputs: [], reason: `${called} is an operator without a shape rule` };
   const blind = node.inputs.find((value) => value !== undefined && lookup(value) === undefined);
   if (blind !== undefined) return { outputs: [], reason: `the shape of its input '${blind.name}' is not known` };
   const inputs = node.inputs.map((value) => (value === undefined ? undefined : lookup(value)));
   const context = { node, opset: model.opsets.get(node.domain) ?? 1, inputs };
   try {
-    const outputs = atNode(node, () => operator.infer(context));
+    const outputs = atNode(node, () => requireSizes(operator.infer(context)));
     return { outputs: outputs ?? [], reason: 'its shape depends on data' };
   } catch (error) {
     if (!(error instanceof LowrankError) || error.code !== 'SHAPE' || error.remedy !== undefined) throw error;
@@ -170,17 +180,28 @@ function inferNode(
   }
 }
 
+/** Throws SHAPE where a dimension is no size: negative, not whole, or more than any memory holds. */
+function requireSizes(outputs: readonly (Known | undefined)[] | undefined): typeof outputs {
+  for (const output of outputs ?? []) {
+    if (output === undefined || output.dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) continue;
+    throw shapeError(`a result of ${showDims(output.dims)} is impossible`);
+  }
+  return outputs;
+}
+
 /** Types of what a function gives, from its body. */
 function inferFunction(
   model: Model,
   call: Node,
   lookup: (value: Value) => Known | undefined,
   called: string,
-  depth: number,
+  { depth, budget }: Calls,
 ): Outcome {
   const reason = `${called} is a function of the model`;
   const body = readFunctions(model).get(`${call.domain}:${call.opType}`);
   if (body === undefined || depth >= mostCalls) return { outputs: [], reason };
+  budget.nodes -= body.nodes.length;
+  if (budget.nodes < 0) return { outputs: [], reason: `${reason}, and all make more than ${mostBodyNodes} nodes` };
   const graph = new Graph(call.id);
   const values = new Map<string, Value | undefined>();
   body.inputs.forEach((name, i) => {
@@ -198,7 +219,7 @@ function inferFunction(
   const shapes = infer(
     { ...newModel(graph, opsets, model.irVersion), functions: model.functions, file: model.file },
     {},
-    depth + 1,
+    { depth: depth + 1, budget },
   );
   const outputs = body.outputs.map((name): Known | undefined => {
     const value = values.get(name);

@@ -5,23 +5,33 @@ import type { Graph } from '../graph/graph.js';
 import type { Model } from '../graph/model.js';
 import type { Value } from '../graph/value.js';
 import { modelBytes } from '../graph/write.js';
+import { isOverLimit, type RunLimits, withinLimits } from '../limits.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
+import { requireMemory } from '../ops/memory.js';
 import type { TensorType } from '../ops/operator.js';
 import type { Driver, RuntimeTensor } from '../runtime/types.js';
 import { ones, typeOfTensor } from './ones.js';
+
+export interface CompleteOptions {
+  readonly limits?: RunLimits | undefined;
+  /** Whether the model is run later, within the same limits. */
+  readonly isRun?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /**
  * Finds the types that rules and declarations leave open by running the model once on the CPU, with inputs of ones (zeros
  * where they are integers) and the values in question as further outputs, and infers again from there. Shapes that depend
  * on data are those of this one run.
  * Never throws because onnxruntime cannot run the model (a custom domain, too little memory, inputs of unknown shape): the
- * table that comes back then says so in `warnings`. Throws ABORTED.
+ * table that comes back then says so in `warnings`. Throws ABORTED; and RUNTIME where the run would take more than it may and
+ * the model is run later anyway.
  */
 export async function completeShapes(
   model: Model,
   table: ShapeTable,
   driver: Driver,
-  signal?: AbortSignal,
+  { limits, isRun = false, signal }: CompleteOptions = {},
 ): Promise<ShapeTable> {
   const wanted = table.unknown.flatMap(({ node }) =>
     node.outputs.filter((value): value is Value => value !== undefined && table.typeOf(value) === undefined),
@@ -31,12 +41,16 @@ export async function completeShapes(
   const names = wanted.slice(0, 3).map(({ name }) => `'${name}'`);
   const subject = `the shapes of ${names.join(', ')}${wanted.length > 3 ? ` and ${wanted.length - 3} more` : ''}`;
   try {
-    const found = await observe(model, table, driver, wanted, signal);
+    requireMemory(model.graph, table, limits?.memory);
+    const found = await withinLimits('running the model to find its shapes', limits, signal, (within) =>
+      observe(model, table, driver, wanted, within),
+    );
     const again = inferShapes(model, { ...table.options, found });
     const note = `${subject} come from one run: no rule gives them`;
     return { ...again, warnings: [...again.warnings, note] };
   } catch (error) {
     throwIfAborted(signal);
+    if (isRun && isOverLimit(error)) throw error;
     const note = `${subject} are not known, and running the model to see them failed: ${messageOf(error)}`;
     return { ...table, warnings: [...table.warnings, note] };
   }

@@ -1,5 +1,6 @@
-import { closeSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../make-folder.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { eventBytes } from './tensorboard/event.js';
 import type { EventContent, SummaryValue } from './tensorboard/event.js';
@@ -32,7 +33,7 @@ let count = 0;
 
 function open(folder: string, time: number): { readonly path: string; readonly descriptor: number } {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     // TensorBoard reads all files of a folder in the order of their names: the seconds have ten digits until 2286.
     const seconds = String(Math.floor(time / 1000)).padStart(10, '0');
     const path = join(folder, `events.out.tfevents.${seconds}.lowrank.${process.pid}.${(count += 1)}`);

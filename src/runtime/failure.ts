@@ -33,6 +33,24 @@ export function readable(message: string): string {
     .trim();
 }
 
+const allocationFailure =
+  /fail\w* to allocate|bad[ _]alloc|out of memory|not enough memory|smaller than requested bytes|ALLOC_FAILED|CUDA failure 2:/i;
+
+/** Whether onnxruntime failed to get memory. */
+export function isAllocationFailure(error: unknown): error is LowrankError {
+  return (
+    error instanceof LowrankError && ['RUNTIME', 'DEVICE'].includes(error.code) && allocationFailure.test(error.fact)
+  );
+}
+
+/** What to do about a failure of onnxruntime, where that can be said. */
+function remedyOf(message: string): { readonly remedy?: string } {
+  if (!allocationFailure.test(message)) return {};
+  return {
+    remedy: 'free memory, or make the inputs smaller with --input-shape, or with --image-size, or lower --batch-size',
+  };
+}
+
 /** onnxruntime refused a model, or a device refused to start. */
 export function sessionError(
   model: string | Uint8Array,
@@ -50,6 +68,7 @@ export function sessionError(
   const isNamed = typeof model === 'string' && message.includes(model);
   return new LowrankError('RUNTIME', `onnxruntime cannot load the model: ${readable(message)}`, {
     ...(isNamed ? {} : { place: modelPlace(model) }),
+    ...remedyOf(message),
     cause,
   });
 }
@@ -57,7 +76,7 @@ export function sessionError(
 /** A run failed: ABORTED where the signal ended it, else RUNTIME. */
 export function runError(signal: AbortSignal | undefined, message: string, cause?: unknown): LowrankError {
   throwIfAborted(signal);
-  return new LowrankError('RUNTIME', `onnxruntime failed: ${readable(message)}`, { cause });
+  return new LowrankError('RUNTIME', `onnxruntime failed: ${readable(message)}`, { ...remedyOf(message), cause });
 }
 
 /** onnxruntime could not start a device. */

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { limitsOf, type LimitOptions } from '../limits.js';
 import type { Device, SessionOptions } from './types.js';
 
 /**
@@ -25,9 +26,10 @@ export const restBetweenRuns = { 'session.force_spinning_stop': '1' } as const;
 export function sessionOptionsOf({
   device,
   threads,
+  ...limits
 }: {
   readonly device: Device;
   readonly threads: number | null;
-}): SessionOptions {
-  return { device, ...(threads === null || threads === 0 ? {} : { threads }) };
+} & Partial<LimitOptions>): SessionOptions {
+  return { device, limits: limitsOf(limits), ...(threads === null || threads === 0 ? {} : { threads }) };
 }

@@ -1,3 +1,5 @@
+import type { RunLimits } from '../limits.js';
+
 /** The one interface over both onnxruntime drivers (C API through koffi, and onnxruntime-node's JavaScript API). */
 
 /** Element types that cross the runtime boundary, by their ONNX names in lower case. */
@@ -81,6 +83,8 @@ export interface CudaOptions {
 
 export interface SessionOptions {
   readonly device?: Device;
+  /** For those who make sessions of a user's model (`requireMemory`, `withinLimits`): the drivers look at none of it. */
+  readonly limits?: RunLimits;
   readonly cuda?: CudaOptions;
   /** Threads of one operator. Default: the cores this process may use. */
   readonly threads?: number;

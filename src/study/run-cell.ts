@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../make-folder.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { convert } from '../factorize/convert.js';
 import { countMacs, countParameters } from '../factorize/count.js';
@@ -42,7 +43,7 @@ export interface CellCall {
 export async function runCell(call: CellCall): Promise<CellRecord | undefined> {
   const { work } = call;
   const clock = stopwatch(join(work, 'seconds.json'));
-  mkdirSync(work, { recursive: true });
+  makeFolder(work);
   const output = join(work, 'trained.onnx');
   let start = readStart(work);
   let isResumed = start !== undefined && hasCheckpoint(output);

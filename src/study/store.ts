@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../make-folder.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { readRegularText } from '../files/regular.js';
 import { writeFileWhole } from '../onnx/write-file.js';
@@ -54,7 +55,7 @@ export function openStudyFolder(path: string): StudyFolder {
   const folderOf = (name: string): string => {
     const folder = join(path, name);
     try {
-      mkdirSync(folder, { recursive: true });
+      makeFolder(folder);
     } catch (error) {
       throw new LowrankError('OUTPUT', messageOf(error), { place: folder, remedy: 'choose another -o', cause: error });
     }

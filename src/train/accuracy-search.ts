@@ -22,6 +22,7 @@ import {
   openEvaluationCache,
 } from './evaluation-cache.js';
 import { classesFrom, normalizationOf, openEvaluation } from './images.js';
+import { limitsOf } from '../limits.js';
 import { runClassifier } from './run-classifier.js';
 import { tool } from '../version.js';
 
@@ -247,6 +248,7 @@ async function createJudge(
     };
     const evaluate = async (): Promise<Evaluation> => {
       const { predictions } = await runClassifier(path, images, { ...evaluation, device, threads }, driver, {
+        limits: limitsOf(settings),
         signal,
         onProgress: () => throwIfAborted(signal),
       });

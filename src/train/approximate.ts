@@ -33,7 +33,7 @@ const relativeRate = 0.005;
  */
 export function functionApproximation(): Approximate {
   return async (model, context) => {
-    const options = { settings, imageDims: context.inputDims };
+    const options = { settings, imageDims: context.inputDims, limits: context.session.limits };
     const original = prepareTraining(context.original, options);
     try {
       const student = prepareTraining(modelBytes(model), options);

@@ -9,6 +9,7 @@ import { stageFolder } from '../onnx/write-folder.js';
 import { cpuNodes, describeCpuNodes, isOfShapes } from '../ops/cuda/placement.js';
 import { inferShapes } from '../ops/infer.js';
 import { plural } from '../report/format.js';
+import { checkedLimits, limitsOf } from '../limits.js';
 import { loadDriver } from '../runtime/driver.js';
 import type { EmitSettings, EmittedGraph } from './emitted.js';
 import { buildEvalGraph, type EvalGraph } from './eval-graph.js';
@@ -35,6 +36,8 @@ export interface ArtifactsOptions {
   readonly settings?: Partial<ArtifactsSettings>;
   /** Replace artifacts that are there. */
   readonly force?: boolean;
+  /** MiB that the model may need at once; default: the memory of the machine. */
+  readonly maxMemory?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -55,7 +58,11 @@ export async function writeArtifacts(
   const staged = stageFolder(folder, { force: options.force === true, files: Object.values(artifactFiles) });
   try {
     const { imageSize, target } = settings;
-    const prepared = prepareTraining(modelPath, { settings, ...(imageSize === null ? {} : { imageSize }) });
+    const prepared = prepareTraining(modelPath, {
+      settings,
+      limits: limitsOf(checkedLimits(options)),
+      ...(imageSize === null ? {} : { imageSize }),
+    });
     try {
       const { signal } = options;
       await pause(signal);

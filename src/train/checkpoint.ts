@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { makeFolder } from '../make-folder.js';
 import type { DataStamp } from '../data/stamp.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { readRegularText } from '../files/regular.js';
@@ -166,7 +167,7 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
       const keep = removeAtExit(staging);
       try {
         rmSync(staging, { recursive: true, force: true });
-        mkdirSync(staging, { recursive: true });
+        makeFolder(staging);
         const bytes = encodeSafetensors(vectorsOf(state), { step: String(position.step) });
         writeFileWhole(join(staging, names.state), bytes);
         model(join(staging, names.model));

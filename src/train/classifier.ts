@@ -2,6 +2,10 @@ import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
 import type { OutputFormat } from '../data/normalize.js';
 import { describeModel } from '../factorize/prepare.js';
 import { toNumbers } from '../factorize/samples.js';
+import type { Model } from '../graph/model.js';
+import { withinLimits } from '../limits.js';
+import { inferShapes, type ShapeTable } from '../ops/infer.js';
+import { requireMemory } from '../ops/memory.js';
 import { checkModel } from '../graph/check.js';
 import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
@@ -58,9 +62,13 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
     inlineFunctions(model, 'what can be');
     const settled = toInferenceForm(model);
     const end = endOfModel(model);
+    requireMemoryFor(model, options);
     session = await driver.createSession(settled.length === 0 ? source : modelBytes(model), sessionOptions);
     const input = imageInputOf(session, path, options.imageSize);
-    const found = await probe(session, input, path, signal);
+    const probed = session;
+    const found = await withinLimits('running the model to find its shapes', sessionOptions.limits, signal, (within) =>
+      probe(probed, input, path, within),
+    );
     const { batch, classes } = found;
     return {
       summary: describeModel(model, [batch ?? 1, ...input.imageDims], path),
@@ -89,6 +97,21 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
   } finally {
     model.file?.close();
   }
+}
+
+/**
+ * Throws RUNTIME where one image needs more memory than it may. Of a model whose shapes cannot be inferred, a run has to show
+ * what is wrong.
+ */
+function requireMemoryFor(model: Model, { imageSize, session }: ClassifierOptions): void {
+  let shapes: ShapeTable;
+  try {
+    shapes = inferShapes(model, imageSize === null ? {} : { defaultSide: imageSize });
+  } catch (error) {
+    if (error instanceof LowrankError && error.code === 'SHAPE') return;
+    throw error;
+  }
+  requireMemory(model.graph, shapes, session.limits?.memory);
 }
 
 /** Nodes that do not run on the device. */

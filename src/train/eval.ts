@@ -1,13 +1,14 @@
 import { drawImages } from '../data/subset.js';
 import type { EvalReport } from '../report/eval-contract.js';
 import { comparePredictions, summarizePredictions } from '../report/eval-summary.js';
+import { checkedLimits, limitsOf, type LimitOptions } from '../limits.js';
 import { loadDriver } from '../runtime/driver.js';
 import { tool } from '../version.js';
 import { defaultEvalSettings, type EvalSettings } from './eval-settings.js';
 import { centerCrop, classesFrom, openEvaluation, summaryOf } from './images.js';
 import { badImagesOf, checkEvalSettings, runClassifier } from './run-classifier.js';
 
-export interface EvalOptions {
+export interface EvalOptions extends LimitOptions {
   readonly model: string;
   /** Labelled images: what `openSource` opens. */
   readonly data: string;
@@ -35,6 +36,7 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
   const settings: EvalSettings = { ...defaultEvalSettings, ...options.settings };
   const { split, limit, seed } = settings;
   checkEvalSettings(settings);
+  const limits = limitsOf(checkedLimits(options));
   const whole = await openEvaluation(options.data, { split, classes: classesFrom(options.classes) });
   try {
     const source = limit === null ? whole : drawImages(whole, limit, { seed, order: 'source' });
@@ -42,6 +44,7 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
     const total = source.length * (versus === undefined ? 1 : 2);
     const onProgress = (model: string, done: number): void => options.onProgress?.({ model, done, total });
     const first = await runClassifier(options.model, source, settings, driver, {
+      limits,
       signal,
       onProgress: (done) => onProgress(options.model, done),
     });
@@ -49,6 +52,7 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
       versus === undefined
         ? undefined
         : await runClassifier(versus, source, settings, driver, {
+            limits,
             signal,
             onProgress: (done) => onProgress(versus, source.length + done),
           });

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder } from '../make-folder.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { readRegularText } from '../files/regular.js';
 import { readModel } from '../graph/read.js';
@@ -48,7 +49,7 @@ export function defaultEvaluationFolder(): string {
  */
 export function openEvaluationCache(folder: string, warn: (line: string) => void): EvaluationCache {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     checkWritable(join(folder, 'evaluation.json'), true);
   } catch (error) {
     const fact = error instanceof LowrankError ? error.fact : messageOf(error);

@@ -223,6 +223,8 @@ export interface TrainOptions {
   readonly settings?: Partial<TrainSettings>;
   readonly command?: string;
   readonly signal?: AbortSignal | undefined;
+  /** MiB that the model may need at once; default: the memory of the machine. */
+  readonly maxMemory?: number | undefined;
   readonly progress?: TrainProgress;
   readonly onEpoch?: (report: TrainReport['epochs'][number]) => void;
 }

@@ -1,16 +1,12 @@
 import { LowrankError, messageOf } from '../errors.js';
-
-const allocationFailure =
-  /fail\w* to allocate|bad[ _]alloc|out of memory|not enough memory|smaller than requested bytes|ALLOC_FAILED|CUDA failure 2:/i;
+import { isAllocationFailure } from '../runtime/failure.js';
 
 /** onnxruntime's failures to get memory, with what to do about them. */
 export async function orOutOfMemory<T>(running: Promise<T>): Promise<T> {
   try {
     return await running;
   } catch (error) {
-    const isMemory =
-      error instanceof LowrankError && ['RUNTIME', 'DEVICE'].includes(error.code) && allocationFailure.test(error.fact);
-    throw isMemory ? outOfMemory(error) : error;
+    throw isAllocationFailure(error) ? outOfMemory(error) : error;
   }
 }
 
@@ -18,11 +14,15 @@ const memoryErrors = new WeakSet<LowrankError>();
 
 /** There is too little memory for a training step. */
 export function outOfMemory(cause: unknown): LowrankError {
-  const error = new LowrankError('RUNTIME', `out of memory: ${messageOf(cause)}`, {
-    remedy:
-      'give --micro-batch auto, or lower --batch-size (with --accumulate the update stays the same), then --image-size or --cache',
-    cause,
-  });
+  const error = new LowrankError(
+    'RUNTIME',
+    `out of memory: ${cause instanceof LowrankError ? cause.fact : messageOf(cause)}`,
+    {
+      remedy:
+        'give --micro-batch auto, or lower --batch-size (with --accumulate the update stays the same), then --image-size or --cache',
+      cause,
+    },
+  );
   memoryErrors.add(error);
   return error;
 }

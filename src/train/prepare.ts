@@ -7,6 +7,8 @@ import type { Value } from '../graph/value.js';
 import { sortedAncestors } from '../graph/ancestors.js';
 import type { Graph } from '../graph/graph.js';
 import { dataTypeName, FLOAT, isFloatType } from '../onnx/data-type.js';
+import type { RunLimits } from '../limits.js';
+import { requireMemory } from '../ops/memory.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { bfloat16Opset } from '../ops/precision.js';
 import { constantsToInitializers } from '../passes/constants-to-initializers.js';
@@ -74,6 +76,8 @@ export interface PrepareTrainingOptions {
   readonly imageDims?: readonly number[];
   /** Side of the images of such a model, in pixels; the channels are the model's. */
   readonly imageSize?: number;
+  /** What a run of the model on one image may take; default the memory of the machine. */
+  readonly limits?: RunLimits | undefined;
 }
 
 /** The opset that training graphs have at least: what their operators are written for. */
@@ -82,7 +86,8 @@ export const trainingOpset = 17;
 /**
  * Reads a model and makes it ready for training: raises the opset, opens the batch, finds the logits in front of a final Softmax or Sigmoid and finds
  * the parameters. The file stays open until `model.file.close()`.
- * Throws what `readModel` throws, UNSUPPORTED where the model is no classifier of images with float32 weights.
+ * Throws what `readModel` throws, UNSUPPORTED where the model is no classifier of images with float32 weights, RUNTIME where one
+ * image needs more memory than it may.
  */
 export function prepareTraining(path: string | Uint8Array, options: PrepareTrainingOptions): Prepared {
   const model = readModel(path);
@@ -124,6 +129,7 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
   const { logits } = end;
   if (settings.dropout !== null) setDropout(graph, logits, settings.dropout);
   if (settings.dropPath > 0) setDropPath(graph, logits, settings.dropPath);
+  requireMemory(graph, shapesFor(1), options.limits?.memory);
   const shapes = shapesAtAnotherBatch(shapesFor);
   const classes = classesOf(logits, graph.outputs[0]!, shapes);
   if (halfTypeOf(settings.precision) !== undefined) requireFloat32(graph, logits, shapes);

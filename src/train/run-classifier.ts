@@ -4,6 +4,8 @@ import { createLoader } from '../data/loader.js';
 import type { Transform } from '../data/transform.js';
 import type { ImageSource } from '../data/types.js';
 import type { Predictions } from '../report/eval-summary.js';
+import type { RunLimits } from '../limits.js';
+import { sessionOptionsOf } from '../runtime/threads.js';
 import type { Driver } from '../runtime/types.js';
 import { type Classifier, openClassifier } from './classifier.js';
 import type { EvalSettings } from './eval-settings.js';
@@ -27,6 +29,8 @@ export interface ClassifierRun {
 export interface RunOptions {
   /** The model, data inline, where it is in no file: the path is then its name in messages. */
   readonly bytes?: Uint8Array | undefined;
+  /** What a run may take. */
+  readonly limits?: RunLimits | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: (done: number) => void;
 }
@@ -54,11 +58,11 @@ export async function runClassifier(
   source: ImageSource,
   settings: RunSettings,
   driver: Driver,
-  { bytes, signal, onProgress }: RunOptions,
+  { bytes, limits, signal, onProgress }: RunOptions,
 ): Promise<ClassifierRun> {
   const started = performance.now();
   const { device, threads, workers, maxBad, imageSize } = settings;
-  const session = { device, ...(threads === null ? {} : { threads }) };
+  const session = { ...sessionOptionsOf({ device, threads }), ...(limits === undefined ? {} : { limits }) };
   const model = await openClassifier(path, { bytes, driver, session, imageSize, signal });
   try {
     requireClasses(source, model.classes, `list the classes of ${path} in their order with --classes`);

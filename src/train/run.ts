@@ -17,6 +17,9 @@ import type { ModelSummary } from '../report/contract.js';
 import { type Predictions, summarizePredictions } from '../report/eval-summary.js';
 import type { DataSummary } from '../report/train-contract.js';
 import type { TrainExplainReport } from '../report/train-explain-contract.js';
+import { checkedLimits, isOverLimit, limitsOf, type RunLimits } from '../limits.js';
+import { requireMemory } from '../ops/memory.js';
+import { outOfMemory } from './out-of-memory.js';
 import { loadDriver } from '../runtime/driver.js';
 import type { RuntimeTensor, Session } from '../runtime/types.js';
 import { buildEvalGraph } from './eval-graph.js';
@@ -134,6 +137,7 @@ async function openRun(
   close: () => Promise<void>,
 ): Promise<TrainingRun> {
   const { batchSize, accumulate, seed, ema } = settings;
+  const limits = limitsOf(checkedLimits(options));
   const training = await openTraining(options.data, classesFrom(options.classes));
   closers.push(() => training.close());
   const validation = await openValidation(options.val, options.data, training);
@@ -146,9 +150,11 @@ async function openRun(
   const prepared = prepareTraining(inserted?.bytes ?? source, {
     settings,
     ...(settings.imageSize === null ? {} : { imageSize: settings.imageSize }),
+    limits,
   });
   closers.push(() => prepared.model.file?.close());
   await pause(options.signal);
+  requireStepMemory(prepared, batchSize, settings, limits);
   requireClasses(
     training,
     prepared.classes,
@@ -328,6 +334,21 @@ async function openRun(
     },
     close,
   };
+}
+
+/** Throws RUNTIME (`isOutOfMemory`) where the forward graph alone needs more memory than it may. On a GPU its arena says so. */
+function requireStepMemory(
+  { model, shapesFor }: Prepared,
+  batch: number,
+  { device }: TrainSettings,
+  { memory }: RunLimits,
+): void {
+  if (device !== 'cpu') return;
+  try {
+    requireMemory(model.graph, shapesFor(batch), memory);
+  } catch (error) {
+    throw isOverLimit(error) ? outOfMemory(error) : error;
+  }
 }
 
 /**

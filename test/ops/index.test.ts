@@ -7,8 +7,9 @@ import type { Operator } from '../../src/ops/operator.js';
 const folder = fileURLToPath(new URL('../../src/ops/', import.meta.url));
 /** Files of the folder that are no operators. */
 const engine = new Set([
-  ...['autocast.ts', 'bind-inputs.ts', 'element-wise.ts', 'emitter.ts', 'gradient.ts', 'index.ts', 'infer.ts'],
-  ...['operator.ts', 'precision.ts', 'registry.ts', 'resolve-weight.ts', 'training.ts'],
+  ...['autocast.ts', 'bind-inputs.ts', 'constant-name.ts', 'element-wise.ts', 'emitter.ts', 'gradient.ts'],
+  ...['index.ts', 'infer.ts', 'memory.ts', 'operator.ts', 'precision.ts', 'registry.ts', 'resolve-weight.ts'],
+  ...['training.ts', 'weight-inputs.ts'],
 ]);
 const files = readdirSync(folder).filter((file) => file.endsWith('.ts') && !engine.has(file));
 

@@ -107,7 +107,7 @@ describe('completeShapes', () => {
     const { model, graph, node } = buildModel(17);
     const x = graph.addInput('x', { dataType: FLOAT, dims: [2] });
     graph.addOutput(node('NonZero', [x])[0]!);
-    const run = completeShapes(model, inferShapes(model), driver, AbortSignal.abort());
+    const run = completeShapes(model, inferShapes(model), driver, { signal: AbortSignal.abort() });
     await expect(run).rejects.toThrow(expect.objectContaining({ code: 'ABORTED' }));
   });
 

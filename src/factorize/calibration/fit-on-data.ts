@@ -3,6 +3,7 @@ import type { Model } from '../../graph/model.js';
 import { readModel } from '../../graph/read.js';
 import { modelBytes } from '../../graph/write.js';
 import { inferShapes, type ShapeTable } from '../../ops/infer.js';
+import { requireMemory } from '../../ops/memory.js';
 import { openBatch, redeclare } from '../../passes/open-batch.js';
 import type { Calibration } from '../../report/contract.js';
 import type { Driver, SessionOptions } from '../../runtime/types.js';
@@ -241,6 +242,7 @@ export async function probe(
   const shapes = inferShapes(model, { inputShapes: { [run.images.input]: run.images.dims } });
   const requests = request(factorizable(model, shapes), shapes, model.graph);
   const probes = addProbes(model, shapes, requests);
+  requireMemory(model.graph, shapes, run.session.limits?.memory);
   const session = await run.driver.createSession(modelBytes(model), run.session);
   try {
     return await measure(session, run.images, probes, {
