@@ -5,6 +5,7 @@ import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import type { Emitter } from '../ops/emitter.js';
 import { findOperator } from '../ops/registry.js';
+import { atNode } from '../ops/support/fail.js';
 import type { BatchStatistics } from '../ops/training.js';
 import { backward, type TapeEntry } from './backward.js';
 import type { BuildForward, MaskFactory } from './forward.js';
@@ -93,7 +94,8 @@ export function emitTraining(
 ): Outputs {
   const training = findOperator(node.domain, node.opType)?.training;
   if (training === undefined) return emitCopy(e, node, inputs);
-  const form = training({ node, opset: e.opsets.get(node.domain) ?? 1, e, inputs, mask });
+  const opset = e.opsets.get(node.domain) ?? 1;
+  const form = atNode(node, () => training({ node, opset, e, inputs, mask }));
   if (form.statistics !== undefined) statistics.push(form.statistics);
   return form.outputs;
 }

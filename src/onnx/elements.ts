@@ -76,11 +76,11 @@ function readPart(data: Chunk, start: number, end: number): Uint8Array {
   return data.source.read(data.start + start, data.start + end);
 }
 
-/** Little-endian bytes of `values` as the float type `dataType`. float32 is not copied. Throws INTERNAL for other types. */
+/** Little-endian bytes of `values` as the float type `dataType`. float32 is not copied. Throws UNSUPPORTED for other types. */
 export function encodeFloats(values: Float32Array, dataType: number): Uint8Array {
   if (dataType === FLOAT) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   if (dataType === DOUBLE) return new Uint8Array(Float64Array.from(values).buffer);
   if (dataType === FLOAT16) return new Uint8Array(Uint16Array.from(values, numberToFloat16).buffer);
   if (dataType === BFLOAT16) return new Uint8Array(Uint16Array.from(values, numberToBfloat16).buffer);
-  throw new LowrankError('INTERNAL', `${dataTypeName(dataType)} is not a float type`);
+  throw new LowrankError('UNSUPPORTED', `it computes with ${dataTypeName(dataType)} where floats are needed`);
 }

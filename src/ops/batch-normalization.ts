@@ -3,7 +3,7 @@ import { rule } from './gradient.js';
 import type { Operator } from './operator.js';
 import { batchNormInferenceGradient, batchNormTrainingGradient } from './support/batch-norm-gradient.js';
 import { batchNormTraining } from './support/batch-norm-training.js';
-import { input, known } from './support/known.js';
+import { input, known, requirePerChannel } from './support/known.js';
 
 const isTraining = (node: Node): boolean => node.int('training_mode', 0) !== 0;
 
@@ -17,6 +17,8 @@ export const batchNormalization: Operator = {
   infer: (context) => {
     const x = input(context, 0);
     const { dataType, dims } = input(context, 3);
+    // Up to ai.onnx 8 every element may have statistics of its own.
+    if (context.node.int('spatial', 1) !== 0) requirePerChannel(context, [1, 2, 3, 4]);
     const statistics = Array.from({ length: context.node.outputs.length - 1 }, () => known(dataType, dims));
     return [known(x.dataType, x.dims), ...statistics];
   },

@@ -2,6 +2,7 @@ import { int } from '../graph/attributes.js';
 import { rule } from './gradient.js';
 import type { Operator } from './operator.js';
 import { likeFirstInput } from './support/elementwise.js';
+import { input } from './support/known.js';
 import { requireSum } from './support/scatter-reduction.js';
 
 /** x with `updates` at `indices` along an axis (ai.onnx 11). */
@@ -18,5 +19,8 @@ export const scatterElements: Operator = {
       needs[2] === true ? e.emit('GatherElements', [dy!, indices!], { axis: int(node.int('axis', 0)) }) : undefined,
     ];
   }),
-  infer: likeFirstInput,
+  infer: (context) => {
+    for (const index of [1, 2]) input(context, index);
+    return likeFirstInput(context);
+  },
 };

@@ -53,6 +53,16 @@ export function input(context: InferenceContext, index: number): Known {
   return value;
 }
 
+/** Throws SHAPE where an input that is there is no vector with one element for each channel of input 0. */
+export function requirePerChannel(context: InferenceContext, indices: readonly number[]): void {
+  const { dims } = input(context, 0);
+  for (const index of indices) {
+    const own = context.inputs[index]?.dims;
+    if (own === undefined || dims.length < 2 || (own.length === 1 && own[0] === dims[1])) continue;
+    throw shapeError(`input ${index} is [${own.join(', ')}] where its input has ${dims[1]} channels`);
+  }
+}
+
 /** Numbers that a run gets from an attribute or an input: 'absent' where it is left out, 'unknown' before the run. */
 export type Given = readonly number[] | 'absent' | 'unknown';
 
