@@ -73,7 +73,7 @@ export function memoryError(fact: string, place?: string): LowrankError {
   return limitError(fact, {
     ...(place === undefined ? {} : { place }),
     remedy:
-      'allow more with --max-memory, or make the inputs smaller with --input-shape, or with --image-size, or give a smaller model',
+      'allow more with --max-memory, or make the inputs smaller with --input-shape, or make the images smaller with --image-size, or give a smaller model',
   });
 }
 

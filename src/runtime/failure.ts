@@ -47,7 +47,8 @@ export function isAllocationFailure(error: unknown): error is LowrankError {
 function remedyOf(message: string): { readonly remedy?: string } {
   if (!allocationFailure.test(message)) return {};
   return {
-    remedy: 'free memory, or make the inputs smaller with --input-shape, or with --image-size, or lower --batch-size',
+    remedy:
+      'free memory, or make the inputs smaller with --input-shape, or make the images smaller with --image-size, or lower --batch-size',
   };
 }
 

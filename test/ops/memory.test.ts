@@ -64,7 +64,7 @@ describe('requireMemory', () => {
     expect(isOverLimit(error)).toBe(true);
     expect((error as Error).message).toBe(
       "one run needs 17 MiB of memory at the least, more than 15 MiB; the largest tensor is 'y' of Concat 'join', " +
-        'float32 [3145728], 12 MiB; allow more with --max-memory, or make the inputs smaller with --input-shape, or with --image-size, or give a smaller model',
+        'float32 [3145728], 12 MiB; allow more with --max-memory, or make the inputs smaller with --input-shape, or make the images smaller with --image-size, or give a smaller model',
     );
   });
 
