@@ -2,6 +2,7 @@ import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import type { Tensor } from '../onnx/tensor.js';
 import { hasConstantName } from '../ops/support/constant-name.js';
+import { sizeOf } from '../ops/support/layout.js';
 
 /** Where the initializers of the graph come from. */
 export interface Stored {
@@ -161,29 +162,43 @@ const filter: Rule = ({ node, index }, tensor) => {
 
 const sinusoid: Rule = ({ isWeight }, tensor) => {
   const { dims } = tensor;
-  const columns = dims.at(-1) ?? 0;
-  if (isWeight || columns < 8 || columns % 2 !== 0 || tensor.size < 4 * columns) return undefined;
+  // Of tokens [N, L, C], of maps [N, C, H, W].
+  const axes = dims.length === 4 ? [3, 1] : [dims.length - 1];
+  if (isWeight || !axes.some((axis) => mayBeTable(dims, axis))) return undefined;
   const elements = tensor.toFloat32();
-  const pairings = [
-    (i: number) => i + columns / 2,
-    (i: number) => (i % 2 === 0 ? i + 1 : i - 1),
-    ...(columns % 4 === 0 ? [(i: number): number => i + columns / 4] : []),
-  ];
-  const isTable = pairings.some((partner, kind) => {
-    const isFirst = (i: number): boolean =>
-      [i < columns / 2, i % 2 === 0, Math.floor((4 * i) / columns) % 2 === 0][kind]!;
-    for (let start = 0; start < elements.length; start += columns) {
-      const isZero = elements.subarray(start, start + columns).every((element) => element === 0);
-      for (let i = 0; i < columns && !isZero; i++) {
-        if (!isFirst(i)) continue;
-        const length = elements[start + i]! ** 2 + elements[start + partner(i)]! ** 2;
-        if (Math.abs(length - 1) > 1e-4) return false;
-      }
-    }
-    return elements.some((element) => element !== 0);
-  });
-  return isTable ? told('a table of sines and cosines') : undefined;
+  return axes.some((axis) => mayBeTable(dims, axis) && isTable(elements, dims, axis))
+    ? told('a table of sines and cosines')
+    : undefined;
 };
+
+/** Fewer columns or places may have such sums by chance. */
+function mayBeTable(dims: readonly number[], axis: number): boolean {
+  const columns = dims[axis] ?? 0;
+  return columns >= 8 && columns % 2 === 0 && sizeOf(dims) >= 4 * columns;
+}
+
+/** Whether columns along an axis come in pairs whose squares sum to 1 at every place: halves, neighbours or quarters. Rows of zeros may be there. */
+function isTable(elements: Float32Array, dims: readonly number[], axis: number): boolean {
+  const columns = dims[axis]!;
+  const inner = sizeOf(dims.slice(axis + 1));
+  const halves = Array.from({ length: columns / 2 }, (_, i) => [i, i + columns / 2] as const);
+  const neighbours = halves.map(([i]) => [2 * i, 2 * i + 1] as const);
+  const quarters = halves.map(([i]) => {
+    const first = i < columns / 4 ? i : i + columns / 4;
+    return [first, first + columns / 4] as const;
+  });
+  return [halves, neighbours, ...(columns % 4 === 0 ? [quarters] : [])].some((pairs) => {
+    let hasNumbers = false;
+    for (let place = 0; place < elements.length / columns; place++) {
+      const start = Math.floor(place / inner) * columns * inner + (place % inner);
+      const lengths = pairs.map(([a, b]) => elements[start + a * inner]! ** 2 + elements[start + b * inner]! ** 2);
+      if (lengths.every((length) => length === 0)) continue;
+      if (lengths.some((length) => Math.abs(length - 1) > 1e-4)) return false;
+      hasNumbers = true;
+    }
+    return hasNumbers;
+  });
+}
 
 const rules: readonly Rule[] = [
   number,

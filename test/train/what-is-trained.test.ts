@@ -273,6 +273,25 @@ const constants: readonly (readonly [string, Uint8Array, Readonly<Record<string,
     ),
     { places: /^a table of sines/ },
   ],
+  [
+    'such a table of channels first, which a convolution reads',
+    net(
+      [node('Conv', 'map projection', 'w.m', { kernel_shape: [1, 1] }), node('Add', 'c w.m', 'last')],
+      [
+        floats(
+          'map',
+          [1, 8, 6, 6],
+          Array.from({ length: 288 }, (_, i) => {
+            const [column, place] = [Math.floor(i / 36), i % 36];
+            const angle = place / 10 ** Math.floor(column / 2);
+            return column % 2 === 0 ? Math.sin(angle) : Math.cos(angle);
+          }),
+        ),
+        floats('projection', [8, 8, 1, 1]),
+      ],
+    ),
+    { map: /^a table of sines/ },
+  ],
 ];
 
 describe('what is not trained', () => {
