@@ -73,24 +73,25 @@ export function environmentError(error: unknown): LowrankError | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code, syscall } = error as NodeJS.ErrnoException;
   const text = messageOf(error);
-  const refused = (fact: string, remedy: string): LowrankError =>
-    new LowrankError('RUNTIME', fact, { remedy, cause: error });
   if (syscall === 'uv_cwd' || /\buv_cwd\b/.test(text)) {
-    return refused('the working directory does not exist any more', 'change to a folder that exists');
+    return new LowrankError('RUNTIME', 'the working directory does not exist any more', {
+      remedy: 'change to a folder that exists',
+      cause: error,
+    });
   }
   if (code === 'EMFILE' || code === 'ENFILE' || /\bE[MN]FILE\b/.test(text)) {
-    return refused(
-      'the system lets this process open no more files',
-      'raise the limit (`ulimit -n 1024`), or lower --workers, or lower --threads',
-    );
+    return new LowrankError('RUNTIME', 'the system lets this process open no more files', {
+      remedy: 'raise the limit (`ulimit -n 1024`), or lower --workers, or lower --threads',
+      cause: error,
+    });
   }
   const isMemory =
     code === 'ENOMEM' || code === 'ERR_WORKER_OUT_OF_MEMORY' || /\bENOMEM\b|allocation failed/i.test(text);
   if (isMemory || code === 'ERR_WORKER_INIT_FAILED' || (code === 'EAGAIN' && syscall !== undefined)) {
-    return refused(
-      `the system gives this process no more memory or threads: ${text}`,
-      'free memory, or lower --workers, or lower --batch-size, or lower --threads',
-    );
+    return new LowrankError('RUNTIME', `the system gives this process no more memory or threads: ${text}`, {
+      remedy: 'free memory, or lower --workers, or lower --batch-size, or lower --threads',
+      cause: error,
+    });
   }
   // Whatever else a call of the system failed with.
   return syscall === undefined

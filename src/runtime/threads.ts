@@ -31,5 +31,10 @@ export function sessionOptionsOf({
   readonly device: Device;
   readonly threads: number | null;
 } & Partial<LimitOptions>): SessionOptions {
-  return { device, limits: limitsOf(limits), ...(threads === null || threads === 0 ? {} : { threads }) };
+  const own = limitsOf(limits);
+  return {
+    device,
+    ...(Object.keys(own).length === 0 ? {} : { limits: own }),
+    ...(threads === null || threads === 0 ? {} : { threads }),
+  };
 }
