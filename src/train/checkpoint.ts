@@ -91,6 +91,8 @@ export interface CheckpointFolder {
   keep(step: number): void;
   /** The best so far, which stays until a better one comes. */
   keepBest(step: number): void;
+  /** Removes those that are not to stay, as every checkpoint does that is written: a killed training may have come no further. */
+  tidy(): void;
   /** Removes the checkpoint of a step, whose weights turned out to be worthless. */
   drop(step: number): void;
   /** Begins anew: what is there goes away once there is a new checkpoint, and is there again where none came. */
@@ -145,6 +147,11 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
   const kept = new Set<string>();
   let best: string | undefined;
   const list = (): readonly string[] => listCheckpoints(path);
+  const tidy = (): void => {
+    for (const old of list().slice(keepLast)) {
+      if (!kept.has(basename(old)) && basename(old) !== best) remove(basename(old));
+    }
+  };
   const nameOf = (step: number): string => `${prefix}${String(step).padStart(9, '0')}`;
   return {
     path,
@@ -194,11 +201,10 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
       } finally {
         keep();
       }
-      for (const old of list().slice(keepLast)) {
-        if (!kept.has(basename(old)) && basename(old) !== best) remove(basename(old));
-      }
+      tidy();
       return final;
     },
+    tidy,
   };
 }
 

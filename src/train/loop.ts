@@ -229,6 +229,9 @@ class Training {
     for (const done of epochs) {
       if (saveEvery !== null && done.epoch % saveEvery === 0) this.#checkpoints.keep(done.steps);
     }
+    this.#keepBest();
+    // Damaged ones that are newer count among the last: what is gone on from must not go for them.
+    if (checkpoint.path === found[0]) this.#checkpoints.tidy();
     this.#resumedFrom = { path: checkpoint.path, epoch, steps: step };
     return checkpoint;
   }
@@ -406,15 +409,19 @@ class Training {
     return state;
   }
 
+  #keepBest(): void {
+    const best = bestEpoch(this.#epochs);
+    const { steps } = this.#epochs.find(({ epoch }) => epoch === best?.epoch) ?? {};
+    if (steps !== undefined) this.#checkpoints.keepBest(steps);
+  }
+
   async #save(position: CheckpointPosition): Promise<void> {
     const started = performance.now();
     const state = await this.#state();
     const { saveEvery } = this.#settings;
     const isKept = position.batch === 0 && saveEvery !== null && position.epoch % saveEvery === 0;
     if (isKept) this.#checkpoints.keep(position.step);
-    const best = bestEpoch(this.#epochs);
-    const { steps } = this.#epochs.find(({ epoch }) => epoch === best?.epoch) ?? {};
-    if (steps !== undefined) this.#checkpoints.keepBest(steps);
+    this.#keepBest();
     this.#checkpoints.write(state, position, this.#identity, (path) => this.#run.writeModel(state, path));
     this.#seconds.write += (performance.now() - started) / 1000;
   }

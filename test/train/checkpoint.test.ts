@@ -84,6 +84,20 @@ describe('a process that was killed', () => {
   });
 });
 
+describe('a killed training that had not removed what does not stay', () => {
+  it('is tidied up when it is gone on with: the last ones and the best stay', () => {
+    const path = join(folder, String(count++));
+    const all = openCheckpoints(path, 9);
+    for (const step of [1, 2, 3, 4]) {
+      all.write(state(step), position(step), identity, (model) => writeFileSync(model, 'model'));
+    }
+    const again = openCheckpoints(path, 2);
+    again.keepBest(1);
+    again.tidy();
+    expect(names(path)).toEqual([stepOf(1), stepOf(3), stepOf(4)]);
+  });
+});
+
 describe('beginning anew', () => {
   it('removes the old checkpoints when there is a new one, however many steps they had', () => {
     const path = written(7, 8);
