@@ -6,6 +6,7 @@ import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { dataTypeName, FLOAT, isFloatType } from '../onnx/data-type.js';
 import { findOperator } from '../ops/registry.js';
+import { valuesOfImages } from '../passes/inference-form.js';
 import { statisticInputs, weightInputs } from '../ops/support/weight-inputs.js';
 import { reasonToStay, type Stay, type Stored } from './what-stays.js';
 
@@ -78,8 +79,7 @@ export function findParameters(
   const kept = new Map<Value, Stay>();
   /** Values that depend on the input and on parameters. */
   const learned = new Set<Value>();
-  /** Values that depend on what is in the input, not on its shape alone. */
-  const seen = new Set(graph.inputs.filter(({ tensor }) => tensor === undefined));
+  const seen = valuesOfImages(graph);
   /** Of values that do not: the stored tensors that they are made of. */
   const made = new Map<Value, ReadonlyMap<Value, Path>>();
   const sourcesOf = (value: Value): ReadonlyMap<Value, Path> => {
@@ -134,8 +134,7 @@ export function findParameters(
     if (!flows) continue;
     for (const value of node.outputs) {
       if (value === undefined) continue;
-      if (isSeen) seen.add(value);
-      else if (through.size > 0) made.set(value, through);
+      if (through.size > 0) made.set(value, through);
       if (isLearned || (own !== undefined && isSeen)) learned.add(value);
     }
   }
