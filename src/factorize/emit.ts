@@ -52,13 +52,11 @@ function names(model: Model, node: Node): { readonly first: string; readonly sec
   return { first: model.graph.uniqueNodeName(`${base}.v`), second: model.graph.uniqueNodeName(`${base}.u`) };
 }
 
-function convPair(
-  model: Model,
+/** The attributes of the two convolutions of a pair, in order. */
+export function pairAttributes(
   layer: FactorizableLayer,
   scheme: Scheme,
-  weights: PairWeights,
-  hidden: Value,
-): readonly NodeSpec[] {
+): readonly [Readonly<Record<string, Attribute>>, Readonly<Record<string, Attribute>>] {
   const { node } = layer;
   const [kh, kw] = layer.geometry.kernel;
   const [sh = 1, sw = 1] = node.ints('strides') ?? [];
@@ -83,8 +81,7 @@ function convPair(
     group: { type: 'int', value: 1 },
   });
   // spatial: width first, then height. channel: all of the window first, then a 1×1 convolution.
-  const [firstAttributes, secondAttributes] =
-    scheme === 'spatial'
+  return scheme === 'spatial'
       ? [
           attributes([1, kw], [1, sw], [1, dw], [0, left, 0, right]),
           attributes([kh, 1], [sh, 1], [dh, 1], [top, 0, bottom, 0]),
@@ -93,6 +90,17 @@ function convPair(
           attributes([kh, kw], [sh, sw], [dh, dw], [top, left, bottom, right]),
           attributes([1, 1], [1, 1], [1, 1], [0, 0, 0, 0]),
         ];
+}
+
+function convPair(
+  model: Model,
+  layer: FactorizableLayer,
+  scheme: Scheme,
+  weights: PairWeights,
+  hidden: Value,
+): readonly NodeSpec[] {
+  const { node } = layer;
+  const [firstAttributes, secondAttributes] = pairAttributes(layer, scheme);
   const name = names(model, node);
   const bias = node.inputs[2];
   return [

@@ -16,7 +16,7 @@ import type { ModelSummary } from '../report/contract.js';
 import type { Driver, Session, SessionOptions } from '../runtime/types.js';
 import { imageFeed, type ImageInput, imageInputOf, pixelsOf } from './image-input.js';
 import { misplaced } from '../runtime/placement.js';
-import { type EndKind, endOfModel } from './classifier-end.js';
+import { type EndKind, endOfModel } from '../passes/classifier-end.js';
 
 /** A model file that classifies images, ready to run as it is. */
 export interface Classifier {

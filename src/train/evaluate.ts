@@ -1,6 +1,6 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
 import type { Predictions } from '../report/eval-summary.js';
-import type { EndKind } from './classifier-end.js';
+import type { EndKind } from '../passes/classifier-end.js';
 
 /** Some labelled images as a loader gives them: the first `size` count. */
 export interface EvaluationBatch {

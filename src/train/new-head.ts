@@ -13,7 +13,7 @@ import { resolveWeight } from '../ops/resolve-weight.js';
 import { sizeOf } from '../ops/support/layout.js';
 import { staticTensor } from '../ops/support/static-numbers.js';
 import { fillTruncatedNormal, randomStream, truncatedDeviation } from '../random.js';
-import { type ClassifierEnd, endOfModel } from './classifier-end.js';
+import { type ClassifierEnd, endOfModel } from '../passes/classifier-end.js';
 
 /** A model with another last layer. */
 export interface NewHead {

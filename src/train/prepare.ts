@@ -25,7 +25,7 @@ import { setDropout } from './dropout.js';
 import { layOut, type Slot } from './flat.js';
 import { layoutOf } from './images.js';
 import { openBatch } from '../passes/open-batch.js';
-import { endOfModel } from './classifier-end.js';
+import { endOfModel } from '../passes/classifier-end.js';
 import type { LossName } from './loss.js';
 import { findFactorPairs, type FactorPairs } from './pairs.js';
 import { findParameters, type FoundParameters, type KeptTensor, storedTensors } from './parameters.js';

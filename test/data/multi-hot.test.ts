@@ -6,7 +6,7 @@ import { multiHotLabels } from '../../src/data/multi-hot.js';
 import { openSource } from '../../src/data/open.js';
 import { createTar } from '../../src/data/tar-write.js';
 import { readModel } from '../../src/graph/read.js';
-import { endOfModel } from '../../src/train/classifier-end.js';
+import { endOfModel } from '../../src/passes/classifier-end.js';
 import type { TrainReport } from '../../src/report/train-contract.js';
 import { expectFailure, run, temporaryFolder } from '../support/command.js';
 import { tinyClassifier } from '../support/tiny-classifier.js';

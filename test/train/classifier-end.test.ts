@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { readModel } from '../../src/graph/read.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import { openClassifier } from '../../src/train/classifier.js';
-import { endOfModel } from '../../src/train/classifier-end.js';
+import { endOfModel } from '../../src/passes/classifier-end.js';
 import { evaluate } from '../../src/train/evaluate.js';
 import { prepareTraining } from '../../src/train/prepare.js';
 import { defaultGraphSettings } from '../../src/train/settings.js';

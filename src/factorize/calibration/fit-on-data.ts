@@ -256,7 +256,7 @@ export async function probe(
   }
 }
 
-function momentRequest(run: Run, layer: FactorizableLayer): ProbeRequest {
+export function momentRequest(run: Pick<Run, "images">, layer: FactorizableLayer): ProbeRequest {
   const { geometry } = layer;
   const wanted = Math.max(fewestPatches, patchesPerNumber * geometry.in * geometry.kernel[0] * geometry.kernel[1]);
   const momentPositions = Math.max(1, Math.ceil(wanted / run.images.images));
@@ -293,7 +293,7 @@ function createStudent(run: Run): Promise<Student> {
 }
 
 /** Moments of the patches of several layers that share a weight, together. */
-function pool(all: readonly Moments[]): Moments {
+export function pool(all: readonly Moments[]): Moments {
   const [first, ...others] = all;
   if (others.length === 0) return first!;
   const count = all.reduce((sum, moments) => sum + moments.count, 0);

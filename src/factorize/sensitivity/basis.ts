@@ -1,0 +1,127 @@
+import type { Linalg, Matrix, Matrix64 } from '../../linalg/types.js';
+import { regularize } from '../calibration/regularize.js';
+import type { Moments } from '../calibration/types.js';
+
+/** Nested pairs of a layer's matrix: the one of rank r has the first r columns of `left` and rows of `right`. */
+export interface Basis {
+  /** rows × most, orthonormal columns. */
+  readonly left: Matrix;
+  /** most × cols: leftᵀW. */
+  readonly right: Matrix;
+  /** Of each rank from 0 to `most`: the share of E‖Wx‖² that the pair loses. */
+  readonly losses: Float64Array;
+}
+
+export interface BasisProblem {
+  /** The matrix of the scheme, rowsPerNeuron rows a neuron (see InitProblem). */
+  readonly weight: Matrix;
+  readonly rowsPerNeuron: number;
+  /** In the order of the scheme. */
+  readonly moments: Moments;
+  /** The highest rank. */
+  readonly most: number;
+  readonly linalg: Linalg;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The pairs of all ranks at once that lose least of what the layer computes: U·(UᵀW), where the columns of U are the leading
+ * eigenvectors of WMWᵀ and M = E[xxᵀ] (see `reducedRank`). Of the spatial scheme, whose rows see different parts of a patch,
+ * M is the mean of their moments: what couples them is left out, so that the fit that follows loses less than is said here.
+ */
+export async function basisOf(problem: BasisProblem): Promise<Basis> {
+  const { weight, rowsPerNeuron, moments, most, linalg, signal } = problem;
+  const second = meanBlock(regularize(moments).second, rowsPerNeuron);
+  const { values, vectors } =
+    weight.rows <= 1.5 * weight.cols
+      ? await fromRows(weight, second, most, linalg, signal)
+      : await fromColumns(weight, second, most, linalg, signal);
+  const right = await linalg.gemm(vectors, weight);
+  const total = values.reduce((sum, value) => sum + Math.max(0, value), 0);
+  const losses = new Float64Array(most + 1);
+  let kept = 0;
+  for (let rank = 0; rank <= most; rank++) {
+    losses[rank] = total > 0 ? Math.max(0, 1 - kept / total) : 0;
+    kept += Math.max(0, values[rank] ?? 0);
+  }
+  return { left: transposed(vectors), right, losses };
+}
+
+/** Eigenvalues, largest first, and `count` eigenvectors as rows. */
+interface Leading {
+  readonly values: Float64Array;
+  readonly vectors: Matrix;
+}
+
+async function fromRows(
+  weight: Matrix,
+  second: Matrix64,
+  count: number,
+  linalg: Linalg,
+  signal: AbortSignal | undefined,
+): Promise<Leading> {
+  const product = await linalg.gemm64(weight, second, { signal });
+  const gram = await linalg.gemm64(product, weight, { transposeB: true, signal });
+  const { values, vectors } = await linalg.symmetricEigen(gram, count, { signal });
+  return { values, vectors: toFloat32(vectors) };
+}
+
+/** Of a tall matrix, by way of RWᵀWR, R the root of M: U = WRv / σ. */
+async function fromColumns(
+  weight: Matrix,
+  second: Matrix64,
+  count: number,
+  linalg: Linalg,
+  signal: AbortSignal | undefined,
+): Promise<Leading> {
+  const root = await rootOf(second, linalg, signal);
+  const scaled = await linalg.gemm64(weight, root, { signal });
+  const gram = await linalg.gemm64(scaled, scaled, { transposeA: true, signal });
+  const { values, vectors } = await linalg.symmetricEigen(gram, count, { signal });
+  const images = await linalg.gemm64(vectors, scaled, { transposeB: true, signal });
+  for (let row = 0; row < images.rows; row++) {
+    const from = row * images.cols;
+    let square = 0;
+    for (let i = 0; i < images.cols; i++) square += images.data[from + i]! ** 2;
+    const factor = square > 0 ? 1 / Math.sqrt(square) : 0;
+    for (let i = 0; i < images.cols; i++) images.data[from + i]! *= factor;
+  }
+  return { values, vectors: toFloat32(images) };
+}
+
+/** The symmetric root of a positive semidefinite matrix. */
+async function rootOf(second: Matrix64, linalg: Linalg, signal: AbortSignal | undefined): Promise<Matrix64> {
+  const { values, vectors } = await linalg.symmetricEigen({ ...second, data: second.data.slice() }, second.rows, {
+    signal,
+  });
+  const scaled = vectors.data.map(
+    (value, at) => value * Math.sqrt(Math.sqrt(Math.max(0, values[Math.floor(at / vectors.cols)]!))),
+  );
+  const half = { ...vectors, data: scaled };
+  return linalg.gemm64(half, half, { transposeA: true, signal });
+}
+
+/** The mean of the blocks on the diagonal. */
+export function meanBlock(second: Matrix64, parts: number): Matrix64 {
+  if (parts === 1) return second;
+  const { cols, data } = second;
+  const width = cols / parts;
+  const result = new Float64Array(width * width);
+  for (let y = 0; y < parts; y++) {
+    for (let i = 0; i < width; i++) {
+      const from = (y * width + i) * cols + y * width;
+      for (let j = 0; j < width; j++) result[i * width + j] = result[i * width + j]! + data[from + j]! / parts;
+    }
+  }
+  return { rows: width, cols: width, data: result };
+}
+
+function toFloat32({ rows, cols, data }: Matrix64): Matrix {
+  return { rows, cols, data: Float32Array.from(data) };
+}
+
+function transposed({ rows, cols, data }: Matrix): Matrix {
+  const result = new Float32Array(data.length);
+  for (let i = 0, at = 0; i < rows; i++) for (let j = 0; j < cols; j++, at++) result[j * rows + i] = data[at]!;
+  return { rows: cols, cols: rows, data: result };
+}
