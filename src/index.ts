@@ -102,6 +102,7 @@ export { evaluateModel, type EvalOptions } from './train/eval.js';
 export { type EvalSettings } from './train/eval-settings.js';
 export { calibration, type CalibrationSettings } from './train/calibrate.js';
 export { functionApproximation } from './train/approximate.js';
+export { defaultRecipe, type PictureRecipe } from './data/dead-leaves.js';
 export { syntheticCalibration, type SyntheticSettings } from './train/synthetic.js';
 export { isImageModel } from './train/image-input.js';
 export { recalibration, type RecalibrationSettings } from './train/recalibrate.js';

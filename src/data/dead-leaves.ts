@@ -31,6 +31,8 @@ export interface PictureRecipe {
   /** Deviation of the brightness that all channels of a shape share, and of what each adds. */
   readonly brightness: number;
   readonly color: number;
+  /** Deviation of how much the brightness of a shape changes from its center to its edge, along each axis. */
+  readonly shade: number;
   /** Share of the noise that lies over the shapes. */
   readonly blend: number;
   /** Bounds of the share of the canvas's area that is seen. */
@@ -48,6 +50,7 @@ export const defaultRecipe: PictureRecipe = {
   radius: [4, 120],
   brightness: 60,
   color: 28,
+  shade: 0,
   blend: 0.15,
   crop: [0.25, 1],
 };
@@ -60,7 +63,7 @@ export interface PictureSize {
 }
 
 /** Fields that the noise of all pictures is taken from. */
-const fieldCount = 16;
+const fieldCount = 8;
 
 /** The pictures of a seed. */
 export interface PictureDrawer {
@@ -99,13 +102,16 @@ function drawCanvas(
   for (let shape = 0; shape < count; shape++) {
     const brightness = mean + recipe.brightness * draws.normal();
     for (let channel = 0; channel < channels; channel++) color[channel] = brightness + recipe.color * draws.normal();
-    drawShape(recipe, draws, (y, first, last) => {
+    const { center, radius, fill } = drawShape(recipe, draws);
+    const [right, down] = [draws.normal(), draws.normal()].map((slope) => (slope * recipe.shade) / radius);
+    fill((y, first, last) => {
       canvas.forEach((plane, index) => {
         const [red, green, blue] = color.subarray(3 * index, 3 * index + 3);
-        for (let at = 3 * (y * side + first), end = 3 * (y * side + last); at < end; at += 3) {
-          plane[at] = red!;
-          plane[at + 1] = green!;
-          plane[at + 2] = blue!;
+        let light = down! * (y - center[1]) + right! * (first - center[0]);
+        for (let at = 3 * (y * side + first), end = 3 * (y * side + last); at < end; at += 3, light += right!) {
+          plane[at] = red! + light;
+          plane[at + 1] = green! + light;
+          plane[at + 2] = blue! + light;
         }
       });
     });
@@ -114,34 +120,56 @@ function drawCanvas(
   return canvas;
 }
 
+interface Shape {
+  readonly center: Point;
+  readonly radius: number;
+  fill(span: Span): void;
+}
+
 /** An ellipse, a polygon or a line. */
-function drawShape({ side, radius: [smallest, largest] }: PictureRecipe, draws: Draws, span: Span): void {
+function drawShape({ side, radius: [smallest, largest] }: PictureRecipe, draws: Draws): Shape {
   const kind = draws.whole(3);
   const radius = Math.min(largest, smallest / Math.sqrt(1 - draws.uniform()));
   const center: Point = [draws.between(0, side), draws.between(0, side)];
   const angle = draws.between(0, 2 * Math.PI);
   if (kind === 0) {
-    fillEllipse(center, radius, radius * draws.between(0.3, 1), angle, side, span);
-    return;
+    const other = radius * draws.between(0.3, 1);
+    return {
+      center,
+      radius,
+      fill: (span) => {
+        fillEllipse(center, radius, other, angle, side, span);
+      },
+    };
   }
-  if (kind === 1) {
-    const corners = 3 + draws.whole(5);
-    const squeeze = draws.between(0.4, 1);
-    const points = Array.from({ length: corners }, (_, k): Point => {
-      const turn = (2 * Math.PI * (k + draws.between(-0.3, 0.3))) / corners;
-      return [radius * Math.cos(turn), squeeze * radius * Math.sin(turn)];
-    });
-    fillPolygon(placed(points, center, angle), side, span);
-    return;
-  }
+  const outline = kind === 1 ? drawPolygon(radius, draws) : drawLine(radius, draws);
+  const points = placed(outline, center, angle);
+  return {
+    center,
+    radius,
+    fill: (span) => {
+      fillPolygon(points, side, span);
+    },
+  };
+}
+
+function drawPolygon(radius: number, draws: Draws): readonly Point[] {
+  const corners = 3 + draws.whole(5);
+  const squeeze = draws.between(0.4, 1);
+  return Array.from({ length: corners }, (_, k): Point => {
+    const turn = (2 * Math.PI * (k + draws.between(-0.3, 0.3))) / corners;
+    return [radius * Math.cos(turn), squeeze * radius * Math.sin(turn)];
+  });
+}
+
+function drawLine(radius: number, draws: Draws): readonly Point[] {
   const [length, width] = [2 * radius, Math.max(0.7, radius * draws.between(0.03, 0.2))];
-  const corners: Point[] = [
+  return [
     [-length, -width],
     [length, -width],
     [length, width],
     [-length, width],
   ];
-  fillPolygon(placed(corners, center, angle), side, span);
 }
 
 function placed(points: readonly Point[], [left, top]: Point, angle: number): readonly Point[] {

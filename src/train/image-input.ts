@@ -66,8 +66,10 @@ export function pictureInputOf(session: Pick<Session, 'inputs'>, path: string, i
 /** As `layoutOf`, and pictures of other than one or three channels. */
 function pictureLayoutOf(declared: readonly number[]): ImageInput['layout'] {
   const [first, second, third] = declared as [number, number, number];
-  const isSquareWithChannels = first === second && third > 0 && third <= mostChannels && first !== third;
-  return isSquareWithChannels && first !== 1 && first !== 3 ? 'nhwc' : layoutOf(declared);
+  const isUsual = first === 1 || first === 3;
+  // Channels are few; of two that could be them, those that differ from both sides.
+  const isLast = third > 0 && third <= mostChannels && (first > mostChannels || (first === second && first !== third));
+  return !isUsual && isLast ? 'nhwc' : layoutOf(declared);
 }
 
 /** Whether a model takes nothing but a batch of pictures, of whatever number of channels. */

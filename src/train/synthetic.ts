@@ -1,5 +1,5 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
-import { pictureDrawer } from '../data/dead-leaves.js';
+import { defaultRecipe, pictureDrawer, type PictureRecipe } from '../data/dead-leaves.js';
 import type { Calibrate, CalibrationBatch } from '../factorize/calibration/types.js';
 import { normalizationFor, requireNormalization } from './find-normalization.js';
 import { inputsOf, pictureInputOf } from './image-input.js';
@@ -19,6 +19,8 @@ export interface SyntheticSettings {
   readonly mean: readonly number[] | null;
   readonly std: readonly number[] | null;
   readonly seed: number;
+  /** What the pictures are like. */
+  readonly recipe: PictureRecipe;
 }
 
 export const defaultSyntheticSettings: SyntheticSettings = {
@@ -29,6 +31,7 @@ export const defaultSyntheticSettings: SyntheticSettings = {
   mean: null,
   std: null,
   seed: 0,
+  recipe: defaultRecipe,
 };
 
 /**
@@ -55,7 +58,7 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
     const isFixed = input.batch > 0;
     const batchSize = isFixed ? input.batch : Math.min(largestBatch, settings.images);
     const images = isFixed ? batchSize * Math.max(1, Math.floor(settings.images / batchSize)) : settings.images;
-    const drawer = pictureDrawer(settings.seed);
+    const drawer = pictureDrawer(settings.seed, settings.recipe);
     // eslint-disable-next-line @typescript-eslint/require-await
     async function* draw(): AsyncGenerator<CalibrationBatch> {
       for (let done = 0; done < images; done += batchSize) {
