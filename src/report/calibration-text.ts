@@ -1,7 +1,27 @@
-import type { Calibration } from './contract.js';
+import type { Calibration, NormalizationOrigin } from './contract.js';
 import { formatSeconds, plural } from './format.js';
 
 /** What layers were fitted on, in one line. */
-export function calibrationText({ data, images, imageSize, layers, seconds }: Calibration): string {
-  return `${plural(layers, 'layer')}, on ${plural(images, 'image')} of ${imageSize}x${imageSize} from ${data}, ${formatSeconds(seconds)}`;
+export function calibrationText(calibration: Calibration): string {
+  const { data, images, imageSize, layers, seconds } = calibration;
+  const size = `of ${imageSize}x${imageSize}`;
+  const shown =
+    data === 'synthetic'
+      ? `${plural(images, 'synthetic picture')} ${size}`
+      : `${plural(images, 'image')} ${size} from ${data}`;
+  return `${plural(layers, 'layer')}, on ${shown}, ${formatSeconds(seconds)}${normalizationText(calibration)}`;
+}
+
+const origins: Readonly<Record<Exclude<NormalizationOrigin, 'option'>, string>> = {
+  metadata: "from the model's metadata",
+  graph: "from the model's input",
+  'batch-normalization': 'from its BatchNormalization',
+  assumed: 'assumed: nothing in the model says',
+};
+
+/** What the user did not say. */
+function normalizationText({ normalizationName: name, normalizationFrom: from, normalization }: Calibration): string {
+  if (from === 'option') return '';
+  const { mean, deviation } = normalization;
+  return `, normalized as ${name ?? `mean ${mean.join(', ')}, std ${deviation.join(', ')}`} (${origins[from]})`;
 }

@@ -104,15 +104,24 @@ export interface Recalibration {
   readonly seconds: number;
 }
 
+export type NormalizationOrigin = 'option' | 'metadata' | 'graph' | 'batch-normalization' | 'assumed';
+
 /** Images that layers were fitted on. */
 export interface Calibration {
-  /** Where the images are. */
+  /** Where the images are; `synthetic` where a program drew them. */
   readonly data: string;
   /** Images that were used. */
   readonly images: number;
   /** Side of the images. */
   readonly imageSize: number;
   readonly normalization: { readonly mean: readonly number[]; readonly deviation: readonly number[] };
+  /** What it is called; null where it has no name. */
+  readonly normalizationName: string | null;
+  /**
+   * Who says so: the user (`option`), the model's metadata, its first operators or the type of its input (`graph`), the
+   * statistics of its BatchNormalization; or nobody (`assumed`).
+   */
+  readonly normalizationFrom: NormalizationOrigin;
   readonly badImages: number;
   /** Layers that were looked at. */
   readonly layers: number;

@@ -1,18 +1,14 @@
 import { imageReads } from '../data/paths.js';
-import type { Calibrate, CalibrationBatch } from '../factorize/calibration/types.js';
-import type { Model } from '../graph/model.js';
-import { dataTypeName } from '../onnx/data-type.js';
-import type { ElementType, ValueInfo } from '../runtime/types.js';
-import { imageFeed, imageInputOf } from './image-input.js';
-import { normalizationOf } from './images.js';
+import type { Calibrate } from '../factorize/calibration/types.js';
+import { keptBatches } from './kept-batches.js';
+import { imageFeed, imageInputOf, inputsOf } from './image-input.js';
+import { imageHints } from './image-metadata.js';
+import { normalizationFor, requireNormalization } from './find-normalization.js';
 import { defaultUnlabelledSettings, openUnlabelledImages, type UnlabelledSettings } from './unlabelled-images.js';
 
 export type CalibrationSettings = UnlabelledSettings;
 
 export const defaultCalibrationSettings: CalibrationSettings = { ...defaultUnlabelledSettings, images: 256 };
-
-/** So many bytes of decoded images stay in memory for further passes; more are decoded anew in each. */
-const keptBytes = 160e6;
 
 /**
  * Images, which need no labels, for `convert` to fit layers on: what a trained model's layers see, which is nothing like
@@ -21,46 +17,35 @@ const keptBytes = 160e6;
  */
 export function calibration(path: string, chosen: Partial<CalibrationSettings> = {}): Calibrate {
   const settings = { ...defaultCalibrationSettings, ...chosen };
-  const normalization = normalizationOf(settings);
-  const calibrate: Calibrate = async (model, largestBatch, { path: modelPath, signal }) => {
-    const input = imageInputOf({ inputs: inputsOf(model) }, modelPath, settings.imageSize);
-    const wanted = input.batch > 0 ? input.batch : largestBatch;
-    const last = input.batch > 0 ? 'drop' : 'keep';
+  requireNormalization(settings);
+  const calibrate: Calibrate = async (model, largestBatch, context) => {
+    const imageSize = settings.imageSize ?? imageHints(model.metadata).imageSize ?? null;
+    const input = imageInputOf({ inputs: inputsOf(model) }, context.path, imageSize);
+    const found = await normalizationFor(settings, model, input, context);
     const { loader, batchSize, warnings, close } = await openUnlabelledImages(path, settings, input, {
-      batchSize: wanted,
-      last,
-      signal,
+      normalization: found.normalization,
+      batchSize: input.batch > 0 ? input.batch : largestBatch,
+      last: input.batch > 0 ? 'drop' : 'keep',
+      signal: context.signal,
     });
-    const bytes = input.imageDims.reduce((product, dim) => product * dim, 4 * loader.imagesPerEpoch);
-    const kept: CalibrationBatch[] = [];
-    let isComplete = false;
-    async function* batches(): AsyncGenerator<CalibrationBatch> {
-      if (isComplete) {
-        yield* kept;
-        return;
-      }
-      kept.length = 0;
-      for await (const { images, dims, size } of loader.batches(0)) {
-        const imageDims = dims.slice(1);
-        const elements = imageDims.reduce((product, dim) => product * dim, size);
-        const isKept = bytes <= keptBytes;
-        const data = isKept ? images.slice(0, elements) : images.subarray(0, elements);
-        const batch = { feeds: imageFeed(input, data, [size, ...imageDims]), size };
-        if (isKept) kept.push(batch);
-        yield batch;
-      }
-      isComplete = kept.length > 0;
-    }
+    const elements = (size: number): number => input.imageDims.reduce((product, dim) => product * dim, size);
     return {
       input: input.name,
       dims: [batchSize, ...input.imageDims],
       images: loader.imagesPerEpoch,
-      batches,
+      batches: keptBatches(4 * elements(loader.imagesPerEpoch), async function* (isKept) {
+        for await (const { images, size } of loader.batches(0)) {
+          const data = isKept ? images.slice(0, elements(size)) : images.subarray(0, elements(size));
+          yield { feeds: imageFeed(input, data, [size, ...input.imageDims]), size };
+        }
+      }),
       summary: () => ({
         data: path,
         images: loader.imagesPerEpoch - loader.bad.length,
         imageSize: Math.min(input.width, input.height),
-        normalization,
+        normalization: found.normalization,
+        normalizationName: found.name,
+        normalizationFrom: found.from,
         badImages: loader.bad.length,
       }),
       warnings,
@@ -68,15 +53,4 @@ export function calibration(path: string, chosen: Partial<CalibrationSettings> =
     };
   };
   return Object.assign(calibrate, { paths: imageReads(path, 'the calibration images', '--calibrate') });
-}
-
-/** The inputs of a model as a session would show them. */
-function inputsOf({ graph }: Model): readonly ValueInfo[] {
-  return graph.inputs
-    .filter((value) => value.tensor === undefined)
-    .map(({ name, declared }) => ({
-      name,
-      type: declared === undefined ? 'other' : (dataTypeName(declared.dataType) as ElementType),
-      dims: (declared?.dims ?? []).map((dim) => (typeof dim === 'number' ? dim : -1)),
-    }));
 }

@@ -2,6 +2,7 @@ import { LowrankError, throwIfAborted } from '../errors.js';
 import { imageReads } from '../data/paths.js';
 import type { Loader } from '../data/loader.js';
 import type { Recalibrate, RecalibrateContext } from '../factorize/convert.js';
+import { NORMALIZATIONS, type Normalization } from '../data/normalize.js';
 import { checkModel } from '../graph/check.js';
 import type { Graph } from '../graph/graph.js';
 import type { Model } from '../graph/model.js';
@@ -12,8 +13,9 @@ import { Tensor } from '../onnx/tensor.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
 import type { Kept } from '../report/contract.js';
 import type { Session } from '../runtime/types.js';
-import { type ImageInput, imageFeed, imageInputOf } from './image-input.js';
-import { normalizationOf } from './images.js';
+import { normalizationFor, requireNormalization } from './find-normalization.js';
+import { imageHints } from './image-metadata.js';
+import { type ImageInput, imageFeed, imageInputOf, inputsOf } from './image-input.js';
 import { poolStatistics, type PooledStatistics } from './pooled-statistics.js';
 import { type Observed, observeStatistics, reasonToKeep } from './statistics-graph.js';
 import {
@@ -50,7 +52,7 @@ export const defaultRecalibrationSettings: RecalibrationSettings = {
  */
 export function recalibration(path: string, chosen: Partial<RecalibrationSettings> = {}): Recalibrate {
   const settings = { ...defaultRecalibrationSettings, ...chosen };
-  const normalization = normalizationOf(settings);
+  const given = requireNormalization(settings);
   const recalibrate: Recalibrate = async (model, context) => {
     const started = performance.now();
     const layers = model.graph.nodes.filter((node) => node.is('BatchNormalization'));
@@ -58,22 +60,23 @@ export function recalibration(path: string, chosen: Partial<RecalibrationSetting
       const reason = reasonToKeep(model.graph, node);
       return reason === undefined ? [] : [{ name: node.id, reason }];
     });
-    const about = { data: path, normalization, kept };
     if (kept.length === layers.length) {
+      const normalization = given ?? NORMALIZATIONS.imagenet;
       const { batchSize, imageSize } = settings;
       const none = { images: 0, batchSize, imageSize: imageSize ?? 0, layers: 0, badImages: 0, seconds: 0 };
       const why =
         layers.length === 0
           ? 'the model has no BatchNormalization: exporters fold it into the convolutions unless told not to; lowrank-train gets the accuracy back'
           : `${kept[0]!.name}: ${kept[0]!.reason}`;
-      return { report: { ...about, ...none }, warnings: [`nothing was recalibrated: ${why}`] };
+      return { report: { data: path, normalization, kept, ...none }, warnings: [`nothing was recalibrated: ${why}`] };
     }
     const observed = await observe(model, path, settings, context);
     apply(model.graph, observed.statistics);
     checkModel(model);
-    const { images, batchSize, imageSize, badImages } = observed;
+    const { images, batchSize, imageSize, normalization, badImages } = observed;
+    const about = { images, batchSize, imageSize, normalization, badImages };
     const seconds = (performance.now() - started) / 1000;
-    const report = { ...about, images, batchSize, imageSize, layers: layers.length - kept.length, badImages, seconds };
+    const report = { data: path, ...about, layers: layers.length - kept.length, kept, seconds };
     return { report, warnings: [...observed.warnings, ...kept.map(({ name, reason }) => `${name}: ${reason}`)] };
   };
   return Object.assign(recalibrate, { paths: imageReads(path, 'the images to recalibrate on', '--recalibrate') });
@@ -84,6 +87,7 @@ interface Observation {
   readonly images: number;
   readonly batchSize: number;
   readonly imageSize: number;
+  readonly normalization: Normalization;
   readonly badImages: number;
   readonly warnings: readonly string[];
 }
@@ -99,11 +103,19 @@ async function observe(
   let session: Session | undefined;
   let opened: UnlabelledImages | undefined;
   try {
+    const imageSize = settings.imageSize ?? imageHints(model.metadata).imageSize ?? null;
+    const own = imageInputOf({ inputs: inputsOf(model) }, context.path, imageSize);
+    const { normalization } = await normalizationFor(settings, model, own, context);
     const copy = readModel(modelBytes(model));
     const outputs = observeStatistics(copy);
     session = await context.driver.createSession(modelBytes(copy), context.session);
-    const input = imageInputOf(session, context.path, settings.imageSize);
-    opened = await openUnlabelledImages(path, settings, input, { batchSize: settings.batchSize, last: 'drop', signal });
+    const input = imageInputOf(session, context.path, imageSize);
+    opened = await openUnlabelledImages(path, settings, input, {
+      normalization,
+      batchSize: settings.batchSize,
+      last: 'drop',
+      signal,
+    });
     const { loader, batchSize, warnings } = opened;
     const pools = new Map<string, PooledStatistics>();
     const images = await run(session, input, loader, outputs, pools, context);
@@ -112,6 +124,7 @@ async function observe(
       images,
       batchSize,
       imageSize: Math.min(input.width, input.height),
+      normalization,
       badImages: loader.bad.length,
       warnings,
     };

@@ -1,10 +1,10 @@
-import type { OutputFormat } from '../data/normalize.js';
+import type { Normalization } from '../data/normalize.js';
 import { createLoader, type Loader } from '../data/loader.js';
 import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
 import { openUnlabelled } from '../data/unlabelled.js';
 import { type ImageInput, pixelsOf } from './image-input.js';
-import { centerCrop, normalizationOf } from './images.js';
+import { centerCrop } from './images.js';
 
 /** Which images without labels a model is shown, and how. */
 export interface UnlabelledSettings {
@@ -12,7 +12,8 @@ export interface UnlabelledSettings {
   readonly images: number;
   /** Side of the images in pixels; null: what the model says, 224 where it does not. */
   readonly imageSize: number | null;
-  readonly normalization: string;
+  /** A name in NORMALIZATIONS; null: what is found out about the model. */
+  readonly normalization: string | null;
   readonly mean: readonly number[] | null;
   readonly std: readonly number[] | null;
   readonly seed: number;
@@ -23,7 +24,7 @@ export interface UnlabelledSettings {
 
 export const defaultUnlabelledSettings = {
   imageSize: null,
-  normalization: 'imagenet',
+  normalization: null,
   mean: null,
   std: null,
   seed: 0,
@@ -45,6 +46,7 @@ export async function openUnlabelledImages(
   settings: UnlabelledSettings,
   input: ImageInput,
   options: {
+    readonly normalization: Normalization;
     readonly batchSize: number;
     readonly last: 'drop' | 'keep';
     readonly signal?: AbortSignal | undefined;
@@ -58,7 +60,7 @@ export async function openUnlabelledImages(
     const loader = createLoader({
       source,
       transform: centerCrop(input, null),
-      format: formatOf(input, settings),
+      format: { type: pixelsOf(input), layout: input.layout, normalization: options.normalization },
       batchSize,
       shuffle: false,
       last,
@@ -76,8 +78,4 @@ export async function openUnlabelledImages(
 async function closeBoth(loader: Loader, source: ImageSource): Promise<void> {
   await loader.close();
   await source.close();
-}
-
-function formatOf(input: ImageInput, settings: UnlabelledSettings): OutputFormat {
-  return { type: pixelsOf(input), layout: input.layout, normalization: normalizationOf(settings) };
 }

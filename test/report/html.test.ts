@@ -67,14 +67,16 @@ describe('convertHtml', () => {
       layer.action === 'factorized' ? { ...layer, dataError: 0.0625 } : layer,
     );
     const normalization = { mean: [0, 0, 0], deviation: [1, 1, 1] };
-    const about = { data: `photos/${HOSTILE}`, images: 256, imageSize: 224, normalization };
-    const calibration = { ...about, badImages: 0, layers: 52, seconds: 9 };
+    const about = { data: `photos/${HOSTILE}`, images: 256, imageSize: 224, normalization, badImages: 0 };
+    const found = { normalizationName: 'unit', normalizationFrom: 'batch-normalization' } as const;
+    const calibration = { ...about, ...found, layers: 52, seconds: 9 };
     const calibrated = await convertHtml({ ...fixture.report, layers, calibration }, { spectra: {}, commandLine: '' });
     expectHarmless(calibrated);
     expectBalanced(calibrated);
     expect(calibrated).toContain('>Error on images<');
     expect(calibrated.split('0.063').length - 1).toBeGreaterThanOrEqual(52);
     expect(calibrated).toContain('52 layers, on 256 images of 224x224 from photos/');
+    expect(calibrated).toContain('normalized as unit (from its BatchNormalization)');
     expect(page).not.toContain('Error on images');
   });
 

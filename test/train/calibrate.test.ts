@@ -30,7 +30,8 @@ async function differences(path: string): Promise<readonly number[]> {
     for (const name of names) copy.graph.addOutput(copy.graph.value(name)!, { dataType: FLOAT, dims: undefined });
     const session = await driver.createSession(modelBytes(copy));
     const sums: number[][] = [];
-    const source = await calibration(images, { ...settings, workers: 0 })(copy, 1, { path: file, signal: undefined });
+    const context = { path: file, driver, session: {}, signal: undefined };
+    const source = await calibration(images, { ...settings, workers: 0 })(copy, 1, context);
     try {
       for await (const { feeds } of source.batches()) {
         const results = await session.run(feeds);

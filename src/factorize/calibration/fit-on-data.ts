@@ -128,7 +128,8 @@ export async function openImages(
     const input = copy.graph.inputs.find((value) => value.tensor === undefined);
     if (batch > 1 && input !== undefined) openBatch(copy, input);
     redeclare(copy, input);
-    const images = await calibrate(copy, batch, { path: context.path, signal: context.signal });
+    const { path, driver, session, signal } = context;
+    const images = await calibrate(copy, batch, { path, driver, session, signal });
     const shapes = shapesAt(copy, images, batch === 1);
     if (shapes !== undefined) return { copy, shapes, images };
     await images.close();

@@ -2,7 +2,7 @@ import type { WithPaths } from '../../files/conflicts.js';
 import type { Model } from '../../graph/model.js';
 import type { Matrix, Matrix64 } from '../../linalg/types.js';
 import type { Calibration } from '../../report/contract.js';
-import type { RuntimeTensor } from '../../runtime/types.js';
+import type { Driver, RuntimeTensor, SessionOptions } from '../../runtime/types.js';
 import type { Activation } from '../types.js';
 
 /**
@@ -64,6 +64,9 @@ export interface CalibrationImages {
 export interface CalibrateContext {
   /** Of the file that is converted, for messages. */
   readonly path: string;
+  /** What runs the model where it has to be run to find out how it was trained to see images. */
+  readonly driver: Driver;
+  readonly session: SessionOptions;
   readonly signal: AbortSignal | undefined;
 }
 

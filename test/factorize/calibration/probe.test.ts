@@ -38,6 +38,8 @@ function imagesOf(input: string, dims: readonly number[], sizes: readonly number
       images: 0,
       imageSize: 0,
       normalization: { mean: [0, 0, 0], deviation: [1, 1, 1] },
+      normalizationName: 'unit',
+      normalizationFrom: 'option',
       badImages: 0,
     }),
     warnings: [],

@@ -118,6 +118,8 @@ export function compareReport(options: CompareFixture = {}): CompareReport {
             images: 256,
             imageSize: 224,
             normalization: { mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5] },
+            normalizationName: 'symmetric',
+            normalizationFrom: 'option' as const,
             badImages: 0,
             layers: layers.filter(({ theorem }) => theorem !== null).length,
             seconds: 12.5,

@@ -1,0 +1,232 @@
+import { randomStream } from '../random.js';
+import { type Draws, drawsOf } from './draws.js';
+import { drawView, type FieldView, type NoiseField, pinkFields } from './pink-noise.js';
+import { planResampling, resample } from './resample.js';
+import { fillEllipse, fillPolygon, type Point, type Span } from './shapes.js';
+import { viewOf } from './transform.js';
+
+/**
+ * Pictures that a program draws, with the statistics of natural images that do not depend on what is seen: the spectrum
+ * (Ruderman 1994: The statistics of natural images) and edges of opaque things of every size in front of each other, the
+ * dead leaves of Lee, Mumford and Huang (2001: Occlusion models for natural images). Networks learn useful first layers from
+ * such pictures (Baradad et al. 2021: Learning to see by looking at noise).
+ */
+
+/** What the pictures are like; brightness and deviations in units of 255 = white. */
+export interface PictureRecipe {
+  /** Side of the canvas on which is drawn, in pixels. */
+  readonly side: number;
+  /** Share of the pictures that are pink noise and nothing else. */
+  readonly noiseShare: number;
+  /** The noise: amplitudes fall as frequency^−spectrum. */
+  readonly spectrum: number;
+  readonly mean: number;
+  readonly deviation: number;
+  /** Of the noise of two channels. */
+  readonly correlation: number;
+  /** Shapes in a picture. */
+  readonly shapes: readonly [fewest: number, most: number];
+  /** Radius in pixels: smallest · u^−½ with u uniform, so that a magnified picture is like the picture; at most the largest. */
+  readonly radius: readonly [smallest: number, largest: number];
+  /** Deviation of the brightness that all channels of a shape share, and of what each adds. */
+  readonly brightness: number;
+  readonly color: number;
+  /** Deviation of how much the brightness of a shape changes from its center to its edge, along each axis. */
+  readonly shade: number;
+  /** Share of the noise that lies over the shapes. */
+  readonly blend: number;
+  /** Bounds of the share of the canvas's area that is seen. */
+  readonly crop: readonly [number, number];
+}
+
+export const defaultRecipe: PictureRecipe = {
+  side: 200,
+  noiseShare: 0.25,
+  spectrum: 1.1,
+  mean: 118,
+  deviation: 58,
+  correlation: 0.85,
+  shapes: [60, 400],
+  radius: [4, 120],
+  brightness: 60,
+  color: 28,
+  shade: 0,
+  blend: 0.15,
+  crop: [0.25, 1],
+};
+
+/** Size in pixels, and how many channels. */
+export interface PictureSize {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: number;
+}
+
+/** Fields that the noise of all pictures is taken from. */
+const fieldCount = 8;
+
+/** The pictures of a seed. */
+export interface PictureDrawer {
+  /** Picture `index`, whatever was drawn before: bytes, [height, width, channels]. */
+  draw(index: number, size: PictureSize): Uint8Array;
+}
+
+export function pictureDrawer(seed: number, recipe: PictureRecipe = defaultRecipe): PictureDrawer {
+  let fields: readonly NoiseField[] | undefined;
+  return {
+    draw(index, size) {
+      fields ??= pinkFields(seed, recipe.spectrum, fieldCount);
+      const draws = drawsOf(randomStream(seed, `dead leaves ${index}`));
+      const isNoise = Math.floor((index + 1) * recipe.noiseShare) > Math.floor(index * recipe.noiseShare);
+      return cropped(drawCanvas(fields, size.channels, isNoise, recipe, draws), size, recipe, draws);
+    },
+  };
+}
+
+/** Three channels beside each other, as images have them: of a picture with more there are several. */
+type Canvas = readonly Uint8ClampedArray[];
+
+function drawCanvas(
+  fields: readonly NoiseField[],
+  channels: number,
+  isNoise: boolean,
+  recipe: PictureRecipe,
+  draws: Draws,
+): Canvas {
+  const { side, mean } = recipe;
+  const canvas = Array.from({ length: Math.ceil(channels / 3) }, () => new Uint8ClampedArray(3 * side * side));
+  lay(canvas, noiseOf(fields, channels, recipe, draws), recipe, 1);
+  if (isNoise) return canvas;
+  const count = recipe.shapes[0] + draws.whole(recipe.shapes[1] - recipe.shapes[0] + 1);
+  const color = new Float64Array(3 * canvas.length);
+  for (let shape = 0; shape < count; shape++) {
+    const brightness = mean + recipe.brightness * draws.normal();
+    for (let channel = 0; channel < channels; channel++) color[channel] = brightness + recipe.color * draws.normal();
+    const { center, radius, fill } = drawShape(recipe, draws);
+    const [right, down] = [draws.normal(), draws.normal()].map((slope) => (slope * recipe.shade) / radius);
+    fill((y, first, last) => {
+      canvas.forEach((plane, index) => {
+        const [red, green, blue] = color.subarray(3 * index, 3 * index + 3);
+        let light = down! * (y - center[1]) + right! * (first - center[0]);
+        for (let at = 3 * (y * side + first), end = 3 * (y * side + last); at < end; at += 3, light += right!) {
+          plane[at] = red! + light;
+          plane[at + 1] = green! + light;
+          plane[at + 2] = blue! + light;
+        }
+      });
+    });
+  }
+  lay(canvas, noiseOf(fields, channels, recipe, draws), recipe, recipe.blend);
+  return canvas;
+}
+
+interface Shape {
+  readonly center: Point;
+  readonly radius: number;
+  fill(span: Span): void;
+}
+
+/** An ellipse, a polygon or a line. */
+function drawShape({ side, radius: [smallest, largest] }: PictureRecipe, draws: Draws): Shape {
+  const kind = draws.whole(3);
+  const radius = Math.min(largest, smallest / Math.sqrt(1 - draws.uniform()));
+  const center: Point = [draws.between(0, side), draws.between(0, side)];
+  const angle = draws.between(0, 2 * Math.PI);
+  if (kind === 0) {
+    const other = radius * draws.between(0.3, 1);
+    return {
+      center,
+      radius,
+      fill: (span) => {
+        fillEllipse(center, radius, other, angle, side, span);
+      },
+    };
+  }
+  const outline = kind === 1 ? drawPolygon(radius, draws) : drawLine(radius, draws);
+  const points = placed(outline, center, angle);
+  return {
+    center,
+    radius,
+    fill: (span) => {
+      fillPolygon(points, side, span);
+    },
+  };
+}
+
+function drawPolygon(radius: number, draws: Draws): readonly Point[] {
+  const corners = 3 + draws.whole(5);
+  const squeeze = draws.between(0.4, 1);
+  return Array.from({ length: corners }, (_, k): Point => {
+    const turn = (2 * Math.PI * (k + draws.between(-0.3, 0.3))) / corners;
+    return [radius * Math.cos(turn), squeeze * radius * Math.sin(turn)];
+  });
+}
+
+function drawLine(radius: number, draws: Draws): readonly Point[] {
+  const [length, width] = [2 * radius, Math.max(0.7, radius * draws.between(0.03, 0.2))];
+  return [
+    [-length, -width],
+    [length, -width],
+    [length, width],
+    [-length, width],
+  ];
+}
+
+function placed(points: readonly Point[], [left, top]: Point, angle: number): readonly Point[] {
+  const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
+  return points.map(([x, y]) => [left + cosine * x - sine * y, top + sine * x + cosine * y]);
+}
+
+/** Noise of several channels: what they share, and one of its own for each. */
+interface Noise {
+  readonly shared: FieldView;
+  readonly own: readonly FieldView[];
+}
+
+function noiseOf(fields: readonly NoiseField[], channels: number, { side }: PictureRecipe, draws: Draws): Noise {
+  const shared = drawView(fields, side, draws);
+  return { shared, own: Array.from({ length: channels }, () => drawView(fields, side, draws)) };
+}
+
+/** Lays noise over a canvas: (1 − share) · canvas + share · noise. */
+function lay(canvas: Canvas, { shared, own }: Noise, recipe: PictureRecipe, share: number): void {
+  if (share === 0) return;
+  const { side, mean, deviation, correlation } = recipe;
+  const sharedScale = share * deviation * Math.sqrt(correlation);
+  const ownScale = share * deviation * Math.sqrt(1 - correlation);
+  for (const [channel, { field, columns, rows }] of own.entries()) {
+    const plane = canvas[Math.floor(channel / 3)]!;
+    for (let y = 0, at = channel % 3; y < side; y++) {
+      const [row, sharedRow] = [rows[y]!, shared.rows[y]!];
+      for (let x = 0; x < side; x++, at += 3) {
+        const noise =
+          sharedScale * shared.field[sharedRow + shared.columns[x]!]! + ownScale * field[row + columns[x]!]!;
+        plane[at] = (1 - share) * plane[at]! + share * mean + noise;
+      }
+    }
+  }
+}
+
+/** A part of the canvas in the size that is wanted. */
+function cropped(canvas: Canvas, size: PictureSize, recipe: PictureRecipe, draws: Draws): Uint8Array {
+  const { width, height, channels } = size;
+  const ratio = width / height;
+  // The largest box of this ratio has so much of the canvas.
+  const largest = Math.min(ratio, 1 / ratio);
+  const scale = [recipe.crop[0] * largest, recipe.crop[1] * largest] as const;
+  const transform = { kind: 'random-resized-crop', width, height, scale, ratio: [ratio, ratio], flip: 0 } as const;
+  const { resampling } = viewOf(transform, recipe.side, recipe.side, draws.uniform);
+  const plan = planResampling(resampling!);
+  const result = new Uint8Array(width * height * channels);
+  for (const [index, plane] of canvas.entries()) {
+    const pixels = { data: new Uint8Array(plane.buffer), width: recipe.side, height: recipe.side };
+    const { data } = resample(pixels, plan);
+    const count = Math.min(3, channels - 3 * index);
+    for (let channel = 0; channel < count; channel++) {
+      for (let from = channel, to = 3 * index + channel; to < result.length; from += 3, to += channels) {
+        result[to] = data[from]!;
+      }
+    }
+  }
+  return result;
+}

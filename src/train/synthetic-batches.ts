@@ -1,0 +1,38 @@
+import { type Normalization, normalizationTable } from '../data/normalize.js';
+import type { RuntimeTensor } from '../runtime/types.js';
+import { type ImageInput, imageFeed } from './image-input.js';
+
+/** The 256 values of each channel: those of the normalization, or the mean of its three where there are not three channels. */
+function tablesOf({ mean, deviation }: Normalization, channels: number): readonly Float32Array[] {
+  if (channels === 3) return normalizationTable({ mean, deviation });
+  const average = ([a, b, c]: Normalization['mean']): Normalization['mean'] => {
+    const value = (a + b + c) / 3;
+    return [value, value, value];
+  };
+  const [table] = normalizationTable({ mean: average(mean), deviation: average(deviation) });
+  return Array.from({ length: channels }, () => table);
+}
+
+/** Pictures, [height, width, channels] each, as a model takes them; bytes are not normalized. */
+export function pictureFeed(
+  pictures: readonly Uint8Array[],
+  input: ImageInput,
+  normalization: Normalization,
+): Record<string, RuntimeTensor> {
+  const { channels, width, height, layout, type } = input;
+  const pixels = width * height;
+  const elements = pictures.length * pixels * channels;
+  const data = type === 'uint8' ? new Uint8Array(elements) : new Float32Array(elements);
+  const tables = type === 'uint8' ? undefined : tablesOf(normalization, channels);
+  const [pixelStep, channelStep] = layout === 'nhwc' ? [channels, 1] : [1, pixels];
+  for (const [index, picture] of pictures.entries()) {
+    for (let channel = 0; channel < channels; channel++) {
+      const table = tables?.[channel];
+      let to = index * pixels * channels + channel * channelStep;
+      for (let from = channel; from < picture.length; from += channels, to += pixelStep) {
+        data[to] = table === undefined ? picture[from]! : table[picture[from]!]!;
+      }
+    }
+  }
+  return imageFeed(input, data, [pictures.length, ...input.imageDims]);
+}

@@ -1,0 +1,93 @@
+import { LowrankError, throwIfAborted } from '../errors.js';
+import { defaultRecipe, pictureDrawer, type PictureRecipe } from '../data/dead-leaves.js';
+import type { Calibrate, CalibrationBatch } from '../factorize/calibration/types.js';
+import { normalizationFor, requireNormalization } from './find-normalization.js';
+import { inputsOf, pictureInputOf } from './image-input.js';
+import { imageHints } from './image-metadata.js';
+import { keptBatches } from './kept-batches.js';
+import { pictureFeed } from './synthetic-batches.js';
+
+/** Which drawn pictures a model is shown, and how. */
+export interface SyntheticSettings {
+  readonly images: number;
+  /** Index of the first picture: other ones of the same kind from another on. */
+  readonly first: number;
+  /** Side of the images in pixels; null: what the model says, 224 where it does not. */
+  readonly imageSize: number | null;
+  /** A name in NORMALIZATIONS; null: what is found out about the model. */
+  readonly normalization: string | null;
+  readonly mean: readonly number[] | null;
+  readonly std: readonly number[] | null;
+  readonly seed: number;
+  /** What the pictures are like. */
+  readonly recipe: PictureRecipe;
+}
+
+export const defaultSyntheticSettings: SyntheticSettings = {
+  images: 256,
+  first: 0,
+  imageSize: null,
+  normalization: null,
+  mean: null,
+  std: null,
+  seed: 0,
+  recipe: defaultRecipe,
+};
+
+/**
+ * Pictures that are drawn here (dead leaves), for `convert` to fit layers on where there are no images. Of a model with a
+ * fixed batch, whole batches: at least one. `convert` throws USAGE for settings that do not fit, UNSUPPORTED where the model
+ * does not take pictures.
+ */
+export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): Calibrate {
+  const settings = { ...defaultSyntheticSettings, ...chosen };
+  requireNormalization(settings);
+  for (const [name, least] of [
+    ['images', 1],
+    ['first', 0],
+  ] as const) {
+    if (Number.isSafeInteger(settings[name]) && settings[name] >= least) continue;
+    throw new LowrankError('USAGE', `${name} of the synthetic pictures is ${settings[name]}`, {
+      remedy: `give a whole number from ${least} on`,
+    });
+  }
+  const calibrate: Calibrate = async (model, largestBatch, context) => {
+    const imageSize = settings.imageSize ?? imageHints(model.metadata).imageSize ?? null;
+    const input = pictureInputOf({ inputs: inputsOf(model) }, context.path, imageSize);
+    const { normalization, name, from } = await normalizationFor(settings, model, input, context);
+    const isFixed = input.batch > 0;
+    const batchSize = isFixed ? input.batch : Math.min(largestBatch, settings.images);
+    const images = isFixed ? batchSize * Math.max(1, Math.floor(settings.images / batchSize)) : settings.images;
+    const drawer = pictureDrawer(settings.seed, settings.recipe);
+    // eslint-disable-next-line @typescript-eslint/require-await
+    async function* draw(): AsyncGenerator<CalibrationBatch> {
+      for (let done = 0; done < images; done += batchSize) {
+        throwIfAborted(context.signal);
+        const size = Math.min(batchSize, images - done);
+        const pictures = Array.from({ length: size }, (_, index) => drawer.draw(settings.first + done + index, input));
+        yield { feeds: pictureFeed(pictures, input, normalization), size };
+      }
+    }
+    return {
+      input: input.name,
+      dims: [batchSize, ...input.imageDims],
+      images,
+      batches: keptBatches(
+        input.imageDims.reduce((product, dim) => product * dim, 4 * images),
+        draw,
+      ),
+      summary: () => ({
+        data: 'synthetic',
+        images,
+        imageSize: Math.min(input.width, input.height),
+        normalization,
+        normalizationName: name,
+        normalizationFrom: from,
+        badImages: 0,
+      }),
+      warnings: [],
+      close: () => Promise.resolve(),
+    };
+  };
+  return Object.assign(calibrate, { paths: [] });
+}
