@@ -55,8 +55,80 @@ export interface LayerReport extends PlannedLayer {
    * without them, where kept, and where a patch has too many numbers for second moments.
    */
   readonly dataError?: number;
+  /** What the outputs feel of the layer. Absent without calibration images, and where they were not looked at. */
+  readonly sensitivity?: LayerSensitivity;
   /** Seconds of fitting; 0 where kept. */
   readonly seconds: number;
+}
+
+/** How much the outputs change where one layer alone is cut. */
+export interface LayerSensitivity {
+  /** Expected change of the outputs at the rank that was chosen; 0 where the layer is kept. See `SensitivityReport.unit`. */
+  readonly change: number;
+  /** Some of the ranks that were to choose from, lowest first, of every scheme. */
+  readonly curve: readonly {
+    readonly scheme: Scheme;
+    readonly rank: number;
+    readonly params: number;
+    readonly macs: number;
+    /** Share of E‖Wx‖² that is lost. */
+    readonly loss: number;
+    readonly change: number;
+  }[];
+}
+
+/** What changes of outputs are counted in: the divergence KL(original ‖ converted) of classes, or half the squared relative error. */
+export type ChangeUnit = 'kl' | 'squared-error';
+
+/** How ranks were chosen by what the outputs feel. */
+export interface SensitivityReport {
+  /** `gradients`: to second order, from one pass back; `losses`: the layers' own errors alone, where the graph has no gradient. */
+  readonly by: 'gradients' | 'losses';
+  /** Why not by gradients. */
+  readonly reason?: string;
+  readonly unit: ChangeUnit;
+  /** Images that gradients were taken of. */
+  readonly images: number;
+  readonly seconds: number;
+}
+
+/** Size against change of the outputs: the best that is expected of each budget. */
+export interface TradeOff {
+  /** What the budgets are of. */
+  readonly of: 'macs' | 'params' | 'latency';
+  readonly unit: ChangeUnit;
+  /** Smallest budget first. */
+  readonly points: readonly TradeOffPoint[];
+}
+
+export interface TradeOffPoint {
+  /** Fraction of the original's. */
+  readonly budget: number;
+  /** Fractions of the original's parameters and multiply-accumulates that are left. */
+  readonly params: number;
+  readonly macs: number;
+  /** The sum over layers of what each alone changes. */
+  readonly predicted: number;
+  /** What was measured: the whole model with these ranks, on images kept out; null where it was not. */
+  readonly measured: { readonly change: number; readonly agreement: number | null; readonly images: number } | null;
+  /** `predicted`, put right by what was measured around it. */
+  readonly expected: number;
+  readonly isChosen: boolean;
+}
+
+/** The converted model against the original on images that it was not fitted on. */
+export interface Agreement {
+  /** Where the images are; `synthetic` where a program drew them. */
+  readonly data: string;
+  readonly images: number;
+  /** Images with the same first class; null where the outputs are no classes. */
+  readonly top1: { readonly share: number; readonly ci95: readonly [number, number] } | null;
+  /** Mean of KL(original ‖ converted) in nats, with its 95 % interval; null where the outputs are no classes. */
+  readonly kl: { readonly mean: number; readonly ci95: readonly [number, number] } | null;
+  /** Of every output: sqrt(E‖ŷ − y‖² / E‖y‖²). */
+  readonly outputs: readonly { readonly name: string; readonly relativeError: number }[];
+  /** What to do, where it is poor. */
+  readonly advice: string | null;
 }
 
 export interface ModelSummary {
@@ -207,6 +279,12 @@ export interface ConvertReport {
   readonly recalibration?: Recalibration;
   /** Absent without calibration images. */
   readonly calibration?: Calibration;
+  /** Absent where ranks were not chosen by it. */
+  readonly sensitivity?: SensitivityReport;
+  /** Absent where ranks were not chosen by sensitivity. */
+  readonly tradeOff?: TradeOff;
+  /** Absent without images that were kept out of the fit. */
+  readonly agreement?: Agreement;
   /** Absent where it was not asked for. */
   readonly accuracyBudget?: AccuracyBudget;
   readonly output: { readonly path: string; readonly bytes: number; readonly sha256: string };
