@@ -6,6 +6,7 @@ import { breakEvenRank, paramsPerRank, weightCount } from './geometry.js';
 import { macsOf, macsPerRankOf, refusal } from './plan-choice.js';
 import type { Plan, PlanContext, Trial } from './plan-types.js';
 import type { ConvertSettings, RankMode } from './settings.js';
+import type { Curves } from './sensitivity/observe.js';
 import { spectra, tailEnergies } from './spectra.js';
 
 /** What can be done with a layer; without a trial, it is kept. */
@@ -13,61 +14,144 @@ export interface Option extends Choice {
   readonly trial: Trial | null;
 }
 
+/** By scheme, what each rank from 0 on costs in errors: of one layer, in the unit of all. */
+export type RankErrors = ReadonlyMap<Scheme, ArrayLike<number>>;
+
 /**
- * Minimizes the sum over layers of the lost fraction of ‖W‖²_F under the budget, with one price for cost for all layers.
+ * Minimizes the sum over layers of what the outputs are expected to change by, where images tell it (`curves`), else of the
+ * lost fraction of ‖W‖²_F, under the budget: with one price for cost for all layers.
  */
 export async function planByBudget(
   candidates: readonly Candidate[],
   mode: Extract<RankMode, { kind: 'budget' }>,
   context: PlanContext,
 ): Promise<Plan[]> {
-  const all = await spectra(candidates, context);
-  const total = mode.of === 'latency' ? (context.latency?.totalMs ?? 0) : context.totals[mode.of];
-  const options: Option[][] = [];
-  for (const candidate of candidates) {
-    throwIfAborted(context.signal);
-    options.push(
-      mode.of === 'latency'
-        ? await latencyOptions(candidate, all.get(candidate)!, context)
-        : countedOptions(candidate, all.get(candidate)!, mode.of, context.settings),
-    );
-  }
-  const current = options.reduce((sum, choices) => sum + choices[0]!.cost, 0);
-  const budget = mode.fraction * total - (total - current);
-  const picked = solveBudget(options, budget);
-  if (picked === undefined) {
-    const least = options.reduce((sum, choices) => sum + Math.min(...choices.map(({ cost }) => cost)), 0);
-    const reachable = (total - current + least) / total;
-    throw new LowrankError('USAGE', `--${mode.of}-budget ${mode.fraction} cannot be reached`, {
-      remedy: `the smallest possible here is ${(Math.ceil(reachable * 1000) / 1000).toFixed(3)}; raise it, or factorize more layers (--no-keep-first, --no-keep-last)`,
-    });
-  }
-  return candidates.map((candidate, index): Plan => {
-    const { trial } = options[index]![picked[index]!]!;
-    if (trial !== null) return { candidate, trials: [trial], note: `${mode.of} budget ${mode.fraction}` };
-    const isNever = options[index]!.length === 1;
-    const why = mode.of === 'latency' ? 'no rank that was measured is faster' : 'no rank saves anything';
-    return { candidate, trials: null, note: isNever ? why : `${mode.of} budget ${mode.fraction} is met without it` };
+  const options = await budgetOptions(candidates, mode.of, context);
+  const fraction = mode.isDefault === true ? attainable(options, mode, context) : mode.fraction;
+  const plans = plansWithin(candidates, options, { ...mode, fraction }, context);
+  if (plans !== undefined) return plans;
+  const { total, fixed } = costsOf(options, mode.of, context);
+  const least = options.reduce((sum, choices) => sum + Math.min(...choices.map(({ cost }) => cost)), 0);
+  const reachable = (fixed + least) / total;
+  throw new LowrankError('USAGE', `--${mode.of}-budget ${mode.fraction} cannot be reached`, {
+    remedy: `the smallest possible here is ${(Math.ceil(reachable * 1000) / 1000).toFixed(3)}; raise it, or factorize more layers (--no-keep-first, --no-keep-last)`,
   });
 }
 
-/** Every rank that is a gain, with its cost and the fraction of ‖W‖²_F that it loses; the first option keeps the layer. */
+/** What can be done with each candidate. */
+export async function budgetOptions(
+  candidates: readonly Candidate[],
+  of: BudgetOf,
+  context: PlanContext,
+): Promise<Option[][]> {
+  const errors = await rankErrors(candidates, context);
+  const options: Option[][] = [];
+  for (const candidate of candidates) {
+    throwIfAborted(context.signal);
+    const own = errors.get(candidate)!;
+    options.push(
+      of === 'latency'
+        ? await latencyOptions(candidate, own, context)
+        : countedOptions(candidate, own, of, context.settings),
+    );
+  }
+  return options;
+}
+
+async function rankErrors(
+  candidates: readonly Candidate[],
+  context: PlanContext,
+): Promise<ReadonlyMap<Candidate, RankErrors>> {
+  const { curves } = context;
+  if (curves !== undefined) {
+    return new Map(
+      candidates.map((candidate) => [
+        candidate,
+        new Map([...curves.get(candidate)!].map(([scheme, { changes }]) => [scheme, changes])),
+      ]),
+    );
+  }
+  const all = await spectra(candidates, context);
+  return new Map(
+    [...all].map(([candidate, own]) => [
+      candidate,
+      new Map([...own].map(([scheme, squares]) => [scheme, tailEnergies(squares)])),
+    ]),
+  );
+}
+
+export type BudgetOf = Extract<RankMode, { kind: 'budget' }>['of'];
+
+/** What the whole model costs, and what of it no candidate can change. */
+export function costsOf(
+  options: readonly (readonly Option[])[],
+  of: BudgetOf,
+  { latency, totals }: Pick<PlanContext, 'latency' | 'totals'>,
+): { readonly total: number; readonly fixed: number } {
+  const total = of === 'latency' ? (latency?.totalMs ?? 0) : totals[of];
+  return { total, fixed: total - options.reduce((sum, choices) => sum + choices[0]!.cost, 0) };
+}
+
+/** Of what candidates cost, at least this share is left by a budget that nobody asked for. */
+const leastLeft = 1 / 3;
+
+function attainable(
+  options: readonly (readonly Option[])[],
+  { of, fraction }: Extract<RankMode, { kind: 'budget' }>,
+  context: PlanContext,
+): number {
+  const { total, fixed } = costsOf(options, of, context);
+  return total > 0 ? Math.max(fraction, (fixed + leastLeft * (total - fixed)) / total) : fraction;
+}
+
+/** undefined where the budget cannot be reached. */
+export function plansWithin(
+  candidates: readonly Candidate[],
+  options: readonly (readonly Option[])[],
+  { of, fraction }: Pick<Extract<RankMode, { kind: 'budget' }>, 'of' | 'fraction'>,
+  context: Pick<PlanContext, 'latency' | 'totals' | 'curves'>,
+): Plan[] | undefined {
+  const { total, fixed } = costsOf(options, of, context);
+  const picked = solveBudget(options, fraction * total - fixed);
+  if (picked === undefined) return undefined;
+  return candidates.map((candidate, index): Plan => {
+    const { trial } = options[index]![picked[index]!]!;
+    const budget = `${of} budget ${shown(fraction)}`;
+    if (trial !== null) return { candidate, trials: [trial], note: `${budget}${why(context.curves, candidate, trial)}` };
+    const isNever = options[index]!.length === 1;
+    const reason = of === 'latency' ? 'no rank that was measured is faster' : 'no rank saves anything';
+    return { candidate, trials: null, note: isNever ? reason : `${budget} is met without it` };
+  });
+}
+
+function shown(fraction: number): string {
+  return String(Number(fraction.toFixed(3)));
+}
+
+/** What the outputs feel of the rank. */
+function why(curves: Curves | undefined, candidate: Candidate, { scheme, rank }: Trial): string {
+  const curve = curves?.get(candidate)?.get(scheme);
+  if (curve === undefined) return '';
+  const [change, whole] = [curve.changes[rank]!, curve.changes[0]!].map((value) => value.toPrecision(2));
+  return `: alone it changes the outputs by ${change} (cut off whole: ${whole})`;
+}
+
+/** Every rank that is a gain, with its cost and error; the first option keeps the layer. */
 export function countedOptions(
   candidate: Candidate,
-  squares: ReadonlyMap<Scheme, Float64Array>,
+  errors: RankErrors,
   of: 'params' | 'macs',
   settings: ConvertSettings,
 ): Option[] {
   const { geometry } = candidate.layer;
   const full = of === 'params' ? weightCount(geometry) : macsOf(candidate);
   const options: Option[] = [{ trial: null, cost: full, error: 0 }];
-  for (const [scheme, values] of squares) {
+  for (const [scheme, own] of errors) {
     const perRank = of === 'params' ? paramsPerRank(geometry, scheme) : macsPerRankOf(candidate, scheme);
-    const tail = tailEnergies(values);
-    const limit = breakEvenRank(geometry, scheme);
+    const limit = Math.min(breakEvenRank(geometry, scheme), own.length - 1);
     for (let rank = settings.rankMultiple; rank <= limit; rank += settings.rankMultiple) {
       if (refusal(candidate, { scheme, rank }, settings) !== undefined) break;
-      options.push({ trial: { scheme, rank }, cost: rank * perRank, error: tail[rank]! });
+      options.push({ trial: { scheme, rank }, cost: rank * perRank, error: own[rank]! });
     }
   }
   return options;
@@ -84,12 +168,12 @@ export function ranksToMeasure(limit: number, multiple: number): number[] {
 
 export async function latencyOptions(
   candidate: Candidate,
-  squares: ReadonlyMap<Scheme, Float64Array>,
+  errors: RankErrors,
   context: PlanContext,
 ): Promise<Option[]> {
   const { geometry } = candidate.layer;
-  const trials = [...squares.keys()].flatMap((scheme) =>
-    ranksToMeasure(breakEvenRank(geometry, scheme), context.settings.rankMultiple).map((rank): Trial => ({
+  const trials = [...errors].flatMap(([scheme, { length }]) =>
+    ranksToMeasure(Math.min(length - 1, breakEvenRank(geometry, scheme)), context.settings.rankMultiple).map((rank): Trial => ({
       scheme,
       rank,
     })),
@@ -99,7 +183,7 @@ export async function latencyOptions(
   trials.forEach((trial, index) => {
     const cost = times[index]!;
     // A pair that is not faster is refused, whatever it saves on paper.
-    if (cost < full) options.push({ trial, cost, error: tailEnergies(squares.get(trial.scheme)!)[trial.rank]! });
+    if (cost < full) options.push({ trial, cost, error: errors.get(trial.scheme)![trial.rank]! });
   });
   return options;
 }

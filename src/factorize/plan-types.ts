@@ -1,6 +1,7 @@
 import type { Linalg } from '../linalg/types.js';
 import type { Scheme } from '../report/contract.js';
 import type { Candidate } from './candidates.js';
+import type { Curves } from './sensitivity/observe.js';
 import type { ConvertSettings } from './settings.js';
 
 /** A pair to try on a layer. */
@@ -19,6 +20,8 @@ export interface PlanContext {
   readonly linalg: Linalg;
   /** Of the whole original model. */
   readonly totals: { readonly params: number; readonly macs: number };
+  /** What images tell of every rank; without it, the lost fraction of ‖W‖²_F counts. */
+  readonly curves?: Curves | undefined;
   /** Milliseconds of the whole model and of a candidate's variants; needed by a latency budget. */
   readonly latency?: LatencySource;
   readonly onProgress?: (done: number, total: number, detail: string) => void;

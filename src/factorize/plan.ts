@@ -24,6 +24,8 @@ export async function planRanks(candidates: readonly Candidate[], context: PlanC
       return planByStableRank(candidates, rankMode, context);
     case 'budget':
       return planByBudget(candidates, rankMode, context);
+    case 'keep':
+      throw new LowrankError('INTERNAL', 'agreement is searched for, not planned');
     case 'accuracy':
       throw new LowrankError('USAGE', '--accuracy-budget needs labelled images to measure top-1 on', {
         remedy: 'give them with --val',

@@ -14,7 +14,14 @@ export type RankMode =
   | { readonly kind: 'energy'; readonly fraction: number }
   | { readonly kind: 'vbmf'; readonly floor: number }
   | { readonly kind: 'stable-rank'; readonly factor: number; readonly floor: number }
-  | { readonly kind: 'budget'; readonly of: 'params' | 'macs' | 'latency'; readonly fraction: number }
+  | {
+      readonly kind: 'budget';
+      readonly of: 'params' | 'macs' | 'latency';
+      readonly fraction: number;
+      /** Nobody asked for it: it gives way where the layers cannot bear it. */
+      readonly isDefault?: boolean;
+    }
+  | { readonly kind: 'keep'; readonly share: number }
   | { readonly kind: 'accuracy'; readonly points: number };
 
 /** What `--ranks` says of a layer; without a scheme, the first that `--scheme` allows. */
@@ -22,7 +29,7 @@ export type LayerRank = number | 'keep' | { readonly rank: number; readonly sche
 
 /** Options of `convert`. Names and defaults are those of the command line. */
 export interface ConvertOptions extends FitOptions, LimitOptions {
-  /** rank = max(1, round(rankScale · min(rows, cols))); default 0.25. In (0, 1]. */
+  /** rank = max(1, round(rankScale · min(rows, cols))). In (0, 1]. The default without images, at 0.25; with them it is `macsBudget` 0.5. */
   readonly rankScale?: number;
   /** `out`: round(rankScale · out · kh), as in Khodak et al.; clamped to min(rows, cols). Default `min`. */
   readonly rankBase?: 'min' | 'out';
@@ -40,13 +47,15 @@ export interface ConvertOptions extends FitOptions, LimitOptions {
   readonly paramsBudget?: number;
   readonly macsBudget?: number;
   readonly latencyBudget?: number;
+  /** The smallest model that agrees with the original on this share of the images kept out of the fit; needs `ConvertCall.calibrate`. In (0, 1]. */
+  readonly keep?: number;
   /** Points of top-1 that may be lost right after the conversion; needs `ConvertCall.searchRanks`. In [0, 100]. */
   readonly accuracyBudget?: number;
   /** Ranks are rounded to multiples of this; default 1. */
   readonly rankMultiple?: number;
   /** Default `auto`: per layer, the scheme with the smaller function error at equal MACs. */
   readonly scheme?: 'auto' | 'spatial' | 'channel';
-  /** Default `lfai`. */
+  /** Default: `lfai-data` with images to calibrate on, `whitened` with synthetic ones, `lfai` without. */
   readonly init?: InitName;
   /** Only layers that match one of these globs. */
   readonly include?: readonly string[];
@@ -77,6 +86,9 @@ export interface ConvertOptions extends FitOptions, LimitOptions {
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
 }
 
+/** Which keeps most, measured by `bench/data-aware`. */
+const usualInits = { none: 'lfai', synthetic: 'whitened', images: 'lfai-data' } as const;
+
 const modes = [
   'rankScale',
   'ranks',
@@ -86,6 +98,7 @@ const modes = [
   'paramsBudget',
   'macsBudget',
   'latencyBudget',
+  'keep',
   'accuracyBudget',
 ] as const;
 
@@ -101,11 +114,21 @@ export type ConvertSettings = Required<
     readonly fit: FitSettings;
   };
 
+/** What layers are fitted on; undefined: nothing. */
+export type ImageKind = 'images' | 'synthetic' | undefined;
+
+/** The share of the multiply-accumulates that is left where nobody says how much and there are images to choose ranks on. */
+const usualBudget = 0.5;
+
 /** The one rank mode of the options. Throws USAGE where two contradict each other or a number is out of range. */
-export function rankModeOf(options: ConvertOptions): RankMode {
+export function rankModeOf(options: ConvertOptions, images?: ImageKind): RankMode {
   const given = modes.filter((mode) => options[mode] !== undefined && options[mode] !== false);
   if (given.length > 1) {
     throw usage(`${given.map(flag).join(' and ')} contradict each other`, 'choose one way to set the ranks');
+  }
+  const isScaled = images === undefined || options.rankBase !== undefined;
+  if (given.length === 0 && options.rankFloor === undefined && !isScaled && options.reinit !== true) {
+    return { kind: 'budget', of: 'macs', fraction: usualBudget, isDefault: true };
   }
   const [mode = 'rankScale'] = given;
   if (options.rankBase === 'out' && mode !== 'rankScale') {
@@ -143,6 +166,9 @@ export function rankModeOf(options: ConvertOptions): RankMode {
       return { kind: 'budget', of: 'macs', fraction: fraction(options.macsBudget!, true) };
     case 'latencyBudget':
       return { kind: 'budget', of: 'latency', fraction: fraction(options.latencyBudget!, true) };
+    case 'keep':
+      if (images !== undefined) return { kind: 'keep', share: fraction(options.keep!, false) };
+      throw usage('--keep needs images to measure agreement on', 'give --calibrate and a folder of images, or synthetic');
     case 'accuracyBudget': {
       const points = options.accuracyBudget!;
       if (points >= 0 && points <= 100) return { kind: 'accuracy', points };
@@ -151,8 +177,8 @@ export function rankModeOf(options: ConvertOptions): RankMode {
   }
 }
 
-/** Options with their defaults, checked. Throws USAGE. */
-export function resolveSettings(options: ConvertOptions): ConvertSettings {
+/** Options with their defaults, which depend on what there is to fit on, checked. Throws USAGE. */
+export function resolveSettings(options: ConvertOptions, images?: ImageKind): ConvertSettings {
   const rankMultiple = options.rankMultiple ?? 1;
   if (!Number.isInteger(rankMultiple) || rankMultiple < 1) {
     throw usage(`--rank-multiple ${rankMultiple} is not a positive integer`, 'give one such as 8');
@@ -161,9 +187,9 @@ export function resolveSettings(options: ConvertOptions): ConvertSettings {
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw usage(`--seed ${seed} is not a whole number from 0 on`, 'give one such as 0');
   }
-  const init = options.init ?? 'lfai';
+  const init = options.init ?? (options.reinit === true ? 'lfai' : usualInits[images ?? 'none']);
   return {
-    rankMode: rankModeOf(options),
+    rankMode: rankModeOf(options, images),
     rankMultiple,
     scheme: options.scheme ?? 'auto',
     init,
@@ -203,6 +229,7 @@ export function describeSettings(settings: ConvertSettings): Record<keyof Conver
     paramsBudget: budget('params'),
     macsBudget: budget('macs'),
     latencyBudget: budget('latency'),
+    keep: rankMode.kind === 'keep' ? rankMode.share : null,
     accuracyBudget: rankMode.kind === 'accuracy' ? rankMode.points : null,
     ...others,
     ...describeFit(fit, settings.init),

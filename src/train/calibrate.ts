@@ -1,7 +1,8 @@
 import { imageReads } from '../data/paths.js';
-import type { Calibrate } from '../factorize/calibration/types.js';
+import type { Calibrate, CalibrateContext, CalibrationImages } from '../factorize/calibration/types.js';
 import { keptBatches } from './kept-batches.js';
-import { imageFeed, imageInputOf, inputsOf } from './image-input.js';
+import type { Model } from '../graph/model.js';
+import { imageFeed, imageInputOf, inputsOf, whyNoPictures as obstacleToImages } from './image-input.js';
 import { imageHints } from './image-metadata.js';
 import { normalizationFor, requireNormalization } from './find-normalization.js';
 import { defaultUnlabelledSettings, openUnlabelledImages, type UnlabelledSettings } from './unlabelled-images.js';
@@ -18,7 +19,7 @@ export const defaultCalibrationSettings: CalibrationSettings = { ...defaultUnlab
 export function calibration(path: string, chosen: Partial<CalibrationSettings> = {}): Calibrate {
   const settings = { ...defaultCalibrationSettings, ...chosen };
   requireNormalization(settings);
-  const calibrate: Calibrate = async (model, largestBatch, context) => {
+  const calibrate = async (model: Model, largestBatch: number, context: CalibrateContext): Promise<CalibrationImages> => {
     const imageSize = settings.imageSize ?? imageHints(model.metadata).imageSize ?? null;
     const input = imageInputOf({ inputs: inputsOf(model) }, context.path, imageSize);
     const found = await normalizationFor(settings, model, input, context);
@@ -26,6 +27,7 @@ export function calibration(path: string, chosen: Partial<CalibrationSettings> =
       normalization: found.normalization,
       batchSize: input.batch > 0 ? input.batch : largestBatch,
       last: input.batch > 0 ? 'drop' : 'keep',
+      part: context.part,
       signal: context.signal,
     });
     const elements = (size: number): number => input.imageDims.reduce((product, dim) => product * dim, size);
@@ -52,5 +54,9 @@ export function calibration(path: string, chosen: Partial<CalibrationSettings> =
       close,
     };
   };
-  return Object.assign(calibrate, { paths: imageReads(path, 'the calibration images', '--calibrate') });
+  return Object.assign(calibrate, {
+    paths: imageReads(path, 'the calibration images', '--calibrate'),
+    kind: 'images' as const,
+    obstacle: (model: Model) => obstacleToImages({ inputs: inputsOf(model) }),
+  });
 }

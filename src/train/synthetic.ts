@@ -1,8 +1,9 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { defaultRecipe, pictureDrawer, type PictureRecipe } from '../data/dead-leaves.js';
-import type { Calibrate, CalibrationBatch } from '../factorize/calibration/types.js';
+import type { Calibrate, CalibrateContext, CalibrationBatch, CalibrationImages } from '../factorize/calibration/types.js';
 import { normalizationFor, requireNormalization } from './find-normalization.js';
-import { inputsOf, pictureInputOf } from './image-input.js';
+import type { Model } from '../graph/model.js';
+import { inputsOf, pictureInputOf, whyNoPictures } from './image-input.js';
 import { imageHints } from './image-metadata.js';
 import { keptBatches } from './kept-batches.js';
 import { pictureFeed } from './synthetic-batches.js';
@@ -34,6 +35,9 @@ export const defaultSyntheticSettings: SyntheticSettings = {
   recipe: defaultRecipe,
 };
 
+/** Pictures behind those of the fit, which it does not see. */
+const keptOut = 128;
+
 /**
  * Pictures that are drawn here (dead leaves), for `convert` to fit layers on where there are no images. Of a model with a
  * fixed batch, whole batches: at least one. `convert` throws USAGE for settings that do not fit, UNSUPPORTED where the model
@@ -51,20 +55,23 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
       remedy: `give a whole number from ${least} on`,
     });
   }
-  const calibrate: Calibrate = async (model, largestBatch, context) => {
+  const calibrate = async (model: Model, largestBatch: number, context: CalibrateContext): Promise<CalibrationImages> => {
     const imageSize = settings.imageSize ?? imageHints(model.metadata).imageSize ?? null;
     const input = pictureInputOf({ inputs: inputsOf(model) }, context.path, imageSize);
     const { normalization, name, from } = await normalizationFor(settings, model, input, context);
     const isFixed = input.batch > 0;
     const batchSize = isFixed ? input.batch : Math.min(largestBatch, settings.images);
-    const images = isFixed ? batchSize * Math.max(1, Math.floor(settings.images / batchSize)) : settings.images;
+    const whole = (count: number): number => (isFixed ? batchSize * Math.max(1, Math.floor(count / batchSize)) : count);
+    const isKeptOut = context.part === 'kept-out';
+    const first = settings.first + (isKeptOut ? whole(settings.images) : 0);
+    const images = whole(isKeptOut ? keptOut : settings.images);
     const drawer = pictureDrawer(settings.seed, settings.recipe);
     // eslint-disable-next-line @typescript-eslint/require-await
     async function* draw(): AsyncGenerator<CalibrationBatch> {
       for (let done = 0; done < images; done += batchSize) {
         throwIfAborted(context.signal);
         const size = Math.min(batchSize, images - done);
-        const pictures = Array.from({ length: size }, (_, index) => drawer.draw(settings.first + done + index, input));
+        const pictures = Array.from({ length: size }, (_, index) => drawer.draw(first + done + index, input));
         yield { feeds: pictureFeed(pictures, input, normalization), size };
       }
     }
@@ -89,5 +96,9 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
       close: () => Promise.resolve(),
     };
   };
-  return Object.assign(calibrate, { paths: [] });
+  return Object.assign(calibrate, {
+    paths: [],
+    kind: 'synthetic' as const,
+    obstacle: (model: Model) => whyNoPictures({ inputs: inputsOf(model) }),
+  });
 }

@@ -1,3 +1,4 @@
+import { LowrankError } from '../errors.js';
 import type { Normalization } from '../data/normalize.js';
 import { createLoader, type Loader } from '../data/loader.js';
 import { drawImages } from '../data/subset.js';
@@ -20,6 +21,22 @@ export interface UnlabelledSettings {
   readonly maxBad: number;
   /** Decode threads; null: one per core, at most 4. */
   readonly workers: number | null;
+}
+
+/** Images that are kept out of a fit: at most so many, and this share of all where there are not many. */
+const mostKept = 128;
+const keptShare = 1 / 6;
+
+/** The first to fit on, the others kept out. */
+function partOf(
+  length: number,
+  images: number,
+  part: 'fit' | 'kept-out' | undefined,
+): { readonly first: number; readonly count: number } {
+  if (part === undefined) return { first: 0, count: Math.min(images, length) };
+  const kept = Math.min(mostKept, Math.max(length - images, Math.floor(keptShare * length)));
+  const fitted = Math.min(images, length - kept);
+  return part === 'fit' ? { first: 0, count: fitted } : { first: fitted, count: kept };
 }
 
 export const defaultUnlabelledSettings = {
@@ -49,13 +66,22 @@ export async function openUnlabelledImages(
     readonly normalization: Normalization;
     readonly batchSize: number;
     readonly last: 'drop' | 'keep';
+    /** Default: all that are drawn. */
+    readonly part?: 'fit' | 'kept-out' | undefined;
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<UnlabelledImages> {
   const { signal, last } = options;
   const whole = await openUnlabelled(path, { signal });
   try {
-    const source = drawImages(whole, settings.images, { seed: settings.seed, order: 'drawn' });
+    const { first, count } = partOf(whole.length, settings.images, options.part);
+    if (count < 1) {
+      throw new LowrankError('INPUT', `of ${whole.length} images none is kept out of the fit`, {
+        place: path,
+        remedy: 'give more images',
+      });
+    }
+    const source = drawImages(whole, count, { seed: settings.seed, order: 'drawn', first });
     const batchSize = Math.min(options.batchSize, source.length);
     const loader = createLoader({
       source,

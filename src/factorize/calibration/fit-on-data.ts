@@ -35,6 +35,11 @@ export interface ImageContext {
 export interface DataFitContext extends FitContext, ImageContext {
   /** Whether biases may put right what pairs change in the mean. */
   readonly biasCorrection: boolean;
+  /** What was looked at before: the images, which stay open, and moments of some candidates. Default: nothing. */
+  readonly known?: {
+    readonly opened: OpenedImages;
+    readonly moments: ReadonlyMap<Candidate, Moments>;
+  };
 }
 
 export interface DataFits {
@@ -53,7 +58,7 @@ const mostSamples = 8192;
 /** Bytes of moments, and of samples, that layers looked at together may take. */
 const groupBytes = 512e6;
 /** Numbers in a patch beyond which second moments are not taken: 8 bytes for each pair of them. */
-const largestPatch = 8192;
+export const largestPatch = 8192;
 
 /**
  * Fits plans on calibration images: in groups of layers as memory allows, each looked at in one pass over the images. An
@@ -67,7 +72,7 @@ export async function fitOnData(
 ): Promise<DataFits> {
   const started = performance.now();
   const work = plans.filter(({ trials }) => trials !== null);
-  const { copy, shapes, images } = await openImages(calibrate, context);
+  const { copy, shapes, images } = context.known?.opened ?? (await openImages(calibrate, context));
   try {
     const run: Run = { ...context, copy, shapes, images, isSequential: inits[context.init].needs === 'sequence' };
     const measured = work.filter(({ candidate }) => patchSize(candidate) <= largestPatch);
@@ -106,7 +111,7 @@ export async function fitOnData(
     const report = { ...images.summary(), layers: measured.length, seconds };
     return { fits: work.map((plan) => fits.get(plan)!), report, warnings };
   } finally {
-    await images.close();
+    if (context.known === undefined) await images.close();
   }
 }
 
@@ -118,18 +123,26 @@ interface Run extends DataFitContext {
   readonly isSequential: boolean;
 }
 
-/** A copy of the model that takes as many images a run as it can, and the images. */
+/** A copy of the model that takes as many images a run as it can, with its shapes at that many, and the images. */
+export interface OpenedImages {
+  readonly copy: Model;
+  readonly shapes: ShapeTable;
+  readonly images: CalibrationImages;
+}
+
+/** Throws what `calibrate` throws. The caller closes the images. */
 export async function openImages(
   calibrate: Calibrate,
   context: ImageContext,
-): Promise<{ readonly copy: Model; readonly shapes: ShapeTable; readonly images: CalibrationImages }> {
+  part?: 'fit' | 'kept-out',
+): Promise<OpenedImages> {
   for (const batch of [largestBatch, 1]) {
     const copy = readModel(modelBytes(context.model));
     const input = copy.graph.inputs.find((value) => value.tensor === undefined);
     if (batch > 1 && input !== undefined) openBatch(copy, input);
     redeclare(copy, input);
     const { path, driver, session, signal } = context;
-    const images = await calibrate(copy, batch, { path, driver, session, signal });
+    const images = await calibrate(copy, batch, { path, driver, session, signal, ...(part === undefined ? {} : { part }) });
     const shapes = shapesAt(copy, images, batch === 1);
     if (shapes !== undefined) return { copy, shapes, images };
     await images.close();
@@ -164,19 +177,31 @@ export function patchSize({ layer: { geometry } }: Candidate): number {
 
 /** Consecutive plans whose moments and samples fit into memory together. */
 function groupsOf(plans: readonly Plan[], run: Run): readonly (readonly Plan[])[] {
-  const groups: Plan[][] = [];
+  return grouped(plans, ({ candidate }) => {
+    const targets = run.isSequential ? 4 * mostSamples * candidate.layer.geometry.out : 0;
+    return momentBytes(candidate) + targets;
+  });
+}
+
+/** Consecutive items whose bytes fit into memory together. */
+export function grouped<Item>(items: readonly Item[], bytesOf: (item: Item) => number): readonly (readonly Item[])[] {
+  const groups: Item[][] = [];
   let bytes = Infinity;
-  for (const plan of plans) {
-    const { geometry } = plan.candidate.layer;
-    const own = 12 * patchSize(plan.candidate) ** 2 + (run.isSequential ? 4 * mostSamples * geometry.out : 0);
+  for (const item of items) {
+    const own = bytesOf(item);
     bytes += own;
     if (bytes > groupBytes) {
       groups.push([]);
       bytes = own;
     }
-    groups.at(-1)!.push(plan);
+    groups.at(-1)!.push(item);
   }
   return groups;
+}
+
+/** What the moments of a candidate take while they are summed up. */
+export function momentBytes(candidate: Candidate): number {
+  return 12 * candidate.layers.length * patchSize(candidate) ** 2;
 }
 
 /** What the original model tells of a layer. */
@@ -188,28 +213,46 @@ interface Seen {
 
 /** One pass over the images through the original model. */
 async function observeOriginal(run: Run, group: readonly Plan[]): Promise<ReadonlyMap<Candidate, Seen>> {
-  const measured = await probe(run, run.copy, `${group.length} layers`, (layers, shapes, graph) =>
-    group.flatMap(({ candidate }) =>
-      candidate.layers.map((layer) => {
-        const same = sameLayer(layers, layer);
-        const isTarget = run.isSequential && layer === candidate.layer;
-        return {
-          ...momentRequest(run, same),
-          ...(isTarget ? { observed: observationPoint(graph, same, shapes).value } : {}),
-          observedPositions: isTarget ? samplePositions(run, same) : 0,
-        };
-      }),
-    ),
-  );
+  const known = run.known?.moments;
+  const isRunNeeded = run.isSequential || group.some(({ candidate }) => known?.has(candidate) !== true);
+  const measured = !isRunNeeded
+    ? new Map<string, Measured>()
+    : await probe(run, run.copy, plural(group.length), (layers, shapes, graph) =>
+        group.flatMap(({ candidate }) =>
+          candidate.layers.flatMap((layer): ProbeRequest[] => {
+            const same = sameLayer(layers, layer);
+            const isTarget = run.isSequential && layer === candidate.layer;
+            const request = momentRequest(run, same);
+            const isKnown = known?.has(candidate) === true;
+            if (isKnown && !isTarget) return [];
+            return [
+              {
+                ...request,
+                ...(isKnown ? { momentPositions: 0 } : {}),
+                ...(isTarget ? { observed: observationPoint(graph, same, shapes).value } : {}),
+                observedPositions: isTarget ? samplePositions(run, same) : 0,
+              },
+            ];
+          }),
+        ),
+      );
   const seen = new Map<Candidate, Seen>();
   for (const { candidate } of group) {
-    const moments = candidate.layers.map((layer) => measured.get(layer.name)!.moments!);
-    const isAlone = candidate.layers.length === 1;
-    const hasBias = run.biasCorrection && isAlone && hasBiasPlace(run.model, candidate.layer);
-    const data = { moments: pool(moments), hasBias };
-    seen.set(candidate, { data, target: measured.get(candidate.layer.name)!.observed });
+    const moments =
+      known?.get(candidate) ?? pool(candidate.layers.map((layer) => measured.get(layer.name)!.moments!));
+    const hasBias = run.biasCorrection && isCorrectable(run.model, candidate);
+    seen.set(candidate, { data: { moments, hasBias }, target: measured.get(candidate.layer.name)?.observed });
   }
   return seen;
+}
+
+/** Whether a bias can put right what a pair changes in the mean. */
+export function isCorrectable(model: Model, { layers, layer }: Candidate): boolean {
+  return layers.length === 1 && hasBiasPlace(model, layer);
+}
+
+function plural(layers: number): string {
+  return layers === 1 ? '1 layer' : `${layers} layers`;
 }
 
 /** One pass through the half-converted model, up to one layer. */
@@ -257,7 +300,7 @@ export async function probe(
   }
 }
 
-export function momentRequest(run: Pick<Run, "images">, layer: FactorizableLayer): ProbeRequest {
+export function momentRequest(run: Pick<Run, 'images'>, layer: FactorizableLayer): ProbeRequest {
   const { geometry } = layer;
   const wanted = Math.max(fewestPatches, patchesPerNumber * geometry.in * geometry.kernel[0] * geometry.kernel[1]);
   const momentPositions = Math.max(1, Math.ceil(wanted / run.images.images));

@@ -67,16 +67,25 @@ export interface CalibrateContext {
   /** What runs the model where it has to be run to find out how it was trained to see images. */
   readonly driver: Driver;
   readonly session: SessionOptions;
+  /** The images to fit on, or those that are kept out of the fit, to measure on; default: all that are drawn, to fit on. */
+  readonly part?: 'fit' | 'kept-out';
   readonly signal: AbortSignal | undefined;
 }
 
 /**
  * Opens the images for a model. Its batch is open where it could be opened; `largestBatch` is 1 where not. Throws INPUT,
- * USAGE, UNSUPPORTED (no color images).
+ * USAGE, UNSUPPORTED (no color images); INPUT with `part` where no image is kept out.
  */
 export type Calibrate = ((
   model: Model,
   largestBatch: number,
   context: CalibrateContext,
 ) => Promise<CalibrationImages>) &
-  WithPaths;
+  WithPaths & {
+    /** Images that somebody has, or pictures that are drawn by a program. */
+    readonly kind: 'images' | 'synthetic';
+    /** Nobody asked for it: where it cannot be done, it is left out. Default false. */
+    readonly isOptional?: boolean;
+    /** Why the model cannot take such images; undefined where it can. */
+    obstacle(model: Model): string | undefined;
+  };

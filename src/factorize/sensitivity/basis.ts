@@ -47,6 +47,22 @@ export async function basisOf(problem: BasisProblem): Promise<Basis> {
   return { left: transposed(vectors), right, losses };
 }
 
+/** The same for white inputs: of truncated SVD. */
+export async function basisOfWeights(problem: Omit<BasisProblem, 'moments'>): Promise<Basis> {
+  const { weight, most, linalg, signal } = problem;
+  const { left, right } = await linalg.truncatedSvd(weight, most, { signal });
+  const projected = await linalg.gemm(left, weight, { transposeA: true });
+  let total = 0;
+  for (const value of weight.data) total += value * value;
+  const losses = new Float64Array(most + 1);
+  let kept = 0;
+  for (let rank = 0; rank <= most; rank++) {
+    losses[rank] = total > 0 ? Math.max(0, 1 - kept / total) : 0;
+    for (let i = 0; rank < most && i < right.cols; i++) kept += projected.data[rank * right.cols + i]! ** 2;
+  }
+  return { left, right: projected, losses };
+}
+
 /** Eigenvalues, largest first, and `count` eigenvectors as rows. */
 interface Leading {
   readonly values: Float64Array;

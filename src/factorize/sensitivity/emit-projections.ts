@@ -8,7 +8,7 @@ import type { ShapeTable } from '../../ops/infer.js';
 import { endOfModel } from '../../passes/classifier-end.js';
 import { eliminateDeadNodes } from '../../passes/eliminate-dead-nodes.js';
 import { runPasses } from '../../passes/runner.js';
-import type { Scheme } from '../../report/contract.js';
+import type { ChangeUnit, Scheme } from '../../report/contract.js';
 import { pairAttributes } from '../emit.js';
 import type { FactorizableLayer } from '../layers.js';
 import { toKernels } from '../layout.js';
@@ -16,7 +16,6 @@ import type { FactorPair } from '../types.js';
 
 /** A pair of the highest rank whose parts of lower rank are all looked at. */
 export interface Projected {
-  readonly layer: FactorizableLayer;
   readonly scheme: Scheme;
   readonly pair: FactorPair;
   /** out × rank: what each component gives in the mean; undefined where a bias cannot put that right. */
@@ -24,8 +23,8 @@ export interface Projected {
 }
 
 export interface ProjectionOutputs {
-  /** float32 [1]: Σ g·(Wx − its mean). */
-  readonly total: string;
+  /** float32 [1]: Σ g·(Wx − its mean); undefined where the outputs do not depend on the layer. */
+  readonly total: string | undefined;
   /** Per projected pair, float32 [rank]: Σ g·(u_k v_kᵀx − its mean). */
   readonly parts: readonly string[];
 }
@@ -35,6 +34,8 @@ export interface ProjectionGraph {
   readonly draws: readonly { readonly name: string; readonly dims: readonly number[] }[];
   /** In the order of the layers asked for. */
   readonly layers: readonly ProjectionOutputs[];
+  /** What half the mean square is. */
+  readonly unit: ChangeUnit;
 }
 
 export interface ProjectedLayer {
@@ -73,12 +74,13 @@ export function emitProjections(
     return e.declare(graph.addInput(name, { dataType: FLOAT, dims }), { dataType: FLOAT, dims });
   };
   const seeds = new Map<Value, Value>();
+  const hasClasses = isClasses(e, end.logits);
   for (const output of graph.outputs) {
     const isFirst = output === graph.outputs[0];
     const value = isFirst ? end.logits : output;
     if (!isFloatType(e.typeOf(value).dataType) || seeds.has(value)) continue;
     const signs = draw(e.dims(value));
-    seeds.set(value, isFirst && isClasses(e, value) ? fisherRoot(e, end.kind, value, signs) : relative(e, value, signs));
+    seeds.set(value, isFirst && hasClasses ? fisherRoot(e, end.kind, value, signs) : relative(e, value, signs));
   }
   const outputs = requests.map(({ layer }) => layer.node.outputs[0]!);
   const gradients = differentiate(e, nodes, seeds, outputs);
@@ -90,7 +92,7 @@ export function emitProjections(
   const layers = requests.map(({ layer, mean, pairs }): ProjectionOutputs => {
     const y = layer.node.outputs[0]!;
     const g = gradients.get(y);
-    if (g === undefined) return { total: '', parts: [] };
+    if (g === undefined) return { total: undefined, parts: [] };
     const axis = channelAxis(layer, e.rank(y));
     const sums = sumBut(e, g, axis);
     const bias = biasOf(e, layer);
@@ -116,7 +118,7 @@ export function emitProjections(
     return { total: give(e.reshape(total, [1])), parts };
   });
   runPasses(model, [eliminateDeadNodes]);
-  return { draws, layers };
+  return { draws, layers, unit: hasClasses ? 'kl' : 'squared-error' };
 }
 
 function emitFirst(e: Emitter, layer: FactorizableLayer, scheme: Scheme, weight: Value): Value {

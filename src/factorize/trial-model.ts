@@ -1,0 +1,48 @@
+import { readModel } from '../graph/read.js';
+import { modelBytes } from '../graph/write.js';
+import { inferShapes } from '../ops/infer.js';
+import { factorizable, isCorrectable, type OpenedImages, sameLayer } from './calibration/fit-on-data.js';
+import type { Moments } from './calibration/types.js';
+import type { Candidate } from './candidates.js';
+import { emitFit } from './emit-fits.js';
+import { type FitContext, fitPlans } from './fit.js';
+import type { Plan } from './plan-types.js';
+
+export interface TrialContext extends FitContext {
+  readonly biasCorrection: boolean;
+  readonly moments: ReadonlyMap<Candidate, Moments>;
+}
+
+/**
+ * The model with pairs of these ranks, each fitted to what its layer sees in the original, as bytes that take the images' batch:
+ * the fastest fit there is, for measuring what ranks are worth.
+ */
+export async function trialModel(
+  plans: readonly Plan[],
+  { copy, images }: OpenedImages,
+  context: TrialContext,
+): Promise<Uint8Array> {
+  const model = readModel(modelBytes(copy));
+  const layers = factorizable(model, inferShapes(model, { inputShapes: { [images.input]: images.dims } }));
+  const { moments, biasCorrection } = context;
+  const [known, others] = [true, false].map((has) =>
+    plans.filter(({ candidate }) => moments.has(candidate) === has),
+  );
+  const dataOf: FitContext['dataOf'] = (candidate) => ({
+    moments: moments.get(candidate)!,
+    hasBias: biasCorrection && isCorrectable(copy, candidate),
+  });
+  const { onProgress: _, onSpectrum: __, ...quiet } = context;
+  const fits = [
+    ...(await fitPlans(known!, { ...quiet, init: 'whitened', dataOf })),
+    ...(await fitPlans(others!, { ...quiet, init: 'spectral' })),
+  ];
+  for (const fit of fits) {
+    emitFit(
+      model,
+      fit,
+      fit.candidate.layers.map((layer) => sameLayer(layers, layer)),
+    );
+  }
+  return modelBytes(model);
+}
