@@ -1,6 +1,6 @@
 import { LowrankError } from '../errors.js';
 import type { ClassResult, ConfusionCell, EvalReport, PairedComparison } from './eval-contract.js';
-import { mcNemarExact, pairedDifferenceInterval, wilsonInterval } from './statistics.js';
+import { mcNemarExact, pairedDifferenceInterval, wilsonInterval } from '../statistics.js';
 
 /** What a model said about labelled images: arrays of one entry an image, in one order. */
 export interface Predictions {

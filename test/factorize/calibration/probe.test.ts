@@ -3,49 +3,17 @@ import { measure } from '../../../src/factorize/calibration/measure.js';
 import { addProbes } from '../../../src/factorize/calibration/probe.js';
 import { orderMoments, orderPatches } from '../../../src/factorize/calibration/scheme-order.js';
 import { regularize } from '../../../src/factorize/calibration/regularize.js';
-import type { CalibrationBatch, CalibrationImages } from '../../../src/factorize/calibration/types.js';
 import { findLayers } from '../../../src/factorize/layers.js';
 import { readModel } from '../../../src/graph/read.js';
 import { modelBytes } from '../../../src/graph/write.js';
 import { inferShapes } from '../../../src/ops/infer.js';
 import { loadDriver } from '../../../src/runtime/driver.js';
 import { buildModel, type TestNode } from '../../support/models.js';
+import { imagesOf } from '../support/images.js';
 import { momentsOf } from '../support/layer-data.js';
 import { normals } from '../support/weights.js';
 
 const driver = await loadDriver();
-
-/** Batches of random inputs. */
-function imagesOf(input: string, dims: readonly number[], sizes: readonly number[]): CalibrationImages {
-  const count = dims.slice(1).reduce((product, dim) => product * dim, 1);
-  async function* batches(): AsyncGenerator<CalibrationBatch> {
-    let first = 0;
-    for (const size of sizes) {
-      const data = new Float32Array(size * count);
-      for (let i = 0; i < size; i++) data.set(normals(count, 1, `image ${first + i}`), i * count);
-      first += size;
-      const tensor = { type: 'float32', dims: [size, ...dims.slice(1)], data } as const;
-      yield await Promise.resolve({ feeds: { [input]: tensor }, size });
-    }
-  }
-  return {
-    input,
-    dims,
-    images: sizes.reduce((sum, size) => sum + size, 0),
-    batches,
-    summary: () => ({
-      data: '',
-      images: 0,
-      imageSize: 0,
-      normalization: { mean: [0, 0, 0], deviation: [1, 1, 1] },
-      normalizationName: 'unit',
-      normalizationFrom: 'option',
-      badImages: 0,
-    }),
-    warnings: [],
-    close: () => Promise.resolve(),
-  };
-}
 
 interface Case {
   readonly name: string;

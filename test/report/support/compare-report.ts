@@ -4,7 +4,7 @@ import type {
   ComparedLayer,
   CompareReport,
 } from '../../../src/report/compare-contract.js';
-import { wilsonInterval } from '../../../src/report/statistics.js';
+import { wilsonInterval } from '../../../src/statistics.js';
 import { resnet50 } from './resnet50-report.js';
 
 interface CompareFixture {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { mcNemarExact, pairedDifferenceInterval, wilsonInterval } from '../../src/report/statistics.js';
+import { mcNemarExact, meanInterval, pairedDifferenceInterval, wilsonInterval } from '../src/statistics.js';
 
 /** Both sides are a handful of float64 operations on numbers of at most 1. */
 const ROUNDING = 1e-14;
@@ -152,5 +152,17 @@ describe('mcNemarExact', () => {
   it('falls as one model pulls ahead', () => {
     for (let ahead = 1; ahead < 60; ahead++)
       expect(mcNemarExact(20 + ahead, 20)).toBeLessThanOrEqual(mcNemarExact(19 + ahead, 20));
+  });
+});
+
+describe('meanInterval', () => {
+  it('is the mean and 1.96 of its deviations', () => {
+    // √(5/3) / √4 = 0.6454972243679028.
+    const half = 1.959963984540054 * 0.6454972243679028;
+    const [low, high] = meanInterval([1, 2, 3, 4]);
+    expect(Math.abs(low - (2.5 - half))).toBeLessThan(ROUNDING);
+    expect(Math.abs(high - (2.5 + half))).toBeLessThan(ROUNDING);
+    expect(meanInterval([7, 7])).toEqual([7, 7]);
+    expect(() => meanInterval([1])).toThrow('an interval of 1 numbers');
   });
 });

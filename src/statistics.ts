@@ -1,6 +1,7 @@
-/** Intervals and tests of accuracies. All are of 95 % and two-sided. */
-import { LowrankError } from '../errors.js';
-import type { Interval } from './eval-contract.js';
+/** Intervals and tests. All are of 95 % and two-sided. */
+import { LowrankError } from './errors.js';
+
+type Interval = readonly [low: number, high: number];
 
 /** The 97.5 % quantile of the normal distribution. */
 const Z = 1.959963984540054;
@@ -40,6 +41,22 @@ export function pairedDifferenceInterval(onlyFirst: number, onlySecond: number, 
   const difference = first - second;
   const half = Z * Math.sqrt((first + second - difference ** 2) / (n + 2));
   return [Math.max(-1, difference - half), Math.min(1, difference + half)];
+}
+
+/**
+ * Interval of the mean of independent numbers by the central limit theorem: mean ± z·s/√n, s² with n − 1. At least two
+ * numbers.
+ */
+export function meanInterval(values: ArrayLike<number>): Interval {
+  const n = values.length;
+  if (n < 2) throw new LowrankError('INTERNAL', `an interval of ${n} numbers`);
+  let sum = 0;
+  for (let i = 0; i < n; i++) sum += values[i]!;
+  const mean = sum / n;
+  let squares = 0;
+  for (let i = 0; i < n; i++) squares += (values[i]! - mean) ** 2;
+  const half = Z * Math.sqrt(squares / (n - 1) / n);
+  return [mean - half, mean + half];
 }
 
 /**
