@@ -16,27 +16,34 @@ import { sessionOptionsOf } from '../runtime/threads.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
 import { tool } from '../version.js';
 import { type Approximate, fitWhole, requireApproximate } from './approximate.js';
+import { adviceFor } from './agreement-advice.js';
 import type { Candidate, Selection } from './candidates.js';
+import { chooseAndFit, type Chosen } from './choose-and-fit.js';
 import { countMacs, countParameters } from './count.js';
-import { fitOnData } from './calibration/fit-on-data.js';
 import type { Calibrate } from './calibration/types.js';
 import { emitFits } from './emit-fits.js';
 import { startEngine } from './engine.js';
-import { type Fit, fitPlans, type FittedSpectrum } from './fit.js';
+import type { Fit, FittedSpectrum } from './fit.js';
 import { inits, requireImages } from './inits/index.js';
 import { latencySource } from './latency-source.js';
 import { activationOf, factorizedReport, keptReport } from './layer-report.js';
 import { findLayers, type Layer, layerCounts } from './layers.js';
 import type { PairRecord } from './pairs.js';
 import { measureModels, modelTurn } from './measure-models.js';
-import { planRanks } from './plan.js';
 import type { Plan } from './plan-types.js';
 import { prepareModel, summarize } from './prepare.js';
 import { type SearchRanks, tryPlans } from './rank-search.js';
+import { sensitivityOf } from './sensitivity/report.js';
 import { describeOutput, meanwhile, ratio, stopwatch } from './report-parts.js';
 import { sampleFeeds } from './samples.js';
 import { selectLayers } from './select-layers.js';
-import { type ConvertOptions, type ConvertSettings, describeSettings, resolveSettings } from './settings.js';
+import {
+  type ConvertOptions,
+  type ConvertSettings,
+  describeSettings,
+  type RankMode,
+  resolveSettings,
+} from './settings.js';
 import { runReference, type Verification, verifyAgainst } from './verify.js';
 
 /** Models of more multiply-accumulates are compared with the original on one sample, smaller ones on two. */
@@ -79,6 +86,8 @@ export interface ConvertCall extends ConvertOptions {
   readonly approximate?: Approximate | undefined;
   /** Chooses the ranks for an `accuracyBudget`: `accuracySearch` makes it from labelled images. */
   readonly searchRanks?: SearchRanks | undefined;
+  /** Whether other budgets than the one that is chosen are measured for `ConvertReport.tradeOff`; default false. */
+  readonly measureCurve?: boolean;
   /** Default: the input's name with `.lowrank.onnx`. */
   readonly output?: string;
   readonly signal?: AbortSignal;
@@ -97,9 +106,10 @@ export interface ConvertCall extends ConvertOptions {
  */
 export async function convert(input: string, call: ConvertCall = {}): Promise<ConvertReport> {
   const started = performance.now();
-  const settings = resolveSettings(call);
+  let calibrate = call.calibrate;
+  let settings = resolveSettings(call, calibrate?.kind);
   const { signal } = call;
-  requireImages(settings.init, call.calibrate !== undefined, `--init ${settings.init}`);
+  requireImages(settings.init, calibrate !== undefined, `--init ${settings.init}`);
   const { isWhole } = inits[settings.init];
   requireApproximate(isWhole, call.approximate);
   checkPaths(convertPaths(input, call));
@@ -118,8 +128,18 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
   });
   let linalg: Linalg | undefined;
   let staged: StagedModel | undefined;
+  let chosen: Chosen | undefined;
   try {
     checkWritable(output, settings.force);
+    /** Goes on without images that nobody asked for. */
+    const withoutImages = (why: string): void => {
+      calibrate = undefined;
+      settings = resolveSettings(call);
+      requireImages(settings.init, false, `--init ${settings.init}`);
+      warnings.push(`nothing was fitted to pictures, only to the weights: ${why}`);
+    };
+    const obstacle = calibrate?.isOptional === true ? calibrate.obstacle(model) : undefined;
+    if (obstacle !== undefined) withoutImages(obstacle);
     const { layers, selection } = selectLayers(model, shapes, settings);
     warnings.push(...selection.warnings);
     const before = { params: countParameters(model.graph), macs: countMacs(model.graph, shapes) };
@@ -145,53 +165,71 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       budgetOf(settings) === 'latency'
         ? await latencySource(await getDriver(), model, shapes, original, settings, signal)
         : undefined;
-    const planning = { settings, linalg: algebra, totals: before, signal };
-    const searched =
-      settings.rankMode.kind !== 'accuracy' || call.searchRanks === undefined
-        ? undefined
-        : await call.searchRanks({
-            ...planning,
-            path: input,
-            candidates: selection.candidates,
-            driver: await getDriver(),
-            onProgress: (done, total, detail) => report(call, 'search', done, total, detail),
-            tryPlans: (tried, use) => tryPlans(tried, { input, output, call, convert }, use),
-          });
-    const plans =
-      searched?.plans ??
-      (await planRanks(selection.candidates, {
-        ...planning,
-        ...(latency === undefined ? {} : { latency }),
-        onProgress: (done, total, detail) => report(call, 'plan', done, total, detail),
-      }));
-    const fitContext = {
-      linalg: algebra,
-      init: settings.init,
-      seed: settings.seed,
-      sampled: {
-        settings: settings.fit,
+    const choosing = async (): Promise<Chosen> => {
+      const imageContext = {
+        path: input,
+        model,
         driver: await getDriver(),
         session: sessionOptions,
-        tensorFlow: engine.tensorFlow,
-      },
-      onProgress: (done: number, total: number, detail: string) => report(call, 'factorize', done, total, detail),
-      onSpectrum: call.onSpectrum,
-      signal,
-    };
-    const calibrated =
-      call.calibrate === undefined
-        ? undefined
-        : await fitOnData(plans, call.calibrate, {
-            ...fitContext,
-            path: input,
-            model,
+        seed: settings.seed,
+        onImages: (done: number, total: number, detail: string) => report(call, 'calibrate', done, total, detail),
+        signal,
+      };
+      return chooseAndFit(calibrate, selection.candidates, {
+        images: imageContext,
+        planning: {
+          settings,
+          linalg: algebra,
+          totals: before,
+          signal,
+          ...(latency === undefined ? {} : { latency }),
+          onProgress: (done, total, detail) => report(call, 'plan', done, total, detail),
+        },
+        fitting: {
+          linalg: algebra,
+          init: settings.init,
+          seed: settings.seed,
+          sampled: {
+            settings: settings.fit,
             driver: await getDriver(),
             session: sessionOptions,
-            biasCorrection: settings.biasCorrection,
-            onImages: (done, total, detail) => report(call, 'calibrate', done, total, detail),
-          });
-    let fits: readonly Fit[] = calibrated?.fits ?? (await fitPlans(plans, fitContext));
-    warnings.push(...engine.warnings, ...(calibrated?.warnings ?? []));
+            tensorFlow: engine.tensorFlow,
+          },
+          onProgress: (done, total, detail) => report(call, 'factorize', done, total, detail),
+          onSpectrum: call.onSpectrum,
+          signal,
+        },
+        isCurveMeasured: call.measureCurve === true,
+        onSearch: (done, total, detail) => report(call, 'search', done, total, detail),
+        search:
+          call.searchRanks === undefined
+            ? undefined
+            : async (curves) =>
+                call.searchRanks!({
+                  settings,
+                  linalg: algebra,
+                  totals: before,
+                  signal,
+                  curves,
+                  path: input,
+                  candidates: selection.candidates,
+                  driver: await getDriver(),
+                  onProgress: (done, total, detail) => report(call, 'search', done, total, detail),
+                  tryPlans: (tried, use) => tryPlans(tried, { input, output, call, convert }, use),
+                }),
+      });
+    };
+    try {
+      chosen = await choosing();
+    } catch (error) {
+      if (calibrate?.isOptional !== true || !isOfImages(error)) throw error;
+      withoutImages(error.place === undefined ? error.fact : `${error.fact} (${error.place})`);
+      chosen = await choosing();
+    }
+    const { plans, searched, calibrated, observed, keptOut } = chosen;
+    let fits: readonly Fit[] = chosen.fits;
+    warnings.push(...chosen.warnings);
+    warnings.push(...engine.warnings);
     warnings.push(...fits.flatMap((fit) => fit.warnings ?? []));
     const records = emitFits(model, fits, settings.init);
     if (isWhole === true) {
@@ -205,7 +243,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
         original,
         shapes,
         records,
-        fitContext,
+        fitContext: chosen.fitting,
         fit: settings.fit,
         seed: settings.seed,
         driver: await getDriver(),
@@ -227,6 +265,10 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       onProgress: (done, total) => report(call, 'recalibrate', done, total, output),
     });
     warnings.push(...(recalibrated?.warnings ?? []));
+    const judged = await keptOut?.judge.measure(keptOut.bytesOf(model), (done, total) =>
+      report(call, 'calibrate', done, total, 'the converted model'),
+    );
+    warnings.push(...(judged?.warnings ?? []));
     lap();
 
     throwIfAborted(signal);
@@ -271,7 +313,18 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     const outputFacts = describeOutput(file);
     seconds.write += lap();
 
-    const layerReports = layers.map((layer) => reportLayer(layer, selection, plans, fits, settings, written));
+    const layerReports = layers.map((layer) => {
+      const sensitivity = observed === undefined ? undefined : sensitivityOf(layer, plans, fits, observed.curves);
+      const own = reportLayer(layer, selection, plans, fits, settings, written);
+      return sensitivity === undefined ? own : { ...own, sensitivity };
+    });
+    const agreement =
+      judged?.agreement === undefined
+        ? undefined
+        : {
+            ...judged.agreement,
+            advice: adviceFor(judged.agreement, { output, sizeOption: sizeOption(settings.rankMode) }),
+          };
     if (fits.length === 0) warnings.push('no layer was factorized: the output computes what the input does');
     seconds.total = (performance.now() - started) / 1000;
     return {
@@ -290,6 +343,9 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       verify: verification === null ? null : { reloaded: true, ...verification },
       ...(recalibrated === undefined ? {} : { recalibration: recalibrated.report }),
       ...(calibrated === undefined ? {} : { calibration: calibrated.report }),
+      ...(observed === undefined ? {} : { sensitivity: observed.report }),
+      ...(chosen.tradeOff === undefined ? {} : { tradeOff: chosen.tradeOff(judged?.agreement) }),
+      ...(agreement === undefined ? {} : { agreement }),
       ...(confirmed === undefined ? {} : { accuracyBudget: confirmed.report }),
       output: outputFacts,
       warnings,
@@ -297,9 +353,22 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     };
   } finally {
     staged?.discard();
+    await chosen?.close();
     await linalg?.close();
     model.file?.close();
   }
+}
+
+/** What can go wrong with images that nobody asked for, and leaves the conversion possible. */
+function isOfImages(error: unknown): error is LowrankError {
+  const codes: readonly string[] = ['NUMERIC', 'UNSUPPORTED', 'SHAPE', 'INPUT', 'GRAPH'];
+  return error instanceof LowrankError && codes.includes(error.code);
+}
+
+/** The option that keeps more where its number is larger. */
+function sizeOption({ kind, ...mode }: RankMode): string | undefined {
+  if (kind === 'budget') return `--${(mode as { of: string }).of}-budget`;
+  return { scale: '--rank-scale', energy: '--energy', keep: '--keep', 'stable-rank': '--stable-rank' }[kind as string];
 }
 
 /** Whether the original is run, for whatever reason. */

@@ -26,7 +26,7 @@ export async function planByBudget(
   mode: Extract<RankMode, { kind: 'budget' }>,
   context: PlanContext,
 ): Promise<Plan[]> {
-  const options = await budgetOptions(candidates, mode.of, context);
+  const options = context.options ?? (await budgetOptions(candidates, mode.of, context));
   const fraction = mode.isDefault === true ? attainable(options, mode, context) : mode.fraction;
   const plans = plansWithin(candidates, options, { ...mode, fraction }, context);
   if (plans !== undefined) return plans;

@@ -1,6 +1,7 @@
 import type { Linalg } from '../linalg/types.js';
 import type { Scheme } from '../report/contract.js';
 import type { Candidate } from './candidates.js';
+import type { Option } from './plan-by-budget.js';
 import type { Curves } from './sensitivity/observe.js';
 import type { ConvertSettings } from './settings.js';
 
@@ -22,6 +23,8 @@ export interface PlanContext {
   readonly totals: { readonly params: number; readonly macs: number };
   /** What images tell of every rank; without it, the lost fraction of ‖W‖²_F counts. */
   readonly curves?: Curves | undefined;
+  /** What can be done with each candidate under a budget, where that is known; default: it is found. */
+  readonly options?: readonly (readonly Option[])[] | undefined;
   /** Milliseconds of the whole model and of a candidate's variants; needed by a latency budget. */
   readonly latency?: LatencySource;
   readonly onProgress?: (done: number, total: number, detail: string) => void;

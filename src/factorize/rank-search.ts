@@ -11,7 +11,7 @@ import type { Plan, PlanContext } from './plan-types.js';
 import type { LayerRank } from './settings.js';
 
 /** What `SearchRanks` works with. */
-export interface RankSearchContext extends Pick<PlanContext, 'settings' | 'linalg' | 'totals' | 'signal'> {
+export interface RankSearchContext extends Pick<PlanContext, 'settings' | 'linalg' | 'totals' | 'signal' | 'curves'> {
   /** Of the file that is converted. */
   readonly path: string;
   readonly candidates: readonly Candidate[];

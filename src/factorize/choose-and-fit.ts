@@ -1,0 +1,216 @@
+import { LowrankError } from '../errors.js';
+import type { TradeOff } from '../report/contract.js';
+import { type MeasuredAgreement, measuredChange } from './agreement.js';
+import {
+  type DataFits,
+  fitOnData,
+  type ImageContext,
+  openImages,
+  type OpenedImages,
+} from './calibration/fit-on-data.js';
+import type { Calibrate } from './calibration/types.js';
+import type { Candidate } from './candidates.js';
+import { type Fit, type FitContext, fitPlans } from './fit.js';
+import { searchKeep } from './keep-search.js';
+import { type KeptOut, openKeptOut } from './kept-out.js';
+import { type BudgetOf, budgetOptions, costsOf } from './plan-by-budget.js';
+import { planRanks } from './plan.js';
+import type { Plan, PlanContext } from './plan-types.js';
+import type { FoundRanks } from './rank-search.js';
+import { type Curves, observeModel, type ObservedModel } from './sensitivity/observe.js';
+import {
+  type BudgetPlans,
+  curveBudgets,
+  isMeasuredBudget,
+  measurePoint,
+  type MeasuredPoint,
+  tradeOff,
+  type TradeOffContext,
+  worthOf,
+} from './trade-off.js';
+import { trialModel } from './trial-model.js';
+
+export interface ChooseContext {
+  readonly images: ImageContext;
+  readonly planning: Omit<PlanContext, 'curves'>;
+  readonly fitting: FitContext;
+  /** Whether budgets that are not chosen are measured too. */
+  readonly isCurveMeasured: boolean;
+  /** Chooses ranks for an accuracy budget. */
+  readonly search: ((curves: Curves | undefined) => Promise<FoundRanks>) | undefined;
+  readonly onSearch?: (done: number, total: number, detail: string) => void;
+}
+
+/** Ranks and pairs, and all that was learned on the way. */
+export interface Chosen {
+  readonly plans: readonly Plan[];
+  readonly fits: readonly Fit[];
+  readonly fitting: FitContext;
+  readonly searched: FoundRanks | undefined;
+  readonly calibrated: DataFits | undefined;
+  readonly observed: ObservedModel | undefined;
+  readonly keptOut: KeptOut | undefined;
+  /** The curve, given what the written model was measured to do. */
+  readonly tradeOff: ((agreement: MeasuredAgreement | undefined) => TradeOff) | undefined;
+  readonly warnings: readonly string[];
+  close(): Promise<void>;
+}
+
+/**
+ * Chooses ranks and fits pairs: with images, by what the layers see and the outputs feel, looked at once for all. The graph is
+ * not changed. Throws what planning, fitting and running images throw.
+ */
+export async function chooseAndFit(
+  calibrate: Calibrate | undefined,
+  candidates: readonly Candidate[],
+  context: ChooseContext,
+): Promise<Chosen> {
+  const { fitting, planning } = context;
+  const { settings, totals } = planning;
+  const warnings: string[] = [];
+  let opened: OpenedImages | undefined;
+  let keptOut: KeptOut | undefined;
+  const close = async (): Promise<void> => {
+    await opened?.images.close();
+    await keptOut?.close();
+  };
+  if (calibrate === undefined) {
+    const searched = settings.rankMode.kind === 'accuracy' ? await context.search?.(undefined) : undefined;
+    const plans = searched?.plans ?? (await planRanks(candidates, planning));
+    const fits = await fitPlans(plans, fitting);
+    const nothing = { calibrated: undefined, observed: undefined, keptOut, tradeOff: undefined };
+    return { plans, fits, fitting, searched, ...nothing, warnings, close };
+  }
+  try {
+    const { images } = context;
+    opened = await openImages(calibrate, images, 'fit');
+    if (!settings.reinit) keptOut = await openKeptOut(calibrate, { ...images, macs: totals.macs }, warnings);
+    const { kind } = settings.rankMode;
+    const areCurvesNeeded = (kind === 'budget' || kind === 'keep' || kind === 'accuracy') && !settings.reinit;
+    const observed = areCurvesNeeded
+      ? await observeModel(candidates, opened, { ...images, settings, linalg: planning.linalg, macs: totals.macs })
+      : undefined;
+    if (observed?.report.reason !== undefined) {
+      warnings.push(
+        `ranks were chosen by what each layer loses, not by what the outputs feel: ${observed.report.reason}`,
+      );
+    }
+    const chosen = await choose(candidates, { ...context, opened, observed, keptOut });
+    warnings.push(...chosen.warnings);
+    const calibrated = await fitOnData(chosen.plans, calibrate, {
+      ...fitting,
+      ...images,
+      biasCorrection: settings.biasCorrection,
+      known: { opened, moments: observed?.moments ?? new Map() },
+    });
+    warnings.push(...calibrated.warnings);
+    return { ...chosen, fits: calibrated.fits, fitting, calibrated, observed, keptOut, warnings, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+interface Ready extends ChooseContext {
+  readonly opened: OpenedImages;
+  readonly observed: ObservedModel | undefined;
+  readonly keptOut: KeptOut | undefined;
+}
+
+type Choice = Pick<Chosen, 'plans' | 'searched' | 'tradeOff' | 'warnings'>;
+
+async function choose(candidates: readonly Candidate[], ready: Ready): Promise<Choice> {
+  const { planning, observed, keptOut, isCurveMeasured } = ready;
+  const { rankMode } = planning.settings;
+  const none = { searched: undefined, tradeOff: undefined, warnings: [] };
+  if (observed === undefined) return { ...none, plans: await planRanks(candidates, planning) };
+  const { curves, report } = observed;
+  if (rankMode.kind === 'accuracy') {
+    const searched = await ready.search?.(curves);
+    return { ...none, searched, plans: searched?.plans ?? (await planRanks(candidates, planning)) };
+  }
+  const withCurves = { ...planning, curves };
+  const of: BudgetOf = rankMode.kind === 'budget' ? rankMode.of : 'macs';
+  const options = await budgetOptions(candidates, of, withCurves);
+  const trade: TradeOffContext = { of, unit: report.unit, curves, planning: withCurves, options };
+  const build = (plans: readonly Plan[]): Promise<Uint8Array> => buildTrial(plans, ready, observed);
+  const warnings: string[] = [];
+  let points: readonly (BudgetPlans & { readonly measured?: MeasuredPoint | undefined })[];
+  let plans: readonly Plan[];
+  if (rankMode.kind === 'keep') {
+    if (keptOut === undefined) throw noneKeptOut();
+    const { share } = rankMode;
+    const found = await searchKeep(candidates, trade, {
+      share,
+      judge: keptOut.judge,
+      build,
+      ...(ready.onSearch === undefined ? {} : { onProgress: ready.onSearch }),
+    });
+    ({ points } = found);
+    ({ plans } = found.chosen);
+  } else {
+    plans = await planRanks(candidates, { ...withCurves, options });
+    points = curveBudgets(candidates, trade);
+    if (isCurveMeasured && keptOut !== undefined) {
+      const measured: (BudgetPlans & { readonly measured?: MeasuredPoint | undefined })[] = [];
+      for (const [index, point] of points.entries()) {
+        ready.onSearch?.(index, points.length, `${of} budget ${point.budget}`);
+        const own = isMeasuredBudget(point.budget)
+          ? await measurePoint(keptOut.judge, await build(point.plans), point.predicted, report.unit)
+          : undefined;
+        measured.push({ ...point, measured: own });
+      }
+      points = measured;
+    }
+  }
+  const worth = worthOf(plans, curves, planning.totals);
+  const budget = budgetOf(plans, candidates, options, of, withCurves, worth);
+  return {
+    plans,
+    searched: undefined,
+    warnings,
+    tradeOff: (agreement) => {
+      const change = agreement === undefined ? undefined : measuredChange(agreement, report.unit);
+      const measured =
+        agreement === undefined || change === undefined
+          ? undefined
+          : {
+              predicted: worth.predicted,
+              change,
+              agreement: agreement.top1?.share ?? null,
+              images: agreement.images,
+            };
+      return tradeOff(of, report.unit, points, { budget, plans, ...worth, measured });
+    },
+  };
+}
+
+function noneKeptOut(): LowrankError {
+  return new LowrankError('INPUT', '--keep measures agreement on images kept out of the fit, and there are none', {
+    remedy: 'give more images with --calibrate',
+  });
+}
+
+/** What plans cost, as a fraction of the original. */
+function budgetOf(
+  plans: readonly Plan[],
+  candidates: readonly Candidate[],
+  options: TradeOffContext['options'],
+  of: BudgetOf,
+  planning: PlanContext,
+  worth: ReturnType<typeof worthOf>,
+): number {
+  if (of !== 'latency') return worth[of];
+  const { total, fixed } = costsOf(options, of, planning);
+  const cost = plans.reduce((sum, { trials }, index) => {
+    const isChosen = ({ trial }: (typeof options)[number][number]): boolean =>
+      trials === null ? trial === null : trial?.rank === trials[0].rank && trial.scheme === trials[0].scheme;
+    return sum + options[candidates.indexOf(plans[index]!.candidate)]!.find(isChosen)!.cost;
+  }, fixed);
+  return cost / total;
+}
+
+function buildTrial(plans: readonly Plan[], ready: Ready, { moments }: ObservedModel): Promise<Uint8Array> {
+  const { biasCorrection } = ready.planning.settings;
+  return trialModel(plans, ready.opened, { ...ready.fitting, biasCorrection, moments });
+}

@@ -1,0 +1,42 @@
+import type { LayerSensitivity, Scheme } from '../../report/contract.js';
+import type { Candidate } from '../candidates.js';
+import type { Fit } from '../fit.js';
+import { paramsPerRank } from '../geometry.js';
+import type { Layer } from '../layers.js';
+import { macsPerRankOf } from '../plan-choice.js';
+import type { Plan } from '../plan-types.js';
+import type { Curve, Curves } from './observe.js';
+
+/** Ranks of a scheme that a report gives. */
+const mostRanks = 12;
+
+/** What the report says of a layer; undefined where it was not looked at, or stands with another that shares its weight. */
+export function sensitivityOf(
+  layer: Layer,
+  plans: readonly Plan[],
+  fits: readonly Fit[],
+  curves: Curves,
+): LayerSensitivity | undefined {
+  const candidate = plans.find((plan) => plan.candidate.layer === layer)?.candidate;
+  const own = candidate === undefined ? undefined : curves.get(candidate);
+  if (candidate === undefined || own === undefined) return undefined;
+  const fit = fits.find((each) => each.candidate === candidate);
+  return {
+    change: fit === undefined ? 0 : (own.get(fit.scheme)?.changes[fit.rank] ?? 0),
+    curve: [...own].flatMap(([scheme, curve]) => pointsOf(candidate, scheme, curve)),
+  };
+}
+
+function pointsOf(candidate: Candidate, scheme: Scheme, { losses, changes }: Curve): LayerSensitivity['curve'] {
+  const most = losses.length - 1;
+  const shares = Array.from({ length: mostRanks }, (_, index) => Math.round(most ** ((index + 1) / mostRanks)));
+  const ranks = [...new Set(shares)].filter((rank) => rank >= 1);
+  return ranks.map((rank) => ({
+    scheme,
+    rank,
+    params: rank * paramsPerRank(candidate.layer.geometry, scheme),
+    macs: rank * macsPerRankOf(candidate, scheme),
+    loss: losses[rank]!,
+    change: changes[rank]!,
+  }));
+}
