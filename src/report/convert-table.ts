@@ -1,4 +1,5 @@
 import { accuracyText, renderTrials } from './accuracy-table.js';
+import { agreementText, sensitivityText } from './agreement-text.js';
 import type { ConvertReport, LayerReport, Ratio } from './contract.js';
 import { calibrationText } from './calibration-text.js';
 import { recalibrationText } from './recalibration-text.js';
@@ -18,7 +19,11 @@ import type { Column } from './table.js';
 import { paint } from './terminal.js';
 import type { Terminal } from './terminal.js';
 import { printable } from './text.js';
+import { fewerPoints, renderTradeOff } from './trade-off-table.js';
 import { verdictOf } from './verdict.js';
+
+/** Rows of the trade-off, below those of the layers. */
+const mostPoints = 9;
 
 const isKept = (layer: LayerReport): boolean => layer.action === 'kept';
 
@@ -66,6 +71,13 @@ const COLUMNS: readonly Column<NumberedLayer>[] = [
     value: ({ layer }) => (layer.dataError === undefined ? '' : formatError(layer.dataError)),
   },
   {
+    header: 'outputs feel',
+    align: 'right',
+    importance: 14,
+    value: ({ layer }) =>
+      layer.sensitivity === undefined || isKept(layer) ? '' : formatError(layer.sensitivity.change),
+  },
+  {
     header: 'kept because',
     align: 'left',
     importance: 9,
@@ -91,6 +103,7 @@ function engineText({ name, package: from, version, device }: ConvertReport['eng
 
 function totals(report: ConvertReport): readonly (readonly [string, string])[] {
   const { layers, output, seconds, calibration, recalibration, accuracyBudget, engine } = report;
+  const { sensitivity, agreement } = report;
   const { params, macs, latencyMs } = report.totals;
   const factorized = layers.filter((layer) => !isKept(layer)).length;
   const verdict = verdictOf(report);
@@ -104,6 +117,7 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
       ? []
       : [['latency', ratioLine(latencyMs, formatMilliseconds, { less: 'less', more: 'more' })] as const]),
     ...(calibration === undefined ? [] : [['calibrated', calibrationText(calibration)] as const]),
+    ...(sensitivity === undefined ? [] : [['ranks', sensitivityText(sensitivity)] as const]),
     ...(recalibration === undefined || recalibration.layers === 0
       ? []
       : [['recalibrated', recalibrationText(recalibration)] as const]),
@@ -112,6 +126,8 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
     ['check', `${verdict.short}. ${verdict.finding} ${verdict.advice}`],
     ['written', `${output.path}, ${formatBytes(output.bytes)}`],
     ['time', `${formatSeconds(seconds.total)}  (${phases})`],
+    ...(agreement === undefined ? [] : [['agreement', agreementText(agreement)] as const]),
+    ...(agreement === undefined || agreement.advice === null ? [] : [['advice', agreement.advice] as const]),
   ];
 }
 
@@ -130,6 +146,12 @@ export function renderConvertTable(report: ConvertReport, terminal: Terminal): s
       ? ['no convolution or dense layer']
       : renderTable(COLUMNS, numbered(report.layers), terminal)),
     '',
+    ...(report.tradeOff?.points.some(({ isChosen }) => isChosen) === true
+      ? [
+          ...renderTradeOff({ ...report.tradeOff, points: fewerPoints(report.tradeOff.points, mostPoints) }, terminal),
+          '',
+        ]
+      : []),
     ...(report.accuracyBudget === undefined ? [] : [...renderTrials(report, report.accuracyBudget, terminal), '']),
     ...renderFacts(totals(report), terminal),
     ...(warnings.length === 0 ? [] : ['', ...warnings]),

@@ -2,12 +2,15 @@ import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { renderConvertTable } from '../../src/report/convert-table.js';
+import { formatError } from '../../src/report/format.js';
 import { renderInspectTable } from '../../src/report/inspect-table.js';
 import { renderTable } from '../../src/report/table.js';
 import type { Column } from '../../src/report/table.js';
 import { PLAIN, terminalOf } from '../../src/report/terminal.js';
 import { displayWidth } from '../../src/report/text.js';
+import { renderTradeOff } from '../../src/report/trade-off-table.js';
 import { resnet50, resnet50Inspected } from './support/resnet50-report.js';
+import { goodAgreement, sensitive } from './support/sensitive-report.js';
 
 interface Row {
   readonly name: string;
@@ -140,6 +143,96 @@ describe('renderConvertTable', () => {
     const lines = renderConvertTable(hostile.report, PLAIN).split('\n');
     expect(lines.join('')).not.toMatch(/\p{Cc}/u);
     expect(lines).toHaveLength(renderConvertTable(report, PLAIN).split('\n').length);
+  });
+});
+
+describe('a conversion by what the outputs feel', () => {
+  const report = sensitive(resnet50().report);
+  const text = renderConvertTable(report, PLAIN);
+  const lineOf = (label: string, of = text): string | undefined =>
+    of.split('\n').find((line) => line.startsWith(`${label} `));
+
+  it('says how ranks were chosen, and what each layer costs', () => {
+    expect(text).toMatch(/^[\n -~]*$/);
+    expect(lineOf('ranks')).toMatch(/^ranks +by what the outputs feel of each layer: gradients of 32 images, 41\.2 s$/);
+    expect(text.split('\n')[2]).toMatch(/weight err +function err +outputs feel +kept because$/);
+    const layer = report.layers.find(({ name }) => name === 'layer4.0.conv2')!;
+    const line = text.split('\n').find((each) => each.includes(` ${layer.name} `))!;
+    expect(line.trim().split(/ {2,}/).at(-1)).toBe(formatError(layer.sensitivity!.change));
+    const byLosses = { by: 'losses', reason: 'GridSample has no gradient', unit: 'kl', images: 0, seconds: 2 } as const;
+    expect(renderConvertTable({ ...report, sensitivity: byLosses }, PLAIN)).toContain(
+      "by the layers' own errors (GridSample has no gradient), 2.00 s",
+    );
+  });
+
+  it('ends with the agreement, and what to do where it is poor', () => {
+    expect(lineOf('agreement')).toBe(
+      'agreement   96.1 % of 128 kept-out synthetic pictures get the same class (95 %: 91.2 % to 98.3 %), KL 0.020 nats (95 %: 0.015 to 0.026)',
+    );
+    expect(lineOf('advice')).toBeUndefined();
+    const poor = { ...goodAgreement, data: 'photos', advice: 'keep more (a larger --macs-budget)' };
+    const advised = renderConvertTable({ ...report, agreement: poor, warnings: [] }, PLAIN);
+    expect(lineOf('agreement', advised)).toContain('96.1 % of 128 kept-out images from photos get the same class');
+    expect(advised.trimEnd().split('\n').at(-1)).toBe('advice      keep more (a larger --macs-budget)');
+  });
+
+  it('tells of outputs that are no classes', () => {
+    const outputs = ['boxes', 'scores', 'a', 'b', 'c'].map((name, index) => ({
+      name,
+      relativeError: 0.1 * (index + 1),
+    }));
+    const agreement = { ...goodAgreement, top1: null, kl: null, outputs };
+    const of = (part: Partial<typeof agreement>): string | undefined =>
+      lineOf('agreement', renderConvertTable({ ...report, agreement: { ...agreement, ...part } }, PLAIN));
+    expect(of({})).toBe(
+      'agreement   relative errors boxes 0.100, scores 0.200, a 0.300, b 0.400 and 1 more, on 128 kept-out synthetic pictures',
+    );
+    expect(of({ outputs: outputs.slice(0, 1) })).toContain('  relative error 0.100, on 128');
+    const classesAlone = { ...report, agreement: { ...agreement, kl: goodAgreement.kl } };
+    expect(lineOf('agreement', renderConvertTable(classesAlone, PLAIN))).toContain(
+      '  KL 0.020 nats (95 %: 0.015 to 0.026) a class, on 128',
+    );
+  });
+
+  it('shows the trade-off around the chosen budget, and all of it by itself', () => {
+    const all = renderTradeOff(report.tradeOff!, PLAIN);
+    expect(all).toHaveLength(1 + 17);
+    expect(all[0]!.trim().split(/ {2,}/)).toEqual([
+      'MACs budget',
+      'MACs',
+      'params',
+      'KL expected',
+      'KL measured',
+      'same class',
+      'images',
+    ]);
+    expect(
+      all
+        .find((line) => line.endsWith('chosen'))!
+        .trim()
+        .split(/ {2,}/),
+    ).toEqual(['0.5', '50.0 %', '47.0 %', '0.102', '0.107', '92.1 %', '128', 'chosen']);
+    const shown = text.split('\n').filter((line) => all.includes(line));
+    expect(shown.length).toBeGreaterThanOrEqual(9);
+    expect(shown.length).toBeLessThan(17);
+    expect(shown.filter((line) => line.endsWith('chosen'))).toHaveLength(1);
+    const points = report.tradeOff!.points.map((point) => ({ ...point, isChosen: false }));
+    expect(renderConvertTable({ ...report, tradeOff: { ...report.tradeOff!, points } }, PLAIN)).not.toContain(
+      'MACs budget',
+    );
+  });
+
+  it.each([40, 80, 120])('fits a terminal of %d columns', (columns) => {
+    const terminal = { columns, hasColors: true };
+    const lines = [
+      ...renderConvertTable(report, terminal).split('\n').slice(2),
+      ...renderTradeOff(report.tradeOff!, terminal),
+    ];
+    // The last line is a warning, which is not wrapped.
+    const widths = lines
+      .filter((line) => !line.includes('warning'))
+      .map((line) => displayWidth(stripVTControlCharacters(line)));
+    expect(Math.max(...widths)).toBeLessThanOrEqual(columns);
   });
 });
 

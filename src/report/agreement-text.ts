@@ -1,0 +1,56 @@
+import type { Agreement, ChangeUnit, SensitivityReport } from './contract.js';
+import { intervalText } from './eval-text.js';
+import { formatError, formatPercent, formatSeconds, plural } from './format.js';
+
+/** Outputs whose errors are told one by one. */
+const mostOutputs = 4;
+
+/** How much the converted model agrees with the original, in one line. */
+export function agreementText(agreement: Agreement): string {
+  const { top1, kl } = agreement;
+  const shown = imagesText(agreement);
+  const divergence = kl === null ? '' : klText(kl);
+  if (top1 !== null) {
+    const same = `${formatPercent(top1.share)} of ${shown} get the same class (95 %: ${intervalText(top1.ci95)})`;
+    return divergence === '' ? same : `${same}, ${divergence}`;
+  }
+  return `${divergence === '' ? errorsText(agreement) : `${divergence} a class`}, on ${shown}`;
+}
+
+function imagesText({ data, images }: Agreement): string {
+  return data === 'synthetic'
+    ? `${plural(images, 'kept-out synthetic picture')}`
+    : `${plural(images, 'kept-out image')} from ${data}`;
+}
+
+function klText({ mean, ci95: [low, high] }: NonNullable<Agreement['kl']>): string {
+  return `KL ${formatError(mean)} nats (95 %: ${formatError(low)} to ${formatError(high)})`;
+}
+
+/** Relative errors of the outputs. */
+export function errorsText({ outputs }: Agreement): string {
+  const [only] = outputs;
+  if (only === undefined) return 'no output has a relative error';
+  if (outputs.length === 1) return `relative error ${formatError(only.relativeError)}`;
+  const each = outputs
+    .slice(0, mostOutputs)
+    .map(({ name, relativeError }) => `${name} ${formatError(relativeError)}`)
+    .join(', ');
+  const others = outputs.length - mostOutputs;
+  return `relative errors ${each}${others > 0 ? ` and ${others} more` : ''}`;
+}
+
+/** How ranks were chosen, in one line. */
+export function sensitivityText({ by, reason, images, seconds }: SensitivityReport): string {
+  const how =
+    by === 'gradients'
+      ? `by what the outputs feel of each layer: gradients of ${plural(images, 'image')}`
+      : `by the layers' own errors${reason === undefined ? '' : ` (${reason})`}`;
+  return `${how}, ${formatSeconds(seconds)}`;
+}
+
+/** What changes of the outputs are, in a few words. */
+export const changeUnitTexts: Readonly<Record<ChangeUnit, { readonly short: string; readonly long: string }>> = {
+  kl: { short: 'KL', long: 'KL divergence from the original, in nats' },
+  'squared-error': { short: 'change', long: 'half the squared relative error of the outputs' },
+};
