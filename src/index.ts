@@ -22,8 +22,8 @@ export type { Blocks, Extent, ImageContent, ImageSample, ImageSource, SourceForm
 export { compare, type CompareCall, type ComparePhase, type CompareProgress } from './compare/compare.js';
 export type { CompareOptions, ValidationOptions } from './compare/settings.js';
 export { type ErrorCode, type ErrorDetails, LowrankError } from './errors.js';
+export { convert, type ConvertModelCall, usualCalibration } from './train/convert.js';
 export {
-  convert,
   type ConvertCall,
   type ConvertPhase,
   type Progress,

@@ -1,19 +1,22 @@
 import type { FittedSpectrum } from '../factorize/fit.js';
+import type { Calibrate } from '../factorize/calibration/types.js';
 import { convert, type ConvertCall, convertPaths } from '../factorize/convert.js';
+import { tradeOffCurve } from '../factorize/curve.js';
 import { engineNames } from '../factorize/engine.js';
 import { initNames, inits } from '../factorize/inits/index.js';
+import type { InitName } from '../factorize/types.js';
 import { fitSchedules } from '../factorize/sampled/settings.js';
 import { renderConvertTable } from '../report/convert-table.js';
+import { renderCurve } from '../report/curve-table.js';
 import type { ConvertReport } from '../report/contract.js';
 import { convertHtml } from '../report/html/convert-html.js';
-import type { CalibrationSettings } from '../train/calibrate.js';
 import type { RecalibrationSettings } from '../train/recalibrate.js';
 import { defineCommand } from './command.js';
 import { accuracyInForce, accuracyOptions, checkAccuracyOptions } from './accuracy-options.js';
 import { imageOptions, numbers } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
 import { checkCommandPaths, writeReport } from './paths.js';
-import { type OptionOwners, refuseOrphans } from './option-owners.js';
+import { type OptionOwners, orphanNotes } from './option-owners.js';
 import { readRanks } from './rank-file.js';
 import { given } from './training-options.js';
 import { memoryOption, threadsOption, timeoutOption } from './running-options.js';
@@ -22,7 +25,7 @@ const phases = {
   read: 'reading',
   plan: 'choosing ranks',
   calibrate: 'looking at images',
-  search: 'measuring top-1',
+  search: 'measuring whole models',
   factorize: 'factorizing',
   approximate: 'fitting the whole model',
   recalibrate: 'recalibrating',
@@ -53,7 +56,8 @@ export const command = defineCommand({
       type: 'number',
       placeholder: 's',
       group: 'Ranks (one of)',
-      description: 'rank = max(1, round(s · min(rows, cols))) of each layer (default: 0.25)',
+      description:
+        'rank = max(1, round(s · min(rows, cols))) of each layer (the default with --calibrate none, at 0.25)',
     },
     ranks: {
       type: 'string',
@@ -83,13 +87,13 @@ export const command = defineCommand({
       type: 'number',
       placeholder: 'r',
       group: 'Ranks (one of)',
-      description: 'fraction of the parameters, shared out over all layers at once',
+      description: 'fraction of the parameters, shared out over all layers by what the outputs feel of each',
     },
     macsBudget: {
       type: 'number',
       placeholder: 'r',
       group: 'Ranks (one of)',
-      description: 'fraction of the multiply-accumulates, shared out likewise',
+      description: 'fraction of the multiply-accumulates, shared out likewise (default: 0.5)',
     },
     latencyBudget: {
       type: 'number',
@@ -97,11 +101,24 @@ export const command = defineCommand({
       group: 'Ranks (one of)',
       description: 'fraction of the time, measured layer by layer on this machine',
     },
+    keep: {
+      type: 'number',
+      placeholder: 'share',
+      group: 'Ranks (one of)',
+      description:
+        'the smallest model that gives this share of the images kept out of the fit the class that the original gives them, such as 0.97',
+    },
     accuracyBudget: {
       type: 'number',
       placeholder: 'p',
       group: 'Ranks (one of)',
       description: 'the smallest model found that loses at most p points of top-1, measured on --val',
+    },
+    curve: {
+      type: 'boolean',
+      default: false,
+      group: 'Ranks',
+      description: 'print what each of ten budgets is expected to cost, some of them measured; nothing is written',
     },
     rankBase: {
       type: 'string',
@@ -139,9 +156,8 @@ export const command = defineCommand({
     init: {
       type: 'string',
       choices: initNames,
-      default: 'lfai',
       group: 'Factorization',
-      description: `how the pair is fitted: ${initNames.map((name) => `${name} (${inits[name].summary})`).join('; ')}`,
+      description: `how the pair is fitted (default: lfai-data with images of --calibrate, whitened with synthetic ones, lfai with none): ${initNames.map((name) => `${name} (${inits[name].summary})`).join('; ')}`,
     },
     fitSteps: {
       type: 'integer',
@@ -197,14 +213,14 @@ export const command = defineCommand({
       placeholder: 'path',
       group: calibrationGroup,
       description:
-        'fit layers to what they see on these images, which need no labels: a folder of them, or any data set (whitened, lfai-data)',
+        'choose ranks and fit layers by what they see on these images, which need no labels: a folder of them, or any data set; synthetic: pictures that are drawn here (the default for models of images); none: by the weights alone',
     },
     calibrateImages: {
       type: 'integer',
       minimum: 1,
       placeholder: 'n',
       group: calibrationGroup,
-      description: 'images that are drawn (default: 256)',
+      description: 'images that layers are fitted on (default: 256); others are kept out to measure on',
     },
     biasCorrection: {
       type: 'boolean',
@@ -235,6 +251,11 @@ export const command = defineCommand({
       description: 'images that are normalized together (default: 64)',
     },
     ...imageOptions(imagesGroup),
+    normalization: {
+      ...imageOptions(imagesGroup).normalization,
+      description:
+        'imagenet, cifar10, cifar100, symmetric, unit or none (default: what the model tells, else imagenet; for --recalibrate and --val imagenet)',
+    },
     inputShape: {
       type: 'list',
       placeholder: 'name=1,3,224,224',
@@ -269,11 +290,23 @@ export const command = defineCommand({
   examples: [
     {
       command: 'lowrank convert model.onnx',
-      description: 'a quarter of the rank everywhere it pays; writes model.lowrank.onnx',
+      description: 'half of the multiply-accumulates, without any data; writes model.lowrank.onnx',
     },
     {
       command: 'lowrank convert model.onnx -o small.onnx --params-budget 0.5 --report report.html',
       description: 'half of the parameters, ranks chosen over all layers at once, with charts',
+    },
+    {
+      command: 'lowrank convert model.onnx --calibrate photos/train',
+      description: 'the best without training: fitted to what the layers see on 256 of these images, without labels',
+    },
+    {
+      command: 'lowrank convert model.onnx --keep 0.97 --calibrate photos/train',
+      description: 'the smallest model that answers as the original on 97 % of the images kept out',
+    },
+    {
+      command: 'lowrank convert model.onnx --curve',
+      description: 'what ten budgets would cost, as a table; nothing is written',
     },
     {
       command: "lowrank convert model.onnx --latency-budget 0.7 --exclude '*downsample*'",
@@ -282,10 +315,6 @@ export const command = defineCommand({
     {
       command: 'lowrank convert model.onnx --accuracy-budget 1 --val photos/val',
       description: 'the smallest model found that loses at most one point of top-1 on these images',
-    },
-    {
-      command: 'lowrank convert model.onnx --macs-budget 0.7 --init lfai-data --calibrate photos/train',
-      description: 'every layer fitted to what it sees on 256 of these images: what is best without training',
     },
     {
       command: 'lowrank convert model.onnx --recalibrate photos/train --normalization imagenet',
@@ -302,18 +331,19 @@ export const command = defineCommand({
     const { calibrate, calibrateImages, recalibrate, recalibrateImages, batchSize, ...rest } = others;
     const { imageSize, normalization, mean, std, ...more } = rest;
     const { val, split, classes, resize, stretch, valImages, maxBad, minimize, evaluations, cache, ...options } = more;
+    const { curve, ...asked } = options;
     const preparation = given({
       imageSize,
       normalization,
       mean: numbers(mean, '--mean'),
       std: numbers(std, '--std'),
     });
-    refuseOrphans(settings, imageOptionOwners);
+    for (const note of orphanNotes({ ...settings, calibrate: usedCalibration(settings) }, imageOptionOwners)) context.note(note);
     checkAccuracyOptions(settings);
     // Loaded where they are asked for: they bring the image decoder.
     const searching = val === undefined ? undefined : await import('../train/accuracy-search.js');
-    const calibrating = calibrate === undefined ? undefined : await import('../train/calibrate.js');
-    const isWhole = inits[settings.init].isWhole === true;
+    const drawn = { ...preparation, ...given({ images: calibrateImages }) };
+    const isWhole = settings.init !== undefined && inits[settings.init].isWhole === true;
     const approximating = isWhole ? await import('../train/approximate.js') : undefined;
     const recalibrating = recalibrate === undefined ? undefined : await import('../train/recalibrate.js');
     const spectra: Record<string, FittedSpectrum> = {};
@@ -321,17 +351,15 @@ export const command = defineCommand({
       spectra[layer] = spectrum;
     };
     const call: ConvertCall = {
-      ...defined(options),
+      ...defined(asked),
       ...defined({ output, threads, maxMemory, verifyTimeout }),
       ...(ranks === undefined ? {} : { ranks: readRanks(ranks) }),
       searchRanks: searching?.accuracySearch(val!, {
         ...given({ minimize, evaluations, cache, classes }),
         evaluation: given({ split, resize, stretch, limit: valImages, maxBad, ...preparation }),
       }),
-      calibrate: calibrating?.calibration(calibrate!, {
-        ...preparation,
-        ...given({ images: calibrateImages, seed: settings.seed }),
-      }),
+      calibrate: await calibrationFor(calibrate, settings, drawn),
+      measureCurve: report !== undefined,
       approximate: approximating?.functionApproximation(),
       recalibrate: recalibrating?.recalibration(recalibrate!, {
         ...preparation,
@@ -346,6 +374,10 @@ export const command = defineCommand({
     };
     const paths = convertPaths(context.arguments.model, call);
     checkCommandPaths({ config: context.configPath, ranks, report }, paths, settings.force);
+    if (curve) {
+      const document = { ...(await tradeOffCurve(context.arguments.model, call)), command: context.commandLine };
+      return { document, text: (terminal) => renderCurve(document, terminal) };
+    }
     const done = await convert(context.arguments.model, call);
     const document = {
       ...done,
@@ -353,7 +385,7 @@ export const command = defineCommand({
       settings: inForce(context.resolvedSettings, {
         ...done.settings,
         ...accuracyInForce(done),
-        ...calibrationInForce(done, calibrating?.defaultCalibrationSettings),
+        ...calibrationInForce(done, calibrateImages),
         ...recalibrationInForce(done, recalibrating?.defaultRecalibrationSettings),
       }),
     };
@@ -385,12 +417,49 @@ const imageOptionOwners: OptionOwners = {
   std: ['calibrate', 'recalibrate', 'val'],
 };
 
+/** What --calibrate comes to: `none` where nothing is fitted to. */
+function usedCalibration({
+  calibrate,
+  reinit,
+  init,
+}: {
+  readonly calibrate?: string | undefined;
+  readonly reinit: boolean;
+  readonly init?: InitName | undefined;
+}): string | undefined {
+  if (calibrate === 'none') return undefined;
+  if (calibrate !== undefined) return calibrate;
+  return reinit || (init !== undefined && inits[init].needs === undefined) ? undefined : 'synthetic';
+}
+
+/** The images that are asked for, or the usual ones. Loaded where they are of use: they bring the image decoder. */
+async function calibrationFor(
+  calibrate: string | undefined,
+  settings: { readonly reinit: boolean; readonly init?: InitName | undefined; readonly seed: number },
+  drawn: Readonly<Record<string, unknown>>,
+): Promise<Calibrate | undefined> {
+  if (usedCalibration({ ...settings, calibrate }) === undefined) return undefined;
+  const { seed } = settings;
+  if (calibrate === undefined) {
+    const { usualCalibration } = await import('../train/convert.js');
+    const { reinit, init } = settings;
+    return usualCalibration({ reinit, seed, ...(init === undefined ? {} : { init }) }, drawn);
+  }
+  if (calibrate === 'synthetic') {
+    const { syntheticCalibration } = await import('../train/synthetic.js');
+    return syntheticCalibration({ ...drawn, seed });
+  }
+  const { calibration } = await import('../train/calibrate.js');
+  return calibration(calibrate, { ...drawn, seed });
+}
+
 function calibrationInForce(
   { calibration: done }: ConvertReport,
-  defaults: CalibrationSettings | undefined,
+  calibrateImages: number | undefined,
 ): Readonly<Record<string, unknown>> {
-  if (done === undefined || defaults === undefined) return {};
-  return { calibrateImages: defaults.images, imageSize: done.imageSize, normalization: defaults.normalization };
+  if (done === undefined) return { calibrate: 'none' };
+  const { data, images, imageSize, normalizationName } = done;
+  return { calibrate: data, calibrateImages: calibrateImages ?? images, imageSize, normalization: normalizationName };
 }
 
 function recalibrationInForce(

@@ -56,6 +56,11 @@ export interface Chosen {
   close(): Promise<void>;
 }
 
+/** Ranks alone, with what images tell; the images stay open. */
+export type ChosenRanks = Pick<Chosen, 'plans' | 'searched' | 'observed' | 'keptOut' | 'tradeOff' | 'warnings' | 'close'> & {
+  readonly opened: OpenedImages;
+};
+
 /**
  * Chooses ranks and fits pairs: with images, by what the layers see and the outputs feel, looked at once for all. The graph is
  * not changed. Throws what planning, fitting and running images throw.
@@ -65,46 +70,61 @@ export async function chooseAndFit(
   candidates: readonly Candidate[],
   context: ChooseContext,
 ): Promise<Chosen> {
-  const { fitting, planning } = context;
-  const { settings, totals } = planning;
-  const warnings: string[] = [];
-  let opened: OpenedImages | undefined;
-  let keptOut: KeptOut | undefined;
-  const close = async (): Promise<void> => {
-    await opened?.images.close();
-    await keptOut?.close();
-  };
+  const { fitting, planning, images } = context;
+  const { settings } = planning;
   if (calibrate === undefined) {
     const searched = settings.rankMode.kind === 'accuracy' ? await context.search?.(undefined) : undefined;
     const plans = searched?.plans ?? (await planRanks(candidates, planning));
     const fits = await fitPlans(plans, fitting);
-    const nothing = { calibrated: undefined, observed: undefined, keptOut, tradeOff: undefined };
-    return { plans, fits, fitting, searched, ...nothing, warnings, close };
+    const nothing = { calibrated: undefined, observed: undefined, keptOut: undefined, tradeOff: undefined };
+    return { plans, fits, fitting, searched, ...nothing, warnings: [], close: () => Promise.resolve() };
   }
+  const { opened, ...chosen } = await chooseRanks(calibrate, candidates, context);
   try {
-    const { images } = context;
-    opened = await openImages(calibrate, images, 'fit');
+    const calibrated = await fitOnData(chosen.plans, calibrate, {
+      ...fitting,
+      ...images,
+      biasCorrection: settings.biasCorrection,
+      known: { opened, moments: chosen.observed?.moments ?? new Map() },
+    });
+    const warnings = [...chosen.warnings, ...calibrated.warnings];
+    return { ...chosen, fits: calibrated.fits, fitting, calibrated, warnings };
+  } catch (error) {
+    await chosen.close();
+    throw error;
+  }
+}
+
+/** As `chooseAndFit`, without the fit. */
+export async function chooseRanks(
+  calibrate: Calibrate,
+  candidates: readonly Candidate[],
+  context: ChooseContext,
+): Promise<ChosenRanks> {
+  const { images, planning } = context;
+  const { settings, totals, linalg } = planning;
+  const warnings: string[] = [];
+  const opened = await openImages(calibrate, images, 'fit');
+  let keptOut: KeptOut | undefined;
+  const close = async (): Promise<void> => {
+    await opened.images.close();
+    await keptOut?.close();
+  };
+  try {
     if (!settings.reinit) keptOut = await openKeptOut(calibrate, { ...images, macs: totals.macs }, warnings);
     const { kind } = settings.rankMode;
     const areCurvesNeeded = (kind === 'budget' || kind === 'keep' || kind === 'accuracy') && !settings.reinit;
     const observed = areCurvesNeeded
-      ? await observeModel(candidates, opened, { ...images, settings, linalg: planning.linalg, macs: totals.macs })
+      ? await observeModel(candidates, opened, { ...images, settings, linalg, macs: totals.macs })
       : undefined;
     if (observed?.report.reason !== undefined) {
       warnings.push(
         `ranks were chosen by what each layer loses, not by what the outputs feel: ${observed.report.reason}`,
       );
     }
-    const chosen = await choose(candidates, { ...context, opened, observed, keptOut });
-    warnings.push(...chosen.warnings);
-    const calibrated = await fitOnData(chosen.plans, calibrate, {
-      ...fitting,
-      ...images,
-      biasCorrection: settings.biasCorrection,
-      known: { opened, moments: observed?.moments ?? new Map() },
-    });
-    warnings.push(...calibrated.warnings);
-    return { ...chosen, fits: calibrated.fits, fitting, calibrated, observed, keptOut, warnings, close };
+    const choice = await choose(candidates, { ...context, opened, observed, keptOut });
+    warnings.push(...choice.warnings);
+    return { ...choice, opened, observed, keptOut, warnings, close };
   } catch (error) {
     await close();
     throw error;

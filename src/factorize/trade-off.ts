@@ -98,7 +98,7 @@ export function tradeOff(
   points: readonly (BudgetPlans & { readonly measured?: MeasuredPoint | undefined })[],
   chosen: BudgetPlans & { readonly measured?: MeasuredPoint | undefined },
 ): TradeOff {
-  const all = [...points.filter(({ budget }) => Math.abs(budget - chosen.budget) > 1e-6), chosen].sort(
+  const all = [...points.filter(({ budget }) => Math.abs(budget - chosen.budget) > 0.01), chosen].sort(
     (a, b) => a.budget - b.budget,
   );
   const known = all.flatMap(({ measured }) => (measured === undefined ? [] : [measured]));

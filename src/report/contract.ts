@@ -298,6 +298,20 @@ export interface ConvertReport {
   };
 }
 
+/** What `convert --curve` prints: budgets and what each is expected to change. Nothing was written. */
+export interface CurveReport {
+  readonly schema: 'lowrank.curve/1';
+  readonly tool: { readonly name: 'lowrank'; readonly version: string };
+  /** The command line that repeats the run; absent where the library was called. */
+  readonly command?: string;
+  readonly model: ModelSummary;
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly sensitivity: SensitivityReport;
+  readonly tradeOff: TradeOff;
+  readonly warnings: readonly string[];
+  readonly seconds: number;
+}
+
 /** Of the matrix of the layer's scheme. */
 export interface Spectrum {
   /** Leading singular values, largest first (at most 512). */

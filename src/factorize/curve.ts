@@ -1,0 +1,91 @@
+import { LowrankError } from '../errors.js';
+import { checkPaths } from '../files/conflicts.js';
+import { limitsOf } from '../limits.js';
+import type { CurveReport } from '../report/contract.js';
+import { loadDriver } from '../runtime/driver.js';
+import { sessionOptionsOf } from '../runtime/threads.js';
+import { tool } from '../version.js';
+import { chooseRanks } from './choose-and-fit.js';
+import { type ConvertCall, convertPaths } from './convert.js';
+import { countMacs, countParameters } from './count.js';
+import { startEngine } from './engine.js';
+import { latencySource } from './latency-source.js';
+import { prepareModel, summarize } from './prepare.js';
+import { selectLayers } from './select-layers.js';
+import { describeSettings, resolveSettings } from './settings.js';
+
+/**
+ * What each of ten budgets is expected to cost: ranks chosen by what the outputs feel, some of the models built and measured on
+ * images kept out. Nothing is written. Throws as `convert`, USAGE where there are no images, or ranks are not chosen by a
+ * budget of parameters, multiply-accumulates or time.
+ */
+export async function tradeOffCurve(input: string, call: ConvertCall): Promise<CurveReport> {
+  const started = performance.now();
+  const { calibrate, signal } = call;
+  const settings = resolveSettings(call, calibrate?.kind);
+  if (calibrate === undefined || settings.reinit) {
+    throw new LowrankError('USAGE', '--curve is made of what the layers see, and there are no images', {
+      remedy: 'give --calibrate and a folder of images, or synthetic',
+    });
+  }
+  if (settings.rankMode.kind !== 'budget' && settings.rankMode.kind !== 'keep') {
+    throw new LowrankError('USAGE', '--curve is of budgets, and the ranks are chosen another way', {
+      remedy: 'give --macs-budget, --params-budget or --latency-budget, or leave the ranks out',
+    });
+  }
+  checkPaths(convertPaths(input, call));
+  const driver = await loadDriver();
+  const limits = limitsOf(settings);
+  const { inputShapes } = settings;
+  const prepared = await prepareModel(input, {
+    inputShapes,
+    driver: () => Promise.resolve(driver),
+    limits,
+    isRun: true,
+    signal,
+  });
+  const { model, shapes } = prepared;
+  const engine = await startEngine({ ...settings, driver });
+  const { linalg } = engine;
+  try {
+    const { selection } = selectLayers(model, shapes, settings);
+    const totals = { params: countParameters(model.graph), macs: countMacs(model.graph, shapes) };
+    const session = sessionOptionsOf(settings);
+    const isLatency = settings.rankMode.kind === 'budget' && settings.rankMode.of === 'latency';
+    const latency = isLatency ? await latencySource(driver, model, shapes, input, settings, signal) : undefined;
+    const onProgress = (phase: 'plan' | 'calibrate' | 'search') => (done: number, total: number, detail: string) =>
+      call.onProgress?.({ phase, done, total, detail });
+    const chosen = await chooseRanks(calibrate, selection.candidates, {
+      images: { path: input, model, driver, session, seed: settings.seed, onImages: onProgress('calibrate'), signal },
+      planning: {
+        settings,
+        linalg,
+        totals,
+        signal,
+        onProgress: onProgress('plan'),
+        ...(latency === undefined ? {} : { latency }),
+      },
+      fitting: { linalg, init: settings.init, seed: settings.seed, signal },
+      isCurveMeasured: true,
+      search: undefined,
+      onSearch: onProgress('search'),
+    });
+    try {
+      return {
+        schema: 'lowrank.curve/1',
+        tool,
+        model: summarize(model, shapes, input),
+        settings: describeSettings(settings),
+        sensitivity: chosen.observed!.report,
+        tradeOff: chosen.tradeOff!(undefined),
+        warnings: [...prepared.warnings, ...selection.warnings, ...engine.warnings, ...chosen.warnings],
+        seconds: (performance.now() - started) / 1000,
+      };
+    } finally {
+      await chosen.close();
+    }
+  } finally {
+    await linalg.close();
+    model.file?.close();
+  }
+}

@@ -1,0 +1,47 @@
+import { convert as convertWith, type ConvertCall } from '../factorize/convert.js';
+import type { Calibrate } from '../factorize/calibration/types.js';
+import { inits } from '../factorize/inits/index.js';
+import type { ConvertReport } from '../report/contract.js';
+import { syntheticCalibration, type SyntheticSettings } from './synthetic.js';
+
+/** A conversion as users ask for it. */
+export interface ConvertModelCall extends Omit<ConvertCall, 'calibrate'> {
+  /**
+   * What layers are fitted to: images (`calibration` makes it), pictures that a program draws (`syntheticCalibration`, or
+   * `synthetic`), or `none`: the weights alone. Default: `usualCalibration`.
+   */
+  readonly calibrate?: Calibrate | 'synthetic' | 'none' | undefined;
+}
+
+/**
+ * What layers are fitted to where nobody says it: synthetic pictures, wherever the model takes images and they are of use;
+ * nothing where fresh weights are drawn, or with an initialization that looks at weights alone.
+ */
+export function usualCalibration(
+  { reinit, init, seed = 0 }: Pick<ConvertCall, 'reinit' | 'init' | 'seed'>,
+  settings: Partial<SyntheticSettings> = {},
+): Calibrate | undefined {
+  if (reinit === true) return undefined;
+  if (init !== undefined && inits[init].needs === undefined) return undefined;
+  return Object.assign(syntheticCalibration({ seed, ...settings }), { isOptional: init === undefined });
+}
+
+/**
+ * Replaces the convolutions and dense layers of the model at `input` by low-rank pairs, chosen by what the outputs feel and
+ * fitted to what the layers see, and writes the result: `lowrank convert`. See `ConvertOptions` for what is chosen how. The written
+ * file is reloaded, checked and run against the original before it takes its name; counts in the report are of that file.
+ *
+ * Throws USAGE (contradictory or impossible options), INPUT, FORMAT, EXTERNAL_DATA, GRAPH (the input), UNSUPPORTED (nothing
+ * that could be factorized, quantized models), NUMERIC (weights that are not finite), OUTPUT, VERIFY, DEVICE, RUNTIME,
+ * ABORTED. Nothing is written then.
+ */
+export function convert(input: string, call: ConvertModelCall = {}): Promise<ConvertReport> {
+  return convertWith(input, { ...call, calibrate: calibrationOf(call) });
+}
+
+function calibrationOf(call: ConvertModelCall): Calibrate | undefined {
+  const { calibrate } = call;
+  if (calibrate === 'none') return undefined;
+  if (calibrate === 'synthetic') return syntheticCalibration({ seed: call.seed ?? 0 });
+  return calibrate ?? usualCalibration(call);
+}
