@@ -59,7 +59,6 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
     const batchSize = isFixed ? input.batch : Math.min(largestBatch, settings.images);
     const images = isFixed ? batchSize * Math.max(1, Math.floor(settings.images / batchSize)) : settings.images;
     const drawer = pictureDrawer(settings.seed, settings.recipe);
-    // eslint-disable-next-line @typescript-eslint/require-await
     async function* draw(): AsyncGenerator<CalibrationBatch> {
       for (let done = 0; done < images; done += batchSize) {
         throwIfAborted(context.signal);
