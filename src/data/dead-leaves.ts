@@ -20,16 +20,18 @@ export interface PictureRecipe {
   readonly noiseShare: number;
   /** The noise: amplitudes fall as frequency^−spectrum. */
   readonly spectrum: number;
+  /** Brightness of all pictures, and the deviation of that of each. */
   readonly mean: number;
+  readonly between: number;
+  /** Of the noise of a picture. */
   readonly deviation: number;
-  /** Of the noise of two channels. */
+  /** Of what channels next to each other have; those further apart have less in common. */
   readonly correlation: number;
   /** Shapes in a picture. */
   readonly shapes: readonly [fewest: number, most: number];
   /** Radius in pixels: smallest · u^−½ with u uniform, so that a magnified picture is like the picture; at most the largest. */
   readonly radius: readonly [smallest: number, largest: number];
-  /** Deviation of the brightness that all channels of a shape share, and of what each adds. */
-  readonly brightness: number;
+  /** Deviation of the colors of a picture's shapes. */
   readonly color: number;
   /** Deviation of how much the brightness of a shape changes from its center to its edge, along each axis. */
   readonly shade: number;
@@ -37,22 +39,25 @@ export interface PictureRecipe {
   readonly blend: number;
   /** Bounds of the share of the canvas's area that is seen. */
   readonly crop: readonly [number, number];
+  /** The same for pictures of at most 64 pixels a side: made small, shapes would be much finer than things in photographs. */
+  readonly smallCrop: readonly [number, number];
 }
 
 export const defaultRecipe: PictureRecipe = {
   side: 200,
   noiseShare: 0.25,
-  spectrum: 1.1,
-  mean: 118,
+  spectrum: 1.3,
+  mean: 120,
+  between: 30,
   deviation: 58,
-  correlation: 0.85,
+  correlation: 0.91,
   shapes: [60, 400],
-  radius: [4, 120],
-  brightness: 60,
-  color: 28,
-  shade: 0,
-  blend: 0.15,
+  radius: [8, 120],
+  color: 62,
+  shade: 30,
+  blend: 0.08,
   crop: [0.25, 1],
+  smallCrop: [0.08, 0.6],
 };
 
 /** Size in pixels, and how many channels. */
@@ -61,6 +66,8 @@ export interface PictureSize {
   readonly height: number;
   readonly channels: number;
 }
+
+const smallSide = 64;
 
 /** Fields that the noise of all pictures is taken from. */
 const fieldCount = 8;
@@ -93,15 +100,16 @@ function drawCanvas(
   recipe: PictureRecipe,
   draws: Draws,
 ): Canvas {
-  const { side, mean } = recipe;
+  const { side } = recipe;
   const canvas = Array.from({ length: Math.ceil(channels / 3) }, () => new Uint8ClampedArray(3 * side * side));
-  lay(canvas, noiseOf(fields, channels, recipe, draws), recipe, 1);
+  const base = drawColor(channels, recipe.mean, recipe.between, recipe, draws);
+  lay(canvas, base, noiseOf(fields, channels, recipe, draws), recipe, 1);
   if (isNoise) return canvas;
   const count = recipe.shapes[0] + draws.whole(recipe.shapes[1] - recipe.shapes[0] + 1);
-  const color = new Float64Array(3 * canvas.length);
   for (let shape = 0; shape < count; shape++) {
-    const brightness = mean + recipe.brightness * draws.normal();
-    for (let channel = 0; channel < channels; channel++) color[channel] = brightness + recipe.color * draws.normal();
+    const offset = drawColor(channels, 0, recipe.color, recipe, draws);
+    const color = new Float64Array(3 * canvas.length);
+    for (let channel = 0; channel < channels; channel++) color[channel] = base[channel]! + offset[channel]!;
     const { center, radius, fill } = drawShape(recipe, draws);
     const [right, down] = [draws.normal(), draws.normal()].map((slope) => (slope * recipe.shade) / radius);
     fill((y, first, last) => {
@@ -116,8 +124,26 @@ function drawCanvas(
       });
     });
   }
-  lay(canvas, noiseOf(fields, channels, recipe, draws), recipe, recipe.blend);
+  lay(canvas, base, noiseOf(fields, channels, recipe, draws), recipe, recipe.blend);
   return canvas;
+}
+
+/** A number of each channel, each like that of the channel before. */
+function drawColor(
+  channels: number,
+  mean: number,
+  deviation: number,
+  { correlation }: PictureRecipe,
+  draws: Draws,
+): Float64Array {
+  const own = Math.sqrt(1 - correlation * correlation);
+  const color = new Float64Array(channels);
+  let value = draws.normal();
+  for (let channel = 0; channel < channels; channel++) {
+    if (channel > 0) value = correlation * value + own * draws.normal();
+    color[channel] = mean + deviation * value;
+  }
+  return color;
 }
 
 interface Shape {
@@ -177,31 +203,37 @@ function placed(points: readonly Point[], [left, top]: Point, angle: number): re
   return points.map(([x, y]) => [left + cosine * x - sine * y, top + sine * x + cosine * y]);
 }
 
-/** Noise of several channels: what they share, and one of its own for each. */
-interface Noise {
-  readonly shared: FieldView;
-  readonly own: readonly FieldView[];
+/** What the noise of each channel adds to that of the one before. */
+function noiseOf(
+  fields: readonly NoiseField[],
+  channels: number,
+  { side }: PictureRecipe,
+  draws: Draws,
+): readonly FieldView[] {
+  return Array.from({ length: channels }, () => drawView(fields, side, draws));
 }
 
-function noiseOf(fields: readonly NoiseField[], channels: number, { side }: PictureRecipe, draws: Draws): Noise {
-  const shared = drawView(fields, side, draws);
-  return { shared, own: Array.from({ length: channels }, () => drawView(fields, side, draws)) };
-}
-
-/** Lays noise over a canvas: (1 − share) · canvas + share · noise. */
-function lay(canvas: Canvas, { shared, own }: Noise, recipe: PictureRecipe, share: number): void {
+/** Lays noise around `base` over a canvas: (1 − share) · canvas + share · noise. */
+function lay(
+  canvas: Canvas,
+  base: Float64Array,
+  noise: readonly FieldView[],
+  { side, deviation, correlation }: PictureRecipe,
+  share: number,
+): void {
   if (share === 0) return;
-  const { side, mean, deviation, correlation } = recipe;
-  const sharedScale = share * deviation * Math.sqrt(correlation);
-  const ownScale = share * deviation * Math.sqrt(1 - correlation);
-  for (const [channel, { field, columns, rows }] of own.entries()) {
+  const own = Math.sqrt(1 - correlation * correlation);
+  const before = new Float32Array(side * side);
+  for (const [channel, { field, columns, rows }] of noise.entries()) {
+    const [keep, add] = channel === 0 ? [0, 1] : [correlation, own];
     const plane = canvas[Math.floor(channel / 3)]!;
-    for (let y = 0, at = channel % 3; y < side; y++) {
-      const [row, sharedRow] = [rows[y]!, shared.rows[y]!];
-      for (let x = 0; x < side; x++, at += 3) {
-        const noise =
-          sharedScale * shared.field[sharedRow + shared.columns[x]!]! + ownScale * field[row + columns[x]!]!;
-        plane[at] = (1 - share) * plane[at]! + share * mean + noise;
+    const mean = share * base[channel]!;
+    for (let y = 0, pixel = 0, at = channel % 3; y < side; y++) {
+      const row = rows[y]!;
+      for (let x = 0; x < side; x++, pixel++, at += 3) {
+        const value = keep * before[pixel]! + add * field[row + columns[x]!]!;
+        before[pixel] = value;
+        plane[at] = (1 - share) * plane[at]! + mean + share * deviation * value;
       }
     }
   }
@@ -213,7 +245,8 @@ function cropped(canvas: Canvas, size: PictureSize, recipe: PictureRecipe, draws
   const ratio = width / height;
   // The largest box of this ratio has so much of the canvas.
   const largest = Math.min(ratio, 1 / ratio);
-  const scale = [recipe.crop[0] * largest, recipe.crop[1] * largest] as const;
+  const crop = Math.max(width, height) <= smallSide ? recipe.smallCrop : recipe.crop;
+  const scale = [crop[0] * largest, crop[1] * largest] as const;
   const transform = { kind: 'random-resized-crop', width, height, scale, ratio: [ratio, ratio], flip: 0 } as const;
   const { resampling } = viewOf(transform, recipe.side, recipe.side, draws.uniform);
   const plan = planResampling(resampling!);

@@ -120,7 +120,7 @@ export async function distances(
       distance: pool.distance(),
     }));
     results.sort((a, b) => a.distance - b.distance);
-    const [nearest] = results.filter(({ name }) => alike.includes(name));
+    const nearest = results.find(({ name }) => alike.includes(name));
     const usual = results.find(({ name }) => name === alike[0]);
     const kept = nearest!.distance * clearly < usual!.distance ? nearest : usual;
     return results.filter((result) => !alike.includes(result.name) || result === kept);

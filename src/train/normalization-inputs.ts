@@ -1,4 +1,5 @@
 import { int, ints } from '../graph/attributes.js';
+import type { Graph } from '../graph/graph.js';
 import { type Model, opsetOf } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import { readModel } from '../graph/read.js';
@@ -29,20 +30,34 @@ export interface InputPool {
 /** The first ones see what depends least on what the images show. */
 const mostLayers = 6;
 
-interface ObservedLayer {
-  readonly mean: string;
-  readonly square: string;
+interface RunningStatistics {
   readonly runningMean: Float32Array;
   readonly runningVariance: Float32Array;
 }
 
-/** undefined where no BatchNormalization has statistics. */
+interface ObservedLayer extends RunningStatistics {
+  readonly mean: string;
+  readonly square: string;
+}
+
+function statisticsOf(graph: Graph, node: Node): RunningStatistics {
+  const dataOf = (index: number): Float32Array => resolveWeight(graph, node.inputs[index]!)!.data();
+  return { runningMean: dataOf(3), runningVariance: dataOf(4) };
+}
+
+/** Not as they are before training: 0 and 1. */
+function isTrained({ runningMean, runningVariance }: RunningStatistics): boolean {
+  return runningMean.some((value) => value !== 0) || runningVariance.some((value) => value !== 1);
+}
+
+/** undefined where no BatchNormalization has statistics of training. */
 export function observeNormalizationInputs(original: Model): ObservedInputs | undefined {
   const model = readModel(modelBytes(original));
   const { graph } = model;
   const nodes = graph
     .sorted()
     .filter((node) => node.is('BatchNormalization') && reasonToKeep(graph, node) === undefined)
+    .filter((node) => isTrained(statisticsOf(graph, node)))
     .slice(0, mostLayers);
   if (nodes.length === 0) return undefined;
   const shapes = inferShapes(model);
@@ -78,11 +93,8 @@ function observe(
     return output.name;
   };
   const values = (type?.dataType ?? FLOAT) === FLOAT ? x : emit('Cast', [x], { to: int(FLOAT) });
-  const [runningMean, runningVariance] = [3, 4].map((index) => resolveWeight(graph, node.inputs[index]!)!.data()) as [
-    Float32Array,
-    Float32Array,
-  ];
-  return { mean: mean(values), square: mean(emit('Mul', [values, values])), runningMean, runningVariance };
+  const statistics = statisticsOf(graph, node);
+  return { mean: mean(values), square: mean(emit('Mul', [values, values])), ...statistics };
 }
 
 function poolOf(layers: readonly ObservedLayer[]): InputPool {

@@ -66,7 +66,6 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
     const first = settings.first + (isKeptOut ? whole(settings.images) : 0);
     const images = whole(isKeptOut ? keptOut : settings.images);
     const drawer = pictureDrawer(settings.seed, settings.recipe);
-    // eslint-disable-next-line @typescript-eslint/require-await
     async function* draw(): AsyncGenerator<CalibrationBatch> {
       for (let done = 0; done < images; done += batchSize) {
         throwIfAborted(context.signal);

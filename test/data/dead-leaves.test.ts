@@ -4,7 +4,7 @@ import { inverseTransform } from '../../src/data/fourier.js';
 import { fieldSide, pinkFields } from '../../src/data/pink-noise.js';
 import { fillEllipse, fillPolygon, type Point } from '../../src/data/shapes.js';
 
-const whole = { ...defaultRecipe, crop: [1, 1] as const };
+const whole = { ...defaultRecipe, crop: [1, 1] as const, smallCrop: [1, 1] as const };
 
 /** Means, deviations and correlation of the first two channels over many pictures. */
 function moments(pictures: readonly Uint8Array[], channels: number) {
