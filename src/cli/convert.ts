@@ -338,7 +338,8 @@ export const command = defineCommand({
       mean: numbers(mean, '--mean'),
       std: numbers(std, '--std'),
     });
-    for (const note of orphanNotes({ ...settings, calibrate: usedCalibration(settings) }, imageOptionOwners)) context.note(note);
+    for (const note of orphanNotes({ ...settings, calibrate: usedCalibration(settings) }, imageOptionOwners))
+      context.note(note);
     checkAccuracyOptions(settings);
     // Loaded where they are asked for: they bring the image decoder.
     const searching = val === undefined ? undefined : await import('../train/accuracy-search.js');

@@ -16,7 +16,10 @@ export function drawImages(
     throw new LowrankError('USAGE', `${count} images cannot be drawn`, { remedy: 'give a whole number from 1 on' });
   }
   const { seed, order, first = 0 } = options;
-  const drawn = shuffledOrder({ length: source.length, seed, epoch: 0, blocks: source.blocks }).slice(first, first + count);
+  const drawn = shuffledOrder({ length: source.length, seed, epoch: 0, blocks: source.blocks }).slice(
+    first,
+    first + count,
+  );
   const indices = order === 'source' ? drawn.toSorted() : drawn;
   return {
     ...source,

@@ -57,7 +57,10 @@ export interface Chosen {
 }
 
 /** Ranks alone, with what images tell; the images stay open. */
-export type ChosenRanks = Pick<Chosen, 'plans' | 'searched' | 'observed' | 'keptOut' | 'tradeOff' | 'warnings' | 'close'> & {
+export type ChosenRanks = Pick<
+  Chosen,
+  'plans' | 'searched' | 'observed' | 'keptOut' | 'tradeOff' | 'warnings' | 'close'
+> & {
   readonly opened: OpenedImages;
 };
 

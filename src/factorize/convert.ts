@@ -313,10 +313,10 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     const outputFacts = describeOutput(file);
     seconds.write += lap();
 
-    const layerReports = layers.map((layer) => {
+    const layerReports = layers.map((layer): LayerReport => {
       const sensitivity = observed === undefined ? undefined : sensitivityOf(layer, plans, fits, observed.curves);
       const own = reportLayer(layer, selection, plans, fits, settings, written);
-      return sensitivity === undefined ? own : { ...own, sensitivity };
+      return sensitivity === undefined ? own : Object.assign(own, { sensitivity });
     });
     const agreement =
       judged?.agreement === undefined

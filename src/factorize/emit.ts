@@ -82,14 +82,14 @@ export function pairAttributes(
   });
   // spatial: width first, then height. channel: all of the window first, then a 1×1 convolution.
   return scheme === 'spatial'
-      ? [
-          attributes([1, kw], [1, sw], [1, dw], [0, left, 0, right]),
-          attributes([kh, 1], [sh, 1], [dh, 1], [top, 0, bottom, 0]),
-        ]
-      : [
-          attributes([kh, kw], [sh, sw], [dh, dw], [top, left, bottom, right]),
-          attributes([1, 1], [1, 1], [1, 1], [0, 0, 0, 0]),
-        ];
+    ? [
+        attributes([1, kw], [1, sw], [1, dw], [0, left, 0, right]),
+        attributes([kh, 1], [sh, 1], [dh, 1], [top, 0, bottom, 0]),
+      ]
+    : [
+        attributes([kh, kw], [sh, sw], [dh, dw], [top, left, bottom, right]),
+        attributes([1, 1], [1, 1], [1, 1], [0, 0, 0, 0]),
+      ];
 }
 
 function convPair(

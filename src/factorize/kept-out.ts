@@ -40,7 +40,12 @@ export async function openKeptOut(
         onImages: (done, total) => onImages?.(done, total, 'the original'),
       });
       const isOpened = images.dims[0] !== 1;
-      return { judge, bytesOf: (model) => openedBytes(model, isOpened), images: some.images, close: () => images.close() };
+      return {
+        judge,
+        bytesOf: (model) => openedBytes(model, isOpened),
+        images: some.images,
+        close: () => images.close(),
+      };
     } catch (error) {
       await images.close();
       throw error;

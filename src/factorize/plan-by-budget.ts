@@ -117,7 +117,8 @@ export function plansWithin(
   return candidates.map((candidate, index): Plan => {
     const { trial } = options[index]![picked[index]!]!;
     const budget = `${of} budget ${shown(fraction)}`;
-    if (trial !== null) return { candidate, trials: [trial], note: `${budget}${why(context.curves, candidate, trial)}` };
+    if (trial !== null)
+      return { candidate, trials: [trial], note: `${budget}${why(context.curves, candidate, trial)}` };
     const isNever = options[index]!.length === 1;
     const reason = of === 'latency' ? 'no rank that was measured is faster' : 'no rank saves anything';
     return { candidate, trials: null, note: isNever ? reason : `${budget} is met without it` };
@@ -173,10 +174,12 @@ export async function latencyOptions(
 ): Promise<Option[]> {
   const { geometry } = candidate.layer;
   const trials = [...errors].flatMap(([scheme, { length }]) =>
-    ranksToMeasure(Math.min(length - 1, breakEvenRank(geometry, scheme)), context.settings.rankMultiple).map((rank): Trial => ({
-      scheme,
-      rank,
-    })),
+    ranksToMeasure(Math.min(length - 1, breakEvenRank(geometry, scheme)), context.settings.rankMultiple).map(
+      (rank): Trial => ({
+        scheme,
+        rank,
+      }),
+    ),
   );
   const [full = 0, ...times] = await context.latency!.measure(candidate, trials);
   const options: Option[] = [{ trial: null, cost: full, error: 0 }];

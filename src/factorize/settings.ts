@@ -168,7 +168,10 @@ export function rankModeOf(options: ConvertOptions, images?: ImageKind): RankMod
       return { kind: 'budget', of: 'latency', fraction: fraction(options.latencyBudget!, true) };
     case 'keep':
       if (images !== undefined) return { kind: 'keep', share: fraction(options.keep!, false) };
-      throw usage('--keep needs images to measure agreement on', 'give --calibrate and a folder of images, or synthetic');
+      throw usage(
+        '--keep needs images to measure agreement on',
+        'give --calibrate and a folder of images, or synthetic',
+      );
     case 'accuracyBudget': {
       const points = options.accuracyBudget!;
       if (points >= 0 && points <= 100) return { kind: 'accuracy', points };

@@ -25,9 +25,7 @@ export async function trialModel(
   const model = readModel(modelBytes(copy));
   const layers = factorizable(model, inferShapes(model, { inputShapes: { [images.input]: images.dims } }));
   const { moments, biasCorrection } = context;
-  const [known, others] = [true, false].map((has) =>
-    plans.filter(({ candidate }) => moments.has(candidate) === has),
-  );
+  const [known, others] = [true, false].map((has) => plans.filter(({ candidate }) => moments.has(candidate) === has));
   const dataOf: FitContext['dataOf'] = (candidate) => ({
     moments: moments.get(candidate)!,
     hasBias: biasCorrection && isCorrectable(copy, candidate),

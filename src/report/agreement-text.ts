@@ -19,7 +19,7 @@ export function agreementText(agreement: Agreement): string {
 
 function imagesText({ data, images }: Agreement): string {
   return data === 'synthetic'
-    ? `${plural(images, 'kept-out synthetic picture')}`
+    ? plural(images, 'kept-out synthetic picture')
     : `${plural(images, 'kept-out image')} from ${data}`;
 }
 

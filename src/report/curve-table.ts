@@ -5,7 +5,10 @@ import { printable } from './text.js';
 import { renderTradeOff } from './trade-off-table.js';
 
 /** The report of `convert --curve` as text for people. Ends with a line break. */
-export function renderCurve({ model, sensitivity, tradeOff, warnings, seconds }: CurveReport, terminal: Terminal): string {
+export function renderCurve(
+  { model, sensitivity, tradeOff, warnings, seconds }: CurveReport,
+  terminal: Terminal,
+): string {
   const how =
     sensitivity.by === 'gradients'
       ? `gradients of ${plural(sensitivity.images, 'image')}`
@@ -16,7 +19,9 @@ export function renderCurve({ model, sensitivity, tradeOff, warnings, seconds }:
     ...renderTradeOff(tradeOff, terminal),
     '',
     `by ${how}, ${formatSeconds(seconds)}`,
-    ...(warnings.length === 0 ? [] : ['', ...warnings.map((line) => `${paint(terminal, 'yellow', 'warning:')} ${printable(line)}`)]),
+    ...(warnings.length === 0
+      ? []
+      : ['', ...warnings.map((line) => `${paint(terminal, 'yellow', 'warning:')} ${printable(line)}`)]),
     '',
   ].join('\n');
 }

@@ -19,7 +19,11 @@ export const defaultCalibrationSettings: CalibrationSettings = { ...defaultUnlab
 export function calibration(path: string, chosen: Partial<CalibrationSettings> = {}): Calibrate {
   const settings = { ...defaultCalibrationSettings, ...chosen };
   requireNormalization(settings);
-  const calibrate = async (model: Model, largestBatch: number, context: CalibrateContext): Promise<CalibrationImages> => {
+  const calibrate = async (
+    model: Model,
+    largestBatch: number,
+    context: CalibrateContext,
+  ): Promise<CalibrationImages> => {
     const imageSize = settings.imageSize ?? imageHints(model.metadata).imageSize ?? null;
     const input = imageInputOf({ inputs: inputsOf(model) }, context.path, imageSize);
     const found = await normalizationFor(settings, model, input, context);

@@ -1,6 +1,11 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { defaultRecipe, pictureDrawer, type PictureRecipe } from '../data/dead-leaves.js';
-import type { Calibrate, CalibrateContext, CalibrationBatch, CalibrationImages } from '../factorize/calibration/types.js';
+import type {
+  Calibrate,
+  CalibrateContext,
+  CalibrationBatch,
+  CalibrationImages,
+} from '../factorize/calibration/types.js';
 import { normalizationFor, requireNormalization } from './find-normalization.js';
 import type { Model } from '../graph/model.js';
 import { inputsOf, pictureInputOf, whyNoPictures } from './image-input.js';
@@ -55,7 +60,11 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
       remedy: `give a whole number from ${least} on`,
     });
   }
-  const calibrate = async (model: Model, largestBatch: number, context: CalibrateContext): Promise<CalibrationImages> => {
+  const calibrate = async (
+    model: Model,
+    largestBatch: number,
+    context: CalibrateContext,
+  ): Promise<CalibrationImages> => {
     const imageSize = settings.imageSize ?? imageHints(model.metadata).imageSize ?? null;
     const input = pictureInputOf({ inputs: inputsOf(model) }, context.path, imageSize);
     const { normalization, name, from } = await normalizationFor(settings, model, input, context);

@@ -142,7 +142,13 @@ export async function openImages(
     if (batch > 1 && input !== undefined) openBatch(copy, input);
     redeclare(copy, input);
     const { path, driver, session, signal } = context;
-    const images = await calibrate(copy, batch, { path, driver, session, signal, ...(part === undefined ? {} : { part }) });
+    const images = await calibrate(copy, batch, {
+      path,
+      driver,
+      session,
+      signal,
+      ...(part === undefined ? {} : { part }),
+    });
     const shapes = shapesAt(copy, images, batch === 1);
     if (shapes !== undefined) return { copy, shapes, images };
     await images.close();
@@ -238,8 +244,7 @@ async function observeOriginal(run: Run, group: readonly Plan[]): Promise<Readon
       );
   const seen = new Map<Candidate, Seen>();
   for (const { candidate } of group) {
-    const moments =
-      known?.get(candidate) ?? pool(candidate.layers.map((layer) => measured.get(layer.name)!.moments!));
+    const moments = known?.get(candidate) ?? pool(candidate.layers.map((layer) => measured.get(layer.name)!.moments!));
     const hasBias = run.biasCorrection && isCorrectable(run.model, candidate);
     seen.set(candidate, { data: { moments, hasBias }, target: measured.get(candidate.layer.name)?.observed });
   }

@@ -110,7 +110,10 @@ export function emitProjections(
       const back = differentiate(e, graph.nodes.slice(before), new Map([[result, g]]), [hidden]).get(hidden)!;
       let part = sumBut(e, e.mul(hidden, back), channelAxis(layer, e.rank(hidden)));
       if (means !== undefined) {
-        const moved = e.emit('MatMul', [e.reshape(sums, [1, -1]), e.floats(means, [means.length / pair.left.cols, pair.left.cols])]);
+        const moved = e.emit('MatMul', [
+          e.reshape(sums, [1, -1]),
+          e.floats(means, [means.length / pair.left.cols, pair.left.cols]),
+        ]);
         part = e.sub(part, e.reshape(moved, [-1]));
       }
       return give(part);
@@ -175,7 +178,12 @@ function biasOf(e: Emitter, { node, form }: FactorizableLayer): Value | undefine
 
 /** [N, classes], maybe with axes of 1. */
 function isClasses(e: Emitter, value: Value): boolean {
-  return e.dims(value).slice(1).filter((dim) => dim > 1).length === 1;
+  return (
+    e
+      .dims(value)
+      .slice(1)
+      .filter((dim) => dim > 1).length === 1
+  );
 }
 
 /** B ξ with BBᵀ the Fisher matrix of the classes: √p ∘ ξ − p (√p · ξ); of classes one by one √(p (1 − p)) ∘ ξ. */

@@ -160,9 +160,7 @@ async function findBases(
       const bySchemes = new Map<Scheme, Basis>();
       for (const scheme of allowedSchemes(candidate, settings)) {
         throwIfAborted(signal);
-        const limit = settings.allowBigger
-          ? maxRank(layer.geometry, scheme)
-          : breakEvenRank(layer.geometry, scheme);
+        const limit = settings.allowBigger ? maxRank(layer.geometry, scheme) : breakEvenRank(layer.geometry, scheme);
         if (limit < 1) continue;
         const weight = toMatrix(data, layer.geometry, scheme, isOutputMajor(layer.form, layer.node.int('transB', 0)));
         const { rowsPerNeuron } = matrixShape(layer.geometry, scheme);
@@ -213,7 +211,8 @@ async function findChanges(
     if (half !== undefined) throw new LowrankError('UNSUPPORTED', `the weight of '${half.name}' is not float32`);
     requests = candidates.flatMap((candidate) => {
       const { bySchemes, moments } = bases.get(candidate)!;
-      const corrected = context.settings.biasCorrection && isCorrectable(context.model, candidate) ? moments : undefined;
+      const corrected =
+        context.settings.biasCorrection && isCorrectable(context.model, candidate) ? moments : undefined;
       return candidate.layers.map((layer) => {
         const same = sameLayer(layers, layer);
         return {
@@ -246,7 +245,9 @@ async function findChanges(
   try {
     for await (const { feeds, size } of singles(images, wanted, isFixed)) {
       throwIfAborted(context.signal);
-      const signs = graph.draws.map(({ name, dims: shape }) => [name, drawSigns(name, shape, context.seed, done)] as const);
+      const signs = graph.draws.map(
+        ({ name, dims: shape }) => [name, drawSigns(name, shape, context.seed, done)] as const,
+      );
       const outputs = await session.run({ ...feeds, ...Object.fromEntries(signs) }, undefined, {
         signal: context.signal,
       });
