@@ -152,8 +152,12 @@ function drawPositions(count: number, most: number, seed: number, name: string):
 }
 
 function numbersAt(tensor: RuntimeTensor, positions: Int32Array | undefined): Float64Array {
-  const numbers = toNumbers(tensor);
-  return positions === undefined ? numbers : Float64Array.from(positions, (position) => numbers[position]!);
+  if (positions === undefined) return toNumbers(tensor);
+  // Of floats; 16-bit ones are numbers here too.
+  const all = tensor.data as Float32Array;
+  const drawn = all.slice(0, positions.length);
+  for (let i = 0; i < positions.length; i++) drawn[i] = all[positions[i]!]!;
+  return toNumbers({ ...tensor, dims: [drawn.length], data: drawn });
 }
 
 interface Comparison {

@@ -1,6 +1,6 @@
 import type { Agreement, ChangeUnit, SensitivityReport } from './contract.js';
 import { intervalText } from './eval-text.js';
-import { formatError, formatPercent, formatSeconds, plural } from './format.js';
+import { formatError, formatPercent, formatSeconds, formatSmall, plural } from './format.js';
 
 /** Outputs whose errors are told one by one. */
 const mostOutputs = 4;
@@ -24,7 +24,7 @@ function imagesText({ data, images }: Agreement): string {
 }
 
 function klText({ mean, ci95: [low, high] }: NonNullable<Agreement['kl']>): string {
-  return `KL ${formatError(mean)} nats (95 %: ${formatError(low)} to ${formatError(high)})`;
+  return `KL ${formatSmall(mean)} nats (95 %: ${formatSmall(low)} to ${formatSmall(high)})`;
 }
 
 /** Relative errors of the outputs. */

@@ -11,6 +11,7 @@ import {
   formatMilliseconds,
   formatRatio,
   formatSeconds,
+  formatSmall,
 } from './format.js';
 import { IDENTITY_COLUMNS, numbered } from './layer-columns.js';
 import type { NumberedLayer } from './layer-columns.js';
@@ -75,7 +76,7 @@ const COLUMNS: readonly Column<NumberedLayer>[] = [
     align: 'right',
     importance: 14,
     value: ({ layer }) =>
-      layer.sensitivity === undefined || isKept(layer) ? '' : formatError(layer.sensitivity.change),
+      layer.sensitivity === undefined || isKept(layer) ? '' : formatSmall(layer.sensitivity.change),
   },
   {
     header: 'kept because',

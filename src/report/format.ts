@@ -58,6 +58,13 @@ export function formatError(value: number): string {
   return Math.abs(value) >= 0.0005 && Math.abs(value) < 1000 ? value.toFixed(3) : value.toExponential(1);
 }
 
+/** A change of outputs, of any magnitude, with two significant digits: "1.5", "0.029", "0.0013", "4.5e-5". */
+export function formatSmall(value: number): string {
+  if (value === 0 || !Number.isFinite(value)) return String(value);
+  const magnitude = Math.abs(value);
+  return magnitude >= 0.001 && magnitude < 99.5 ? String(Number(value.toPrecision(2))) : value.toExponential(1);
+}
+
 /** "0.43 s", "12.3 s", "4 min 05 s", "2 h 07 min". */
 export function formatSeconds(seconds: number): string {
   if (!Number.isFinite(seconds)) return String(seconds);

@@ -1,6 +1,6 @@
 import { changeUnitTexts } from './agreement-text.js';
 import type { TradeOff, TradeOffPoint } from './contract.js';
-import { formatError, formatPercent, formatWhole } from './format.js';
+import { formatSmall, formatPercent, formatWhole } from './format.js';
 import { type Column, renderTable } from './table.js';
 import type { Terminal } from './terminal.js';
 
@@ -26,12 +26,12 @@ function columnsOf({ of, unit }: TradeOff): readonly Column<TradeOffPoint>[] {
     { header: names[of], align: 'right', importance: 20, value: budgetText },
     { header: 'MACs', align: 'right', importance: 12, value: ({ macs }) => formatPercent(macs) },
     { header: 'params', align: 'right', importance: 11, value: ({ params }) => formatPercent(params) },
-    { header: `${short} expected`, align: 'right', importance: 19, value: ({ expected }) => formatError(expected) },
+    { header: `${short} expected`, align: 'right', importance: 19, value: ({ expected }) => formatSmall(expected) },
     {
       header: `${short} measured`,
       align: 'right',
       importance: 18,
-      value: ({ measured }) => (measured === null ? '' : formatError(measured.change)),
+      value: ({ measured }) => (measured === null ? '' : formatSmall(measured.change)),
     },
     { header: 'same class', align: 'right', importance: 17, value: agreementOf },
     {

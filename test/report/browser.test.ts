@@ -11,6 +11,7 @@ import { studyHtml } from '../../src/report/html/study.js';
 import { trainHtml } from '../../src/report/html/train.js';
 import { compareReport } from './support/compare-report.js';
 import { resnet50, resnet50Inspected } from './support/resnet50-report.js';
+import { sensitive } from './support/sensitive-report.js';
 import { studyReport } from './support/study-report.js';
 import { evalReport, trainReport } from './support/train-report.js';
 
@@ -139,6 +140,8 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
       await studyHtml(studyReport({ architectures: ['resnet8_cifar'], regularizers: ['no decay'], done: 30 })),
       await compareHtml(compareReport()),
       await compareHtml(compareReport({ repeat: 3, rename: longName, hasImages: false })),
+      await convertHtml(sensitive(few.report)),
+      await convertHtml(sensitive(many.report)),
     ];
     results = measure(pages, widths);
   }, 240_000);
@@ -162,6 +165,9 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
     // Top-1, two errors and the gap, the latter three also with all layers; initializations and four tables of layers.
     ['a comparison of initializations', 11, 1 + 3 * 2, 6 + 4 * 52],
     ['a comparison of long names without images', 12, 2 * 2, 5 + 2 * 158],
+    // The trade-off, bars of some and of all layers, and a curve for each layer that was looked at; a row a budget.
+    ['ranks by sensitivity', 13, 5 + 1 + 2 + 52, 54 + 17],
+    ['ranks by sensitivity of layers with long names', 14, 5 + 1 + 2 + 158, 162 + 17],
   ])('%s: every chart is drawn once and nothing is too wide', (_, page, charts, rows) => {
     const measured = results[page] ?? [];
     expect(measured).toHaveLength(widths.length);

@@ -9,6 +9,7 @@ import {
   formatPercent,
   formatRatio,
   formatSeconds,
+  formatSmall,
 } from '../../src/report/format.js';
 
 describe('formatCount', () => {
@@ -64,6 +65,19 @@ it('formats errors of any magnitude', () => {
     '0.213',
     '3.410',
     '1.2e+4',
+    'NaN',
+  ]);
+});
+
+it('formats changes of outputs with two digits', () => {
+  expect([0, 4.13e-7, 0.00129, 0.0296, 1.525, 25, 123, Number.NaN].map(formatSmall)).toEqual([
+    '0',
+    '4.1e-7',
+    '0.0013',
+    '0.03',
+    '1.5',
+    '25',
+    '1.2e+2',
     'NaN',
   ]);
 });

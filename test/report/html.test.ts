@@ -8,6 +8,7 @@ import type { Palette } from '../../src/report/html/theme.js';
 import { verdictOf } from '../../src/report/verdict.js';
 import { expectBalanced, expectHarmless, HOSTILE } from './support/harmless.js';
 import { resnet50, resnet50Inspected } from './support/resnet50-report.js';
+import { goodAgreement, sensitive } from './support/sensitive-report.js';
 
 describe('markup', () => {
   it('escapes values, keeps markup, and leaves out null', () => {
@@ -131,6 +132,67 @@ describe('convertHtml', () => {
     expectBalanced(empty);
     expect(empty).not.toContain('<svg class="chart');
     expect(empty).not.toContain('NaN');
+  });
+});
+
+describe('a conversion by what the outputs feel', () => {
+  const report = sensitive(resnet50().report);
+
+  it('begins with the agreement, and shows what budgets and layers cost', async () => {
+    const page = await convertHtml(report);
+    expectHarmless(page);
+    expectBalanced(page);
+    expect(page).not.toMatch(/NaN|Infinity|undefined/);
+    const [head = ''] = page.split('<h2>');
+    expect(head).toContain('<strong>Agrees with the original.</strong> 96.1 % of 128 kept-out synthetic pictures');
+    expect(page).toContain('<h2>What the outputs feel</h2>');
+    expect(page).toContain('gradients of 32 images, 41.2 s.');
+    expect(page).toContain('<title>chosen: budget 0.5</title>');
+    expect(page).toContain('<title>budget 0.5: KL 0.11 measured, 92.1 % the same class</title>');
+    expect(page).toContain('; 0.1 at the chosen 0.5. The table below holds the numbers.</desc>');
+    const layers = report.layers.filter(({ sensitivity }) => sensitivity !== undefined);
+    for (const { name } of layers) expect(page).toContain(`>What the outputs feel of ${name}</title>`);
+    expect(page).toMatch(/<th scope="col" class="number error">Outputs feel<\/th>/);
+    const charts = (page.match(/<svg class="chart[^]*?<\/svg>/g) ?? []).join('');
+    for (const [, of] of charts.matchAll(/(?:fill|stroke)="([^"]*)"/g)) {
+      expect(of).toMatch(/^(none|transparent|var\(--[a-z]+\))$/);
+    }
+  });
+
+  it('says what to do where it is poor', async () => {
+    const advice = 'keep more (a larger --macs-budget) or fine-tune (`lowrank train <a>.onnx`)';
+    const page = await convertHtml({ ...report, agreement: { ...goodAgreement, advice } });
+    expect(page).toContain('<strong>Differs from the original.</strong>');
+    expect(page).toContain('or fine-tune (<code>lowrank train &lt;a&gt;.onnx</code>).');
+  });
+
+  it('works with any part of it, and with numbers that have no logarithm', async () => {
+    const { tradeOff, sensitivity, ...rest } = report;
+    const bare = await convertHtml({ ...rest, layers: resnet50().report.layers });
+    expect(bare).not.toContain('What the outputs feel');
+    const parts: readonly Partial<ConvertReport>[] = [
+      { tradeOff: { ...tradeOff!, of: 'latency', points: tradeOff!.points.slice(0, 1) } },
+      { tradeOff: { ...tradeOff!, points: [] } },
+      { sensitivity: { ...sensitivity!, unit: 'squared-error', by: 'losses' } },
+      {
+        tradeOff: {
+          ...tradeOff!,
+          points: tradeOff!.points.map((point) => Object.assign({}, point, { expected: 0, measured: null })),
+        },
+      },
+      {
+        layers: report.layers.map((layer) => {
+          const curve = layer.sensitivity?.curve.map((point) => Object.assign({}, point, { change: 0 })) ?? [];
+          return Object.assign({}, layer, { sensitivity: { change: 0, curve } });
+        }),
+      },
+    ];
+    for (const part of parts) {
+      const page = await convertHtml({ ...rest, ...part });
+      expectBalanced(page);
+      expect(page).toContain('What the outputs feel');
+      expect(page).not.toMatch(/NaN|Infinity|undefined/);
+    }
   });
 });
 

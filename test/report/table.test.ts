@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { renderConvertTable } from '../../src/report/convert-table.js';
-import { formatError } from '../../src/report/format.js';
+import { formatSmall } from '../../src/report/format.js';
 import { renderInspectTable } from '../../src/report/inspect-table.js';
 import { renderTable } from '../../src/report/table.js';
 import type { Column } from '../../src/report/table.js';
@@ -158,7 +158,7 @@ describe('a conversion by what the outputs feel', () => {
     expect(text.split('\n')[2]).toMatch(/weight err +function err +outputs feel +kept because$/);
     const layer = report.layers.find(({ name }) => name === 'layer4.0.conv2')!;
     const line = text.split('\n').find((each) => each.includes(` ${layer.name} `))!;
-    expect(line.trim().split(/ {2,}/).at(-1)).toBe(formatError(layer.sensitivity!.change));
+    expect(line.trim().split(/ {2,}/).at(-1)).toBe(formatSmall(layer.sensitivity!.change));
     const byLosses = { by: 'losses', reason: 'GridSample has no gradient', unit: 'kl', images: 0, seconds: 2 } as const;
     expect(renderConvertTable({ ...report, sensitivity: byLosses }, PLAIN)).toContain(
       "by the layers' own errors (GridSample has no gradient), 2.00 s",
@@ -167,7 +167,7 @@ describe('a conversion by what the outputs feel', () => {
 
   it('ends with the agreement, and what to do where it is poor', () => {
     expect(lineOf('agreement')).toBe(
-      'agreement   96.1 % of 128 kept-out synthetic pictures get the same class (95 %: 91.2 % to 98.3 %), KL 0.020 nats (95 %: 0.015 to 0.026)',
+      'agreement   96.1 % of 128 kept-out synthetic pictures get the same class (95 %: 91.2 % to 98.3 %), KL 0.02 nats (95 %: 0.015 to 0.026)',
     );
     expect(lineOf('advice')).toBeUndefined();
     const poor = { ...goodAgreement, data: 'photos', advice: 'keep more (a larger --macs-budget)' };
@@ -190,7 +190,7 @@ describe('a conversion by what the outputs feel', () => {
     expect(of({ outputs: outputs.slice(0, 1) })).toContain('  relative error 0.100, on 128');
     const classesAlone = { ...report, agreement: { ...agreement, kl: goodAgreement.kl } };
     expect(lineOf('agreement', renderConvertTable(classesAlone, PLAIN))).toContain(
-      '  KL 0.020 nats (95 %: 0.015 to 0.026) a class, on 128',
+      '  KL 0.02 nats (95 %: 0.015 to 0.026) a class, on 128',
     );
   });
 
@@ -211,12 +211,12 @@ describe('a conversion by what the outputs feel', () => {
         .find((line) => line.endsWith('chosen'))!
         .trim()
         .split(/ {2,}/),
-    ).toEqual(['0.5', '50.0 %', '47.0 %', '0.102', '0.107', '92.1 %', '128', 'chosen']);
+    ).toEqual(['0.5', '50.0 %', '47.0 %', '0.1', '0.11', '92.1 %', '128', 'chosen']);
     const shown = text.split('\n').filter((line) => all.includes(line));
     expect(shown.length).toBeGreaterThanOrEqual(9);
     expect(shown.length).toBeLessThan(17);
     expect(shown.filter((line) => line.endsWith('chosen'))).toHaveLength(1);
-    const points = report.tradeOff!.points.map((point) => ({ ...point, isChosen: false }));
+    const points = report.tradeOff!.points.map((point) => Object.assign({}, point, { isChosen: false }));
     expect(renderConvertTable({ ...report, tradeOff: { ...report.tradeOff!, points } }, PLAIN)).not.toContain(
       'MACs budget',
     );

@@ -7,6 +7,7 @@ import {
   formatMilliseconds,
   formatPercent,
   formatSeconds,
+  formatSmall,
   formatWhole,
   plural,
 } from '../format.js';
@@ -27,6 +28,7 @@ import type { Markup } from './markup.js';
 import { code, dataTable, details, factList, figure, legend, renderPage, section } from './page.js';
 import type { TableColumn } from './page.js';
 import { engineFact, modelFacts, settingsSection } from './run-sections.js';
+import { agreementBox, sensitivitySection } from './sensitivity-section.js';
 import type { LayerSpectrum } from './spectrum-chart.js';
 import { CHOSEN_RANK_LEGEND, spectrumTiles } from './spectrum-tiles.js';
 import { colour } from './theme.js';
@@ -78,7 +80,7 @@ function header(report: ConvertReport): Markup {
     factorized === 0
       ? markup`No layer was factorized: the written model computes what the original does. The reasons stand below.`
       : markup`${factorized} of ${layers.length} convolutions and dense layers became low-rank pairs: <strong>${formatChange(totals.params.ratio, FEWER)}</strong> parameters, <strong>${formatChange(totals.macs.ratio, FEWER)}</strong> multiply-accumulates.`;
-  return markup`<p class="eyebrow">lowrank conversion report</p><h1 class="name">${fileName(report.model.path)} → ${fileName(report.output.path)}</h1><p class="lead">${lead}</p>${verdictBox(report)}${cards(report)}${warningList(report.warnings)}`;
+  return markup`<p class="eyebrow">lowrank conversion report</p><h1 class="name">${fileName(report.model.path)} → ${fileName(report.output.path)}</h1><p class="lead">${lead}</p>${verdictBox(report)}${agreementBox(report.agreement)}${cards(report)}${warningList(report.warnings)}`;
 }
 
 export function warningList(warnings: readonly string[]): Markup | null {
@@ -227,12 +229,19 @@ function layerColumns(layers: readonly LayerReport[]): readonly TableColumn<Numb
     ...(layers.some(({ dataError }) => dataError !== undefined)
       ? [{ header: 'Error on images', className: 'number error', value: dataErrorText }]
       : []),
+    ...(layers.some(({ sensitivity }) => sensitivity !== undefined)
+      ? [{ header: 'Outputs feel', className: 'number error', value: feltText }]
+      : []),
     { header: 'Why', className: 'why', value: ({ layer }) => layer.reason },
   ];
 }
 
 function dataErrorText({ layer }: NumberedLayer): string {
   return errorText(layer.dataError ?? null);
+}
+
+function feltText({ layer }: NumberedLayer): string {
+  return isKept(layer) || layer.sensitivity === undefined ? '–' : formatSmall(layer.sensitivity.change);
 }
 
 function errorText(error: number | null): string {
@@ -281,6 +290,7 @@ export async function convertHtml(report: ConvertReport, options: ConvertHtmlOpt
     header: header(report),
     sections: [
       layers.length === 0 ? null : sizeSection(renderer, report),
+      sensitivitySection(renderer, report),
       accuracySection(report),
       keptSection(layers),
       spectrumSection(renderer, layers, options.spectra ?? {}),

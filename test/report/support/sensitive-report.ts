@@ -56,7 +56,7 @@ function tradeOff(chosen: number): TradeOff {
 export function sensitive(report: ConvertReport): ConvertReport {
   const layers = report.layers.map((layer, index) => {
     const sensitivity = sensitivityOf(layer, index);
-    return sensitivity === undefined ? layer : { ...layer, sensitivity };
+    return sensitivity === undefined ? layer : Object.assign({}, layer, { sensitivity });
   });
   return {
     ...report,
