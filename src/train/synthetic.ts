@@ -15,7 +15,8 @@ import { pictureFeed } from './synthetic-batches.js';
 
 /** Which drawn pictures a model is shown, and how. */
 export interface SyntheticSettings {
-  readonly images: number;
+  /** null: 256 of small pictures, 64 of larger ones, which show more each. */
+  readonly images: number | null;
   /** Index of the first picture: other ones of the same kind from another on. */
   readonly first: number;
   /** Side of the images in pixels; null: what the model says, 224 where it does not. */
@@ -30,7 +31,7 @@ export interface SyntheticSettings {
 }
 
 export const defaultSyntheticSettings: SyntheticSettings = {
-  images: 256,
+  images: null,
   first: 0,
   imageSize: null,
   normalization: null,
@@ -40,6 +41,8 @@ export const defaultSyntheticSettings: SyntheticSettings = {
   recipe: defaultRecipe,
 };
 
+/** Pixels up to which a picture is small. */
+const smallPicture = 96 * 96;
 /** Pictures behind those of the fit, which it does not see. */
 const keptOut = 128;
 
@@ -55,7 +58,8 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
     ['images', 1],
     ['first', 0],
   ] as const) {
-    if (Number.isSafeInteger(settings[name]) && settings[name] >= least) continue;
+    const given = settings[name];
+    if (given === null || (Number.isSafeInteger(given) && given >= least)) continue;
     throw new LowrankError('USAGE', `${name} of the synthetic pictures is ${settings[name]}`, {
       remedy: `give a whole number from ${least} on`,
     });
@@ -69,11 +73,12 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
     const input = pictureInputOf({ inputs: inputsOf(model) }, context.path, imageSize);
     const { normalization, name, from } = await normalizationFor(settings, model, input, context);
     const isFixed = input.batch > 0;
-    const batchSize = isFixed ? input.batch : Math.min(largestBatch, settings.images);
+    const wanted = settings.images ?? (input.width * input.height > smallPicture ? 64 : 256);
+    const batchSize = isFixed ? input.batch : Math.min(largestBatch, wanted);
     const whole = (count: number): number => (isFixed ? batchSize * Math.max(1, Math.floor(count / batchSize)) : count);
     const isKeptOut = context.part === 'kept-out';
-    const first = settings.first + (isKeptOut ? whole(settings.images) : 0);
-    const images = whole(isKeptOut ? keptOut : settings.images);
+    const first = settings.first + (isKeptOut ? whole(wanted) : 0);
+    const images = whole(isKeptOut ? keptOut : wanted);
     const drawer = pictureDrawer(settings.seed, settings.recipe);
     async function* draw(): AsyncGenerator<CalibrationBatch> {
       for (let done = 0; done < images; done += batchSize) {

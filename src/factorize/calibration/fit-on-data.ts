@@ -56,7 +56,7 @@ const fewestPatches = 32_768;
 /** Patches that are kept for fits through the activation. */
 const mostSamples = 8192;
 /** Bytes of moments, and of samples, that layers looked at together may take. */
-const groupBytes = 512e6;
+const groupBytes = 1.6e9;
 /** Numbers in a patch beyond which second moments are not taken: 8 bytes for each pair of them. */
 export const largestPatch = 8192;
 

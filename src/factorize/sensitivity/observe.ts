@@ -66,7 +66,7 @@ export interface ObserveContext extends ImageContext {
 /** The opset that gradients are written for. */
 const opset = 17;
 /** Images that gradients are taken of: many of small models, fewer of large ones. */
-const gradientImages = (macs: number): number => Math.round(Math.min(256, Math.max(48, 2e10 / Math.max(1, macs))));
+const gradientImages = (macs: number): number => Math.round(Math.min(256, Math.max(32, 2e10 / Math.max(1, macs))));
 /** Bytes of moments that are kept for the fit. */
 const mostMomentBytes = 2e9;
 /** Ranks that are looked at where a patch is too large for moments. */

@@ -31,8 +31,10 @@ export async function reducedRank(problem: ReducedRankProblem, second: Matrix64)
   return balance({ rows: weight.rows, cols: rank, data: transposed64(vectors) }, right);
 }
 
-/** Times the right factor is improved and the left one fitted to it anew. */
-const rounds = 4;
+/** Times the right factor is improved and the left one fitted to it anew, by the multiply-accumulates of one W·M: large layers gain little by more. */
+const roundsOf = (macs: number): number => (macs < 5e8 ? 4 : macs < 3e9 ? 2 : 1);
+/** From here on the truncated SVD is no start any more. */
+const largeProduct = 5e8;
 const conjugateSteps = 4;
 
 /**
@@ -40,7 +42,7 @@ const conjugateSteps = 4;
  * of the problem without what couples the rows, M̄ = mean over y of E[x_y x_yᵀ], which has the closed form above. For a given
  * right factor the left one is a linear regression, solved exactly; for a given left factor the right one is a quadratic
  * problem in as many unknowns as it has numbers, on which a few steps of conjugate gradients go down. The loss never rises:
- * the result is never worse than the truncated SVD, and a stationary point as far as the steps go.
+ * the result is never worse than the truncated SVD (where that was a start: not of large layers), and a stationary point as far as the steps go.
  */
 async function alternate(problem: ReducedRankProblem, second: Matrix64): Promise<FactorPair> {
   const { weight, rowsPerNeuron, rank, linalg, signal } = problem;
@@ -51,10 +53,9 @@ async function alternate(problem: ReducedRankProblem, second: Matrix64): Promise
   const context: Alternation = { ...problem, joint, product, second, mean, neurons };
 
   const uncoupled = await leadingVectors(linalg, await gramOf(linalg, weight, mean, signal), rank, signal);
-  const starts = [
-    await linalg.gemm64(uncoupled, weight, { signal }),
-    toMatrix64((await leadingProjection(problem)).basis),
-  ];
+  const macs = neurons * second.rows * second.cols;
+  const starts = [await linalg.gemm64(uncoupled, weight, { signal })];
+  if (macs < largeProduct) starts.push(toMatrix64((await leadingProjection(problem)).basis));
   let best: Turn | undefined;
   for (const right of starts) {
     const turn = await regressLeft(context, right);
@@ -62,7 +63,7 @@ async function alternate(problem: ReducedRankProblem, second: Matrix64): Promise
   }
   if (best === undefined) return projectedPair(problem, (await leadingProjection(problem)).basis);
   const inverse = await inverseOf(linalg, { ...mean, data: mean.data.slice() }, signal);
-  for (let round = 0; inverse !== undefined && round < rounds; round++) {
+  for (let round = 0; inverse !== undefined && round < roundsOf(macs); round++) {
     const right = await improveRight(context, best, inverse);
     const turn = await regressLeft(context, right);
     if (turn === undefined || turn.gain <= best.gain * (1 + 1e-5)) {
