@@ -347,11 +347,12 @@ export const command = defineCommand({
     const isWhole = settings.init !== undefined && inits[settings.init].isWhole === true;
     const approximating = isWhole ? await import('../train/approximate.js') : undefined;
     const recalibrating = recalibrate === undefined ? undefined : await import('../train/recalibrate.js');
+    const calibrating = await calibrationFor(calibrate, settings, drawn);
     const spectra: Record<string, FittedSpectrum> = {};
     const onSpectrum = (layer: string, spectrum: FittedSpectrum): void => {
       spectra[layer] = spectrum;
     };
-    const call: ConvertCall = {
+    const call: Writable<ConvertCall> = {
       ...defined(asked),
       ...defined({ output, threads, maxMemory, verifyTimeout }),
       ...(ranks === undefined ? {} : { ranks: readRanks(ranks) }),
@@ -359,7 +360,7 @@ export const command = defineCommand({
         ...given({ minimize, evaluations, cache, classes }),
         evaluation: given({ split, resize, stretch, limit: valImages, maxBad, ...preparation }),
       }),
-      calibrate: await calibrationFor(calibrate, settings, drawn),
+      calibrate: calibrating,
       measureCurve: report !== undefined,
       approximate: approximating?.functionApproximation(),
       recalibrate: recalibrating?.recalibration(recalibrate!, {
@@ -373,6 +374,10 @@ export const command = defineCommand({
         context.progress.update({ phase: phases[phase], done, total, detail }),
       ...(report === undefined ? {} : { onSpectrum }),
     };
+    if (calibrating !== undefined && recalibrate === undefined) {
+      const { statisticsShift } = await import('../train/shift-statistics.js');
+      call.recalibrate = statisticsShift(calibrating);
+    }
     const paths = convertPaths(context.arguments.model, call);
     checkCommandPaths({ config: context.configPath, ranks, report }, paths, settings.force);
     if (curve) {
@@ -471,6 +476,8 @@ function recalibrationInForce(
   const { images, normalization } = defaults;
   return { recalibrateImages: images, batchSize: done.batchSize, imageSize: done.imageSize, normalization };
 }
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 

@@ -75,7 +75,10 @@ export type Recalibrate = ((
   model: Model,
   context: RecalibrateContext,
 ) => Promise<{ readonly report: Recalibration; readonly warnings: readonly string[] }>) &
-  WithPaths;
+  WithPaths & {
+    /** It puts right what pairs change on the images of the fit: without those, or without pairs, it is left out. */
+    readonly isPartOfFit?: boolean;
+  };
 
 export interface ConvertCall extends ConvertOptions {
   /** Images that the layers are fitted on, or only measured on where the initialization needs none: `calibration` makes it. */
@@ -257,7 +260,8 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     await algebra.close();
     checkModel(model);
     seconds.factorize = lap();
-    const recalibrated = await call.recalibrate?.(model, {
+    const isLeftOut = call.recalibrate?.isPartOfFit === true && (calibrate === undefined || fits.length === 0);
+    const recalibrated = await (isLeftOut ? undefined : call.recalibrate)?.(model, {
       path: input,
       driver: await getDriver(),
       session: sessionOptions,

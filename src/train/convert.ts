@@ -2,6 +2,7 @@ import { convert as convertWith, type ConvertCall } from '../factorize/convert.j
 import type { Calibrate } from '../factorize/calibration/types.js';
 import { inits } from '../factorize/inits/index.js';
 import type { ConvertReport } from '../report/contract.js';
+import { statisticsShift } from './shift-statistics.js';
 import { syntheticCalibration, type SyntheticSettings } from './synthetic.js';
 
 /** A conversion as users ask for it. */
@@ -36,7 +37,9 @@ export function usualCalibration(
  * ABORTED. Nothing is written then.
  */
 export function convert(input: string, call: ConvertModelCall = {}): Promise<ConvertReport> {
-  return convertWith(input, { ...call, calibrate: calibrationOf(call) });
+  const calibrate = calibrationOf(call);
+  const recalibrate = call.recalibrate ?? (calibrate === undefined ? undefined : statisticsShift(calibrate));
+  return convertWith(input, { ...call, calibrate, recalibrate });
 }
 
 function calibrationOf(call: ConvertModelCall): Calibrate | undefined {

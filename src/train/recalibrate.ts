@@ -175,13 +175,13 @@ async function run(
 function apply(graph: Graph, statistics: ReadonlyMap<string, PooledStatistics>): void {
   for (const [layer, pool] of statistics) {
     const node = graph.value(layer)!.producer!;
-    store(graph, node, 3, Float32Array.from(pool.mean));
-    store(graph, node, 4, Float32Array.from(pool.variance()));
+    storeStatistics(graph, node, 3, Float32Array.from(pool.mean));
+    storeStatistics(graph, node, 4, Float32Array.from(pool.variance()));
   }
 }
 
 /** Other data for a constant input of a node; under a new name where others read the old one, or it is laid out otherwise. */
-function store(graph: Graph, node: Node, index: number, values: Float32Array): void {
+export function storeStatistics(graph: Graph, node: Node, index: number, values: Float32Array): void {
   const value = node.inputs[index]!;
   const { dataType } = resolveWeight(graph, value)!;
   const tensor = (name: string): Tensor => Tensor.ofFloats(name, [values.length], values, dataType);
