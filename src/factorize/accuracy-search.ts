@@ -15,8 +15,10 @@ export interface Measured {
 export type Purpose = 'sensitivity' | 'search';
 
 export interface AccuracySearch {
-  /** Of each layer; the first keeps it, without error. Errors are fractions of ‖W‖²_F. */
+  /** Of each layer; the first keeps it, without error. Errors are fractions of ‖W‖²_F, or what `arePriced` says. */
   readonly layers: readonly (readonly Choice[])[];
+  /** Errors are what the outputs are expected to change by: their prices need not be measured. Default false. */
+  readonly arePriced?: boolean;
   /** What the model costs beside these layers. */
   readonly fixedCost: number;
   /** Top-1 that may be lost, as a fraction. */
@@ -49,7 +51,7 @@ const leastShare = 0.1;
 const resolution = 1 / 512;
 
 /**
- * Looks for the cheapest conversion that loses at most `largestDrop`. First each group of layers is converted alone, at
+ * Looks for the cheapest conversion that loses at most `largestDrop`. First, unless errors are priced already, each group of layers is converted alone, at
  * about half of its cost, on a sample of the images: the rise of the loss per unit of noise to signal e / (1 − e), where e is the
  * lost fraction of ‖W‖²_F, is the price of the group's errors. With these prices `solveBudget` shares out any total cost over the layers, which leaves one number to
  * find, the cost, by bisection on all images. The drop need not fall with the cost: what comes out is the cheapest of what
@@ -62,11 +64,12 @@ export async function searchAccuracy(search: AccuracySearch): Promise<AccuracyFi
   const free = keepAll.map((_, index) => index).filter(isFree);
   if (free.length === 0) return { best: undefined, sensitivities: [] };
 
-  const sensitivities = await measureSensitivities(search, free);
+  const sensitivities = search.arePriced === true ? [] : await measureSensitivities(search, free);
   const weights = layers.map((_, index) => sensitivities.find((group) => group.layers.includes(index))?.weight ?? 1);
-  const weighted = layers.map((choices, index) =>
+  const priced = layers.map((choices, index) =>
     choices.map(({ cost, error }) => ({ cost, error: noiseToSignal(error) * weights[index]! })),
   );
+  const weighted = search.arePriced === true ? layers : priced;
   const costOf = (picks: Picks): number =>
     picks.reduce((sum, pick, index) => sum + layers[index]![pick]!.cost, fixedCost);
 

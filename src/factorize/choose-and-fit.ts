@@ -8,7 +8,7 @@ import {
   openImages,
   type OpenedImages,
 } from './calibration/fit-on-data.js';
-import type { Calibrate } from './calibration/types.js';
+import type { Calibrate, Moments } from './calibration/types.js';
 import type { Candidate } from './candidates.js';
 import { type Fit, type FitContext, fitPlans } from './fit.js';
 import { searchKeep } from './keep-search.js';
@@ -37,7 +37,10 @@ export interface ChooseContext {
   /** Whether budgets that are not chosen are measured too. */
   readonly isCurveMeasured: boolean;
   /** Chooses ranks for an accuracy budget. */
-  readonly search: ((curves: Curves | undefined) => Promise<FoundRanks>) | undefined;
+  readonly search:
+    ((curves: Curves | undefined, moments: ReadonlyMap<string, Moments>) => Promise<FoundRanks>) | undefined;
+  /** What an earlier look at the same images told of layers, by name; agreement is not measured then. */
+  readonly trial?: { readonly moments: ReadonlyMap<string, Moments> } | undefined;
   readonly onSearch?: (done: number, total: number, detail: string) => void;
 }
 
@@ -76,7 +79,7 @@ export async function chooseAndFit(
   const { fitting, planning, images } = context;
   const { settings } = planning;
   if (calibrate === undefined) {
-    const searched = settings.rankMode.kind === 'accuracy' ? await context.search?.(undefined) : undefined;
+    const searched = settings.rankMode.kind === 'accuracy' ? await context.search?.(undefined, new Map()) : undefined;
     const plans = searched?.plans ?? (await planRanks(candidates, planning));
     const fits = await fitPlans(plans, fitting);
     const nothing = { calibrated: undefined, observed: undefined, keptOut: undefined, tradeOff: undefined };
@@ -88,7 +91,7 @@ export async function chooseAndFit(
       ...fitting,
       ...images,
       biasCorrection: settings.biasCorrection,
-      known: { opened, moments: chosen.observed?.moments ?? new Map() },
+      known: { opened, moments: chosen.observed?.moments ?? knownMoments(candidates, context.trial?.moments) },
     });
     const warnings = [...chosen.warnings, ...calibrated.warnings];
     return { ...chosen, fits: calibrated.fits, fitting, calibrated, warnings };
@@ -114,7 +117,8 @@ export async function chooseRanks(
     await keptOut?.close();
   };
   try {
-    if (!settings.reinit) keptOut = await openKeptOut(calibrate, { ...images, macs: totals.macs }, warnings);
+    if (!settings.reinit && context.trial === undefined)
+      keptOut = await openKeptOut(calibrate, { ...images, macs: totals.macs }, warnings);
     const { kind } = settings.rankMode;
     const areCurvesNeeded = (kind === 'budget' || kind === 'keep' || kind === 'accuracy') && !settings.reinit;
     const observed = areCurvesNeeded
@@ -149,7 +153,8 @@ async function choose(candidates: readonly Candidate[], ready: Ready): Promise<C
   if (observed === undefined) return { ...none, plans: await planRanks(candidates, planning) };
   const { curves, report } = observed;
   if (rankMode.kind === 'accuracy') {
-    const searched = await ready.search?.(curves);
+    const byName = [...observed.moments].map(([{ layer }, moments]) => [layer.name, moments] as const);
+    const searched = await ready.search?.(curves, new Map(byName));
     return { ...none, searched, plans: searched?.plans ?? (await planRanks(candidates, planning)) };
   }
   const withCurves = { ...planning, curves };
@@ -206,6 +211,18 @@ async function choose(candidates: readonly Candidate[], ready: Ready): Promise<C
       return tradeOff(of, report.unit, points, { budget, plans, ...worth, measured });
     },
   };
+}
+
+function knownMoments(
+  candidates: readonly Candidate[],
+  moments: ReadonlyMap<string, Moments> | undefined,
+): ReadonlyMap<Candidate, Moments> {
+  return new Map(
+    candidates.flatMap((candidate) => {
+      const own = moments?.get(candidate.layer.name);
+      return own === undefined ? [] : [[candidate, own] as const];
+    }),
+  );
 }
 
 function noneKeptOut(): LowrankError {

@@ -20,7 +20,7 @@ import { adviceFor } from './agreement-advice.js';
 import type { Candidate, Selection } from './candidates.js';
 import { chooseAndFit, type Chosen } from './choose-and-fit.js';
 import { countMacs, countParameters } from './count.js';
-import type { Calibrate } from './calibration/types.js';
+import type { Calibrate, Moments } from './calibration/types.js';
 import { emitFits } from './emit-fits.js';
 import { startEngine } from './engine.js';
 import type { Fit, FittedSpectrum } from './fit.js';
@@ -89,6 +89,8 @@ export interface ConvertCall extends ConvertOptions {
   readonly approximate?: Approximate | undefined;
   /** Chooses the ranks for an `accuracyBudget`: `accuracySearch` makes it from labelled images. */
   readonly searchRanks?: SearchRanks | undefined;
+  /** A conversion of a search: what is known of the layers by name, with this calibration; agreement is not measured. */
+  readonly trial?: { readonly moments: ReadonlyMap<string, Moments> };
   /** Whether other budgets than the one that is chosen are measured for `ConvertReport.tradeOff`; default false. */
   readonly measureCurve?: boolean;
   /** Default: the input's name with `.lowrank.onnx`. */
@@ -202,12 +204,13 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
           onSpectrum: call.onSpectrum,
           signal,
         },
+        trial: call.trial,
         isCurveMeasured: call.measureCurve === true,
         onSearch: (done, total, detail) => report(call, 'search', done, total, detail),
         search:
           call.searchRanks === undefined
             ? undefined
-            : async (curves) =>
+            : async (curves, moments) =>
                 call.searchRanks!({
                   settings,
                   linalg: algebra,
@@ -218,7 +221,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
                   candidates: selection.candidates,
                   driver: await getDriver(),
                   onProgress: (done, total, detail) => report(call, 'search', done, total, detail),
-                  tryPlans: (tried, use) => tryPlans(tried, { input, output, call, convert }, use),
+                  tryPlans: (tried, use) => tryPlans(tried, { input, output, call, moments, convert }, use),
                 }),
       });
     };

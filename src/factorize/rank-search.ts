@@ -5,6 +5,7 @@ import { temporaryName } from '../files/temporary.js';
 import { unwritable } from '../onnx/write-file.js';
 import type { AccuracyBudget, ConvertReport } from '../report/contract.js';
 import type { Driver } from '../runtime/types.js';
+import type { Moments } from './calibration/types.js';
 import type { Candidate } from './candidates.js';
 import type { ConvertCall } from './convert.js';
 import type { Plan, PlanContext } from './plan-types.js';
@@ -37,10 +38,11 @@ export type SearchRanks = ((context: RankSearchContext) => Promise<FoundRanks>) 
 /** `RankSearchContext.tryPlans` by means of `convert`, in a folder beside the output. */
 export async function tryPlans<Result>(
   plans: readonly Plan[],
-  { input, output, call, convert }: TryCall,
+  { input, output, call, moments, convert }: TryCall,
   use: (path: string, report: ConvertReport) => Promise<Result>,
 ): Promise<Result> {
   const { accuracyBudget: _, searchRanks: __, onProgress: ___, onSpectrum: ____, ...others } = call;
+  const trial = { moments };
   const folder = temporaryName(output);
   try {
     mkdirSync(folder);
@@ -51,7 +53,14 @@ export async function tryPlans<Result>(
     // The name is written into models with external data: with the output's own, the bytes are those of the output.
     const path = join(folder, basename(output));
     const ranks = Object.fromEntries(plans.map((plan) => [plan.candidate.layer.name, rankOf(plan)]));
-    const report = await convert(input, { ...others, ranks, output: path, verify: false, measureLatency: false });
+    const report = await convert(input, {
+      ...others,
+      ranks,
+      output: path,
+      verify: false,
+      measureLatency: false,
+      trial,
+    });
     return await use(path, report);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -63,6 +72,8 @@ export interface TryCall {
   /** Where the result of the search will go. */
   readonly output: string;
   readonly call: ConvertCall;
+  /** What the images have told of the layers, by name. */
+  readonly moments: ReadonlyMap<string, Moments>;
   readonly convert: (input: string, call: ConvertCall) => Promise<ConvertReport>;
 }
 

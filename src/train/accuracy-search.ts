@@ -5,10 +5,9 @@ import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
 import { type Picks, type Purpose, searchAccuracy } from '../factorize/accuracy-search.js';
 import { reads, writes } from '../files/conflicts.js';
-import { countedOptions, type Option } from '../factorize/plan-by-budget.js';
+import { budgetOptions, type Option } from '../factorize/plan-by-budget.js';
 import type { Plan } from '../factorize/plan-types.js';
 import type { FoundRanks, RankSearchContext, SearchRanks } from '../factorize/rank-search.js';
-import { spectra } from '../factorize/spectra.js';
 import type { AccuracyBudget, AccuracyTrial } from '../report/contract.js';
 import { comparePredictions } from '../report/eval-summary.js';
 import { pointsIntervalText, pointsText } from '../report/eval-text.js';
@@ -105,7 +104,7 @@ async function search(
   const cache = openEvaluationCache(folder ?? defaultEvaluationFolder(), warn);
   context.onProgress(0, 1, 'reading the images');
   const judge = await createJudge(context, source, cache, evaluation);
-  const most = 1 + Math.min(groups, candidates.length) + evaluations + 1;
+  const most = 1 + (context.curves === undefined ? Math.min(groups, candidates.length) : 0) + evaluations + 1;
   let done = 0;
   const step = (detail: string): void => context.onProgress(done++, most, detail);
 
@@ -117,10 +116,11 @@ async function search(
       remedy: 'check the model, and that --normalization is that of its training',
     });
   }
-  const spectrumOf = await spectra(candidates, { ...context, onProgress: () => throwIfAborted(context.signal) });
-  const options = candidates.map((candidate): readonly Option[] =>
-    countedOptions(candidate, spectrumOf.get(candidate)!, minimize, settings),
-  );
+  const options: readonly (readonly Option[])[] = await budgetOptions(candidates, minimize, {
+    ...context,
+    onProgress: () => throwIfAborted(context.signal),
+  });
+  const arePriced = context.curves !== undefined;
   const trials: AccuracyTrial[] = [];
   const picksOf = new Map<Picks, number>();
   const planOf = (picks: Picks, note: (kept: boolean) => string): Plan[] =>
@@ -169,6 +169,7 @@ async function search(
   const cost = options.reduce((sum, [keep]) => sum + keep!.cost, 0);
   const found = await searchAccuracy({
     layers: options,
+    arePriced,
     fixedCost: totals[minimize] - cost,
     largestDrop,
     evaluations,
