@@ -25,14 +25,15 @@ import {
   sameLayer,
 } from '../calibration/fit-on-data.js';
 import { orderMoments } from '../calibration/scheme-order.js';
-import type { Moments } from '../calibration/types.js';
+import type { CalibrationImages, Moments } from '../calibration/types.js';
 import type { Candidate } from '../candidates.js';
 import { breakEvenRank, matrixShape, maxRank } from '../geometry.js';
 import { isOutputMajor, toMatrix } from '../layout.js';
 import { allowedSchemes } from '../plan-choice.js';
+import { toNumbers } from '../samples.js';
 import type { ConvertSettings } from '../settings.js';
 import { type Basis, basisOf, basisOfWeights } from './basis.js';
-import { emitProjections, type ProjectedLayer } from './emit-projections.js';
+import { emitProjections, type ProjectedLayer, relativeOutputs } from './emit-projections.js';
 import { meanOf, meansOf } from './means.js';
 import { drawSigns, singles } from './projections.js';
 
@@ -201,6 +202,7 @@ async function findChanges(
   const isFixed = images.dims[0] !== undefined && isBatchFixed(copy, images.input);
   const dims = isFixed ? images.dims : [1, ...images.dims.slice(1)];
   const inputShapes = { [images.input]: dims };
+  const wanted = Math.min(images.images, gradientImages(context.macs));
   let graph: ReturnType<typeof emitProjections>;
   let requests: readonly (ProjectedLayer & { readonly candidate: Candidate })[];
   try {
@@ -227,7 +229,8 @@ async function findChanges(
         };
       });
     });
-    graph = emitProjections(model, shapes, requests);
+    const names = relativeOutputs(model, shapes).map(({ name }) => name);
+    graph = emitProjections(model, shapes, requests, await squaresOf(copy, names, images, wanted, context));
     requireMemory(model.graph, inferShapes(model, { inputShapes }), context.session.limits?.memory);
   } catch (error) {
     if (!(error instanceof LowrankError) || error.code === 'ABORTED') throw error;
@@ -239,7 +242,6 @@ async function findChanges(
     const own = [...bySchemes].map(([scheme, { losses }]) => [scheme, new Float64Array(losses.length)] as const);
     sums.set(candidate, new Map(own));
   }
-  const wanted = Math.min(images.images, gradientImages(context.macs));
   const session = await context.driver.createSession(modelBytes(model), context.session);
   let done = 0;
   try {
@@ -281,7 +283,38 @@ async function findChanges(
       sum.forEach((value, rank) => (sum[rank] = value / Math.max(1, done)));
     }
   }
-  return { changes: sums, unit: graph.unit, images: done };
+  const isMoved = [...sums.values()].some((own) => [...own.values()].some((sum) => sum.some((value) => value > 0)));
+  if (isMoved) return { changes: sums, unit: graph.unit, images: done };
+  return { changes: undefined, unit: graph.unit, images: done, reason: 'no layer moves the outputs on the images' };
+}
+
+/** E‖output‖² of one image, of the outputs of these names. */
+async function squaresOf(
+  copy: OpenedImages['copy'],
+  names: readonly string[],
+  images: CalibrationImages,
+  wanted: number,
+  { driver, session: options, signal }: ObserveContext,
+): Promise<ReadonlyMap<string, number>> {
+  const sums = new Map<string, number>();
+  if (names.length === 0) return sums;
+  const session = await driver.createSession(modelBytes(copy), options);
+  let done = 0;
+  try {
+    for await (const { feeds, size } of images.batches()) {
+      throwIfAborted(signal);
+      const outputs = await session.run(feeds, names, { signal });
+      for (const name of names) {
+        const square = toNumbers(outputs[name]!).reduce((sum, value) => sum + value * value, 0);
+        sums.set(name, (sums.get(name) ?? 0) + square);
+      }
+      done += size;
+      if (done >= wanted) break;
+    }
+  } finally {
+    await session.close();
+  }
+  return new Map([...sums].map(([name, sum]) => [name, sum / Math.max(1, done)]));
 }
 
 /** What is left of the whole behind the first components of each rank. */
