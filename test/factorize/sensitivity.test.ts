@@ -54,7 +54,12 @@ interface Case {
 }
 
 function modelOf({ input, nodes, initializers, features, end }: Case): Uint8Array {
-  const head = { op: 'Gemm', inputs: ['h', 'head.w', 'head.b'], outputs: [end === undefined ? 'y' : 'z'], name: 'head' };
+  const head = {
+    op: 'Gemm',
+    inputs: ['h', 'head.w', 'head.b'],
+    outputs: [end === undefined ? 'y' : 'z'],
+    name: 'head',
+  };
   return buildModel({
     opset: 13,
     inputs: [{ name: 'x', dims: ['n', ...input] }],
@@ -82,7 +87,13 @@ function conv(
     input: [channels, 8, 7],
     schemes: ['spatial', 'channel'],
     nodes: [
-      { op: 'Conv', inputs: ['x', 'w', 'b'], outputs: ['t'], name: 'layer', attributes: { kernel_shape: [kh, kw], ...attributes } },
+      {
+        op: 'Conv',
+        inputs: ['x', 'w', 'b'],
+        outputs: ['t'],
+        name: 'layer',
+        attributes: { kernel_shape: [kh, kw], ...attributes },
+      },
       ...(between ?? []),
       { op: 'Relu', inputs: [between === undefined ? 't' : 'u'], outputs: ['r'] },
       { op: 'GlobalAveragePool', inputs: ['r'], outputs: ['p'] },
@@ -211,18 +222,29 @@ const cases: readonly Case[] = [
     ...plain,
     name: 'Gemm before outputs that are no classes',
     end: [{ op: 'Reshape', inputs: ['z', 'map'], outputs: ['y'] }],
-    initializers: [...plain.initializers, { name: 'map', type: 'int64', dims: [3], data: BigInt64Array.of(-1n, 2n, 3n) }],
+    initializers: [
+      ...plain.initializers,
+      { name: 'map', type: 'int64', dims: [3], data: BigInt64Array.of(-1n, 2n, 3n) },
+    ],
   },
 ];
 
 const imageCount = 256;
-const seeds = [0, 1, 2, 3, 4, 5, 6, 7];
 
 /** By scheme and rank: what gradients say, in the mean over the signs drawn by several seeds. */
-async function predicted(bytes: Uint8Array, input: readonly number[]): Promise<{ readonly all: Observed[]; of(scheme: Scheme, rank: number): number }> {
-  const images = imagesOf('x', [16, ...input], Array.from({ length: imageCount / 16 }, () => 16));
+async function predicted(
+  bytes: Uint8Array,
+  input: readonly number[],
+  seeds: readonly number[],
+): Promise<{ readonly all: readonly Observed[]; of(scheme: Scheme, rank: number): number }> {
+  const images = imagesOf(
+    'x',
+    [16, ...input],
+    Array.from({ length: imageCount / 16 }, () => 16),
+  );
   const all: Observed[] = [];
-  for (const seed of seeds) all.push(await observe(bytes, images, tests.linalg, { seed, exclude: ['head'], keepFirst: false }));
+  for (const seed of seeds)
+    all.push(await observe(bytes, images, tests.linalg, { seed, exclude: ['head'], keepFirst: false }));
   const exact = all.map((each) => ({ ...each, curves: gradientsOnly(each.curves) }));
   return {
     all,
@@ -234,7 +256,7 @@ async function predicted(bytes: Uint8Array, input: readonly number[]): Promise<{
 describe.each(cases)('what the outputs feel of $name', (example) => {
   it('is what they do where the layer is cut', async () => {
     const bytes = modelOf(example);
-    const { all, of } = await predicted(bytes, example.input);
+    const { all, of } = await predicted(bytes, example.input, [0, 1, 2, 3, 4, 5, 6, 7]);
     const [observed] = all;
     expect(observed!.report, observed!.report.reason).toMatchObject({ by: 'gradients', images: imageCount });
     const { images } = observed!;
@@ -260,22 +282,82 @@ describe.each(cases)('what the outputs feel of $name', (example) => {
         compared.push(of(scheme, rank) / measured);
       }
     }
-    if (process.env['SHOW'] === '1') console.log(example.name, observed!.report.unit, compared.map((v) => v.toFixed(3)).join(' '));
     expect(compared.length).toBeGreaterThan(1);
-    // 2048 draws of squares, which spread by about √(6/2048); and what is of third order.
+    // Squares of 8 draws for each image, whose mean spreads by 5 to 10 %; and what is of third order.
     for (const ratio of compared) {
-      expect(ratio).toBeGreaterThan(0.85);
-      expect(ratio).toBeLessThan(1.2);
+      expect(ratio).toBeGreaterThan(0.75);
+      expect(ratio).toBeLessThan(1.25);
     }
   });
 
   it('is nothing at full rank', async () => {
-    const { all } = await predicted(modelOf(example), example.input);
+    const [observed] = (await predicted(modelOf(example), example.input, [0])).all;
     for (const scheme of example.schemes) {
-      const { losses, changes } = curveOf(all[0]!, 'layer', scheme);
+      const { losses, changes } = curveOf(observed!, 'layer', scheme);
       expect(losses.at(-1)).toBeLessThan(1e-6);
       expect(changes.at(-1)).toBeLessThan(1e-6 * changes[0]!);
     }
   });
 });
-void fc;
+
+/** Two convolutions and a dense layer of any sizes, in any scale. */
+const anyNet = fc.record({
+  seed: fc.integer({ min: 0, max: 1000 }),
+  channels: fc.integer({ min: 1, max: 5 }),
+  out: fc.integer({ min: 2, max: 6 }),
+  kernel: fc.constantFrom<readonly [number, number]>([3, 3], [1, 1], [1, 3], [2, 2]),
+  scale: fc.constantFrom(0.01, 1, 30),
+  activation: fc.constantFrom('Relu', 'Sigmoid', 'Tanh', 'Identity'),
+  end: fc.constantFrom('Identity', 'Softmax', 'Sigmoid', 'Relu'),
+});
+
+describe('what the outputs feel', () => {
+  it('is never negative and nothing at full rank, and a layer loses the less the higher the rank', async () => {
+    await fc.assert(
+      fc.asyncProperty(anyNet, async ({ seed, channels, out, kernel, scale, activation, end }) => {
+        const [kh, kw] = kernel;
+        const draw = (name: string, dims: readonly number[]): TestInitializer => {
+          const count = dims.reduce((product, dim) => product * dim, 1);
+          return { name, dims, data: Float32Array.from(normals(count, seed, name), (value) => scale * value) };
+        };
+        const bytes = buildModel({
+          opset: 13,
+          inputs: [{ name: 'x', dims: ['n', channels, 5, 5] }],
+          outputs: [{ name: 'y' }],
+          nodes: [
+            { op: 'Conv', inputs: ['x', 'w', 'b'], outputs: ['t'], name: 'layer' },
+            { op: activation, inputs: ['t'], outputs: ['a'] },
+            { op: 'Conv', inputs: ['a', 'w2'], outputs: ['t2'], name: 'second' },
+            { op: 'GlobalAveragePool', inputs: ['t2'], outputs: ['p'] },
+            { op: 'Flatten', inputs: ['p'], outputs: ['f'] },
+            { op: 'Gemm', inputs: ['f', 'w3', 'b3'], outputs: ['z'], name: 'last' },
+            { op: end, inputs: ['z'], outputs: ['y'] },
+          ],
+          initializers: [
+            draw('w', [out, channels, kh, kw]),
+            draw('b', [out]),
+            draw('w2', [out, out, 3, 3]),
+            draw('w3', [out, 3]),
+            draw('b3', [3]),
+          ],
+        });
+        const images = imagesOf('x', [4, channels, 5, 5], [4, 4, 1]);
+        const { curves, report } = await observe(bytes, images, tests.linalg, {
+          seed,
+          keepFirst: false,
+          keepLast: false,
+        });
+        expect(curves.size).toBe(3);
+        for (const { losses, changes } of [...curves.values()].flatMap((own) => [...own.values()])) {
+          expect(losses[0]).toBeCloseTo(1, 6);
+          losses.forEach((loss, rank) => expect(loss).toBeLessThanOrEqual(losses[rank - 1] ?? Infinity));
+          changes.forEach((change) => expect(change).toBeGreaterThanOrEqual(0));
+          // By losses where the outputs do not move at all: of a softmax or sigmoid that is 0 or 1 throughout.
+          if (report.by === 'losses') expect(report.reason).toMatch(/no layer moves the outputs|not 0/);
+          expect(changes.at(-1)).toBeLessThanOrEqual(1e-5 * Math.max(...changes));
+        }
+      }),
+      { numRuns: 30, seed: 1 },
+    );
+  });
+});

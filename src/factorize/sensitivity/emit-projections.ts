@@ -200,7 +200,10 @@ function fisherRoot(e: Emitter, kind: string, logits: Value, signs: Value): Valu
   const wide = e.cast(logits, FLOAT);
   if (kind === 'sigmoid') {
     const p = e.emit('Sigmoid', [wide]);
-    const classes = e.dims(logits).slice(1).reduce((product, dim) => product * dim, 1);
+    const classes = e
+      .dims(logits)
+      .slice(1)
+      .reduce((product, dim) => product * dim, 1);
     const variance = e.scale(e.mul(p, e.sub(e.scalar(1), p)), 1 / classes);
     return e.cast(e.mul(e.emit('Sqrt', [variance]), signs), e.typeOf(logits).dataType);
   }

@@ -1,5 +1,10 @@
 import { basisOf } from '../../../src/factorize/sensitivity/basis.js';
-import { type Curve, type Curves, observeModel, type ObservedModel } from '../../../src/factorize/sensitivity/observe.js';
+import {
+  type Curve,
+  type Curves,
+  observeModel,
+  type ObservedModel,
+} from '../../../src/factorize/sensitivity/observe.js';
 import { orderMoments } from '../../../src/factorize/calibration/scheme-order.js';
 import type { CalibrationImages } from '../../../src/factorize/calibration/types.js';
 import type { Candidate } from '../../../src/factorize/candidates.js';
@@ -37,7 +42,11 @@ export async function observe(
   const inputShapes = { [images.input]: images.dims };
   const model = readModel(bytes);
   const single = inferShapes(model, { inputShapes: { [images.input]: [1, ...images.dims.slice(1)] } });
-  const { selection } = selectLayers(model, images.dims[0] === 1 ? single : inferShapes(model, { inputShapes }), settings);
+  const { selection } = selectLayers(
+    model,
+    images.dims[0] === 1 ? single : inferShapes(model, { inputShapes }),
+    settings,
+  );
   const copy = readModel(bytes);
   const opened = { copy, shapes: inferShapes(copy, { inputShapes }), images };
   const { seed } = settings;
@@ -90,7 +99,12 @@ export async function cutModel(
   const own = orderMoments(moments.get(candidate)!, geometry, cut.scheme);
   const { left, right } = await basisOf({ weight: matrix, rowsPerNeuron, moments: own, most: cut.rank, linalg });
   // Where each number of the matrix is in the weight.
-  const places = toMatrix(Float32Array.from(data, (_, index) => index), geometry, cut.scheme, isOut).data;
+  const places = toMatrix(
+    Float32Array.from(data, (_, index) => index),
+    geometry,
+    cut.scheme,
+    isOut,
+  ).data;
   const rest = new Float32Array(data.length);
   for (let row = 0, at = 0; row < matrix.rows; row++) {
     for (let col = 0; col < matrix.cols; col++, at++) {
@@ -103,7 +117,11 @@ export async function cutModel(
   replace(model, weight.tensor.name, rest);
   if (shift !== undefined) {
     const old = model.graph.value(shift.bias)!.tensor!.toFloat32();
-    replace(model, shift.bias, Float32Array.from(old, (value, index) => value + shift.by[index]!));
+    replace(
+      model,
+      shift.bias,
+      Float32Array.from(old, (value, index) => value + shift.by[index]!),
+    );
   }
   return modelBytes(model);
 }
