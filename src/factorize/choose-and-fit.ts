@@ -13,10 +13,11 @@ import type { Candidate } from './candidates.js';
 import { type Fit, type FitContext, fitPlans } from './fit.js';
 import { searchKeep } from './keep-search.js';
 import { type KeptOut, openKeptOut } from './kept-out.js';
-import { type BudgetOf, budgetOptions, costsOf } from './plan-by-budget.js';
+import { budgetInForce, type BudgetOf, budgetOptions, costsOf } from './plan-by-budget.js';
 import { planRanks } from './plan.js';
 import type { Plan, PlanContext } from './plan-types.js';
 import type { FoundRanks } from './rank-search.js';
+import type { RankMode } from './settings.js';
 import { type Curves, observeModel, type ObservedModel } from './sensitivity/observe.js';
 import {
   type BudgetPlans,
@@ -50,6 +51,8 @@ export interface Chosen {
   readonly calibrated: DataFits | undefined;
   readonly observed: ObservedModel | undefined;
   readonly keptOut: KeptOut | undefined;
+  /** How ranks were chosen: a budget that nobody asked for as far as the layers bore it. */
+  readonly rankMode: RankMode;
   /** The curve, given what the written model was measured to do. */
   readonly tradeOff: ((agreement: MeasuredAgreement | undefined) => TradeOff) | undefined;
   readonly warnings: readonly string[];
@@ -59,7 +62,7 @@ export interface Chosen {
 /** Ranks alone, with what images tell; the images stay open. */
 export type ChosenRanks = Pick<
   Chosen,
-  'plans' | 'searched' | 'observed' | 'keptOut' | 'tradeOff' | 'warnings' | 'close'
+  'plans' | 'searched' | 'observed' | 'keptOut' | 'rankMode' | 'tradeOff' | 'warnings' | 'close'
 > & {
   readonly opened: OpenedImages;
 };
@@ -80,7 +83,8 @@ export async function chooseAndFit(
     const plans = searched?.plans ?? (await planRanks(candidates, planning));
     const fits = await fitPlans(plans, fitting);
     const nothing = { calibrated: undefined, observed: undefined, keptOut: undefined, tradeOff: undefined };
-    return { plans, fits, fitting, searched, ...nothing, warnings: [], close: () => Promise.resolve() };
+    const { rankMode } = settings;
+    return { plans, fits, fitting, searched, rankMode, ...nothing, warnings: [], close: () => Promise.resolve() };
   }
   const { opened, ...chosen } = await chooseRanks(calibrate, candidates, context);
   try {
@@ -140,21 +144,22 @@ interface Ready extends ChooseContext {
   readonly keptOut: KeptOut | undefined;
 }
 
-type Choice = Pick<Chosen, 'plans' | 'searched' | 'tradeOff' | 'warnings'>;
+type Choice = Pick<Chosen, 'plans' | 'searched' | 'rankMode' | 'tradeOff' | 'warnings'>;
 
 async function choose(candidates: readonly Candidate[], ready: Ready): Promise<Choice> {
   const { planning, observed, keptOut, isCurveMeasured } = ready;
-  const { rankMode } = planning.settings;
-  const none = { searched: undefined, tradeOff: undefined, warnings: [] };
+  const asked = planning.settings.rankMode;
+  const none = { searched: undefined, rankMode: asked, tradeOff: undefined, warnings: [] };
   if (observed === undefined) return { ...none, plans: await planRanks(candidates, planning) };
   const { curves, report } = observed;
-  if (rankMode.kind === 'accuracy') {
+  if (asked.kind === 'accuracy') {
     const searched = await ready.search?.(curves);
     return { ...none, searched, plans: searched?.plans ?? (await planRanks(candidates, planning)) };
   }
   const withCurves = { ...planning, curves };
-  const of: BudgetOf = rankMode.kind === 'budget' ? rankMode.of : 'macs';
+  const of: BudgetOf = asked.kind === 'budget' ? asked.of : 'macs';
   const options = await budgetOptions(candidates, of, withCurves);
+  const rankMode = asked.kind === 'budget' ? budgetInForce(asked, options, planning) : asked;
   const trade: TradeOffContext = { of, unit: report.unit, curves, planning: withCurves, options };
   const build = (plans: readonly Plan[]): Promise<Uint8Array> => buildTrial(plans, ready, observed);
   const warnings: string[] = [];
@@ -172,7 +177,7 @@ async function choose(candidates: readonly Candidate[], ready: Ready): Promise<C
     ({ points } = found);
     ({ plans } = found.chosen);
   } else {
-    plans = await planRanks(candidates, { ...withCurves, options });
+    plans = await planRanks(candidates, { ...withCurves, options, settings: { ...planning.settings, rankMode } });
     points = curveBudgets(candidates, trade);
     if (isCurveMeasured && keptOut !== undefined) {
       const measured: (BudgetPlans & { readonly measured?: MeasuredPoint | undefined })[] = [];
@@ -191,6 +196,7 @@ async function choose(candidates: readonly Candidate[], ready: Ready): Promise<C
   return {
     plans,
     searched: undefined,
+    rankMode,
     warnings,
     tradeOff: (agreement) => {
       const change = agreement === undefined ? undefined : measuredChange(agreement, report.unit);

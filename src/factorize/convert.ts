@@ -332,7 +332,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       tool,
       seed: settings.seed,
       model: summary,
-      settings: { ...describeSettings(settings), output },
+      settings: { ...describeSettings({ ...settings, rankMode: chosen.rankMode }), output },
       engine: engine.report,
       layers: layerReports,
       totals: {
