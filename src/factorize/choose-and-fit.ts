@@ -129,6 +129,7 @@ export async function chooseRanks(
         `ranks were chosen by what each layer loses, not by what the outputs feel: ${observed.report.reason}`,
       );
     }
+    warnings.push(...(observed?.warnings ?? []));
     const choice = await choose(candidates, { ...context, opened, observed, keptOut });
     warnings.push(...choice.warnings);
     return { ...choice, opened, observed, keptOut, warnings, close };

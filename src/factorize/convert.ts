@@ -361,7 +361,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
 
 /** What can go wrong with images that nobody asked for, and leaves the conversion possible. */
 function isOfImages(error: unknown): error is LowrankError {
-  const codes: readonly string[] = ['NUMERIC', 'UNSUPPORTED', 'SHAPE', 'INPUT', 'GRAPH'];
+  const codes: readonly string[] = ['NUMERIC', 'UNSUPPORTED', 'SHAPE', 'INPUT', 'GRAPH', 'RUNTIME'];
   return error instanceof LowrankError && codes.includes(error.code);
 }
 

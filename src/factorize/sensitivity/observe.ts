@@ -55,6 +55,7 @@ export interface ObservedModel {
   readonly moments: ReadonlyMap<Candidate, Moments>;
   readonly curves: Curves;
   readonly report: SensitivityReport;
+  readonly warnings: readonly string[];
 }
 
 export interface ObserveContext extends ImageContext {
@@ -102,28 +103,41 @@ export async function observeModel(
   return {
     opened,
     moments,
-    curves: changes === undefined ? curves : withFloor(curves),
+    curves: changes === undefined ? curves : withFloor(curves, changes),
     report: { by, ...why, unit, images, seconds },
+    warnings: changes === undefined ? [] : unreached(candidates.filter((candidate) => !changes.has(candidate))),
   };
 }
 
-/** changes + a small share of the loss, by the mean of what cutting a layer off whole would do. */
-function withFloor(curves: Curves): Curves {
-  const whole = [...curves.values()].flatMap((bySchemes) => {
-    const [curve] = bySchemes.values();
-    return curve === undefined ? [] : [curve.changes[0]!];
+/**
+ * changes + a small share of the loss, by the mean of what cutting a layer off whole would do. Where no gradient reaches a
+ * layer, its loss counts as if it were like the mean of the others.
+ */
+function withFloor(curves: Curves, reached: NonNullable<Changes['changes']>): Curves {
+  const whole = [...reached.values()].flatMap((bySchemes) => {
+    const [changes] = bySchemes.values();
+    return changes === undefined ? [] : [changes[0]!];
   });
-  const floor = (leastShare * whole.reduce((sum, change) => sum + change, 0)) / Math.max(1, whole.length);
-  const raised = ({ losses, changes }: Curve): Curve => ({
+  const mean = whole.reduce((sum, change) => sum + change, 0) / Math.max(1, whole.length);
+  const raised = ({ losses, changes }: Curve, isReached: boolean): Curve => ({
     losses,
-    changes: changes.map((change, rank) => change + floor * losses[rank]!),
+    changes: isReached
+      ? changes.map((change, rank) => change + leastShare * mean * losses[rank]!)
+      : losses.map((loss) => mean * loss),
   });
   return new Map(
     [...curves].map(([candidate, own]) => [
       candidate,
-      new Map([...own].map(([scheme, curve]) => [scheme, raised(curve)])),
+      new Map([...own].map(([scheme, curve]) => [scheme, raised(curve, reached.has(candidate))])),
     ]),
   );
+}
+
+function unreached(candidates: readonly Candidate[]): string[] {
+  const [first] = candidates;
+  if (first === undefined) return [];
+  const which = candidates.length === 1 ? 'layer' : `${candidates.length} layers, first`;
+  return [`no gradient of the outputs reaches ${which} '${first.layer.name}': what is lost there counts instead`];
 }
 
 interface LayerBases {
@@ -184,7 +198,7 @@ async function findBases(
 }
 
 interface Changes {
-  /** undefined where the graph has no gradient. */
+  /** Of the layers that a gradient reaches; undefined where the graph has none. */
   readonly changes: ReadonlyMap<Candidate, ReadonlyMap<Scheme, Float64Array>> | undefined;
   readonly unit: ChangeUnit;
   readonly images: number;
@@ -238,7 +252,10 @@ async function findChanges(
     return { changes: undefined, unit: 'squared-error', images: 0, reason: `${error.fact}${place}` };
   }
   const sums = new Map<Candidate, Map<Scheme, Float64Array>>();
+  const isReached = (candidate: Candidate): boolean =>
+    requests.some((request, index) => request.candidate === candidate && graph.layers[index]!.total !== undefined);
   for (const [candidate, { bySchemes }] of bases) {
+    if (!isReached(candidate)) continue;
     const own = [...bySchemes].map(([scheme, { losses }]) => [scheme, new Float64Array(losses.length)] as const);
     sums.set(candidate, new Map(own));
   }
