@@ -11,7 +11,8 @@ import {
 import type { Calibrate } from './calibration/types.js';
 import type { Candidate } from './candidates.js';
 import { type Fit, type FitContext, fitPlans } from './fit.js';
-import { searchKeep } from './keep-search.js';
+import { inits } from './inits/index.js';
+import { searchKeep, shareOf } from './keep-search.js';
 import { type KeptOut, openKeptOut } from './kept-out.js';
 import { budgetInForce, type BudgetOf, budgetOptions, costsOf } from './plan-by-budget.js';
 import { planRanks } from './plan.js';
@@ -29,7 +30,8 @@ import {
   type TradeOffContext,
   worthOf,
 } from './trade-off.js';
-import { trialModel } from './trial-model.js';
+import { modelWith, trialModel } from './trial-model.js';
+import type { InitName } from './types.js';
 
 export interface ChooseContext {
   readonly images: ImageContext;
@@ -88,18 +90,49 @@ export async function chooseAndFit(
   }
   const { opened, ...chosen } = await chooseRanks(calibrate, candidates, context);
   try {
-    const calibrated = await fitOnData(chosen.plans, calibrate, {
-      ...fitting,
-      ...images,
-      biasCorrection: settings.biasCorrection,
-      known: { opened, moments: chosen.observed?.moments ?? new Map() },
+    const fitBy = async (
+      used: FitContext,
+    ): Promise<Pick<Chosen, 'fitting' | 'calibrated'> & { readonly calibrated: DataFits }> => ({
+      fitting: used,
+      calibrated: await fitOnData(chosen.plans, calibrate, {
+        ...used,
+        ...images,
+        biasCorrection: settings.biasCorrection,
+        known: { opened, moments: chosen.observed?.moments ?? new Map() },
+      }),
     });
-    const warnings = [...chosen.warnings, ...calibrated.warnings];
-    return { ...chosen, fits: calibrated.fits, fitting, calibrated, warnings };
+    const warnings = [...chosen.warnings];
+    let fitted = await fitBy(fitting);
+    const missed = await missedShare(fitted.calibrated.fits, { ...chosen, opened }, fitting.init);
+    if (missed !== undefined) {
+      warnings.push(
+        `fitted by whitened, as the models that --keep measured: by ${fitting.init}, ${percent(missed)} of the images kept out get the same class`,
+      );
+      fitted = await fitBy({ ...fitting, init: 'whitened' });
+    }
+    warnings.push(...fitted.calibrated.warnings);
+    return { ...chosen, ...fitted, fits: fitted.calibrated.fits, warnings };
   } catch (error) {
     await chosen.close();
     throw error;
   }
+}
+
+/** What fits by another initialization than that of the models that were measured agree on, where it is less than was asked for. */
+async function missedShare(
+  fits: readonly Fit[],
+  { rankMode, keptOut, observed, opened }: ChosenRanks,
+  init: InitName,
+): Promise<number | undefined> {
+  if (rankMode.kind !== 'keep' || keptOut === undefined || observed === undefined) return undefined;
+  if (init === 'whitened' || inits[init].isWhole === true) return undefined;
+  const measured = await measurePoint(keptOut.judge, modelWith(fits, opened), 0, observed.report.unit);
+  const share = measured === undefined ? 0 : shareOf(measured);
+  return share < rankMode.share ? share : undefined;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
 }
 
 /** As `chooseAndFit`, without the fit. */

@@ -348,7 +348,7 @@ describe('what the outputs feel', () => {
           keepLast: false,
         });
         expect(curves.size).toBe(3);
-        for (const { losses, changes } of [...curves.values()].flatMap((own) => [...own.values()])) {
+        for (const { losses, changes } of [...curves.values()].flatMap((own) => Array.from(own.values()))) {
           expect(losses[0]).toBeCloseTo(1, 6);
           losses.forEach((loss, rank) => expect(loss).toBeLessThanOrEqual(losses[rank - 1] ?? Infinity));
           changes.forEach((change) => expect(change).toBeGreaterThanOrEqual(0));

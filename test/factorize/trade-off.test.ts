@@ -134,6 +134,17 @@ describe('a trade-off', () => {
     ]);
   });
 
+  it('is measured where a point of the curve has the same ranks', () => {
+    const [half, most] = [point(0.5, 1, 0.8), point(0.9, 0.1, 0.2)];
+    const { points } = tradeOff('macs', 'kl', [half, most], { ...half, budget: 0.48, measured: undefined });
+    expect(points.map(({ budget, measured, isChosen }) => [budget, measured?.change, isChosen])).toEqual([
+      [0.48, 0.8, true],
+      [0.9, 0.2, false],
+    ]);
+    // Measured points stay, however near.
+    expect(tradeOff('macs', 'kl', [half, most], point(0.495, 1.1)).points).toHaveLength(3);
+  });
+
   it('has no budget that cannot be reached', () => {
     expect(plansOf(observed.candidates, 0.01, context)).toBeUndefined();
   });
