@@ -11,12 +11,14 @@ import {
 import type { Calibrate, Moments } from './calibration/types.js';
 import type { Candidate } from './candidates.js';
 import { type Fit, type FitContext, fitPlans } from './fit.js';
-import { searchKeep } from './keep-search.js';
+import { inits } from './inits/index.js';
+import { searchKeep, shareOf } from './keep-search.js';
 import { type KeptOut, openKeptOut } from './kept-out.js';
-import { type BudgetOf, budgetOptions, costsOf } from './plan-by-budget.js';
+import { budgetInForce, type BudgetOf, budgetOptions, costsOf } from './plan-by-budget.js';
 import { planRanks } from './plan.js';
 import type { Plan, PlanContext } from './plan-types.js';
 import type { FoundRanks } from './rank-search.js';
+import type { RankMode } from './settings.js';
 import { type Curves, observeModel, type ObservedModel } from './sensitivity/observe.js';
 import {
   type BudgetPlans,
@@ -28,7 +30,8 @@ import {
   type TradeOffContext,
   worthOf,
 } from './trade-off.js';
-import { trialModel } from './trial-model.js';
+import { modelWith, trialModel } from './trial-model.js';
+import type { InitName } from './types.js';
 
 export interface ChooseContext {
   readonly images: ImageContext;
@@ -53,6 +56,8 @@ export interface Chosen {
   readonly calibrated: DataFits | undefined;
   readonly observed: ObservedModel | undefined;
   readonly keptOut: KeptOut | undefined;
+  /** How ranks were chosen: a budget that nobody asked for as far as the layers bore it. */
+  readonly rankMode: RankMode;
   /** The curve, given what the written model was measured to do. */
   readonly tradeOff: ((agreement: MeasuredAgreement | undefined) => TradeOff) | undefined;
   readonly warnings: readonly string[];
@@ -62,7 +67,7 @@ export interface Chosen {
 /** Ranks alone, with what images tell; the images stay open. */
 export type ChosenRanks = Pick<
   Chosen,
-  'plans' | 'searched' | 'observed' | 'keptOut' | 'tradeOff' | 'warnings' | 'close'
+  'plans' | 'searched' | 'observed' | 'keptOut' | 'rankMode' | 'tradeOff' | 'warnings' | 'close'
 > & {
   readonly opened: OpenedImages;
 };
@@ -83,22 +88,54 @@ export async function chooseAndFit(
     const plans = searched?.plans ?? (await planRanks(candidates, planning));
     const fits = await fitPlans(plans, fitting);
     const nothing = { calibrated: undefined, observed: undefined, keptOut: undefined, tradeOff: undefined };
-    return { plans, fits, fitting, searched, ...nothing, warnings: [], close: () => Promise.resolve() };
+    const { rankMode } = settings;
+    return { plans, fits, fitting, searched, rankMode, ...nothing, warnings: [], close: () => Promise.resolve() };
   }
   const { opened, ...chosen } = await chooseRanks(calibrate, candidates, context);
   try {
-    const calibrated = await fitOnData(chosen.plans, calibrate, {
-      ...fitting,
-      ...images,
-      biasCorrection: settings.biasCorrection,
-      known: { opened, moments: chosen.observed?.moments ?? knownMoments(candidates, context.trial?.moments) },
+    const fitBy = async (
+      used: FitContext,
+    ): Promise<Pick<Chosen, 'fitting' | 'calibrated'> & { readonly calibrated: DataFits }> => ({
+      fitting: used,
+      calibrated: await fitOnData(chosen.plans, calibrate, {
+        ...used,
+        ...images,
+        biasCorrection: settings.biasCorrection,
+        known: { opened, moments: chosen.observed?.moments ?? knownMoments(candidates, context.trial?.moments) },
+      }),
     });
-    const warnings = [...chosen.warnings, ...calibrated.warnings];
-    return { ...chosen, fits: calibrated.fits, fitting, calibrated, warnings };
+    const warnings = [...chosen.warnings];
+    let fitted = await fitBy(fitting);
+    const missed = await missedShare(fitted.calibrated.fits, { ...chosen, opened }, fitting.init);
+    if (missed !== undefined) {
+      warnings.push(
+        `fitted by whitened, as the models that --keep measured: by ${fitting.init}, ${percent(missed)} of the images kept out get the same class`,
+      );
+      fitted = await fitBy({ ...fitting, init: 'whitened' });
+    }
+    warnings.push(...fitted.calibrated.warnings);
+    return { ...chosen, ...fitted, fits: fitted.calibrated.fits, warnings };
   } catch (error) {
     await chosen.close();
     throw error;
   }
+}
+
+/** What fits by another initialization than that of the models that were measured agree on, where it is less than was asked for. */
+async function missedShare(
+  fits: readonly Fit[],
+  { rankMode, keptOut, observed, opened }: ChosenRanks,
+  init: InitName,
+): Promise<number | undefined> {
+  if (rankMode.kind !== 'keep' || keptOut === undefined || observed === undefined) return undefined;
+  if (init === 'whitened' || inits[init].isWhole === true) return undefined;
+  const measured = await measurePoint(keptOut.judge, modelWith(fits, opened), 0, observed.report.unit);
+  const share = measured === undefined ? 0 : shareOf(measured);
+  return share < rankMode.share ? share : undefined;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
 }
 
 /** As `chooseAndFit`, without the fit. */
@@ -129,6 +166,7 @@ export async function chooseRanks(
         `ranks were chosen by what each layer loses, not by what the outputs feel: ${observed.report.reason}`,
       );
     }
+    warnings.push(...(observed?.warnings ?? []));
     const choice = await choose(candidates, { ...context, opened, observed, keptOut });
     warnings.push(...choice.warnings);
     return { ...choice, opened, observed, keptOut, warnings, close };
@@ -144,22 +182,23 @@ interface Ready extends ChooseContext {
   readonly keptOut: KeptOut | undefined;
 }
 
-type Choice = Pick<Chosen, 'plans' | 'searched' | 'tradeOff' | 'warnings'>;
+type Choice = Pick<Chosen, 'plans' | 'searched' | 'rankMode' | 'tradeOff' | 'warnings'>;
 
 async function choose(candidates: readonly Candidate[], ready: Ready): Promise<Choice> {
   const { planning, observed, keptOut, isCurveMeasured } = ready;
-  const { rankMode } = planning.settings;
-  const none = { searched: undefined, tradeOff: undefined, warnings: [] };
+  const asked = planning.settings.rankMode;
+  const none = { searched: undefined, rankMode: asked, tradeOff: undefined, warnings: [] };
   if (observed === undefined) return { ...none, plans: await planRanks(candidates, planning) };
   const { curves, report } = observed;
-  if (rankMode.kind === 'accuracy') {
+  if (asked.kind === 'accuracy') {
     const byName = [...observed.moments].map(([{ layer }, moments]) => [layer.name, moments] as const);
     const searched = await ready.search?.(curves, new Map(byName));
     return { ...none, searched, plans: searched?.plans ?? (await planRanks(candidates, planning)) };
   }
   const withCurves = { ...planning, curves };
-  const of: BudgetOf = rankMode.kind === 'budget' ? rankMode.of : 'macs';
+  const of: BudgetOf = asked.kind === 'budget' ? asked.of : 'macs';
   const options = await budgetOptions(candidates, of, withCurves);
+  const rankMode = asked.kind === 'budget' ? budgetInForce(asked, options, planning) : asked;
   const trade: TradeOffContext = { of, unit: report.unit, curves, planning: withCurves, options };
   const build = (plans: readonly Plan[]): Promise<Uint8Array> => buildTrial(plans, ready, observed);
   const warnings: string[] = [];
@@ -177,7 +216,7 @@ async function choose(candidates: readonly Candidate[], ready: Ready): Promise<C
     ({ points } = found);
     ({ plans } = found.chosen);
   } else {
-    plans = await planRanks(candidates, { ...withCurves, options });
+    plans = await planRanks(candidates, { ...withCurves, options, settings: { ...planning.settings, rankMode } });
     points = curveBudgets(candidates, trade);
     if (isCurveMeasured && keptOut !== undefined) {
       const measured: (BudgetPlans & { readonly measured?: MeasuredPoint | undefined })[] = [];
@@ -196,6 +235,7 @@ async function choose(candidates: readonly Candidate[], ready: Ready): Promise<C
   return {
     plans,
     searched: undefined,
+    rankMode,
     warnings,
     tradeOff: (agreement) => {
       const change = agreement === undefined ? undefined : measuredChange(agreement, report.unit);

@@ -6,16 +6,19 @@ import { modelBytes, type StagedModel, stageModelInPieces } from '../graph/write
 import type { Linalg } from '../linalg/types.js';
 import { paced } from '../onnx/pieces.js';
 import { cpuNodes, describeCpuNodes } from '../ops/cuda/placement.js';
+import type { ShapeTable } from '../ops/infer.js';
+import { requireMemory } from '../ops/memory.js';
 import { checkPaths, type PathUse, type WithPaths } from '../files/conflicts.js';
 import { modelReads, modelWrites } from '../graph/model-paths.js';
 import { checkWritable } from '../onnx/write-file.js';
-import type { ConvertReport, LayerReport, Ratio, Recalibration } from '../report/contract.js';
+import type { ChangeUnit, ConvertReport, LayerReport, Ratio, Recalibration } from '../report/contract.js';
 import { loadDriver } from '../runtime/driver.js';
 import { limitsOf } from '../limits.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
 import { tool } from '../version.js';
 import { type Approximate, fitWhole, requireApproximate } from './approximate.js';
+import { type MeasuredAgreement, measuredChange } from './agreement.js';
 import { adviceFor } from './agreement-advice.js';
 import type { Candidate, Selection } from './candidates.js';
 import { chooseAndFit, type Chosen } from './choose-and-fit.js';
@@ -25,6 +28,7 @@ import { emitFits } from './emit-fits.js';
 import { startEngine } from './engine.js';
 import type { Fit, FittedSpectrum } from './fit.js';
 import { inits, requireImages } from './inits/index.js';
+import { shareOf } from './keep-search.js';
 import { latencySource } from './latency-source.js';
 import { activationOf, factorizedReport, keptReport } from './layer-report.js';
 import { findLayers, type Layer, layerCounts } from './layers.js';
@@ -44,6 +48,7 @@ import {
   type RankMode,
   resolveSettings,
 } from './settings.js';
+import type { InitName } from './types.js';
 import { runReference, type Verification, verifyAgainst } from './verify.js';
 
 /** Models of more multiply-accumulates are compared with the original on one sample, smaller ones on two. */
@@ -138,12 +143,19 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     checkWritable(output, settings.force);
     /** Goes on without images that nobody asked for. */
     const withoutImages = (why: string): void => {
+      if (settings.rankMode.kind === 'keep') {
+        throw new LowrankError('UNSUPPORTED', `--keep measures agreement on pictures, and ${why}`, {
+          place: input,
+          remedy: 'choose ranks another way, such as --rank-scale',
+        });
+      }
       calibrate = undefined;
       settings = resolveSettings(call);
       requireImages(settings.init, false, `--init ${settings.init}`);
       warnings.push(`nothing was fitted to pictures, only to the weights: ${why}`);
     };
-    const obstacle = calibrate?.isOptional === true ? calibrate.obstacle(model) : undefined;
+    const obstacle =
+      calibrate?.isOptional === true ? (calibrate.obstacle(model) ?? tooLarge(model, shapes, settings)) : undefined;
     if (obstacle !== undefined) withoutImages(obstacle);
     const { layers, selection } = selectLayers(model, shapes, settings);
     warnings.push(...selection.warnings);
@@ -228,16 +240,17 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     try {
       chosen = await choosing();
     } catch (error) {
-      if (calibrate?.isOptional !== true || !isOfImages(error)) throw error;
+      const isNeeded = calibrate?.isOptional !== true || settings.rankMode.kind === 'keep';
+      if (isNeeded || !isOfImages(error)) throw error;
       withoutImages(error.place === undefined ? error.fact : `${error.fact} (${error.place})`);
       chosen = await choosing();
     }
-    const { plans, searched, calibrated, observed, keptOut } = chosen;
+    const { plans, searched, calibrated, observed, keptOut, fitting } = chosen;
     let fits: readonly Fit[] = chosen.fits;
     warnings.push(...chosen.warnings);
     warnings.push(...engine.warnings);
     warnings.push(...fits.flatMap((fit) => fit.warnings ?? []));
-    const records = emitFits(model, fits, settings.init);
+    const records = emitFits(model, fits, fitting.init);
     if (isWhole === true) {
       if (engine.tensorFlow !== undefined) {
         warnings.push(
@@ -276,6 +289,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       report(call, 'calibrate', done, total, 'the converted model'),
     );
     warnings.push(...(judged?.warnings ?? []));
+    requireKept(settings.rankMode, judged?.agreement, observed?.report.unit);
     lap();
 
     throwIfAborted(signal);
@@ -322,7 +336,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
 
     const layerReports = layers.map((layer): LayerReport => {
       const sensitivity = observed === undefined ? undefined : sensitivityOf(layer, plans, fits, observed.curves);
-      const own = reportLayer(layer, selection, plans, fits, settings, written);
+      const own = reportLayer(layer, selection, plans, fits, fitting.init, written);
       return sensitivity === undefined ? own : Object.assign(own, { sensitivity });
     });
     const agreement =
@@ -339,7 +353,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       tool,
       seed: settings.seed,
       model: summary,
-      settings: { ...describeSettings(settings), output },
+      settings: { ...describeSettings({ ...settings, rankMode: chosen.rankMode }), output },
       engine: engine.report,
       layers: layerReports,
       totals: {
@@ -366,9 +380,20 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
   }
 }
 
+/** Why a model cannot be run: it needs too much memory. */
+function tooLarge({ graph }: Model, shapes: ShapeTable, settings: ConvertSettings): string | undefined {
+  try {
+    requireMemory(graph, shapes, limitsOf(settings).memory);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof LowrankError) || error.code !== 'RUNTIME') throw error;
+    return error.fact;
+  }
+}
+
 /** What can go wrong with images that nobody asked for, and leaves the conversion possible. */
 function isOfImages(error: unknown): error is LowrankError {
-  const codes: readonly string[] = ['NUMERIC', 'UNSUPPORTED', 'SHAPE', 'INPUT', 'GRAPH'];
+  const codes: readonly string[] = ['NUMERIC', 'UNSUPPORTED', 'SHAPE', 'INPUT', 'GRAPH', 'RUNTIME'];
   return error instanceof LowrankError && codes.includes(error.code);
 }
 
@@ -378,13 +403,27 @@ function sizeOption({ kind, ...mode }: RankMode): string | undefined {
   return { scale: '--rank-scale', energy: '--energy', keep: '--keep', 'stable-rank': '--stable-rank' }[kind as string];
 }
 
+/** Throws NUMERIC where what is done behind the search, such as recalibration, cost too much of the agreement. */
+function requireKept(mode: RankMode, agreement: MeasuredAgreement | undefined, unit: ChangeUnit | undefined): void {
+  if (mode.kind !== 'keep' || agreement === undefined || unit === undefined) return;
+  const change = measuredChange(agreement, unit);
+  const share = change === undefined ? 0 : shareOf({ agreement: agreement.top1?.share ?? null, change });
+  if (share >= mode.share) return;
+  throw new LowrankError(
+    'NUMERIC',
+    `the converted model agrees with the original on ${(100 * share).toFixed(1)} % of the images kept out of the fit`,
+    { remedy: `lower --keep, which is ${mode.share}, or leave --recalibrate and --init out; nothing was written` },
+  );
+}
+
 /** Whether the original is run, for whatever reason. */
 function isRunBy(
   settings: ConvertSettings,
   { calibrate, recalibrate, searchRanks, approximate }: ConvertCall,
 ): boolean {
   const isMeasured = settings.verify || settings.measureLatency || budgetOf(settings) === 'latency';
-  return isMeasured || [calibrate, recalibrate, searchRanks, approximate].some((other) => other !== undefined);
+  const needed = calibrate?.isOptional === true ? undefined : calibrate;
+  return isMeasured || [needed, recalibrate, searchRanks, approximate].some((other) => other !== undefined);
 }
 
 function budgetOf({ rankMode }: ConvertSettings): string | undefined {
@@ -463,7 +502,7 @@ function reportLayer(
   selection: Selection,
   plans: readonly Plan[],
   fits: readonly Fit[],
-  settings: ConvertSettings,
+  init: InitName,
   written: Written,
 ): LayerReport {
   const reason = selection.kept.get(layer);
@@ -476,7 +515,7 @@ function reportLayer(
     return keptReport(layer, plan.note, activationOf(plan.candidate));
   }
   const after = written.pairs.get(layer.name)!;
-  const factorized = factorizedReport(layer, fit, settings.init, after);
+  const factorized = factorizedReport(layer, fit, init, after);
   if (fit.candidate.layer === layer) return factorized;
   // The weight is counted with the first of the layers that share it.
   const own = layer.kind === 'factorizable' ? layer.biasCount : 0;

@@ -75,7 +75,7 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
         schema: 'lowrank.curve/1',
         tool,
         model: summarize(model, shapes, input),
-        settings: describeSettings(settings),
+        settings: describeSettings({ ...settings, rankMode: chosen.rankMode }),
         sensitivity: chosen.observed!.report,
         tradeOff: chosen.tradeOff!(undefined),
         warnings: [...prepared.warnings, ...selection.warnings, ...engine.warnings, ...chosen.warnings],

@@ -21,7 +21,8 @@ export interface KeepFinding {
 /** Whole models that are measured. */
 const most = 7;
 /** Without classes, the share of agreement that a relative error of e stands for is 1 − e. */
-const shareOf = ({ agreement, change }: MeasuredPoint): number => agreement ?? 1 - Math.sqrt(2 * change);
+export const shareOf = ({ agreement, change }: Pick<MeasuredPoint, 'agreement' | 'change'>): number =>
+  agreement ?? 1 - Math.sqrt(2 * change);
 
 /**
  * The smallest model that agrees with the original: every budget has its best ranks, which leaves one number to find, by

@@ -23,16 +23,14 @@ export type RankErrors = ReadonlyMap<Scheme, ArrayLike<number>>;
  */
 export async function planByBudget(
   candidates: readonly Candidate[],
-  mode: Extract<RankMode, { kind: 'budget' }>,
+  mode: BudgetMode,
   context: PlanContext,
 ): Promise<Plan[]> {
   const options = context.options ?? (await budgetOptions(candidates, mode.of, context));
-  const fraction = mode.isDefault === true ? attainable(options, mode, context) : mode.fraction;
-  const plans = plansWithin(candidates, options, { ...mode, fraction }, context);
+  const plans = plansWithin(candidates, options, budgetInForce(mode, options, context), context);
   if (plans !== undefined) return plans;
   const { total, fixed } = costsOf(options, mode.of, context);
-  const least = options.reduce((sum, choices) => sum + Math.min(...choices.map(({ cost }) => cost)), 0);
-  const reachable = (fixed + least) / total;
+  const reachable = (fixed + leastOf(options)) / total;
   throw new LowrankError('USAGE', `--${mode.of}-budget ${mode.fraction} cannot be reached`, {
     remedy: `the smallest possible here is ${(Math.ceil(reachable * 1000) / 1000).toFixed(3)}; raise it, or factorize more layers (--no-keep-first, --no-keep-last)`,
   });
@@ -80,7 +78,8 @@ async function rankErrors(
   );
 }
 
-export type BudgetOf = Extract<RankMode, { kind: 'budget' }>['of'];
+export type BudgetMode = Extract<RankMode, { kind: 'budget' }>;
+export type BudgetOf = BudgetMode['of'];
 
 /** What the whole model costs, and what of it no candidate can change. */
 export function costsOf(
@@ -95,20 +94,29 @@ export function costsOf(
 /** Of what candidates cost, at least this share is left by a budget that nobody asked for. */
 const leastLeft = 1 / 3;
 
-function attainable(
+/** A budget that somebody asked for, or as much of the usual one as the candidates bear; 1 where nothing can be saved. */
+export function budgetInForce(
+  mode: BudgetMode,
   options: readonly (readonly Option[])[],
-  { of, fraction }: Extract<RankMode, { kind: 'budget' }>,
-  context: PlanContext,
-): number {
-  const { total, fixed } = costsOf(options, of, context);
-  return total > 0 ? Math.max(fraction, (fixed + leastLeft * (total - fixed)) / total) : fraction;
+  context: Pick<PlanContext, 'latency' | 'totals'>,
+): BudgetMode {
+  const { total, fixed } = costsOf(options, mode.of, context);
+  if (mode.isDefault !== true || !(total > 0)) return mode;
+  const borne = fixed + Math.max(leastLeft * (total - fixed), leastOf(options));
+  // What is least is within it, whichever way that rounds.
+  const fraction = Math.min(1, Math.max(mode.fraction, (borne / total) * (1 + 1e-12)));
+  return { kind: mode.kind, of: mode.of, fraction };
+}
+
+function leastOf(options: readonly (readonly Option[])[]): number {
+  return options.reduce((sum, choices) => sum + Math.min(...choices.map(({ cost }) => cost)), 0);
 }
 
 /** undefined where the budget cannot be reached. */
 export function plansWithin(
   candidates: readonly Candidate[],
   options: readonly (readonly Option[])[],
-  { of, fraction }: Pick<Extract<RankMode, { kind: 'budget' }>, 'of' | 'fraction'>,
+  { of, fraction }: Pick<BudgetMode, 'of' | 'fraction'>,
   context: Pick<PlanContext, 'latency' | 'totals' | 'curves'>,
 ): Plan[] | undefined {
   const { total, fixed } = costsOf(options, of, context);

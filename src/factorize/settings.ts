@@ -220,7 +220,7 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
 export function describeSettings(settings: ConvertSettings): Record<keyof ConvertOptions, unknown> {
   const { rankMode, threads, fit, maxMemory = null, verifyTimeout = defaultVerifyTimeout, ...others } = settings;
   const budget = (of: 'params' | 'macs' | 'latency'): number | null =>
-    rankMode.kind === 'budget' && rankMode.of === of ? rankMode.fraction : null;
+    rankMode.kind === 'budget' && rankMode.of === of && rankMode.fraction < 1 ? rankMode.fraction : null;
   return {
     rankScale: rankMode.kind === 'scale' ? rankMode.scale : null,
     rankBase: rankMode.kind === 'scale' ? rankMode.base : null,

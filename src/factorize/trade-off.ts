@@ -96,11 +96,15 @@ export function tradeOff(
   of: BudgetOf,
   unit: ChangeUnit,
   points: readonly (BudgetPlans & { readonly measured?: MeasuredPoint | undefined })[],
-  chosen: BudgetPlans & { readonly measured?: MeasuredPoint | undefined },
+  choice: BudgetPlans & { readonly measured?: MeasuredPoint | undefined },
 ): TradeOff {
-  const all = [...points.filter(({ budget }) => Math.abs(budget - chosen.budget) > 0.01), chosen].sort(
-    (a, b) => a.budget - b.budget,
+  // With the same ranks as a point of the curve, what was measured there is its own.
+  const same = points.find(({ predicted, macs }) => predicted === choice.predicted && macs === choice.macs);
+  const chosen = { ...choice, measured: choice.measured ?? same?.measured };
+  const others = points.filter(
+    (point) => point !== same && (point.measured !== undefined || Math.abs(point.budget - chosen.budget) > 0.01),
   );
+  const all = [...others, chosen].sort((a, b) => a.budget - b.budget);
   const known = all.flatMap(({ measured }) => (measured === undefined ? [] : [measured]));
   return {
     of,

@@ -5,7 +5,7 @@ import { factorizable, isCorrectable, type OpenedImages, sameLayer } from './cal
 import type { Moments } from './calibration/types.js';
 import type { Candidate } from './candidates.js';
 import { emitFit } from './emit-fits.js';
-import { type FitContext, fitPlans } from './fit.js';
+import { type Fit, type FitContext, fitPlans } from './fit.js';
 import type { Plan } from './plan-types.js';
 
 export interface TrialContext extends FitContext {
@@ -19,11 +19,10 @@ export interface TrialContext extends FitContext {
  */
 export async function trialModel(
   plans: readonly Plan[],
-  { copy, images }: OpenedImages,
+  opened: OpenedImages,
   context: TrialContext,
 ): Promise<Uint8Array> {
-  const model = readModel(modelBytes(copy));
-  const layers = factorizable(model, inferShapes(model, { inputShapes: { [images.input]: images.dims } }));
+  const { copy } = opened;
   const { moments, biasCorrection } = context;
   const [known, others] = [true, false].map((has) => plans.filter(({ candidate }) => moments.has(candidate) === has));
   const dataOf: FitContext['dataOf'] = (candidate) => ({
@@ -35,6 +34,13 @@ export async function trialModel(
     ...(await fitPlans(known!, { ...quiet, init: 'whitened', dataOf })),
     ...(await fitPlans(others!, { ...quiet, init: 'spectral' })),
   ];
+  return modelWith(fits, opened);
+}
+
+/** The model with these pairs, as bytes that take the images' batch. */
+export function modelWith(fits: readonly Fit[], { copy, images }: OpenedImages): Uint8Array {
+  const model = readModel(modelBytes(copy));
+  const layers = factorizable(model, inferShapes(model, { inputShapes: { [images.input]: images.dims } }));
   for (const fit of fits) {
     emitFit(
       model,

@@ -13,7 +13,7 @@ export const gridSample: Operator = {
   infer: (context) => {
     const x = input(context, 0);
     const grid = input(context, 1).dims;
-    if (grid.length !== x.dims.length || x.dims.length < 3) {
+    if (grid.length !== x.dims.length || x.dims.length < 3 || grid[0] !== x.dims[0]) {
       throw shapeError(`grid ${showDims(grid)} for ${showDims(x.dims)}`);
     }
     return [known(x.dataType, [x.dims[0]!, x.dims[1]!, ...grid.slice(1, -1)])];

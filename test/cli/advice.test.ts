@@ -37,6 +37,8 @@ const elsewhere: readonly { readonly file: string; readonly why: string }[] = [
     file: 'factorize/convert.ts',
     why: 'only `convert` has one initialization; `compare` names those that it lacks itself',
   },
+  { file: 'factorize/choose-and-fit.ts', why: 'only `convert` chooses ranks by agreement' },
+  { file: 'factorize/curve.ts', why: 'only `convert` makes a curve' },
   { file: 'factorize/agreement-advice.ts', why: 'it speaks of the conversion that was measured' },
   { file: 'factorize/sampled/options.ts', why: 'they name an option that was given, with --init beside it' },
   { file: 'train/recalibrate.ts', why: 'the path that its option names: only convert has made one' },

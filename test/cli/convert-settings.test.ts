@@ -20,8 +20,24 @@ function settingsOf(...options: readonly string[]): ConvertReport['settings'] {
 describe('settings in the report of a conversion', () => {
   it('are those in force, defaults included', () => {
     expect(settingsOf()).toMatchObject({
+      rankScale: null,
+      rankBase: null,
+      macsBudget: 0.5,
+      keep: null,
+      calibrate: 'synthetic',
+      calibrateImages: 256,
+      init: 'whitened',
+      biasCorrection: true,
+    });
+  });
+
+  it('are other ones without images', () => {
+    expect(settingsOf('--calibrate', 'none')).toMatchObject({
+      calibrate: 'none',
+      calibrateImages: null,
       rankScale: 0.25,
       rankBase: 'min',
+      macsBudget: null,
       ranks: null,
       energy: null,
       paramsBudget: null,

@@ -149,19 +149,31 @@ export async function openImages(
       signal,
       ...(part === undefined ? {} : { part }),
     });
-    const shapes = shapesAt(copy, images, batch === 1);
-    if (shapes !== undefined) return { copy, shapes, images };
-    await images.close();
+    let shapes: ShapeTable | undefined;
+    try {
+      shapes = shapesAt(copy, images, batch === 1, session.limits?.memory);
+      if (shapes !== undefined) return { copy, shapes, images };
+    } finally {
+      if (shapes === undefined) await images.close();
+    }
   }
   throw new LowrankError('INTERNAL', 'a model that takes no single image');
 }
 
-/** undefined where the model does not take so many images. */
-function shapesAt(model: Model, images: CalibrationImages, isLast: boolean): ShapeTable | undefined {
+/** undefined where the model does not take so many images, or they take more than `memory`. */
+function shapesAt(
+  model: Model,
+  images: CalibrationImages,
+  isLast: boolean,
+  memory: number | undefined,
+): ShapeTable | undefined {
   try {
-    return inferShapes(model, { inputShapes: { [images.input]: images.dims } });
+    const shapes = inferShapes(model, { inputShapes: { [images.input]: images.dims } });
+    requireMemory(model.graph, shapes, memory);
+    return shapes;
   } catch (error) {
-    if (!isLast && error instanceof LowrankError && error.code === 'SHAPE') return undefined;
+    const isOfSize = error instanceof LowrankError && (error.code === 'SHAPE' || error.code === 'RUNTIME');
+    if (!isLast && isOfSize) return undefined;
     throw error;
   }
 }

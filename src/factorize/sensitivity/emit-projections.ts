@@ -1,4 +1,5 @@
 import { differentiate } from '../../autodiff/differentiate.js';
+import { LowrankError } from '../../errors.js';
 import { int } from '../../graph/attributes.js';
 import type { Model } from '../../graph/model.js';
 import type { Value } from '../../graph/value.js';
@@ -52,14 +53,18 @@ export interface ProjectedLayer {
  * pass back through the graph gives all layers, schemes and ranks: with z the numbers between the two factors, the part of
  * component k is Σ z_k ∂/∂z_k, over all positions.
  *
- * Throws UNSUPPORTED where an operator on the way has no gradient.
+ * `squares`: of each of `relativeOutputs`, E‖output‖² of one image; what is 0 throughout has no relative error and is left out.
+ *
+ * Throws UNSUPPORTED where an operator on the way has no gradient, or no output can be compared.
  */
 export function emitProjections(
   model: Model,
   shapes: ShapeTable,
   requests: readonly ProjectedLayer[],
+  squares: ReadonlyMap<string, number>,
 ): ProjectionGraph {
   const { graph } = model;
+  const hasClasses = endsInClasses(model, shapes);
   const e = new Emitter(graph, { opsets: model.opsets, prefix: 'sensitivity.' });
   for (const value of graph.values.values()) {
     const type = shapes.typeOf(value);
@@ -74,14 +79,13 @@ export function emitProjections(
     return e.declare(graph.addInput(name, { dataType: FLOAT, dims }), { dataType: FLOAT, dims });
   };
   const seeds = new Map<Value, Value>();
-  const hasClasses = isClasses(e, end.logits);
-  for (const output of graph.outputs) {
-    const isFirst = output === graph.outputs[0];
-    const value = isFirst ? end.logits : output;
-    if (!isFloatType(e.typeOf(value).dataType) || seeds.has(value)) continue;
-    const signs = draw(e.dims(value));
-    seeds.set(value, isFirst && hasClasses ? fisherRoot(e, end.kind, value, signs) : relative(e, value, signs));
+  if (hasClasses) seeds.set(end.logits, fisherRoot(e, end.kind, end.logits, draw(e.dims(end.logits))));
+  for (const output of relativeOutputs(model, shapes)) {
+    const square = squares.get(output.name) ?? 0;
+    if (!(square > 0) || seeds.has(output)) continue;
+    seeds.set(output, relative(e, output, draw(e.dims(output)), square));
   }
+  if (seeds.size === 0) throw new LowrankError('UNSUPPORTED', 'no output of the model is a float that is not 0');
   const outputs = requests.map(({ layer }) => layer.node.outputs[0]!);
   const gradients = differentiate(e, nodes, seeds, outputs);
   for (const output of graph.outputs.splice(0)) output.isOutput = false;
@@ -97,7 +101,10 @@ export function emitProjections(
     const sums = sumBut(e, g, axis);
     const bias = biasOf(e, layer);
     let total = e.reduceSum(e.mul(g, y), undefined, false);
-    if (bias !== undefined) total = e.sub(total, e.reduceSum(e.mul(sums, bias), undefined, false));
+    // That of a Gemm is anything that broadcasts to its output.
+    if (bias !== undefined) {
+      total = e.sub(total, e.reduceSum(e.mul(layer.form === 'gemm' ? g : sums, bias), undefined, false));
+    }
     if (mean !== undefined) {
       total = e.sub(total, e.reduceSum(e.mul(sums, e.floats(mean)), undefined, false));
     }
@@ -122,6 +129,18 @@ export function emitProjections(
   });
   runPasses(model, [eliminateDeadNodes]);
   return { draws, layers, unit: hasClasses ? 'kl' : 'squared-error' };
+}
+
+/** The outputs whose relative error counts: those of floats, but for the first where it is of classes. */
+export function relativeOutputs(model: Model, shapes: ShapeTable): readonly Value[] {
+  const others = endsInClasses(model, shapes) ? model.graph.outputs.slice(1) : model.graph.outputs;
+  return [...new Set(others)].filter((output) => isFloatType(shapes.typeOf(output)?.dataType ?? 0));
+}
+
+/** Whether the first output is [N, classes], maybe with axes of 1. */
+function endsInClasses(model: Model, shapes: ShapeTable): boolean {
+  const type = shapes.typeOf(endOfModel(model, shapes).logits);
+  return type !== undefined && isFloatType(type.dataType) && type.dims.slice(1).filter((dim) => dim > 1).length === 1;
 }
 
 function emitFirst(e: Emitter, layer: FactorizableLayer, scheme: Scheme, weight: Value): Value {
@@ -168,7 +187,7 @@ function channelAxis(layer: FactorizableLayer, rank: number): number {
   return layer.form === 'matmul-left' ? Math.max(0, rank - 2) : rank - 1;
 }
 
-/** [out], or of one element. */
+/** Of a convolution [out]. */
 function biasOf(e: Emitter, { node, form }: FactorizableLayer): Value | undefined {
   const bias = node.inputs[2];
   if (bias === undefined || form === 'matmul-right' || form === 'matmul-left') return undefined;
@@ -176,22 +195,16 @@ function biasOf(e: Emitter, { node, form }: FactorizableLayer): Value | undefine
   return e.scale(bias, beta);
 }
 
-/** [N, classes], maybe with axes of 1. */
-function isClasses(e: Emitter, value: Value): boolean {
-  return (
-    e
-      .dims(value)
-      .slice(1)
-      .filter((dim) => dim > 1).length === 1
-  );
-}
-
-/** B ξ with BBᵀ the Fisher matrix of the classes: √p ∘ ξ − p (√p · ξ); of classes one by one √(p (1 − p)) ∘ ξ. */
+/** B ξ with BBᵀ the Fisher matrix of the classes: √p ∘ ξ − p (√p · ξ); of classes one by one, whose mean counts, √(p (1 − p) / classes) ∘ ξ. */
 function fisherRoot(e: Emitter, kind: string, logits: Value, signs: Value): Value {
   const wide = e.cast(logits, FLOAT);
   if (kind === 'sigmoid') {
     const p = e.emit('Sigmoid', [wide]);
-    const variance = e.mul(p, e.sub(e.scalar(1), p));
+    const classes = e
+      .dims(logits)
+      .slice(1)
+      .reduce((product, dim) => product * dim, 1);
+    const variance = e.scale(e.mul(p, e.sub(e.scalar(1), p)), 1 / classes);
     return e.cast(e.mul(e.emit('Sqrt', [variance]), signs), e.typeOf(logits).dataType);
   }
   const axis = e.dims(logits).findIndex((dim, at) => at > 0 && dim > 1);
@@ -200,9 +213,7 @@ function fisherRoot(e: Emitter, kind: string, logits: Value, signs: Value): Valu
   return e.cast(e.sub(root, e.mul(p, e.reduceSum(root, [axis], true))), e.typeOf(logits).dataType);
 }
 
-/** ξ / ‖output‖: half the mean square is that of the relative error. */
-function relative(e: Emitter, value: Value, signs: Value): Value {
-  const wide = e.cast(value, FLOAT);
-  const norm = e.emit('Sqrt', [e.add(e.reduceSum(e.mul(wide, wide)), e.scalar(1e-12))]);
-  return e.cast(e.div(signs, norm), e.typeOf(value).dataType);
+/** ξ / √E‖output‖²: half the mean square is that of the relative error. */
+function relative(e: Emitter, value: Value, signs: Value, square: number): Value {
+  return e.cast(e.scale(signs, 1 / Math.sqrt(square)), e.typeOf(value).dataType);
 }

@@ -25,14 +25,15 @@ import {
   sameLayer,
 } from '../calibration/fit-on-data.js';
 import { orderMoments } from '../calibration/scheme-order.js';
-import type { Moments } from '../calibration/types.js';
+import type { CalibrationImages, Moments } from '../calibration/types.js';
 import type { Candidate } from '../candidates.js';
 import { breakEvenRank, matrixShape, maxRank } from '../geometry.js';
 import { isOutputMajor, toMatrix } from '../layout.js';
 import { allowedSchemes } from '../plan-choice.js';
+import { toNumbers } from '../samples.js';
 import type { ConvertSettings } from '../settings.js';
 import { type Basis, basisOf, basisOfWeights } from './basis.js';
-import { emitProjections, type ProjectedLayer } from './emit-projections.js';
+import { emitProjections, type ProjectedLayer, relativeOutputs } from './emit-projections.js';
 import { meanOf, meansOf } from './means.js';
 import { drawSigns, singles } from './projections.js';
 
@@ -54,6 +55,7 @@ export interface ObservedModel {
   readonly moments: ReadonlyMap<Candidate, Moments>;
   readonly curves: Curves;
   readonly report: SensitivityReport;
+  readonly warnings: readonly string[];
 }
 
 export interface ObserveContext extends ImageContext {
@@ -101,28 +103,41 @@ export async function observeModel(
   return {
     opened,
     moments,
-    curves: changes === undefined ? curves : withFloor(curves),
+    curves: changes === undefined ? curves : withFloor(curves, changes),
     report: { by, ...why, unit, images, seconds },
+    warnings: changes === undefined ? [] : unreached(candidates.filter((candidate) => !changes.has(candidate))),
   };
 }
 
-/** changes + a small share of the loss, by the mean of what cutting a layer off whole would do. */
-function withFloor(curves: Curves): Curves {
-  const whole = [...curves.values()].flatMap((bySchemes) => {
-    const [curve] = bySchemes.values();
-    return curve === undefined ? [] : [curve.changes[0]!];
+/**
+ * changes + a small share of the loss, by the mean of what cutting a layer off whole would do. Where no gradient reaches a
+ * layer, its loss counts as if it were like the mean of the others.
+ */
+function withFloor(curves: Curves, reached: NonNullable<Changes['changes']>): Curves {
+  const whole = [...reached.values()].flatMap((bySchemes) => {
+    const [changes] = bySchemes.values();
+    return changes === undefined ? [] : [changes[0]!];
   });
-  const floor = (leastShare * whole.reduce((sum, change) => sum + change, 0)) / Math.max(1, whole.length);
-  const raised = ({ losses, changes }: Curve): Curve => ({
+  const mean = whole.reduce((sum, change) => sum + change, 0) / Math.max(1, whole.length);
+  const raised = ({ losses, changes }: Curve, isReached: boolean): Curve => ({
     losses,
-    changes: changes.map((change, rank) => change + floor * losses[rank]!),
+    changes: isReached
+      ? changes.map((change, rank) => change + leastShare * mean * losses[rank]!)
+      : losses.map((loss) => mean * loss),
   });
   return new Map(
     [...curves].map(([candidate, own]) => [
       candidate,
-      new Map([...own].map(([scheme, curve]) => [scheme, raised(curve)])),
+      new Map([...own].map(([scheme, curve]) => [scheme, raised(curve, reached.has(candidate))])),
     ]),
   );
+}
+
+function unreached(candidates: readonly Candidate[]): string[] {
+  const [first] = candidates;
+  if (first === undefined) return [];
+  const which = candidates.length === 1 ? 'layer' : `${candidates.length} layers, first`;
+  return [`no gradient of the outputs reaches ${which} '${first.layer.name}': what is lost there counts instead`];
 }
 
 interface LayerBases {
@@ -183,7 +198,7 @@ async function findBases(
 }
 
 interface Changes {
-  /** undefined where the graph has no gradient. */
+  /** Of the layers that a gradient reaches; undefined where the graph has none. */
   readonly changes: ReadonlyMap<Candidate, ReadonlyMap<Scheme, Float64Array>> | undefined;
   readonly unit: ChangeUnit;
   readonly images: number;
@@ -201,6 +216,7 @@ async function findChanges(
   const isFixed = images.dims[0] !== undefined && isBatchFixed(copy, images.input);
   const dims = isFixed ? images.dims : [1, ...images.dims.slice(1)];
   const inputShapes = { [images.input]: dims };
+  const wanted = Math.min(images.images, gradientImages(context.macs));
   let graph: ReturnType<typeof emitProjections>;
   let requests: readonly (ProjectedLayer & { readonly candidate: Candidate })[];
   try {
@@ -227,7 +243,8 @@ async function findChanges(
         };
       });
     });
-    graph = emitProjections(model, shapes, requests);
+    const names = relativeOutputs(model, shapes).map(({ name }) => name);
+    graph = emitProjections(model, shapes, requests, await squaresOf(copy, names, images, wanted, context));
     requireMemory(model.graph, inferShapes(model, { inputShapes }), context.session.limits?.memory);
   } catch (error) {
     if (!(error instanceof LowrankError) || error.code === 'ABORTED') throw error;
@@ -235,11 +252,13 @@ async function findChanges(
     return { changes: undefined, unit: 'squared-error', images: 0, reason: `${error.fact}${place}` };
   }
   const sums = new Map<Candidate, Map<Scheme, Float64Array>>();
+  const isReached = (candidate: Candidate): boolean =>
+    requests.some((request, index) => request.candidate === candidate && graph.layers[index]!.total !== undefined);
   for (const [candidate, { bySchemes }] of bases) {
+    if (!isReached(candidate)) continue;
     const own = [...bySchemes].map(([scheme, { losses }]) => [scheme, new Float64Array(losses.length)] as const);
     sums.set(candidate, new Map(own));
   }
-  const wanted = Math.min(images.images, gradientImages(context.macs));
   const session = await context.driver.createSession(modelBytes(model), context.session);
   let done = 0;
   try {
@@ -281,7 +300,38 @@ async function findChanges(
       sum.forEach((value, rank) => (sum[rank] = value / Math.max(1, done)));
     }
   }
-  return { changes: sums, unit: graph.unit, images: done };
+  const isMoved = [...sums.values()].some((own) => [...own.values()].some((sum) => sum.some((value) => value > 0)));
+  if (isMoved) return { changes: sums, unit: graph.unit, images: done };
+  return { changes: undefined, unit: graph.unit, images: done, reason: 'no layer moves the outputs on the images' };
+}
+
+/** E‖output‖² of one image, of the outputs of these names. */
+async function squaresOf(
+  copy: OpenedImages['copy'],
+  names: readonly string[],
+  images: CalibrationImages,
+  wanted: number,
+  { driver, session: options, signal }: ObserveContext,
+): Promise<ReadonlyMap<string, number>> {
+  const sums = new Map<string, number>();
+  if (names.length === 0) return sums;
+  const session = await driver.createSession(modelBytes(copy), options);
+  let done = 0;
+  try {
+    for await (const { feeds, size } of images.batches()) {
+      throwIfAborted(signal);
+      const outputs = await session.run(feeds, names, { signal });
+      for (const name of names) {
+        const square = toNumbers(outputs[name]!).reduce((sum, value) => sum + value * value, 0);
+        sums.set(name, (sums.get(name) ?? 0) + square);
+      }
+      done += size;
+      if (done >= wanted) break;
+    }
+  } finally {
+    await session.close();
+  }
+  return new Map([...sums].map(([name, sum]) => [name, sum / Math.max(1, done)]));
 }
 
 /** What is left of the whole behind the first components of each rank. */
