@@ -38,7 +38,7 @@ const classes = await drawImages(images, { train: 150, val: 50 });
 lowrank(`create resnet18 -o ${full} --image-size ${side} --num-classes ${classes} --force`);
 lowrank(`train ${full} -o ${trained} ${training} --epochs 4 --lr 0.02 --warmup 0.5 --json`);
 const converted = lowrank(
-  `convert ${trained} -o ${small} --rank-scale 0.25 --latency --report ${folder}/report.html --force --json`,
+  `convert ${trained} -o ${small} --normalization symmetric --latency --report ${folder}/report.html --force --json`,
 );
 lowrank(`inspect ${small} --no-spectrum`);
 lowrank(`train ${small} -o ${tuned} ${training} --preset fine-tune --epochs 2 --report ${folder}/training.html --json`);
