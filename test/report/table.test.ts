@@ -216,7 +216,7 @@ describe('a conversion by what the outputs feel', () => {
     expect(shown.length).toBeGreaterThanOrEqual(9);
     expect(shown.length).toBeLessThan(17);
     expect(shown.filter((line) => line.endsWith('chosen'))).toHaveLength(1);
-    const points = report.tradeOff!.points.map((point) => ({ ...point, isChosen: false }));
+    const points = report.tradeOff!.points.map((point) => Object.assign({}, point, { isChosen: false }));
     expect(renderConvertTable({ ...report, tradeOff: { ...report.tradeOff!, points } }, PLAIN)).not.toContain(
       'MACs budget',
     );
