@@ -1,3 +1,4 @@
+import type { Calibrate } from '../factorize/calibration/types.js';
 import { inspect } from '../inspect/inspect.js';
 import { modelReads } from '../graph/model-paths.js';
 import type { InspectLayer, InspectReport } from '../report/contract.js';
@@ -5,9 +6,13 @@ import { inspectHtml } from '../report/html/inspect-html.js';
 import { renderInspectTable } from '../report/inspect-table.js';
 import { given } from './training-options.js';
 import { defineCommand } from './command.js';
+import { imageOptions, numbers } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
+import { type OptionOwners, orphanNotes } from './option-owners.js';
 import { checkCommandPaths, writeReport } from './paths.js';
 import { memoryOption, threadsOption, timeoutOption } from './running-options.js';
+
+const sensitivityGroup = 'Sensitivity';
 
 type Order = 'graph' | 'name' | 'params' | 'macs' | 'stable-rank';
 
@@ -27,6 +32,32 @@ export const command = defineCommand({
       default: 'graph',
       description: 'order of the layers; numbers with the largest first',
     },
+    sensitivity: {
+      type: 'boolean',
+      default: false,
+      group: sensitivityGroup,
+      description:
+        'what the outputs feel of each layer: how much they change where it alone is cut to half of its MACs',
+    },
+    calibrate: {
+      type: 'string',
+      placeholder: 'path',
+      group: sensitivityGroup,
+      description: 'images to see it on: a folder of them, or any data set (default: synthetic, drawn here)',
+    },
+    calibrateImages: {
+      type: 'integer',
+      minimum: 1,
+      placeholder: 'n',
+      group: sensitivityGroup,
+      description: 'images that are looked at (default: 256)',
+    },
+    ...imageOptions(sensitivityGroup),
+    normalization: {
+      ...imageOptions(sensitivityGroup).normalization,
+      description:
+        'imagenet, cifar10, cifar100, symmetric, unit or none (default: what the model tells, else imagenet)',
+    },
     report: { type: 'string', placeholder: 'path', description: 'also write an HTML report with charts' },
     force: { type: 'boolean', default: false, description: 'replace an existing report' },
     inputShape: {
@@ -42,6 +73,10 @@ export const command = defineCommand({
   examples: [
     { command: 'lowrank inspect model.onnx', description: 'every layer with its rank, and the rank that 90 % need' },
     {
+      command: 'lowrank inspect model.onnx --sensitivity',
+      description: 'which layers the outputs feel most, on pictures that are drawn',
+    },
+    {
       command: 'lowrank inspect model.onnx --no-spectrum --sort macs',
       description: 'where the work is, without reading weights',
     },
@@ -55,13 +90,22 @@ export const command = defineCommand({
     },
   ],
   async run(context) {
-    const { spectrum, sort, report, force, inputShape, threads, maxMemory, verifyTimeout } = context.settings;
-    checkCommandPaths({ config: context.configPath, report }, modelReads(context.arguments.model), force);
+    const { spectrum, sort, report, force, inputShape, threads, maxMemory, verifyTimeout, ...looking } =
+      context.settings;
+    for (const note of orphanNotes(looking, imageOptionOwners)) context.note(note);
+    const calibrate = looking.sensitivity ? await calibrationFor(looking) : undefined;
+    checkCommandPaths(
+      { config: context.configPath, report },
+      [...modelReads(context.arguments.model), ...(calibrate?.paths ?? [])],
+      force,
+    );
     const found = await inspect(context.arguments.model, {
       spectrum,
       inputShapes: parseInputShapes(inputShape),
       ...given({ threads, maxMemory, verifyTimeout }),
+      calibrate,
       signal: context.signal,
+      onImages: (done, total, detail) => context.progress.update({ phase: 'looking at images', done, total, detail }),
       // Work units mean nothing to people: per cent.
       onProgress: ({ done, total, detail }) =>
         context.progress.update({
@@ -79,6 +123,36 @@ export const command = defineCommand({
     return { document, text: (terminal) => renderInspectTable(document, terminal) };
   },
 });
+
+/** Options that say how images are used belong to the one that asks for them. */
+const imageOptionOwners: OptionOwners = Object.fromEntries(
+  ['calibrate', 'calibrateImages', 'imageSize', 'normalization', 'mean', 'std'].map((name) => [name, ['sensitivity']]),
+);
+
+/** Loaded where it is of use: it brings the image decoder. */
+async function calibrationFor(settings: {
+  readonly calibrate?: string | undefined;
+  readonly calibrateImages?: number | undefined;
+  readonly imageSize?: number | undefined;
+  readonly normalization?: string | undefined;
+  readonly mean?: string | undefined;
+  readonly std?: string | undefined;
+}): Promise<Calibrate> {
+  const { calibrate = 'synthetic', calibrateImages, imageSize, normalization, mean, std } = settings;
+  const chosen = given({
+    images: calibrateImages,
+    imageSize,
+    normalization,
+    mean: numbers(mean, '--mean'),
+    std: numbers(std, '--std'),
+  });
+  if (calibrate === 'synthetic') {
+    const { syntheticCalibration } = await import('../train/synthetic.js');
+    return syntheticCalibration(chosen);
+  }
+  const { calibration } = await import('../train/calibrate.js');
+  return calibration(calibrate, chosen);
+}
 
 const orders: Readonly<Record<Exclude<Order, 'graph'>, (a: InspectLayer, b: InspectLayer) => number>> = {
   name: (a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }),

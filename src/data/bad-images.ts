@@ -31,7 +31,7 @@ export function createBadImages(maxBad: number, total: number, path: string): Ba
       const more = list.length > mostNamed ? ', …' : '';
       throw new LowrankError(
         'INPUT',
-        `${list.length} of ${total} images cannot be used, more than --max-bad ${maxBad}: ${first.join(', ')}${more}`,
+        `${list.length} of ${total} images cannot be used, more than the ${maxBad} that may be: ${first.join(', ')}${more}`,
         { place: path, remedy: "see 'lowrank-data check', remove them, or raise --max-bad" },
       );
     },

@@ -1,4 +1,5 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
+import type { Calibrate } from '../factorize/calibration/types.js';
 import { countMacs, countParameters } from '../factorize/count.js';
 import { findActivation } from '../factorize/find-activation.js';
 import { findPairs, maxRankOf, type Pair, pairCounts } from '../factorize/find-pairs.js';
@@ -14,6 +15,7 @@ import { fullRank, type InspectLayer, type InspectReport, type Spectrum } from '
 import { loadDriver } from '../runtime/driver.js';
 import type { Driver } from '../runtime/types.js';
 import { tool } from '../version.js';
+import { findSensitivities } from './sensitivity.js';
 import { sideBySide } from './side-by-side.js';
 import { layerSpectrum, pairSpectrum } from './spectrum.js';
 
@@ -22,6 +24,10 @@ export interface InspectOptions extends LimitOptions {
   readonly spectrum?: boolean;
   /** Shapes of inputs with dynamic axes, by input name. */
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
+  /** Images that tell what the outputs feel of each layer: `calibration` or `syntheticCalibration` makes it. Default: none. */
+  readonly calibrate?: Calibrate | undefined;
+  /** Counts images of `calibrate`. */
+  readonly onImages?: (done: number, total: number, detail: string) => void;
   /** Threads of onnxruntime; default: the machine's cores. */
   readonly threads?: number;
   readonly signal?: AbortSignal | undefined;
@@ -46,7 +52,8 @@ type Entry = { readonly kind: 'pair'; readonly pair: Pair } | { readonly kind: '
  * recognized, and the spectra of the weights. A pair is one entry, at the place of its first layer: `before` is the layer
  * that it stands for, `after` is what it costs. Nothing is written; quantized and unknown layers are listed with a reason.
  *
- * Throws INPUT, FORMAT, EXTERNAL_DATA, GRAPH, SHAPE (the model), USAGE (input shapes), RUNTIME, ABORTED.
+ * Throws INPUT, FORMAT, EXTERNAL_DATA, GRAPH, SHAPE (the model), USAGE (input shapes), RUNTIME, ABORTED; with `calibrate`,
+ * UNSUPPORTED where the model takes no images, NUMERIC for what is not finite on them, and what `calibrate` throws.
  */
 export async function inspect(path: string, options: InspectOptions = {}): Promise<InspectReport> {
   let driver = options.driver;
@@ -68,6 +75,18 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
       (options.spectrum ?? true)
         ? await findSpectra(entries, await getDriver(), warnings, options)
         : new Map<Entry, Spectrum>();
+    const felt =
+      options.calibrate === undefined
+        ? undefined
+        : await findSensitivities(model, shapes, layers, options.calibrate, {
+            path,
+            driver: await getDriver(),
+            ...checkedLimits(options),
+            threads: options.threads,
+            signal: options.signal,
+            ...(options.onImages === undefined ? {} : { onImages: options.onImages }),
+          });
+    warnings.push(...(felt?.warnings ?? []));
     const counted = new Set<Value>();
     return {
       schema: 'lowrank.inspect/1',
@@ -77,9 +96,13 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
         const spectrum = spectra.get(entry) ?? null;
         return entry.kind === 'pair'
           ? pairReport(entry.pair, graph, counted, spectrum)
-          : fullReport(entry.layer, graph, found.chained.get(entry.layer), spectrum);
+          : Object.assign(
+              fullReport(entry.layer, graph, found.chained.get(entry.layer), spectrum),
+              felt?.byName.get(entry.layer.name),
+            );
       }),
       totals: { params: countParameters(graph), macs: countMacs(graph, shapes), pairs: found.pairs.length },
+      ...(felt === undefined ? {} : { sensitivity: felt.report }),
       warnings,
     };
   } finally {

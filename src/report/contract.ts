@@ -330,6 +330,18 @@ export interface InspectLayer extends LayerReport {
   readonly spectrum: Spectrum | null;
   /** How a pair was recognized; null for a full-rank layer. */
   readonly pair: { readonly recognizedBy: 'metadata' | 'structure'; readonly nodes: readonly string[] } | null;
+  /**
+   * The pair of at most half of the layer's multiply-accumulates that changes the outputs least, in place of this layer alone;
+   * null where none has so few. Only of layers that sensitivity was asked of, the first of those that share a weight.
+   */
+  readonly halved?: {
+    readonly scheme: Scheme;
+    readonly rank: number;
+    /** Share of E‖Wx‖² that is lost. */
+    readonly loss: number;
+    /** Expected, in `SensitivityReport.unit`. */
+    readonly change: number;
+  } | null;
 }
 
 export interface InspectReport {
@@ -338,6 +350,8 @@ export interface InspectReport {
   readonly model: ModelSummary;
   readonly layers: readonly InspectLayer[];
   readonly totals: { readonly params: number; readonly macs: number; readonly pairs: number };
+  /** Where it was asked for. */
+  readonly sensitivity?: SensitivityReport;
   readonly warnings: readonly string[];
 }
 

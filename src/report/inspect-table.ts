@@ -1,5 +1,6 @@
-import { fullRank, type InspectLayer, type InspectReport } from './contract.js';
-import { formatCount, plural } from './format.js';
+import { changeUnitTexts } from './agreement-text.js';
+import { fullRank, type InspectLayer, type InspectReport, type SensitivityReport } from './contract.js';
+import { formatCount, formatError, plural } from './format.js';
 import { IDENTITY_COLUMNS, numbered } from './layer-columns.js';
 import type { NumberedLayer } from './layer-columns.js';
 import { renderFacts, renderTable } from './table.js';
@@ -33,6 +34,13 @@ const COLUMNS: readonly Column<Row>[] = [
   { header: '99 %', align: 'right', importance: 13, value: ({ layer }) => String(layer.spectrum?.energy99Rank ?? '') },
   { header: 'params', align: 'right', importance: 15, value: ({ layer }) => formatCount(layer.params.after) },
   { header: 'MACs', align: 'right', importance: 10, value: ({ layer }) => formatCount(layer.macs.after) },
+  {
+    header: 'halved',
+    align: 'right',
+    importance: 15,
+    value: ({ layer: { halved } }) =>
+      halved === undefined ? '' : halved === null ? 'no rank' : formatError(halved.change),
+  },
   { header: 'pair by', align: 'left', importance: 8, value: ({ layer }) => layer.pair?.recognizedBy ?? '' },
   {
     header: 'stays full because',
@@ -44,6 +52,15 @@ const COLUMNS: readonly Column<Row>[] = [
   },
 ];
 
+/** What the column of that name says. */
+function halvedText({ by, unit, images }: SensitivityReport): string {
+  const what =
+    by === 'gradients'
+      ? `${changeUnitTexts[unit].long}, expected on ${plural(images, 'image')}`
+      : 'the share of what the layer computes that is lost';
+  return `${what}, where one layer alone has half of its MACs`;
+}
+
 /** The report as text for people: one line per layer, the totals, the warnings. Ends with a line break. */
 export function renderInspectTable(report: InspectReport, terminal: Terminal): string {
   const { model, totals } = report;
@@ -51,6 +68,7 @@ export function renderInspectTable(report: InspectReport, terminal: Terminal): s
     ['layers', `${report.layers.length}, of them ${plural(totals.pairs, 'low-rank pair')}`],
     ['parameters', formatCount(totals.params)],
     ['MACs', `${formatCount(totals.macs)} for an input of ${model.inputShape.join('x')}`],
+    ...(report.sensitivity === undefined ? [] : [['halved', halvedText(report.sensitivity)] as const]),
     ['model', `opset ${model.opset}, IR ${model.irVersion}${model.producer === '' ? '' : `, ${model.producer}`}`],
     ['sha256', model.sha256],
   ];

@@ -56,7 +56,10 @@ describe('lowrank convert without options', () => {
         inputs: [{ name: 'x', dims: ['n', 20] }],
         outputs: [{ name: 'y', dims: ['n', 20] }],
         nodes: ['a', 'b', 'y'].map((name, index) => ({
-          ...{ op: 'MatMul', inputs: [['x', 'a', 'b'][index]!, `w${index}`], outputs: [name], name },
+          op: 'MatMul',
+          inputs: [['x', 'a', 'b'][index]!, `w${index}`],
+          outputs: [name],
+          name,
         })),
         initializers: [0, 1, 2].map((index) => ({ name: `w${index}`, dims: [20, 20], data })),
       }),

@@ -120,7 +120,7 @@ describe('bad images', () => {
     ]);
     expect(bad.find(({ name }) => name === 'b/001.jpg')!.reason).toBe('the file is empty');
     const failure = await failureOf('INPUT', () => epochOf({ ...options, maxBad: 1 }));
-    expect(failure.fact).toContain('2 of 12 images cannot be used, more than --max-bad 1');
+    expect(failure.fact).toContain('2 of 12 images cannot be used, more than the 1 that may be');
     expect(failure.remedy).toContain('lowrank-data check');
   });
 

@@ -4,6 +4,7 @@ import { measureAgreement, measuredChange } from '../../src/factorize/agreement.
 import { endOfModel } from '../../src/passes/classifier-end.js';
 import type { Scheme } from '../../src/report/contract.js';
 import { readModel } from '../../src/graph/read.js';
+import { meanOf } from '../../src/factorize/sensitivity/means.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import { buildModel, type TestInitializer, type TestNode } from '../support/models.js';
 import { imagesOf } from './support/images.js';
@@ -241,6 +242,7 @@ async function predicted(
     'x',
     [16, ...input],
     Array.from({ length: imageCount / 16 }, () => 16),
+    0.7,
   );
   const all: Observed[] = [];
   for (const seed of seeds)
@@ -288,6 +290,25 @@ describe.each(cases)('what the outputs feel of $name', (example) => {
       expect(ratio).toBeGreaterThan(0.75);
       expect(ratio).toBeLessThan(1.25);
     }
+  });
+
+  it.runIf(example.bias !== undefined)('is without what the layer gives in the mean', async () => {
+    const bytes = modelOf(example);
+    const [observed] = (await predicted(bytes, example.input, [0])).all;
+    const candidate = observed!.candidates.find(({ layer: { name } }) => name === 'layer')!;
+    const { layer } = candidate;
+    const moments = observed!.moments.get(candidate)!;
+    const { axis, factor = 1, name } = example.bias!;
+    const measured = await meansOfValue(bytes, 't', axis, observed!.images);
+    // The bias of a MatMul is added behind it.
+    const bias = layer.form.startsWith('matmul') ? undefined : example.initializers.find((each) => each.name === name);
+    const means = meanOf(layer, moments);
+    expect(means).toHaveLength(measured.length);
+    means.forEach((mean, channel) => {
+      const own = bias === undefined ? 0 : factor * (bias.data as Float32Array)[channel]!;
+      // float32 sums of some hundred numbers of order 1.
+      expect(mean).toBeCloseTo(measured[channel]! - own, 4);
+    });
   });
 
   it('is nothing at full rank', async () => {

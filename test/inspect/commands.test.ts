@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { CommandDefinition, CommandResult } from '../../src/cli/command.js';
@@ -6,9 +6,12 @@ import { command as inspectCommand } from '../../src/cli/inspect.js';
 import { command as mergeCommand } from '../../src/cli/merge.js';
 import { mergeSettings, resolveSettings } from '../../src/cli/options.js';
 import type { InspectReport, MergeReport } from '../../src/report/contract.js';
+import { formatError } from '../../src/report/format.js';
 import { createProgress } from '../../src/report/progress.js';
 import { PLAIN } from '../../src/report/terminal.js';
 import { failureOf } from '../support/errors.js';
+import { buildModel } from '../support/models.js';
+import { tinyClassifier } from '../support/tiny-classifier.js';
 import { modelWriter, temporaryFolder } from './support/files.js';
 import { batchNormalization, chain, conv, plain } from './support/layers.js';
 
@@ -65,6 +68,48 @@ describe('lowrank inspect', () => {
     expect(await names({ sort: 'params', spectrum: false })).toEqual(['large', 'v + u', 'small']);
     expect(await names({ sort: 'name', spectrum: false })).toEqual(['large', 'small', 'v + u']);
     expect(await names({ sort: 'stable-rank' })).toEqual(['large', 'small', 'v + u']);
+  });
+
+  it('shows what the outputs feel where a layer is halved, where it is asked to', async () => {
+    const path = join(folder, 'tiny.onnx');
+    writeFileSync(path, tinyClassifier());
+    const flags = { sensitivity: true, calibrateImages: 32, threads: 1, spectrum: false };
+    const result = await run(inspectCommand, path, flags);
+    const { layers, sensitivity, warnings } = result.document as InspectReport;
+    expect(warnings).toEqual([]);
+    expect(sensitivity).toMatchObject({ by: 'gradients', unit: 'kl', images: 32 });
+    expect(layers).toHaveLength(6);
+    const lines = result.text(PLAIN).split('\n');
+    for (const { name, halved, macs, sensitivity: own, in: inputs, out, kernel } of layers) {
+      const { scheme, rank, change, loss } = halved!;
+      const point = own!.curve.find((each) => each.scheme === scheme)!;
+      const perRank = point.macs / point.rank;
+      expect(rank * perRank, name).toBeLessThanOrEqual(macs.after / 2);
+      // The next rank would be more than half, or is none.
+      const full =
+        scheme === 'spatial'
+          ? Math.min(out * kernel[0], inputs * kernel[1])
+          : Math.min(out, inputs * kernel[0] * kernel[1]);
+      if (rank < full) expect((rank + 1) * perRank, name).toBeGreaterThan(macs.after / 2);
+      expect(change).toBeGreaterThan(0);
+      expect(loss).toBeGreaterThan(0);
+      expect(loss).toBeLessThan(1);
+      expect(lines.some((line) => line.includes(` ${name} `) && line.includes(formatError(change)))).toBe(true);
+    }
+    expect(lines.some((line) => line.startsWith('halved') && line.includes('KL divergence'))).toBe(true);
+    const plainly = (await run(inspectCommand, path, { spectrum: false })).document as InspectReport;
+    expect(plainly.sensitivity).toBeUndefined();
+    expect(plainly.layers.every((layer) => !('halved' in layer) && layer.sensitivity === undefined)).toBe(true);
+  });
+
+  it('cannot tell what the outputs feel of what is no picture', async () => {
+    const path = join(folder, 'vectors.onnx');
+    const node = { op: 'MatMul', inputs: ['x', 'w'], outputs: ['y'], name: 'y' };
+    const [x, y] = ['x', 'y'].map((name) => ({ name, dims: ['n', 20] }));
+    const w = { name: 'w', dims: [20, 20], data: new Float32Array(400).fill(1) };
+    writeFileSync(path, buildModel({ inputs: [x!], outputs: [y!], nodes: [node], initializers: [w] }));
+    const failure = await failureOf('UNSUPPORTED', () => run(inspectCommand, path, { sensitivity: true }));
+    expect(failure.fact).toMatch(/no batch of images/);
   });
 
   it('says why a layer stays full only of layers that could not be otherwise', async () => {

@@ -23,8 +23,13 @@ export function sensitivityOf(
   const fit = fits.find((each) => each.candidate === candidate);
   return {
     change: fit === undefined ? 0 : (own.get(fit.scheme)?.changes[fit.rank] ?? 0),
-    curve: [...own].flatMap(([scheme, curve]) => pointsOf(candidate, scheme, curve)),
+    curve: curvePoints(candidate, own),
   };
+}
+
+/** Some of the ranks of every scheme. */
+export function curvePoints(candidate: Candidate, own: ReadonlyMap<Scheme, Curve>): LayerSensitivity['curve'] {
+  return [...own].flatMap(([scheme, curve]) => pointsOf(candidate, scheme, curve));
 }
 
 function pointsOf(candidate: Candidate, scheme: Scheme, { losses, changes }: Curve): LayerSensitivity['curve'] {
