@@ -30,6 +30,7 @@ export {
   type Recalibrate,
   type RecalibrateContext,
 } from './factorize/convert.js';
+export { tradeOffCurve } from './factorize/curve.js';
 export type { PathUse, WithPaths } from './files/conflicts.js';
 export type { FoundRanks, RankSearchContext, SearchRanks } from './factorize/rank-search.js';
 export type {

@@ -30,13 +30,15 @@ import {
   type TradeOffContext,
   worthOf,
 } from './trade-off.js';
-import { modelWith, trialModel } from './trial-model.js';
+import { type Finish, modelWith, trialModel } from './trial-model.js';
 import type { InitName } from './types.js';
 
 export interface ChooseContext {
   readonly images: ImageContext;
   readonly planning: Omit<PlanContext, 'curves'>;
   readonly fitting: FitContext;
+  /** What is done to a model with pairs before it is written: also to those that are only measured. */
+  readonly finish?: Finish | undefined;
   /** Whether budgets that are not chosen are measured too. */
   readonly isCurveMeasured: boolean;
   /** Chooses ranks for an accuracy budget. */
@@ -106,7 +108,7 @@ export async function chooseAndFit(
     });
     const warnings = [...chosen.warnings];
     let fitted = await fitBy(fitting);
-    const missed = await missedShare(fitted.calibrated.fits, { ...chosen, opened }, fitting.init);
+    const missed = await missedShare(fitted.calibrated.fits, { ...chosen, opened }, fitting.init, context.finish);
     if (missed !== undefined) {
       warnings.push(
         `fitted by whitened, as the models that --keep measured: by ${fitting.init}, ${percent(missed)} of the images kept out get the same class`,
@@ -126,10 +128,12 @@ async function missedShare(
   fits: readonly Fit[],
   { rankMode, keptOut, observed, opened }: ChosenRanks,
   init: InitName,
+  finish: Finish | undefined,
 ): Promise<number | undefined> {
   if (rankMode.kind !== 'keep' || keptOut === undefined || observed === undefined) return undefined;
   if (init === 'whitened' || inits[init].isWhole === true) return undefined;
-  const measured = await measurePoint(keptOut.judge, modelWith(fits, opened), 0, observed.report.unit);
+  const model = await modelWith(fits, opened, finish);
+  const measured = await measurePoint(keptOut.judge, model, 0, observed.report.unit);
   const share = measured === undefined ? 0 : shareOf(measured);
   return share < rankMode.share ? share : undefined;
 }
@@ -292,5 +296,5 @@ function budgetOf(
 
 function buildTrial(plans: readonly Plan[], ready: Ready, { moments }: ObservedModel): Promise<Uint8Array> {
   const { biasCorrection } = ready.planning.settings;
-  return trialModel(plans, ready.opened, { ...ready.fitting, biasCorrection, moments });
+  return trialModel(plans, ready.opened, { ...ready.fitting, biasCorrection, moments, finish: ready.finish });
 }

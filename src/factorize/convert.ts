@@ -37,6 +37,7 @@ import { measureModels, modelTurn } from './measure-models.js';
 import type { Plan } from './plan-types.js';
 import { prepareModel, summarize } from './prepare.js';
 import { type SearchRanks, tryPlans } from './rank-search.js';
+import type { Finish } from './trial-model.js';
 import { sensitivityOf } from './sensitivity/report.js';
 import { describeOutput, meanwhile, ratio, stopwatch } from './report-parts.js';
 import { sampleFeeds } from './samples.js';
@@ -217,6 +218,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
           signal,
         },
         trial: call.trial,
+        finish: await finishing(call, { path: input, driver: getDriver, session: sessionOptions }),
         isCurveMeasured: call.measureCurve === true,
         onSearch: (done, total, detail) => report(call, 'search', done, total, detail),
         search:
@@ -416,6 +418,16 @@ function requireKept(mode: RankMode, agreement: MeasuredAgreement | undefined, u
   );
 }
 
+/** What is done to models with pairs before they are written, for those that are only measured. */
+export async function finishing(
+  { recalibrate, signal }: Pick<ConvertCall, 'recalibrate' | 'signal'>,
+  { path, driver, session }: { readonly path: string; driver(): Promise<Driver>; readonly session: SessionOptions },
+): Promise<Finish | undefined> {
+  if (recalibrate === undefined) return undefined;
+  const context = { path, driver: await driver(), session, signal, onProgress: () => undefined };
+  return (model) => recalibrate(model, context);
+}
+
 /** Whether the original is run, for whatever reason. */
 function isRunBy(
   settings: ConvertSettings,
@@ -423,7 +435,8 @@ function isRunBy(
 ): boolean {
   const isMeasured = settings.verify || settings.measureLatency || budgetOf(settings) === 'latency';
   const needed = calibrate?.isOptional === true ? undefined : calibrate;
-  return isMeasured || [needed, recalibrate, searchRanks, approximate].some((other) => other !== undefined);
+  const asked = recalibrate?.isPartOfFit === true ? undefined : recalibrate;
+  return isMeasured || [needed, asked, searchRanks, approximate].some((other) => other !== undefined);
 }
 
 function budgetOf({ rankMode }: ConvertSettings): string | undefined {

@@ -6,7 +6,7 @@ import { loadDriver } from '../runtime/driver.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import { tool } from '../version.js';
 import { chooseRanks } from './choose-and-fit.js';
-import { type ConvertCall, convertPaths } from './convert.js';
+import { type ConvertCall, convertPaths, finishing } from './convert.js';
 import { countMacs, countParameters } from './count.js';
 import { startEngine } from './engine.js';
 import { latencySource } from './latency-source.js';
@@ -66,6 +66,7 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
         ...(latency === undefined ? {} : { latency }),
       },
       fitting: { linalg, init: settings.init, seed: settings.seed, signal },
+      finish: await finishing(call, { path: input, driver: () => Promise.resolve(driver), session }),
       isCurveMeasured: true,
       search: undefined,
       onSearch: onProgress('search'),

@@ -1,3 +1,4 @@
+import type { Model } from '../graph/model.js';
 import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
 import { inferShapes } from '../ops/infer.js';
@@ -11,7 +12,11 @@ import type { Plan } from './plan-types.js';
 export interface TrialContext extends FitContext {
   readonly biasCorrection: boolean;
   readonly moments: ReadonlyMap<Candidate, Moments>;
+  /** What is done to a model with pairs before it is written. */
+  readonly finish: Finish | undefined;
 }
+
+export type Finish = (model: Model) => Promise<unknown>;
 
 /**
  * The model with pairs of these ranks, each fitted to what its layer sees in the original, as bytes that take the images' batch:
@@ -29,16 +34,20 @@ export async function trialModel(
     moments: moments.get(candidate)!,
     hasBias: biasCorrection && isCorrectable(copy, candidate),
   });
-  const { onProgress: _, onSpectrum: __, ...quiet } = context;
+  const { onProgress: _, onSpectrum: __, finish: ___, ...quiet } = context;
   const fits = [
     ...(await fitPlans(known!, { ...quiet, init: 'whitened', dataOf })),
     ...(await fitPlans(others!, { ...quiet, init: 'spectral' })),
   ];
-  return modelWith(fits, opened);
+  return modelWith(fits, opened, context.finish);
 }
 
 /** The model with these pairs, as bytes that take the images' batch. */
-export function modelWith(fits: readonly Fit[], { copy, images }: OpenedImages): Uint8Array {
+export async function modelWith(
+  fits: readonly Fit[],
+  { copy, images }: OpenedImages,
+  finish: Finish | undefined,
+): Promise<Uint8Array> {
   const model = readModel(modelBytes(copy));
   const layers = factorizable(model, inferShapes(model, { inputShapes: { [images.input]: images.dims } }));
   for (const fit of fits) {
@@ -48,5 +57,6 @@ export function modelWith(fits: readonly Fit[], { copy, images }: OpenedImages):
       fit.candidate.layers.map((layer) => sameLayer(layers, layer)),
     );
   }
+  if (fits.length > 0) await finish?.(model);
   return modelBytes(model);
 }

@@ -43,7 +43,7 @@ export function statisticsShift(calibrate: Calibrate): Recalibrate {
         for (const [layer, is] of after.pools) {
           const was = before.pools.get(layer);
           const node = model.graph.value(layer)?.producer;
-          if (was === undefined || node === undefined) continue;
+          if (was === undefined || node === undefined || isFresh(model, node)) continue;
           move(model, node, was, is);
           moved++;
         }
@@ -61,6 +61,15 @@ export function statisticsShift(calibrate: Calibrate): Recalibrate {
 }
 
 type Node = NonNullable<NonNullable<ReturnType<Model['graph']['value']>>['producer']>;
+
+/** Statistics that nothing was averaged into yet: 0 and 1. */
+function isFresh({ graph }: Model, { inputs }: Node): boolean {
+  const isAll = (index: number, value: number): boolean =>
+    resolveWeight(graph, inputs[index]!)!
+      .data()
+      .every((each) => each === value);
+  return isAll(3, 0) && isAll(4, 1);
+}
 
 /** Below this share of the original's variance, and beyond its inverse, the pictures tell nothing of a channel. */
 const leastRatio = 0.05;

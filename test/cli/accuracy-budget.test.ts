@@ -14,7 +14,9 @@ const cifar = join(sharedFolder, 'data/images/cifar10/test');
 const model = join(modelsFolder, 'cifar10-resnet8-pt1.12-op13.onnx');
 const cache = join(folder, 'cache');
 const images = ['--normalization', 'cifar10', '--threads', '1'];
-const words = ['convert', model, '--val', cifar, '--val-images', '200', '--evaluations', '3', ...images];
+// Where the price of errors is measured; the tests of the curve say otherwise.
+const weights = ['--calibrate', 'none'];
+const words = ['convert', model, '--val', cifar, '--val-images', '200', '--evaluations', '3', ...images, ...weights];
 
 function json(...more: readonly string[]): unknown {
   const { code, stdout, stderr } = run(...more, '--json', '--quiet');
@@ -132,6 +134,16 @@ describe.skipIf(!hasShared)('lowrank-convert --accuracy-budget', () => {
     expect(trials[chosen]!.drop).toBeLessThanOrEqual(0.25);
     expect(report.calibration).toMatchObject({ images: 64 });
     expect(report.layers.some(({ init }) => init === 'whitened')).toBe(true);
+  });
+
+  it('goes along the curve of what the outputs feel, where there are pictures: no price is measured', () => {
+    const pictures = ['--calibrate', 'synthetic', '--calibrate-images', '64'];
+    const { accuracyBudget, sensitivity, output } = convertTo('curve.onnx', 15, cache, ...pictures);
+    const { trials, chosen } = accuracyBudget!;
+    expect(sensitivity).toMatchObject({ by: 'gradients' });
+    expect(trials.every(({ purpose }) => purpose === 'search')).toBe(true);
+    expect(trials[chosen]).toMatchObject({ sha256: output.sha256 });
+    expect(trials[chosen]!.drop).toBeLessThanOrEqual(0.15);
   });
 
   it('says in one line that the cache cannot be written', () => {

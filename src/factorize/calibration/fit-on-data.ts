@@ -106,7 +106,8 @@ export async function fitOnData(
     const large = work.filter((plan) => !measured.includes(plan));
     const init = inits[context.init].needs === undefined ? context.init : 'spectral';
     await fit(large, { init });
-    const warnings = [...images.warnings, ...fewPatches(few), ...tooLarge(large, init)];
+    const scarce = calibrate.kind === 'synthetic' ? [] : fewPatches(few);
+    const warnings = [...images.warnings, ...scarce, ...tooLarge(large, init)];
     const seconds = (performance.now() - started) / 1000 - fitSeconds;
     const report = { ...images.summary(), layers: measured.length, seconds };
     return { fits: work.map((plan) => fits.get(plan)!), report, warnings };
