@@ -45,9 +45,9 @@ describe.skipIf(!hasShared)('lowrank-convert --calibrate', () => {
 
     const versus = (path: string, other: string): EvalReport =>
       json('eval', path, '--vs', other, '--data', cifar, ...unit, '--limit', '500') as EvalReport;
-    // Measured on all 1000 test images with 256 for calibration: 18.1, 67.2 and 69.8 % of 75.1 %.
-    expect(versus(whitened.path, plain.path).versus!.ci95[0]).toBeGreaterThan(0.3);
-    expect(versus(sequential.path, plain.path).versus!.ci95[0]).toBeGreaterThan(0.3);
+    // Statistics of BatchNormalization follow the pairs in all three.
+    expect(versus(whitened.path, plain.path).versus!.ci95[0]).toBeGreaterThan(0.15);
+    expect(versus(sequential.path, plain.path).versus!.ci95[0]).toBeGreaterThan(0.15);
   }, 600_000);
 
   it('works with three images, and warns', () => {
