@@ -361,7 +361,6 @@ export const command = defineCommand({
         evaluation: given({ split, resize, stretch, limit: valImages, maxBad, ...preparation }),
       }),
       calibrate: calibrating,
-      measureCurve: report !== undefined,
       approximate: approximating?.functionApproximation(),
       recalibrate: recalibrating?.recalibration(recalibrate!, {
         ...preparation,
