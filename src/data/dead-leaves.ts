@@ -78,16 +78,42 @@ export interface PictureDrawer {
   draw(index: number, size: PictureSize): Uint8Array;
 }
 
+/** What was drawn, for further passes: the same pictures are shown to several models. */
+const drawn = new Map<string, Uint8Array>();
+const mostDrawnBytes = 64e6;
+let drawnBytes = 0;
+const fieldsBySeed = new Map<string, readonly NoiseField[]>();
+const mostSeeds = 4;
+
+/** Pictures are not to be written to: they are kept for the next to ask. */
 export function pictureDrawer(seed: number, recipe: PictureRecipe = defaultRecipe): PictureDrawer {
-  let fields: readonly NoiseField[] | undefined;
+  const recipeKey = JSON.stringify(recipe);
   return {
     draw(index, size) {
-      fields ??= pinkFields(seed, recipe.spectrum, fieldCount);
+      const key = [seed, index, size.width, size.height, size.channels, recipeKey].join(' ');
+      const known = drawn.get(key);
+      if (known !== undefined) return known;
+      const fields = fieldsOf(seed, recipe.spectrum);
       const draws = drawsOf(randomStream(seed, `dead leaves ${index}`));
       const isNoise = Math.floor((index + 1) * recipe.noiseShare) > Math.floor(index * recipe.noiseShare);
-      return cropped(drawCanvas(fields, size.channels, isNoise, recipe, draws), size, recipe, draws);
+      const picture = cropped(drawCanvas(fields, size.channels, isNoise, recipe, draws), size, recipe, draws);
+      if (drawnBytes + picture.length > mostDrawnBytes) {
+        drawn.clear();
+        drawnBytes = 0;
+      }
+      drawn.set(key, picture);
+      drawnBytes += picture.length;
+      return picture;
     },
   };
+}
+
+function fieldsOf(seed: number, spectrum: number): readonly NoiseField[] {
+  const key = `${seed} ${spectrum}`;
+  const fields = fieldsBySeed.get(key) ?? pinkFields(seed, spectrum, fieldCount);
+  if (fieldsBySeed.size >= mostSeeds) fieldsBySeed.clear();
+  fieldsBySeed.set(key, fields);
+  return fields;
 }
 
 /** Three channels beside each other, as images have them: of a picture with more there are several. */
