@@ -84,6 +84,8 @@ export type Recalibrate = ((
   WithPaths & {
     /** It puts right what pairs change on the images of the fit: without those, or without pairs, it is left out. */
     readonly isPartOfFit?: boolean;
+    /** Gives back what it holds from one model to the next. */
+    close?(): Promise<void>;
   };
 
 export interface ConvertCall extends ConvertOptions {
@@ -97,8 +99,6 @@ export interface ConvertCall extends ConvertOptions {
   readonly searchRanks?: SearchRanks | undefined;
   /** A conversion of a search: what is known of the layers by name, with this calibration; agreement is not measured. */
   readonly trial?: { readonly moments: ReadonlyMap<string, Moments> };
-  /** Whether other budgets than the one that is chosen are measured for `ConvertReport.tradeOff`; default false. */
-  readonly measureCurve?: boolean;
   /** Default: the input's name with `.lowrank.onnx`. */
   readonly output?: string;
   readonly signal?: AbortSignal;
@@ -219,7 +219,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
         },
         trial: call.trial,
         finish: await finishing(call, { path: input, driver: getDriver, session: sessionOptions }),
-        isCurveMeasured: call.measureCurve === true,
+        isCurveMeasured: false,
         onSearch: (done, total, detail) => report(call, 'search', done, total, detail),
         search:
           call.searchRanks === undefined
@@ -249,8 +249,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     }
     const { plans, searched, calibrated, observed, keptOut, fitting } = chosen;
     let fits: readonly Fit[] = chosen.fits;
-    warnings.push(...chosen.warnings);
-    warnings.push(...engine.warnings);
+    warnings.push(...chosen.warnings, ...engine.warnings);
     warnings.push(...fits.flatMap((fit) => fit.warnings ?? []));
     const records = emitFits(model, fits, fitting.init);
     if (isWhole === true) {
@@ -287,6 +286,9 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       onProgress: (done, total) => report(call, 'recalibrate', done, total, output),
     });
     warnings.push(...(recalibrated?.warnings ?? []));
+    // Nobody asked for what found nothing to do.
+    const isRecalibrated =
+      recalibrated !== undefined && (call.recalibrate?.isPartOfFit !== true || recalibrated.report.layers > 0);
     const judged = await keptOut?.judge.measure(keptOut.bytesOf(model), (done, total) =>
       report(call, 'calibrate', done, total, 'the converted model'),
     );
@@ -364,7 +366,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
         latencyMs,
       },
       verify: verification === null ? null : { reloaded: true, ...verification },
-      ...(recalibrated === undefined ? {} : { recalibration: recalibrated.report }),
+      ...(isRecalibrated ? { recalibration: recalibrated.report } : {}),
       ...(calibrated === undefined ? {} : { calibration: calibrated.report }),
       ...(observed === undefined ? {} : { sensitivity: observed.report }),
       ...(chosen.tradeOff === undefined ? {} : { tradeOff: chosen.tradeOff(judged?.agreement) }),
@@ -377,6 +379,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
   } finally {
     staged?.discard();
     await chosen?.close();
+    if (call.trial === undefined) await call.recalibrate?.close?.();
     await linalg?.close();
     model.file?.close();
   }
@@ -400,9 +403,21 @@ function isOfImages(error: unknown): error is LowrankError {
 }
 
 /** The option that keeps more where its number is larger. */
-function sizeOption({ kind, ...mode }: RankMode): string | undefined {
-  if (kind === 'budget') return `--${(mode as { of: string }).of}-budget`;
-  return { scale: '--rank-scale', energy: '--energy', keep: '--keep', 'stable-rank': '--stable-rank' }[kind as string];
+function sizeOption(mode: RankMode): string | undefined {
+  switch (mode.kind) {
+    case 'budget':
+      return `--${mode.of}-budget`;
+    case 'scale':
+      return '--rank-scale';
+    case 'energy':
+    case 'keep':
+    case 'stable-rank':
+      return `--${mode.kind}`;
+    case 'ranks':
+    case 'vbmf':
+    case 'accuracy':
+      return undefined;
+  }
 }
 
 /** Throws NUMERIC where what is done behind the search, such as recalibration, cost too much of the agreement. */

@@ -86,6 +86,7 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
       await chosen.close();
     }
   } finally {
+    await call.recalibrate?.close?.();
     await linalg.close();
     model.file?.close();
   }

@@ -1,11 +1,9 @@
 import { LowrankError } from '../errors.js';
 import type { Model } from '../graph/model.js';
-import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
 import { endOfModel } from '../passes/classifier-end.js';
-import { openBatch, redeclare } from '../passes/open-batch.js';
 import { type Judge, openJudge } from './agreement.js';
-import { type ImageContext, openImages } from './calibration/fit-on-data.js';
+import { copyForImages, type ImageContext, openImages } from './calibration/fit-on-data.js';
 import type { Calibrate, CalibrationImages } from './calibration/types.js';
 
 /** Images that were kept out of the fit, with what the original gives on them. */
@@ -13,7 +11,6 @@ export interface KeptOut {
   readonly judge: Judge;
   /** A model as bytes that take the images' batch. */
   bytesOf(model: Model): Uint8Array;
-  readonly images: number;
   close(): Promise<void>;
 }
 
@@ -42,8 +39,7 @@ export async function openKeptOut(
       const isOpened = images.dims[0] !== 1;
       return {
         judge,
-        bytesOf: (model) => openedBytes(model, isOpened),
-        images: some.images,
+        bytesOf: (model) => modelBytes(copyForImages(model, isOpened)),
         close: () => images.close(),
       };
     } catch (error) {
@@ -55,14 +51,6 @@ export async function openKeptOut(
     warnings.push(`the agreement with the original was not measured: ${error.fact}`);
     return undefined;
   }
-}
-
-function openedBytes(model: Model, isOpened: boolean): Uint8Array {
-  const copy = readModel(modelBytes(model));
-  const input = copy.graph.inputs.find((value) => value.tensor === undefined);
-  if (isOpened && input !== undefined) openBatch(copy, input);
-  redeclare(copy, input);
-  return modelBytes(copy);
 }
 
 /** The first batches, of at most so many images and at least one batch. */

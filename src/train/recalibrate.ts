@@ -1,6 +1,6 @@
-import { LowrankError, throwIfAborted } from '../errors.js';
 import { imageReads } from '../data/paths.js';
 import type { Loader } from '../data/loader.js';
+import type { CalibrationBatch } from '../factorize/calibration/types.js';
 import type { Recalibrate, RecalibrateContext } from '../factorize/convert.js';
 import { NORMALIZATIONS, type Normalization } from '../data/normalize.js';
 import { checkModel } from '../graph/check.js';
@@ -11,13 +11,12 @@ import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
 import { Tensor } from '../onnx/tensor.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
-import type { Kept } from '../report/contract.js';
 import type { Session } from '../runtime/types.js';
 import { normalizationFor, requireNormalization } from './find-normalization.js';
 import { imageHints } from './image-metadata.js';
 import { type ImageInput, imageFeed, imageInputOf, inputsOf } from './image-input.js';
-import { poolStatistics, type PooledStatistics } from './pooled-statistics.js';
-import { type Observed, observeStatistics, reasonToKeep } from './statistics-graph.js';
+import { type PooledStatistics, poolObserved } from './pooled-statistics.js';
+import { keptStatistics, observeStatistics } from './statistics-graph.js';
 import {
   defaultUnlabelledSettings,
   openUnlabelledImages,
@@ -55,17 +54,13 @@ export function recalibration(path: string, chosen: Partial<RecalibrationSetting
   const given = requireNormalization(settings);
   const recalibrate: Recalibrate = async (model, context) => {
     const started = performance.now();
-    const layers = model.graph.nodes.filter((node) => node.is('BatchNormalization'));
-    const kept = layers.flatMap((node): Kept[] => {
-      const reason = reasonToKeep(model.graph, node);
-      return reason === undefined ? [] : [{ name: node.id, reason }];
-    });
-    if (kept.length === layers.length) {
+    const { layers, kept } = keptStatistics(model.graph);
+    if (kept.length === layers) {
       const normalization = given ?? NORMALIZATIONS.imagenet;
       const { batchSize, imageSize } = settings;
       const none = { images: 0, batchSize, imageSize: imageSize ?? 0, layers: 0, badImages: 0, seconds: 0 };
       const why =
-        layers.length === 0
+        layers === 0
           ? 'the model has no BatchNormalization: exporters fold it into the convolutions unless told not to; lowrank-train gets the accuracy back'
           : `${kept[0]!.name}: ${kept[0]!.reason}`;
       return { report: { data: path, normalization, kept, ...none }, warnings: [`nothing was recalibrated: ${why}`] };
@@ -76,7 +71,7 @@ export function recalibration(path: string, chosen: Partial<RecalibrationSetting
     const { images, batchSize, imageSize, normalization, badImages } = observed;
     const about = { images, batchSize, imageSize, normalization, badImages };
     const seconds = (performance.now() - started) / 1000;
-    const report = { data: path, ...about, layers: layers.length - kept.length, kept, seconds };
+    const report = { data: path, ...about, layers: layers - kept.length, kept, seconds };
     return { report, warnings: [...observed.warnings, ...kept.map(({ name, reason }) => `${name}: ${reason}`)] };
   };
   return Object.assign(recalibrate, { paths: imageReads(path, 'the images to recalibrate on', '--recalibrate') });
@@ -117,8 +112,11 @@ async function observe(
       signal,
     });
     const { loader, batchSize, warnings } = opened;
-    const pools = new Map<string, PooledStatistics>();
-    const images = await run(session, input, loader, outputs, pools, context);
+    const { pools, images } = await poolObserved(session, outputs, feedsOf(loader, input), {
+      path: context.path,
+      signal,
+      onImages: (done) => context.onProgress(done, loader.imagesPerEpoch),
+    });
     return {
       statistics: pools,
       images,
@@ -134,41 +132,12 @@ async function observe(
   }
 }
 
-async function run(
-  session: Session,
-  input: ImageInput,
-  loader: Loader,
-  outputs: readonly Observed[],
-  pools: Map<string, PooledStatistics>,
-  { path, signal, onProgress }: RecalibrateContext,
-): Promise<number> {
-  let done = 0;
+async function* feedsOf(loader: Loader, input: ImageInput): AsyncGenerator<CalibrationBatch> {
   for await (const { images, dims, size } of loader.batches(0)) {
-    throwIfAborted(signal);
-    if (size === 0) continue;
     const [, ...imageDims] = dims;
     const elements = imageDims.reduce((product, dim) => product * dim, size);
-    const feeds = imageFeed(input, images.subarray(0, elements), [size, ...imageDims]);
-    const results = await session.run(feeds, undefined, { signal });
-    for (const { layer, mean, variance, shape } of outputs) {
-      const means = results[mean]!.data as Float32Array;
-      const variances = results[variance]!.data as Float32Array;
-      if (!means.every(Number.isFinite) || !variances.every(Number.isFinite)) {
-        throw new LowrankError('NUMERIC', `statistics are not finite behind ${done} images`, {
-          place: `${path}, the BatchNormalization of '${layer}'`,
-          remedy: 'check --normalization, or raise the ranks',
-        });
-      }
-      const channels = means.length;
-      const count = Array.from(results[shape]!.data, Number).reduce((product, dim) => product * dim, 1) / channels;
-      const pool = pools.get(layer) ?? poolStatistics(channels);
-      pools.set(layer, pool);
-      pool.add(count, means, variances);
-    }
-    done += size;
-    onProgress(done, loader.imagesPerEpoch);
+    yield { feeds: imageFeed(input, images.subarray(0, elements), [size, ...imageDims]), size };
   }
-  return done;
 }
 
 /** Writes the statistics into the model, by the name of each layer's output. */

@@ -1,14 +1,15 @@
-import { LowrankError, throwIfAborted } from '../errors.js';
-import type { Calibrate } from '../factorize/calibration/types.js';
+import { copyForImages } from '../factorize/calibration/fit-on-data.js';
+import type { Calibrate, CalibrationImages } from '../factorize/calibration/types.js';
 import type { Recalibrate, RecalibrateContext } from '../factorize/convert.js';
 import type { Model } from '../graph/model.js';
+import type { Node } from '../graph/node.js';
 import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
 import { toInferenceForm } from '../passes/inference-form.js';
-import { poolStatistics, type PooledStatistics } from './pooled-statistics.js';
+import { type PooledStatistics, poolObserved } from './pooled-statistics.js';
 import { storeStatistics } from './recalibrate.js';
-import { observeStatistics, reasonToKeep } from './statistics-graph.js';
+import { keptStatistics, observeStatistics } from './statistics-graph.js';
 
 /** Pictures that are normalized together. */
 const batch = 32;
@@ -17,50 +18,86 @@ const batch = 32;
  * Moves the running statistics of BatchNormalization by what the factorization moves them by on pictures that are not those of
  * the training: the mean by the difference to the original's, in units of its deviation, the variance by their ratio.
  * What the pictures' own statistics are does not matter then; with images like those of the training, `recalibration`
- * estimates them anew. As there, every BatchNormalization normalizes by its batch while it is observed. Throws as
- * `recalibration`; a model without BatchNormalization stays as it is.
+ * estimates them anew. As there, every BatchNormalization normalizes by its batch while it is observed. Both models see the
+ * images of the fit as the original takes them. Throws as `recalibration`; a model without BatchNormalization stays as it is.
  */
 export function statisticsShift(calibrate: Calibrate): Recalibrate {
+  // Several models with pairs are compared with one original.
+  let original: Original | undefined;
   const shift: Recalibrate = Object.assign(
     async (model: Model, context: RecalibrateContext) => {
       const started = performance.now();
-      const layers = model.graph.nodes.filter((node) => node.is('BatchNormalization'));
-      const kept = layers.flatMap((node) => {
-        const reason = reasonToKeep(model.graph, node);
-        return reason === undefined ? [] : [{ name: node.id, reason }];
-      });
-      if (kept.length === layers.length) {
+      const { layers, kept } = keptStatistics(model.graph);
+      if (kept.length === layers) {
         const none = { images: 0, batchSize: batch, imageSize: 0, layers: 0, badImages: 0, seconds: 0 };
         const normalization = { mean: [], deviation: [] };
         return { report: { data: '', normalization, kept, ...none }, warnings: [] };
       }
-      const original = readModel(context.path);
-      try {
-        toInferenceForm(original);
-        const after = await observe(model, calibrate, context);
-        const before = await observe(original, calibrate, context);
-        let moved = 0;
-        for (const [layer, is] of after.pools) {
-          const was = before.pools.get(layer);
-          const node = model.graph.value(layer)?.producer;
-          if (was === undefined || node === undefined || isFresh(model, node)) continue;
-          move(model, node, was, is);
-          moved++;
-        }
-        const { data, images, imageSize, normalization } = after;
-        const seconds = (performance.now() - started) / 1000;
-        const report = { data, images, batchSize: batch, imageSize, layers: moved };
-        return { report: { ...report, normalization, badImages: 0, kept, seconds }, warnings: [] };
-      } finally {
-        original.file?.close();
+      original ??= await openOriginal(calibrate, context);
+      const { images, pools: before } = original;
+      const after = await observe(model, images, context);
+      let moved = 0;
+      for (const [layer, is] of after) {
+        const was = before.get(layer);
+        const node = model.graph.value(layer)?.producer;
+        if (was === undefined || node === undefined || isFresh(model, node)) continue;
+        move(model, node, was, is);
+        moved++;
       }
+      const { data, imageSize, normalization } = images.summary();
+      const seconds = (performance.now() - started) / 1000;
+      const report = { data, images: images.images, batchSize: batch, imageSize, layers: moved };
+      return { report: { ...report, normalization, badImages: 0, kept, seconds }, warnings: [] };
     },
-    { paths: [], isPartOfFit: true as const },
+    {
+      paths: [],
+      isPartOfFit: true as const,
+      close: async () => {
+        await original?.images.close();
+        original = undefined;
+      },
+    },
   );
   return shift;
 }
 
-type Node = NonNullable<NonNullable<ReturnType<Model['graph']['value']>>['producer']>;
+interface Original {
+  readonly images: CalibrationImages;
+  readonly pools: ReadonlyMap<string, PooledStatistics>;
+}
+
+async function openOriginal(calibrate: Calibrate, context: RecalibrateContext): Promise<Original> {
+  const { path, driver, session, signal } = context;
+  const model = readModel(path);
+  try {
+    toInferenceForm(model);
+    const images = await calibrate(copyForImages(model, true), batch, { path, driver, session, part: 'fit', signal });
+    try {
+      return { images, pools: await observe(model, images, context) };
+    } catch (error) {
+      await images.close();
+      throw error;
+    }
+  } finally {
+    model.file?.close();
+  }
+}
+
+async function observe(
+  model: Model,
+  images: CalibrationImages,
+  { driver, session: options, path, signal, onProgress }: RecalibrateContext,
+): Promise<ReadonlyMap<string, PooledStatistics>> {
+  const copy = readModel(modelBytes(model));
+  const outputs = observeStatistics(copy);
+  const session = await driver.createSession(modelBytes(copy), options);
+  try {
+    const onImages = (done: number): void => onProgress(done, images.images);
+    return (await poolObserved(session, outputs, images.batches(), { path, signal, onImages })).pools;
+  } finally {
+    await session.close();
+  }
+}
 
 /** Statistics that nothing was averaged into yet: 0 and 1. */
 function isFresh({ graph }: Model, { inputs }: Node): boolean {
@@ -88,54 +125,4 @@ function move(model: Model, node: Node, was: PooledStatistics, is: PooledStatist
   }
   storeStatistics(model.graph, node, 3, means);
   storeStatistics(model.graph, node, 4, variances);
-}
-
-async function observe(
-  model: Model,
-  calibrate: Calibrate,
-  { driver, session: options, path, signal, onProgress }: RecalibrateContext,
-): Promise<{
-  readonly pools: ReadonlyMap<string, PooledStatistics>;
-  readonly data: string;
-  readonly images: number;
-  readonly imageSize: number;
-  readonly normalization: { readonly mean: readonly number[]; readonly deviation: readonly number[] };
-}> {
-  const copy = readModel(modelBytes(model));
-  const outputs = observeStatistics(copy);
-  const images = await calibrate(copy, batch, { path, driver, session: options, signal });
-  const pools = new Map<string, PooledStatistics>();
-  try {
-    const session = await driver.createSession(modelBytes(copy), options);
-    try {
-      let done = 0;
-      for await (const { feeds, size } of images.batches()) {
-        throwIfAborted(signal);
-        const results = await session.run(feeds, undefined, { signal });
-        for (const { layer, mean, variance, shape } of outputs) {
-          const means = results[mean]!.data as Float32Array;
-          const variances = results[variance]!.data as Float32Array;
-          if (!means.every(Number.isFinite) || !variances.every(Number.isFinite)) {
-            throw new LowrankError('NUMERIC', 'statistics are not finite on the pictures', {
-              place: `${path}, the BatchNormalization of '${layer}'`,
-              remedy: 'check --normalization, or raise the ranks',
-            });
-          }
-          const channels = means.length;
-          const count = Array.from(results[shape]!.data, Number).reduce((product, dim) => product * dim, 1) / channels;
-          const pool = pools.get(layer) ?? poolStatistics(channels);
-          pools.set(layer, pool);
-          pool.add(count, means, variances);
-        }
-        done += size;
-        onProgress(done, images.images);
-      }
-    } finally {
-      await session.close();
-    }
-    const { data, imageSize, normalization } = images.summary();
-    return { pools, data, images: images.images, imageSize, normalization };
-  } finally {
-    await images.close();
-  }
 }

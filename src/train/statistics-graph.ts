@@ -12,6 +12,7 @@ import { eliminateDeadNodes } from '../passes/eliminate-dead-nodes.js';
 import { raiseOpset } from '../passes/raise-opset.js';
 import { runPasses } from '../passes/runner.js';
 import { openBatch, redeclare } from '../passes/open-batch.js';
+import type { Kept } from '../report/contract.js';
 
 /** Outputs that tell what one BatchNormalization saw. */
 export interface Observed {
@@ -36,6 +37,16 @@ export function reasonToKeep(graph: Graph, node: Node): string | undefined {
     return value !== undefined && resolveWeight(graph, value) !== undefined;
   });
   return isStored ? undefined : 'its statistics are not stored in the model';
+}
+
+/** How many BatchNormalizations a graph has, and those whose statistics stay, with the reason. */
+export function keptStatistics(graph: Graph): { readonly layers: number; readonly kept: readonly Kept[] } {
+  const nodes = graph.nodes.filter((node) => node.is('BatchNormalization'));
+  const kept = nodes.flatMap((node): Kept[] => {
+    const reason = reasonToKeep(graph, node);
+    return reason === undefined ? [] : [{ name: node.id, reason }];
+  });
+  return { layers: nodes.length, kept };
 }
 
 /** Oldest opset with the broadcasting that the training form uses. */

@@ -138,10 +138,7 @@ export async function openImages(
   part?: 'fit' | 'kept-out',
 ): Promise<OpenedImages> {
   for (const batch of [largestBatch, 1]) {
-    const copy = readModel(modelBytes(context.model));
-    const input = copy.graph.inputs.find((value) => value.tensor === undefined);
-    if (batch > 1 && input !== undefined) openBatch(copy, input);
-    redeclare(copy, input);
+    const copy = copyForImages(context.model, batch > 1);
     const { path, driver, session, signal } = context;
     const images = await calibrate(copy, batch, {
       path,
@@ -159,6 +156,15 @@ export async function openImages(
     }
   }
   throw new LowrankError('INTERNAL', 'a model that takes no single image');
+}
+
+/** A copy of a model for images of another batch than the one that it declares, where that is opened. */
+export function copyForImages(model: Model, isBatchOpened: boolean): Model {
+  const copy = readModel(modelBytes(model));
+  const input = copy.graph.inputs.find((value) => value.tensor === undefined);
+  if (isBatchOpened && input !== undefined) openBatch(copy, input);
+  redeclare(copy, input);
+  return copy;
 }
 
 /** undefined where the model does not take so many images, or they take more than `memory`. */
