@@ -1,16 +1,16 @@
 import type { FittedSpectrum } from '../factorize/fit.js';
-import type { Calibrate } from '../factorize/calibration/types.js';
-import { convert, type ConvertCall, convertPaths } from '../factorize/convert.js';
+import { convert, convertPaths } from '../factorize/convert.js';
 import { tradeOffCurve } from '../factorize/curve.js';
 import { engineNames } from '../factorize/engine.js';
 import { initNames, inits } from '../factorize/inits/index.js';
-import type { InitName } from '../factorize/types.js';
 import { fitSchedules } from '../factorize/sampled/settings.js';
 import { renderConvertTable } from '../report/convert-table.js';
 import { renderCurve } from '../report/curve-table.js';
 import type { ConvertReport } from '../report/contract.js';
 import { convertHtml } from '../report/html/convert-html.js';
+import type { ConvertModelCall } from '../train/convert.js';
 import type { RecalibrationSettings } from '../train/recalibrate.js';
+import { namedCalibration } from './calibration.js';
 import { defineCommand } from './command.js';
 import { accuracyInForce, accuracyOptions, checkAccuracyOptions } from './accuracy-options.js';
 import { imageOptions, numbers } from './image-options.js';
@@ -338,8 +338,6 @@ export const command = defineCommand({
       mean: numbers(mean, '--mean'),
       std: numbers(std, '--std'),
     });
-    for (const note of orphanNotes({ ...settings, calibrate: usedCalibration(settings) }, imageOptionOwners))
-      context.note(note);
     checkAccuracyOptions(settings);
     // Loaded where they are asked for: they bring the image decoder.
     const searching = val === undefined ? undefined : await import('../train/accuracy-search.js');
@@ -347,12 +345,11 @@ export const command = defineCommand({
     const isWhole = settings.init !== undefined && inits[settings.init].isWhole === true;
     const approximating = isWhole ? await import('../train/approximate.js') : undefined;
     const recalibrating = recalibrate === undefined ? undefined : await import('../train/recalibrate.js');
-    const calibrating = await calibrationFor(calibrate, settings, drawn);
     const spectra: Record<string, FittedSpectrum> = {};
     const onSpectrum = (layer: string, spectrum: FittedSpectrum): void => {
       spectra[layer] = spectrum;
     };
-    const call: Writable<ConvertCall> = {
+    const askedCall: ConvertModelCall = {
       ...defined(asked),
       ...defined({ output, threads, maxMemory, verifyTimeout }),
       ...(ranks === undefined ? {} : { ranks: readRanks(ranks) }),
@@ -360,7 +357,10 @@ export const command = defineCommand({
         ...given({ minimize, evaluations, cache, classes }),
         evaluation: given({ split, resize, stretch, limit: valImages, maxBad, ...preparation }),
       }),
-      calibrate: calibrating,
+      calibrate:
+        calibrate === undefined || calibrate === 'none'
+          ? calibrate
+          : await namedCalibration(calibrate, { ...drawn, seed: settings.seed }),
       approximate: approximating?.functionApproximation(),
       recalibrate: recalibrating?.recalibration(recalibrate!, {
         ...preparation,
@@ -373,10 +373,10 @@ export const command = defineCommand({
         context.progress.update({ phase: phases[phase], done, total, detail }),
       ...(report === undefined ? {} : { onSpectrum }),
     };
-    if (calibrating !== undefined && recalibrate === undefined) {
-      const { statisticsShift } = await import('../train/shift-statistics.js');
-      call.recalibrate = statisticsShift(calibrating);
-    }
+    const { fittedTo } = await import('../train/convert.js');
+    const call = fittedTo(askedCall, drawn);
+    const isCalibrated = { ...settings, calibrate: call.calibrate?.kind };
+    for (const note of orphanNotes(isCalibrated, imageOptionOwners)) context.note(note);
     const paths = convertPaths(context.arguments.model, call);
     checkCommandPaths({ config: context.configPath, ranks, report }, paths, settings.force);
     if (curve) {
@@ -422,42 +422,6 @@ const imageOptionOwners: OptionOwners = {
   std: ['calibrate', 'recalibrate', 'val'],
 };
 
-/** What --calibrate comes to: `none` where nothing is fitted to. */
-function usedCalibration({
-  calibrate,
-  reinit,
-  init,
-}: {
-  readonly calibrate?: string | undefined;
-  readonly reinit: boolean;
-  readonly init?: InitName | undefined;
-}): string | undefined {
-  if (calibrate === 'none') return undefined;
-  if (calibrate !== undefined) return calibrate;
-  return reinit || (init !== undefined && inits[init].needs === undefined) ? undefined : 'synthetic';
-}
-
-/** The images that are asked for, or the usual ones. Loaded where they are of use: they bring the image decoder. */
-async function calibrationFor(
-  calibrate: string | undefined,
-  settings: { readonly reinit: boolean; readonly init?: InitName | undefined; readonly seed: number },
-  drawn: Readonly<Record<string, unknown>>,
-): Promise<Calibrate | undefined> {
-  if (usedCalibration({ ...settings, calibrate }) === undefined) return undefined;
-  const { seed } = settings;
-  if (calibrate === undefined) {
-    const { usualCalibration } = await import('../train/convert.js');
-    const { reinit, init } = settings;
-    return usualCalibration({ reinit, seed, ...(init === undefined ? {} : { init }) }, drawn);
-  }
-  if (calibrate === 'synthetic') {
-    const { syntheticCalibration } = await import('../train/synthetic.js');
-    return syntheticCalibration({ ...drawn, seed });
-  }
-  const { calibration } = await import('../train/calibrate.js');
-  return calibration(calibrate, { ...drawn, seed });
-}
-
 function calibrationInForce(
   { calibration: done }: ConvertReport,
   calibrateImages: number | undefined,
@@ -475,8 +439,6 @@ function recalibrationInForce(
   const { images, normalization } = defaults;
   return { recalibrateImages: images, batchSize: done.batchSize, imageSize: done.imageSize, normalization };
 }
-
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 

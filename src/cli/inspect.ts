@@ -5,6 +5,7 @@ import type { InspectLayer, InspectReport } from '../report/contract.js';
 import { inspectHtml } from '../report/html/inspect-html.js';
 import { renderInspectTable } from '../report/inspect-table.js';
 import { given } from './training-options.js';
+import { namedCalibration } from './calibration.js';
 import { defineCommand } from './command.js';
 import { imageOptions, numbers } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
@@ -129,8 +130,7 @@ const imageOptionOwners: OptionOwners = Object.fromEntries(
   ['calibrate', 'calibrateImages', 'imageSize', 'normalization', 'mean', 'std'].map((name) => [name, ['sensitivity']]),
 );
 
-/** Loaded where it is of use: it brings the image decoder. */
-async function calibrationFor(settings: {
+function calibrationFor(settings: {
   readonly calibrate?: string | undefined;
   readonly calibrateImages?: number | undefined;
   readonly imageSize?: number | undefined;
@@ -146,12 +146,7 @@ async function calibrationFor(settings: {
     mean: numbers(mean, '--mean'),
     std: numbers(std, '--std'),
   });
-  if (calibrate === 'synthetic') {
-    const { syntheticCalibration } = await import('../train/synthetic.js');
-    return syntheticCalibration(chosen);
-  }
-  const { calibration } = await import('../train/calibrate.js');
-  return calibration(calibrate, chosen);
+  return namedCalibration(calibrate, chosen);
 }
 
 const orders: Readonly<Record<Exclude<Order, 'graph'>, (a: InspectLayer, b: InspectLayer) => number>> = {

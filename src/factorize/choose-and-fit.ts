@@ -21,11 +21,10 @@ import type { FoundRanks } from './rank-search.js';
 import type { RankMode } from './settings.js';
 import { type Curves, observeModel, type ObservedModel } from './sensitivity/observe.js';
 import {
-  type BudgetPlans,
   curveBudgets,
+  type CurvePoint,
   isMeasuredBudget,
   measurePoint,
-  type MeasuredPoint,
   tradeOff,
   type TradeOffContext,
   worthOf,
@@ -172,7 +171,6 @@ export async function chooseRanks(
     }
     warnings.push(...(observed?.warnings ?? []));
     const choice = await choose(candidates, { ...context, opened, observed, keptOut });
-    warnings.push(...choice.warnings);
     return { ...choice, opened, observed, keptOut, warnings, close };
   } catch (error) {
     await close();
@@ -186,12 +184,12 @@ interface Ready extends ChooseContext {
   readonly keptOut: KeptOut | undefined;
 }
 
-type Choice = Pick<Chosen, 'plans' | 'searched' | 'rankMode' | 'tradeOff' | 'warnings'>;
+type Choice = Pick<Chosen, 'plans' | 'searched' | 'rankMode' | 'tradeOff'>;
 
 async function choose(candidates: readonly Candidate[], ready: Ready): Promise<Choice> {
   const { planning, observed, keptOut, isCurveMeasured } = ready;
   const asked = planning.settings.rankMode;
-  const none = { searched: undefined, rankMode: asked, tradeOff: undefined, warnings: [] };
+  const none = { searched: undefined, rankMode: asked, tradeOff: undefined };
   if (observed === undefined) return { ...none, plans: await planRanks(candidates, planning) };
   const { curves, report } = observed;
   if (asked.kind === 'accuracy') {
@@ -205,8 +203,7 @@ async function choose(candidates: readonly Candidate[], ready: Ready): Promise<C
   const rankMode = asked.kind === 'budget' ? budgetInForce(asked, options, planning) : asked;
   const trade: TradeOffContext = { of, unit: report.unit, curves, planning: withCurves, options };
   const build = (plans: readonly Plan[]): Promise<Uint8Array> => buildTrial(plans, ready, observed);
-  const warnings: string[] = [];
-  let points: readonly (BudgetPlans & { readonly measured?: MeasuredPoint | undefined })[];
+  let points: readonly CurvePoint[];
   let plans: readonly Plan[];
   if (rankMode.kind === 'keep') {
     if (keptOut === undefined) throw noneKeptOut();
@@ -223,7 +220,7 @@ async function choose(candidates: readonly Candidate[], ready: Ready): Promise<C
     plans = await planRanks(candidates, { ...withCurves, options, settings: { ...planning.settings, rankMode } });
     points = curveBudgets(candidates, trade);
     if (isCurveMeasured && keptOut !== undefined) {
-      const measured: (BudgetPlans & { readonly measured?: MeasuredPoint | undefined })[] = [];
+      const measured: CurvePoint[] = [];
       for (const [index, point] of points.entries()) {
         ready.onSearch?.(index, points.length, `${of} budget ${point.budget}`);
         const own = isMeasuredBudget(point.budget)
@@ -235,12 +232,11 @@ async function choose(candidates: readonly Candidate[], ready: Ready): Promise<C
     }
   }
   const worth = worthOf(plans, curves, planning.totals);
-  const budget = budgetOf(plans, candidates, options, of, withCurves, worth);
+  const budget = budgetOf(plans, options, of, withCurves, worth);
   return {
     plans,
     searched: undefined,
     rankMode,
-    warnings,
     tradeOff: (agreement) => {
       const change = agreement === undefined ? undefined : measuredChange(agreement, report.unit);
       const measured =
@@ -275,10 +271,9 @@ function noneKeptOut(): LowrankError {
   });
 }
 
-/** What plans cost, as a fraction of the original. */
+/** What plans, in the order of the candidates, cost, as a fraction of the original. */
 function budgetOf(
   plans: readonly Plan[],
-  candidates: readonly Candidate[],
   options: TradeOffContext['options'],
   of: BudgetOf,
   planning: PlanContext,
@@ -289,7 +284,7 @@ function budgetOf(
   const cost = plans.reduce((sum, { trials }, index) => {
     const isChosen = ({ trial }: (typeof options)[number][number]): boolean =>
       trials === null ? trial === null : trial?.rank === trials[0].rank && trial.scheme === trials[0].scheme;
-    return sum + options[candidates.indexOf(plans[index]!.candidate)]!.find(isChosen)!.cost;
+    return sum + options[index]!.find(isChosen)!.cost;
   }, fixed);
   return cost / total;
 }

@@ -34,7 +34,7 @@ export async function searchKeep(
   context: TradeOffContext,
   { share, judge, build, onProgress }: KeepSearch,
 ): Promise<KeepFinding> {
-  const points: (BudgetPlans & { readonly measured: MeasuredPoint })[] = [];
+  const points: KeepFinding['points'][number][] = [];
   let low = 0;
   let high = 1;
   let best: BudgetPlans | undefined;

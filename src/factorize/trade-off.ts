@@ -37,6 +37,11 @@ export interface BudgetPlans {
   readonly macs: number;
 }
 
+/** A budget, with what was measured of its model. */
+export interface CurvePoint extends BudgetPlans {
+  readonly measured?: MeasuredPoint | undefined;
+}
+
 /** undefined where the budget cannot be reached. */
 export function plansOf(
   candidates: readonly Candidate[],
@@ -92,12 +97,7 @@ export async function measurePoint(
  * The curve: what each budget is predicted to change, put right by what was measured. Layers do not change outputs one by one:
  * the whole differs from the sum by a factor, which is interpolated between the measured points (in logarithms).
  */
-export function tradeOff(
-  of: BudgetOf,
-  unit: ChangeUnit,
-  points: readonly (BudgetPlans & { readonly measured?: MeasuredPoint | undefined })[],
-  choice: BudgetPlans & { readonly measured?: MeasuredPoint | undefined },
-): TradeOff {
+export function tradeOff(of: BudgetOf, unit: ChangeUnit, points: readonly CurvePoint[], choice: CurvePoint): TradeOff {
   // With the same ranks as a point of the curve, what was measured there is its own.
   const same = points.find(({ predicted, macs }) => predicted === choice.predicted && macs === choice.macs);
   const chosen = { ...choice, measured: choice.measured ?? same?.measured };

@@ -37,14 +37,19 @@ export function usualCalibration(
  * ABORTED. Nothing is written then.
  */
 export function convert(input: string, call: ConvertModelCall = {}): Promise<ConvertReport> {
-  const calibrate = calibrationOf(call);
-  const recalibrate = call.recalibrate ?? (calibrate === undefined ? undefined : statisticsShift(calibrate));
-  return convertWith(input, { ...call, calibrate, recalibrate });
+  return convertWith(input, fittedTo(call));
 }
 
-function calibrationOf(call: ConvertModelCall): Calibrate | undefined {
-  const { calibrate } = call;
+/** The call with what it does not say filled in; `drawn` is of synthetic pictures. */
+export function fittedTo(call: ConvertModelCall, drawn: Partial<SyntheticSettings> = {}): ConvertCall {
+  const calibrate = calibrationOf(call, drawn);
+  const recalibrate = call.recalibrate ?? (calibrate === undefined ? undefined : statisticsShift(calibrate));
+  return { ...call, calibrate, recalibrate };
+}
+
+function calibrationOf(call: ConvertModelCall, drawn: Partial<SyntheticSettings>): Calibrate | undefined {
+  const { calibrate, seed = 0 } = call;
   if (calibrate === 'none') return undefined;
-  if (calibrate === 'synthetic') return syntheticCalibration({ seed: call.seed ?? 0 });
-  return calibrate ?? usualCalibration(call);
+  if (calibrate === 'synthetic') return syntheticCalibration({ seed, ...drawn });
+  return calibrate ?? usualCalibration(call, drawn);
 }

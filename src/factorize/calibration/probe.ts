@@ -163,7 +163,7 @@ function channelsFirst(build: Build, value: Value, rank: number, axis: number): 
 }
 
 /** The axis of a layer's output that counts its neurons. */
-function channelAxis(layer: FactorizableLayer, rank: number): number {
+export function channelAxis(layer: FactorizableLayer, rank: number): number {
   if (layer.form === 'conv') return 1;
   return layer.form === 'matmul-left' ? Math.max(0, rank - 2) : rank - 1;
 }

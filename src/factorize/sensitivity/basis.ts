@@ -1,6 +1,8 @@
 import type { Linalg, Matrix, Matrix64 } from '../../linalg/types.js';
 import { regularize } from '../calibration/regularize.js';
 import type { Moments } from '../calibration/types.js';
+import { gramOf, meanBlock } from '../inits/support/reduced-rank.js';
+import { transpose } from '../layout.js';
 
 /** Nested pairs of a layer's matrix: the one of rank r has the first r columns of `left` and rows of `right`. */
 export interface Basis {
@@ -38,13 +40,9 @@ export async function basisOf(problem: BasisProblem): Promise<Basis> {
       : await fromColumns(weight, second, most, linalg, signal);
   const right = await linalg.gemm(vectors, weight);
   const total = values.reduce((sum, value) => sum + Math.max(0, value), 0);
-  const losses = new Float64Array(most + 1);
-  let kept = 0;
-  for (let rank = 0; rank <= most; rank++) {
-    losses[rank] = total > 0 ? Math.max(0, 1 - kept / total) : 0;
-    kept += Math.max(0, values[rank] ?? 0);
-  }
-  return { left: transposed(vectors), right, losses };
+  const { rows, cols } = vectors;
+  const left = { rows: cols, cols: rows, data: transpose(vectors.data, rows, cols) };
+  return { left, right, losses: lossesOf(values, total, most) };
 }
 
 /** The same for white inputs: of truncated SVD. */
@@ -54,13 +52,20 @@ export async function basisOfWeights(problem: Omit<BasisProblem, 'moments'>): Pr
   const projected = await linalg.gemm(left, weight, { transposeA: true });
   let total = 0;
   for (const value of weight.data) total += value * value;
+  const energies = new Float64Array(most);
+  projected.data.forEach((value, at) => (energies[Math.floor(at / right.cols)]! += value * value));
+  return { left, right: projected, losses: lossesOf(energies, total, most) };
+}
+
+/** The share of `total` that each rank from 0 to `most` loses, given what each component keeps. */
+function lossesOf(energies: Float64Array, total: number, most: number): Float64Array {
   const losses = new Float64Array(most + 1);
   let kept = 0;
   for (let rank = 0; rank <= most; rank++) {
     losses[rank] = total > 0 ? Math.max(0, 1 - kept / total) : 0;
-    for (let i = 0; rank < most && i < right.cols; i++) kept += projected.data[rank * right.cols + i]! ** 2;
+    kept += Math.max(0, energies[rank] ?? 0);
   }
-  return { left, right: projected, losses };
+  return losses;
 }
 
 /** Eigenvalues, largest first, and `count` eigenvectors as rows. */
@@ -76,8 +81,7 @@ async function fromRows(
   linalg: Linalg,
   signal: AbortSignal | undefined,
 ): Promise<Leading> {
-  const product = await linalg.gemm64(weight, second, { signal });
-  const gram = await linalg.gemm64(product, weight, { transposeB: true, signal });
+  const gram = await gramOf(linalg, weight, second, signal);
   const { values, vectors } = await linalg.symmetricEigen(gram, count, { signal });
   return { values, vectors: toFloat32(vectors) };
 }
@@ -117,27 +121,6 @@ async function rootOf(second: Matrix64, linalg: Linalg, signal: AbortSignal | un
   return linalg.gemm64(half, half, { transposeA: true, signal });
 }
 
-/** The mean of the blocks on the diagonal. */
-export function meanBlock(second: Matrix64, parts: number): Matrix64 {
-  if (parts === 1) return second;
-  const { cols, data } = second;
-  const width = cols / parts;
-  const result = new Float64Array(width * width);
-  for (let y = 0; y < parts; y++) {
-    for (let i = 0; i < width; i++) {
-      const from = (y * width + i) * cols + y * width;
-      for (let j = 0; j < width; j++) result[i * width + j] = result[i * width + j]! + data[from + j]! / parts;
-    }
-  }
-  return { rows: width, cols: width, data: result };
-}
-
 function toFloat32({ rows, cols, data }: Matrix64): Matrix {
   return { rows, cols, data: Float32Array.from(data) };
-}
-
-function transposed({ rows, cols, data }: Matrix): Matrix {
-  const result = new Float32Array(data.length);
-  for (let i = 0, at = 0; i < rows; i++) for (let j = 0; j < cols; j++, at++) result[j * rows + i] = data[at]!;
-  return { rows: cols, cols: rows, data: result };
 }

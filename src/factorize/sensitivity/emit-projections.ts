@@ -10,6 +10,7 @@ import { endOfModel } from '../../passes/classifier-end.js';
 import { eliminateDeadNodes } from '../../passes/eliminate-dead-nodes.js';
 import { runPasses } from '../../passes/runner.js';
 import type { ChangeUnit, Scheme } from '../../report/contract.js';
+import { channelAxis } from '../calibration/probe.js';
 import { pairAttributes } from '../emit.js';
 import type { FactorizableLayer } from '../layers.js';
 import { toKernels } from '../layout.js';
@@ -180,11 +181,6 @@ function emitSecond(e: Emitter, layer: FactorizableLayer, scheme: Scheme, hidden
 function sumBut(e: Emitter, value: Value, axis: number): Value {
   const axes = e.dims(value).flatMap((_, at) => (at === axis ? [] : [at]));
   return e.reduceSum(value, axes, false);
-}
-
-function channelAxis(layer: FactorizableLayer, rank: number): number {
-  if (layer.form === 'conv') return 1;
-  return layer.form === 'matmul-left' ? Math.max(0, rank - 2) : rank - 1;
 }
 
 /** Of a convolution [out]. */

@@ -49,8 +49,6 @@ export type Curves = ReadonlyMap<Candidate, ReadonlyMap<Scheme, Curve>>;
 
 /** What is known of a model from running images through it once. */
 export interface ObservedModel {
-  /** They stay open until the caller closes the images. */
-  readonly opened: OpenedImages;
   /** Of candidates whose patches are not too large, as far as memory allows. */
   readonly moments: ReadonlyMap<Candidate, Moments>;
   readonly curves: Curves;
@@ -101,7 +99,6 @@ export async function observeModel(
   const by = changes === undefined ? 'losses' : 'gradients';
   const why = reason === undefined ? {} : { reason };
   return {
-    opened,
     moments,
     curves: changes === undefined ? curves : withFloor(curves, changes),
     report: { by, ...why, unit, images, seconds },

@@ -165,7 +165,12 @@ async function improveRight(context: Alternation, { left, right }: Turn, inverse
 }
 
 /** W M Wᵀ. */
-async function gramOf(linalg: Linalg, weight: Matrix, second: Matrix64, signal?: AbortSignal): Promise<Matrix64> {
+export async function gramOf(
+  linalg: Linalg,
+  weight: Matrix,
+  second: Matrix64,
+  signal?: AbortSignal,
+): Promise<Matrix64> {
   const product = await linalg.gemm64(weight, second, { signal });
   return linalg.gemm64(product, weight, { transposeB: true, signal });
 }
@@ -219,8 +224,10 @@ export function balance(left: Matrix64, right: Matrix64): FactorPair {
   };
 }
 
-/** The mean of the blocks on the diagonal. */
-function meanBlock({ cols, data }: Matrix64, parts: number): Matrix64 {
+/** The mean of the `parts` blocks on the diagonal. */
+export function meanBlock(second: Matrix64, parts: number): Matrix64 {
+  if (parts === 1) return second;
+  const { cols, data } = second;
   const width = cols / parts;
   const result = new Float64Array(width * width);
   for (let y = 0; y < parts; y++) {
