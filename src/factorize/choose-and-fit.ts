@@ -290,6 +290,7 @@ function budgetOf(
 }
 
 function buildTrial(plans: readonly Plan[], ready: Ready, { moments }: ObservedModel): Promise<Uint8Array> {
-  const { biasCorrection } = ready.planning.settings;
-  return trialModel(plans, ready.opened, { ...ready.fitting, biasCorrection, moments, finish: ready.finish });
+  const { fitting, finish, images, opened, planning } = ready;
+  const { biasCorrection } = planning.settings;
+  return trialModel(plans, opened, { ...fitting, model: images.model, biasCorrection, moments, finish });
 }

@@ -10,6 +10,8 @@ import { type Fit, type FitContext, fitPlans } from './fit.js';
 import type { Plan } from './plan-types.js';
 
 export interface TrialContext extends FitContext {
+  /** That of the candidates. */
+  readonly model: Model;
   readonly biasCorrection: boolean;
   readonly moments: ReadonlyMap<Candidate, Moments>;
   /** What is done to a model with pairs before it is written. */
@@ -27,12 +29,11 @@ export async function trialModel(
   opened: OpenedImages,
   context: TrialContext,
 ): Promise<Uint8Array> {
-  const { copy } = opened;
-  const { moments, biasCorrection } = context;
+  const { model, moments, biasCorrection } = context;
   const [known, others] = [true, false].map((has) => plans.filter(({ candidate }) => moments.has(candidate) === has));
   const dataOf: FitContext['dataOf'] = (candidate) => ({
     moments: moments.get(candidate)!,
-    hasBias: biasCorrection && isCorrectable(copy, candidate),
+    hasBias: biasCorrection && isCorrectable(model, candidate),
   });
   const { onProgress: _, onSpectrum: __, finish: ___, ...quiet } = context;
   const fits = [

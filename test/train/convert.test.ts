@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { tradeOffCurve } from '../../src/factorize/curve.js';
 import { readModel } from '../../src/graph/read.js';
 import { modelBytes } from '../../src/graph/write.js';
 import { FLOAT16 } from '../../src/onnx/data-type.js';
@@ -414,5 +415,13 @@ describe.skipIf(!hasShared)('real models without options', () => {
     expect(report.agreement!.images).toBeGreaterThanOrEqual(64);
     expect(report.agreement!.top1!.share).toBeGreaterThan(0.5);
     if (from !== undefined) expect(report.calibration!.normalizationFrom).toBe(from);
+  });
+
+  it('models whose biases are put in are measured whole, for a share to keep and for the curve', async () => {
+    const path = modelPath('st-resnetv1-8-cifar10.onnx');
+    const { tradeOff: kept } = await converted(path, { keep: 0.4 });
+    expect(kept!.points.every(({ measured }) => measured !== null)).toBe(true);
+    const { tradeOff } = await tradeOffCurve(path, { calibrate: usualCalibration({}, { images: 16 }), threads: 1 });
+    expect(tradeOff.points.filter(({ measured }) => measured !== null)).toHaveLength(4);
   });
 });
