@@ -23,6 +23,11 @@ export interface Source {
   readonly images: Pick<CalibrationImages, 'images' | 'dims' | 'batches'>;
 }
 
+/** A whole model, and the images. */
+export function sourceOf(model: Model, images: CalibrationImages): Source {
+  return { model, inputShapes: { [images.input]: images.dims }, images };
+}
+
 export interface FrontierContext {
   readonly images: CalibrationImages;
   readonly driver: Driver;
@@ -54,7 +59,7 @@ interface Kept {
  */
 export function openFrontier(model: Model, context: FrontierContext): Frontier {
   const { images } = context;
-  const whole: Source = { model, inputShapes: { [images.input]: images.dims }, images };
+  const whole = sourceOf(model, images);
   const hasBodies = [...model.graph.values.values()].some(({ uses }) => uses.some(({ index }) => index < 0));
   const done = new Set<Node>();
   let kept: Kept | undefined;
@@ -66,7 +71,7 @@ export function openFrontier(model: Model, context: FrontierContext): Frontier {
       Object.fromEntries(names.map((name, index) => [inputs[index]!, of[name]!]));
     return {
       model: rest,
-      inputShapes: renamed(kept.shapes),
+      inputShapes: { ...whole.inputShapes, ...renamed(kept.shapes) },
       images: {
         images: images.images,
         dims: images.dims,
@@ -108,24 +113,26 @@ async function advance(
   { driver, session: options, signal }: FrontierContext,
 ): Promise<Kept> {
   const names = Object.keys(shapes);
-  const carried = new Set(kept?.names);
-  const computed = names.filter((name) => !carried.has(name));
-  const batches: CalibrationBatch[] = [];
   const copy = readModel(modelBytes(model));
   const { graph } = copy;
+  const carried = new Set(kept?.names);
+  const computed = names.filter((name) => !carried.has(name) && graph.value(name)!.producer !== undefined);
+  const batches: CalibrationBatch[] = [];
   for (const output of graph.outputs.splice(0)) output.isOutput = false;
   for (const name of computed) graph.addOutput(graph.value(name)!, { dataType: FLOAT, dims: undefined });
-  runPasses(copy, [eliminateDeadNodes]);
+  // With images alone, nothing is to be computed.
+  if (computed.length > 0) runPasses(copy, [eliminateDeadNodes]);
   const read = dropUnread(graph);
   const session = computed.length === 0 ? undefined : await driver.createSession(modelBytes(copy), options);
   try {
     let index = 0;
     for await (const { feeds, size } of images.batches()) {
       throwIfAborted(signal);
+      if (size === 0) continue;
       const own = Object.fromEntries(Object.entries(feeds).filter(([name]) => read.has(name)));
       const outputs = (await session?.run(own, computed, { signal })) ?? {};
       const before = kept?.batches[index++]?.feeds;
-      const numbers = names.map((name): [string, RuntimeTensor] => [name, outputs[name] ?? before![name]!]);
+      const numbers = names.map((name): [string, RuntimeTensor] => [name, outputs[name] ?? (before ?? feeds)[name]!]);
       batches.push({ feeds: Object.fromEntries(numbers), size });
     }
   } finally {
@@ -134,7 +141,7 @@ async function advance(
   return { names, shapes, batches };
 }
 
-/** A copy that starts at these values, with the inputs that stand for them. */
+/** A copy that starts at these values, with the inputs that stand for them. What nothing reads any more is still there. */
 function from(model: Model, names: readonly string[]): { readonly model: Model; readonly inputs: readonly string[] } {
   const copy = readModel(modelBytes(model));
   const { graph } = copy;
@@ -144,13 +151,11 @@ function from(model: Model, names: readonly string[]): { readonly model: Model; 
     graph.replaceUses(value, graph.addInput(input, { dataType: FLOAT, dims: undefined }));
     return input;
   });
-  runPasses(copy, [eliminateDeadNodes]);
-  dropUnread(graph);
   return { model: copy, inputs };
 }
 
-/** Inputs that are left. */
-function dropUnread(graph: Graph): ReadonlySet<string> {
+/** Removes inputs that nothing reads; returns the names of those that are left. */
+export function dropUnread(graph: Graph): ReadonlySet<string> {
   for (const value of [...graph.inputs]) {
     if (value.tensor !== undefined || value.uses.length > 0 || value.isOutput) continue;
     graph.inputs.splice(graph.inputs.indexOf(value), 1);
