@@ -2,7 +2,7 @@ import type { MeasuredRule, RankRule, Scheme, SensitivityReport } from '../repor
 import type { Judge } from './agreement.js';
 import type { Candidate } from './candidates.js';
 import { type BudgetMode, type Option, plansWithin } from './plan-by-budget.js';
-import type { Plan, PlanContext } from './plan-types.js';
+import type { Plan, PlanContext, Trial } from './plan-types.js';
 import { spectra, tailEnergies } from './spectra.js';
 import { measurePoint, type TradeOffContext, worthOf } from './trade-off.js';
 
@@ -42,7 +42,7 @@ export async function bestByRule(
 ): Promise<RuleFinding> {
   const { trade, planning, mode, judge, build, onProgress } = context;
   const rules = rulesFor(context);
-  const measured: (Omit<MeasuredRule, 'isChosen'> & { readonly plans: readonly Plan[] })[] = [];
+  const measured: { readonly plans: readonly Plan[]; readonly rule: Omit<MeasuredRule, 'isChosen'> }[] = [];
   for (const [index, rule] of rules.entries()) {
     onProgress?.(index, rules.length, `ranks by ${rule}`);
     const plans =
@@ -50,15 +50,15 @@ export async function bestByRule(
     if (plans === undefined || measured.some((other) => isSame(other.plans, plans))) continue;
     const { predicted } = worthOf(plans, trade.curves, planning.totals);
     const point = await measurePoint(judge, await build(plans), predicted, trade.unit);
-    if (point !== undefined) measured.push({ rule, plans, ...point });
+    if (point !== undefined) measured.push({ plans, rule: { rule, ...point } });
     if (index === 0 && (point === undefined || point.change < smallChange[trade.unit])) break;
   }
   // The earlier rule where they are level.
   let best = measured[0];
-  for (const other of measured) if (other.change < clearlyLess * best!.change) best = other;
+  for (const other of measured) if (other.rule.change < clearlyLess * best!.rule.change) best = other;
   return {
     plans: best?.plans ?? first,
-    rules: measured.map(({ plans, ...rule }) => ({ ...rule, isChosen: plans === best?.plans })),
+    rules: measured.map((each) => Object.assign({}, each.rule, { isChosen: each === best })),
   };
 }
 
@@ -81,14 +81,17 @@ async function optionsBy(
   { trade: { options, curves }, planning }: RuleContext,
 ): Promise<readonly (readonly Option[])[]> {
   const tails = rule === 'weights' ? await tailsOf(candidates, planning) : undefined;
+  const errorOf = (candidate: Candidate, { scheme, rank }: Trial): number => {
+    if (tails !== undefined) return tails.get(candidate)!.get(scheme)![rank]!;
+    const { changes, losses } = curves.get(candidate)!.get(scheme)!;
+    return rule === 'losses' ? losses[rank]! : Math.sqrt(losses[rank]! * changes[rank]!);
+  };
   return candidates.map((candidate, index) =>
-    options[index]!.map((option): Option => {
-      if (option.trial === null) return option;
-      const { scheme, rank } = option.trial;
-      if (tails !== undefined) return { ...option, error: tails.get(candidate)!.get(scheme)![rank]! };
-      const { changes, losses } = curves.get(candidate)!.get(scheme)!;
-      return { ...option, error: rule === 'losses' ? losses[rank]! : Math.sqrt(losses[rank]! * changes[rank]!) };
-    }),
+    options[index]!.map(({ trial, cost, error }): Option => ({
+      trial,
+      cost,
+      error: trial === null ? error : errorOf(candidate, trial),
+    })),
   );
 }
 

@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest';
 import { openFrontier, type Source } from '../../../src/factorize/calibration/frontier.js';
-import type { CalibrationBatch } from '../../../src/factorize/calibration/types.js';
 import { readModel } from '../../../src/graph/read.js';
 import { modelBytes } from '../../../src/graph/write.js';
 import type { Model } from '../../../src/graph/model.js';
@@ -32,7 +31,7 @@ async function numbersOf(
   const session = await driver.createSession(modelBytes(copy), { threads: 1 });
   const numbers: number[] = [];
   try {
-    for await (const { feeds } of shown.batches() as AsyncIterable<CalibrationBatch>) {
+    for await (const { feeds } of shown.batches()) {
       const own = Object.fromEntries(Object.entries(feeds).filter(([input]) => read.has(input)));
       numbers.push(...((await session.run(own))[name]!.data as Float32Array));
     }
