@@ -14,7 +14,7 @@ import { type Fit, type FitContext, fitPlans } from '../fit.js';
 import { inits } from '../inits/index.js';
 import { type FactorizableLayer, findLayers } from '../layers.js';
 import type { Plan } from '../plan-types.js';
-import { dropUnread, openFrontier, type Source, sourceOf } from './frontier.js';
+import { dropUnread, openFrontier, type Source, sourceOf, withInputs } from './frontier.js';
 import { measure, type Measured } from './measure.js';
 import { observationPoint } from './observation-point.js';
 import { addProbes, positionsPerImage, type ProbeRequest } from './probe.js';
@@ -312,11 +312,12 @@ export async function probe(
   const shapes = inferShapes(model, { inputShapes });
   const requests = request(factorizable(model, shapes), shapes, model.graph);
   const probes = addProbes(model, shapes, requests);
-  dropUnread(model.graph);
+  const read = dropUnread(model.graph);
   requireMemory(model.graph, shapes, run.session.limits?.memory);
   const session = await run.driver.createSession(modelBytes(model), run.session);
   try {
-    return await measure(session, images, probes, {
+    const shown = { images: images.images, batches: () => withInputs(read, images) };
+    return await measure(session, shown, probes, {
       seed: run.seed,
       mostSamples,
       signal: run.signal,

@@ -129,8 +129,7 @@ async function advance(
     for await (const { feeds, size } of images.batches()) {
       throwIfAborted(signal);
       if (size === 0) continue;
-      const own = Object.fromEntries(Object.entries(feeds).filter(([name]) => read.has(name)));
-      const outputs = (await session?.run(own, computed, { signal })) ?? {};
+      const outputs = (await session?.run(only(read, feeds), computed, { signal })) ?? {};
       const before = kept?.batches[index++]?.feeds;
       const numbers = names.map((name): [string, RuntimeTensor] => [name, outputs[name] ?? (before ?? feeds)[name]!]);
       batches.push({ feeds: Object.fromEntries(numbers), size });
@@ -152,6 +151,18 @@ function from(model: Model, names: readonly string[]): { readonly model: Model; 
     return input;
   });
   return { model: copy, inputs };
+}
+
+/** The runs, without what a model of these inputs does not read. */
+export async function* withInputs(
+  read: ReadonlySet<string>,
+  images: Pick<CalibrationImages, 'batches'>,
+): AsyncGenerator<CalibrationBatch> {
+  for await (const { feeds, size } of images.batches()) yield { feeds: only(read, feeds), size };
+}
+
+function only(read: ReadonlySet<string>, feeds: CalibrationBatch['feeds']): CalibrationBatch['feeds'] {
+  return Object.fromEntries(Object.entries(feeds).filter(([name]) => read.has(name)));
 }
 
 /** Removes inputs that nothing reads; returns the names of those that are left. */

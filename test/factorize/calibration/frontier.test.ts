@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { openFrontier, type Source } from '../../../src/factorize/calibration/frontier.js';
 import { readModel } from '../../../src/graph/read.js';
 import { modelBytes } from '../../../src/graph/write.js';
+import { probe } from '../../../src/factorize/calibration/fit-on-data.js';
 import type { Model } from '../../../src/graph/model.js';
 import { FLOAT } from '../../../src/onnx/data-type.js';
 import { Tensor } from '../../../src/onnx/tensor.js';
@@ -89,4 +90,17 @@ it('what is replaced before is run again', async () => {
   const { numbers } = await numbersOf(output, await frontier.upTo(last));
   const whole = await numbersOf(output, { model, inputShapes: {}, images });
   numbers.forEach((value, at) => expect(Math.abs(value - whole.numbers[at]!)).toBeLessThan(1e-4));
+});
+
+it('a probed layer behind a residual sum needs less than what stands there', async () => {
+  const model = readModel(tinyClassifier());
+  const frontier = openFrontier(model, context);
+  const conv = model.graph.sorted().filter((node) => node.is('Conv'))[2]!;
+  // Behind the first convolution of a block: its own input, and the sum's other side.
+  const source = await frontier.upTo(conv);
+  const measured = await probe({ ...context, seed: 0 }, source, conv.name, (layers) => {
+    const layer = layers.find(({ name }) => name === conv.name)!;
+    return [{ layer, momentPositions: 16, inputPositions: 0, observedPositions: 0 }];
+  });
+  expect(measured.get(conv.name)!.moments!.count).toBe(21 * 16);
 });
