@@ -33,7 +33,8 @@ export interface RuleFinding {
 /**
  * The best of several ways to share out a budget, measured whole on images kept out of the fit. Changes of the outputs to
  * second order are right where little is cut; where everything is cut to the bone the layers' own losses tell more, and no
- * rule is best for all models: a later one is taken where it changes clearly less. `first` are the plans of the first rule: they stay where they change little.
+ * rule is best for all models: a later one is taken where it changes clearly less. `first` are the plans of the first rule: they
+ * stay where they change little.
  */
 export async function bestByRule(
   first: readonly Plan[],
@@ -42,11 +43,13 @@ export async function bestByRule(
 ): Promise<RuleFinding> {
   const { trade, planning, mode, judge, build, onProgress } = context;
   const rules = rulesFor(context);
+  let found: Promise<Tails> | undefined;
+  const known = { ...context, tails: () => (found ??= tailsOf(candidates, planning)) };
   const measured: { readonly plans: readonly Plan[]; readonly rule: Omit<MeasuredRule, 'isChosen'> }[] = [];
   for (const [index, rule] of rules.entries()) {
     onProgress?.(index, rules.length, `ranks by ${rule}`);
     const plans =
-      index === 0 ? first : plansWithin(candidates, await optionsBy(rule, candidates, context), mode, trade.planning);
+      index === 0 ? first : plansWithin(candidates, await optionsBy(rule, candidates, known), mode, trade.planning);
     if (plans === undefined || measured.some((other) => isSame(other.plans, plans))) continue;
     const { predicted } = worthOf(plans, trade.curves, planning.totals);
     const point = await measurePoint(judge, await build(plans), predicted, trade.unit);
@@ -64,7 +67,7 @@ export async function bestByRule(
 
 function rulesFor({ by, planning: { totals } }: RuleContext): readonly RankRule[] {
   if (by === 'losses') return ['losses', 'weights'];
-  return totals.macs > manyMacs ? ['outputs', 'both'] : ['outputs', 'both', 'losses', 'weights'];
+  return totals.macs > manyMacs ? ['outputs', 'both'] : ['outputs', 'both', 'all', 'weights'];
 }
 
 function isSame(some: readonly Plan[], others: readonly Plan[]): boolean {
@@ -78,13 +81,14 @@ function isSame(some: readonly Plan[], others: readonly Plan[]): boolean {
 async function optionsBy(
   rule: RankRule,
   candidates: readonly Candidate[],
-  { trade: { options, curves }, planning }: RuleContext,
+  { trade: { options, curves }, tails }: RuleContext & { tails(): Promise<Tails> },
 ): Promise<readonly (readonly Option[])[]> {
-  const tails = rule === 'weights' ? await tailsOf(candidates, planning) : undefined;
+  const lost = rule === 'losses' || rule === 'both' ? undefined : await tails();
   const errorOf = (candidate: Candidate, { scheme, rank }: Trial): number => {
-    if (tails !== undefined) return tails.get(candidate)!.get(scheme)![rank]!;
     const { changes, losses } = curves.get(candidate)!.get(scheme)!;
-    return rule === 'losses' ? losses[rank]! : Math.sqrt(losses[rank]! * changes[rank]!);
+    if (lost === undefined) return rule === 'losses' ? losses[rank]! : Math.sqrt(changes[rank]! * losses[rank]!);
+    const tail = lost.get(candidate)!.get(scheme)![rank]!;
+    return rule === 'weights' ? tail : Math.cbrt(changes[rank]! * losses[rank]! * tail);
   };
   return candidates.map((candidate, index) =>
     options[index]!.map(({ trial, cost, error }): Option => ({
@@ -95,12 +99,12 @@ async function optionsBy(
   );
 }
 
-async function tailsOf(
-  candidates: readonly Candidate[],
-  context: PlanContext,
-): Promise<ReadonlyMap<Candidate, ReadonlyMap<Scheme, Float64Array>>> {
+/** By candidate and scheme, the share of ‖W‖²_F that each rank loses. */
+type Tails = ReadonlyMap<Candidate, ReadonlyMap<Scheme, Float64Array>>;
+
+async function tailsOf(candidates: readonly Candidate[], context: PlanContext): Promise<Tails> {
   const all = await spectra(candidates, context);
-  const tails = (own: ReadonlyMap<Scheme, Float64Array>): ReadonlyMap<Scheme, Float64Array> =>
-    new Map([...own].map(([scheme, squares]) => [scheme, tailEnergies(squares)]));
-  return new Map([...all].map(([candidate, own]) => [candidate, tails(own)]));
+  const own = (squares: ReadonlyMap<Scheme, Float64Array>): ReadonlyMap<Scheme, Float64Array> =>
+    new Map([...squares].map(([scheme, each]) => [scheme, tailEnergies(each)]));
+  return new Map([...all].map(([candidate, squares]) => [candidate, own(squares)]));
 }

@@ -53,6 +53,7 @@ export function sensitivityText({ by, reason, images, seconds, rules = [] }: Sen
 export const ruleTexts: Readonly<Record<RankRule, string>> = {
   outputs: 'what the outputs feel of each layer',
   both: 'what the outputs feel of each layer and what it loses',
+  all: 'what the outputs feel of each layer, what it loses and what its weights lose',
   losses: "the layers' own errors",
   weights: 'the lost share of the weights',
 };

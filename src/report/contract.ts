@@ -96,9 +96,9 @@ export interface SensitivityReport {
 
 /**
  * What layers' ranks were weighed by: `outputs`, the change of the outputs to second order; `losses`, the share of E‖Wx‖² that
- * the layer loses; `both`, the geometric mean of these; `weights`, the lost share of ‖W‖²_F.
+ * the layer loses; `weights`, the lost share of ‖W‖²_F; `both`, the geometric mean of the first two; `all`, that of all three.
  */
-export type RankRule = 'outputs' | 'both' | 'losses' | 'weights';
+export type RankRule = 'outputs' | 'losses' | 'weights' | 'both' | 'all';
 
 /** A model with ranks by one rule, measured on images kept out of the fit. */
 export interface MeasuredRule {
