@@ -1,12 +1,13 @@
 // Top-1 right after `lowrank convert` with nothing but a budget, without training: what the default keeps without data, and with images
 // without labels, beside the weights alone (what the default was), on the same pictures, paired. No picture of the evaluation is seen before.
 // npm run bench -- defaults [--cases resnet20,…] [--budgets 0.5,…] [--images 600] [--rules data-free,images,weights]
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { calibration, convert, type ConvertModelCall, type ConvertReport, evaluateModel } from '../src/index.js';
-import { saveResult, sharedFolder } from './support/bench.js';
+import { saveResult } from './support/bench.js';
+import { cases, shared } from './support/cases.js';
 
 const { values } = parseArgs({
   options: {
@@ -18,62 +19,7 @@ const { values } = parseArgs({
   },
 });
 
-interface Case {
-  readonly file: string;
-  readonly normalization: string;
-  readonly budgets: readonly number[];
-  /** Images without labels to fit on, and others with labels to measure on. */
-  images(): { readonly fit: string; readonly val: string };
-  /** Class list in the order of the model's outputs, where the folders are not all of them. */
-  readonly classes?: string;
-}
-
-const shared = (path: string): string => join(sharedFolder, 'data', path);
 const folder = mkdtempSync(join(tmpdir(), 'lowrank-defaults-'));
-
-/** Two of three flowers of each class to fit on, the third to measure on. */
-function flowers(): { readonly fit: string; readonly val: string } {
-  const source = resolve(shared('images/flowers/test'));
-  for (const name of readdirSync(source)) {
-    for (const [index, file] of readdirSync(join(source, name)).sort().entries()) {
-      const target = join(folder, 'flowers', index % 3 === 2 ? 'val' : 'fit', name);
-      mkdirSync(target, { recursive: true });
-      if (!existsSync(join(target, file))) symlinkSync(join(source, name, file), join(target, file));
-    }
-  }
-  return { fit: join(folder, 'flowers/fit'), val: join(folder, 'flowers/val') };
-}
-
-const cifar = (): { readonly fit: string; readonly val: string } => ({
-  fit: shared('images/cifar10/train'),
-  val: shared('images/cifar10/test'),
-});
-const imagenette = (): { readonly fit: string; readonly val: string } => ({
-  fit: shared('images/imagenette-160/train'),
-  val: shared('images/imagenette-160/val'),
-});
-
-const cases: Readonly<Record<string, Case>> = {
-  resnet20: {
-    file: 'cifar10-resnet20-pt1.6-op9-bn.onnx',
-    normalization: 'cifar10',
-    budgets: [0.5, 0.35, 0.25],
-    images: cifar,
-  },
-  resnet8: { file: 'st-resnetv1-8-cifar10.onnx', normalization: 'unit', budgets: [0.6, 0.5], images: cifar },
-  efficientnet: {
-    file: 'st-efficientnet-lc-flowers5.onnx',
-    normalization: 'unit',
-    budgets: [0.6, 0.51, 0.44],
-    images: flowers,
-  },
-  resnet50v2: {
-    file: 'resnet50v2-stages1to3-imagenette10.onnx',
-    normalization: 'imagenet',
-    budgets: [0.45, 0.3, 0.2],
-    images: imagenette,
-  },
-};
 
 const rules: Readonly<Record<string, (fit: string, normalization: string) => Partial<ConvertModelCall>>> = {
   weights: () => ({ calibrate: 'none' }),
@@ -111,7 +57,7 @@ try {
     if (found === undefined) continue;
     const { file, normalization, budgets, images } = found;
     const path = shared(`models/${file}`);
-    const { fit, val } = images();
+    const { fit, val } = images(folder);
     const chosen = values.budgets === '' ? budgets : values.budgets.split(',').map(Number);
     for (const macsBudget of chosen) {
       for (const rule of values.rules.split(',')) {

@@ -13,8 +13,8 @@ export type MeasuredAgreement = Omit<Agreement, 'advice'>;
 export type OnImages = (done: number, total: number) => void;
 
 export interface AgreementContext {
-  /** How the first output ends: `endOfModel(model, shapes).kind`. */
-  readonly end: EndKind;
+  /** How the first output ends: `endOfModel(model, shapes).kind`; undefined where it is of no classes (`hasClasses`). */
+  readonly end: EndKind | undefined;
   readonly driver: Driver;
   readonly session: SessionOptions;
   /** Decides which numbers of large outputs are compared. */
@@ -64,7 +64,11 @@ export async function openJudge(
 ): Promise<Judge> {
   const reference: (readonly Kept[])[] = [];
   await runOn(original, images, context, context.onImages, ({ outputs, size }) => {
-    reference.push(outputs.map(({ name, isFirst, tensor }) => keep(name, tensor, size, isFirst, context.seed)));
+    reference.push(
+      outputs.map(({ name, isFirst, tensor }) =>
+        keep(name, tensor, size, isFirst && context.end !== undefined, context.seed),
+      ),
+    );
   });
   return {
     measure: async (converted, onImages) => {
@@ -131,9 +135,9 @@ async function runOn(
   }
 }
 
-function keep(name: string, tensor: RuntimeTensor, size: number, isFirst: boolean, seed: number): Kept {
+function keep(name: string, tensor: RuntimeTensor, size: number, canBeClasses: boolean, seed: number): Kept {
   const { type, dims } = tensor;
-  const isClasses = isFirst && isOfClasses(dims, size);
+  const isClasses = canBeClasses && isOfClasses(dims, size);
   const positions = isClasses ? undefined : drawPositions(tensor.data.length, size * mostCompared, seed, name);
   return { name, type, dims, isClasses, positions, values: numbersAt(tensor, positions) };
 }
@@ -166,7 +170,7 @@ interface Comparison {
   result(data: string): Judged;
 }
 
-function createComparison(end: EndKind): Comparison {
+function createComparison(end: EndKind | undefined): Comparison {
   const sums = new Map<string, { errors: number; squares: number; count: number }>();
   const divergences: number[] = [];
   let images = 0;
@@ -177,7 +181,7 @@ function createComparison(end: EndKind): Comparison {
     const classes = values.length / size;
     for (let image = 0; image < size; image++) {
       const row = (of: Float64Array): Float64Array => of.subarray(image * classes, (image + 1) * classes);
-      const { kl, isSameClass } = divergence(row(values), row(after), end, type);
+      const { kl, isSameClass } = divergence(row(values), row(after), end!, type);
       if (!Number.isFinite(kl)) problem ??= `output '${name}' is no distribution of classes on some of the images`;
       divergences.push(kl);
       if (isSameClass === true) same++;

@@ -1,5 +1,5 @@
 import { LowrankError } from '../errors.js';
-import type { TradeOff } from '../report/contract.js';
+import type { MeasuredRule, TradeOff } from '../report/contract.js';
 import { type MeasuredAgreement, measuredChange } from './agreement.js';
 import {
   type DataFits,
@@ -17,6 +17,7 @@ import { type KeptOut, openKeptOut } from './kept-out.js';
 import { budgetInForce, type BudgetOf, budgetOptions, costsOf } from './plan-by-budget.js';
 import { planRanks } from './plan.js';
 import type { Plan, PlanContext } from './plan-types.js';
+import { bestByRule } from './rank-rules.js';
 import type { FoundRanks } from './rank-search.js';
 import type { RankMode } from './settings.js';
 import { type Curves, observeModel, type ObservedModel } from './sensitivity/observe.js';
@@ -51,6 +52,8 @@ export interface ChooseContext {
 /** Ranks and pairs, and all that was learned on the way. */
 export interface Chosen {
   readonly plans: readonly Plan[];
+  /** Ways to share out a budget that were measured whole; empty where none was. */
+  readonly rules: readonly MeasuredRule[];
   readonly fits: readonly Fit[];
   readonly fitting: FitContext;
   readonly searched: FoundRanks | undefined;
@@ -68,7 +71,7 @@ export interface Chosen {
 /** Ranks alone, with what images tell; the images stay open. */
 export type ChosenRanks = Pick<
   Chosen,
-  'plans' | 'searched' | 'observed' | 'keptOut' | 'rankMode' | 'tradeOff' | 'warnings' | 'close'
+  'plans' | 'rules' | 'searched' | 'observed' | 'keptOut' | 'rankMode' | 'tradeOff' | 'warnings' | 'close'
 > & {
   readonly opened: OpenedImages;
 };
@@ -90,7 +93,17 @@ export async function chooseAndFit(
     const fits = await fitPlans(plans, fitting);
     const nothing = { calibrated: undefined, observed: undefined, keptOut: undefined, tradeOff: undefined };
     const { rankMode } = settings;
-    return { plans, fits, fitting, searched, rankMode, ...nothing, warnings: [], close: () => Promise.resolve() };
+    return {
+      plans,
+      rules: [],
+      fits,
+      fitting,
+      searched,
+      rankMode,
+      ...nothing,
+      warnings: [],
+      close: () => Promise.resolve(),
+    };
   }
   const { opened, ...chosen } = await chooseRanks(calibrate, candidates, context);
   try {
@@ -184,12 +197,12 @@ interface Ready extends ChooseContext {
   readonly keptOut: KeptOut | undefined;
 }
 
-type Choice = Pick<Chosen, 'plans' | 'searched' | 'rankMode' | 'tradeOff'>;
+type Choice = Pick<Chosen, 'plans' | 'rules' | 'searched' | 'rankMode' | 'tradeOff'>;
 
 async function choose(candidates: readonly Candidate[], ready: Ready): Promise<Choice> {
   const { planning, observed, keptOut, isCurveMeasured } = ready;
   const asked = planning.settings.rankMode;
-  const none = { searched: undefined, rankMode: asked, tradeOff: undefined };
+  const none = { rules: [], searched: undefined, rankMode: asked, tradeOff: undefined };
   if (observed === undefined) return { ...none, plans: await planRanks(candidates, planning) };
   const { curves, report } = observed;
   if (asked.kind === 'accuracy') {
@@ -205,6 +218,7 @@ async function choose(candidates: readonly Candidate[], ready: Ready): Promise<C
   const build = (plans: readonly Plan[]): Promise<Uint8Array> => buildTrial(plans, ready, observed);
   let points: readonly CurvePoint[];
   let plans: readonly Plan[];
+  let rules: readonly MeasuredRule[] = [];
   if (rankMode.kind === 'keep') {
     if (keptOut === undefined) throw noneKeptOut();
     const { share } = rankMode;
@@ -218,6 +232,11 @@ async function choose(candidates: readonly Candidate[], ready: Ready): Promise<C
     ({ plans } = found.chosen);
   } else {
     plans = await planRanks(candidates, { ...withCurves, options, settings: { ...planning.settings, rankMode } });
+    if (rankMode.kind === 'budget' && keptOut !== undefined && !isCurveMeasured) {
+      const { judge } = keptOut;
+      const ruling = { mode: rankMode, trade, planning: withCurves, by: report.by, judge, build };
+      ({ plans, rules } = await bestByRule(plans, candidates, { ...ruling, onProgress: ready.onSearch }));
+    }
     points = curveBudgets(candidates, trade);
     if (isCurveMeasured && keptOut !== undefined) {
       const measured: CurvePoint[] = [];
@@ -235,6 +254,7 @@ async function choose(candidates: readonly Candidate[], ready: Ready): Promise<C
   const budget = budgetOf(plans, options, of, withCurves, worth);
   return {
     plans,
+    rules,
     searched: undefined,
     rankMode,
     tradeOff: (agreement) => {

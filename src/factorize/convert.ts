@@ -368,7 +368,9 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       verify: verification === null ? null : { reloaded: true, ...verification },
       ...(isRecalibrated ? { recalibration: recalibrated.report } : {}),
       ...(calibrated === undefined ? {} : { calibration: calibrated.report }),
-      ...(observed === undefined ? {} : { sensitivity: observed.report }),
+      ...(observed === undefined
+        ? {}
+        : { sensitivity: { ...observed.report, ...(chosen.rules.length === 0 ? {} : { rules: chosen.rules }) } }),
       ...(chosen.tradeOff === undefined ? {} : { tradeOff: chosen.tradeOff(judged?.agreement) }),
       ...(agreement === undefined ? {} : { agreement }),
       ...(confirmed === undefined ? {} : { accuracyBudget: confirmed.report }),

@@ -1,7 +1,7 @@
 import { LowrankError } from '../errors.js';
 import type { Model } from '../graph/model.js';
 import { modelBytes } from '../graph/write.js';
-import { endOfModel } from '../passes/classifier-end.js';
+import { endOfModel, hasClasses } from '../passes/classifier-end.js';
 import { type Judge, openJudge } from './agreement.js';
 import { copyForImages, type ImageContext, openImages } from './calibration/fit-on-data.js';
 import type { Calibrate, CalibrationImages } from './calibration/types.js';
@@ -29,7 +29,7 @@ export async function openKeptOut(
     try {
       const { driver, session, seed, signal, onImages } = context;
       const judge = await openJudge(modelBytes(copy), some, {
-        end: endOfModel(copy, shapes).kind,
+        end: hasClasses(copy, shapes) ? endOfModel(copy, shapes).kind : undefined,
         driver,
         session,
         seed,

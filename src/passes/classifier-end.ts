@@ -48,6 +48,46 @@ export function endOfModel(model: Model, shapes: ShapeTable = inferShapes(model)
   return classifierEnd(model.graph, { opset: opsetOf(model), dims: (value) => shapes.typeOf(value)?.dims });
 }
 
+/**
+ * Whether the first output can be of classes: [N, classes], maybe with axes of 1, and not of unit length, as embeddings are that
+ * a model normalizes itself.
+ */
+export function hasClasses(model: Model, shapes: ShapeTable): boolean {
+  const [output] = model.graph.outputs;
+  const type = shapes.typeOf(endOfModel(model, shapes).logits);
+  if (output === undefined || type === undefined || !isFloatType(type.dataType)) return false;
+  return type.dims.slice(1).filter((dim) => dim > 1).length === 1 && !isOfUnitLength(output);
+}
+
+/** Whether the model divides by its output's own Euclidean norm at the end. */
+function isOfUnitLength(output: Value): boolean {
+  const { value } = pass(output);
+  const node = value.producer;
+  if (node === undefined) return false;
+  if (node.is('LpNormalization')) return node.int('p', 2) === 2;
+  const [x, norm] = node.is('Div') ? node.inputs : [];
+  return x !== undefined && isNormOf(behindFloors(norm), x);
+}
+
+/** Operators that keep a norm from being 0, which may come with views. */
+const floors = new Set(['Clip', 'Max', 'Add']);
+
+function behindFloors(value: Value | undefined): Node | undefined {
+  let node = behindViews(value);
+  while (node?.domain === '' && floors.has(node.opType)) node = behindViews(node.inputs[0]);
+  return node;
+}
+
+/** ‖x‖, or √Σx², spelled out or not. */
+function isNormOf(node: Node | undefined, x: Value): boolean {
+  if (node?.is('ReduceL2') === true) return node.inputs[0] === x;
+  const isRoot = node?.is('Sqrt') === true || (node?.is('Pow') === true && staticNumbers(node.inputs[1])?.[0] === 0.5);
+  const sum = isRoot ? behindFloors(node?.inputs[0]) : undefined;
+  if (sum?.is('ReduceSumSquare') === true) return sum.inputs[0] === x;
+  const square = sum?.is('ReduceSum') === true ? sum.inputs[0]?.producer : undefined;
+  return square?.is('Mul') === true || square?.is('Pow') === true ? square.inputs[0] === x : false;
+}
+
 interface Found {
   readonly kind: Exclude<EndKind, 'logits'>;
   readonly logits: Value;

@@ -1,4 +1,4 @@
-import type { Agreement, ChangeUnit, SensitivityReport } from './contract.js';
+import type { Agreement, ChangeUnit, RankRule, SensitivityReport } from './contract.js';
 import { intervalText } from './eval-text.js';
 import { formatError, formatPercent, formatSeconds, formatSmall, plural } from './format.js';
 
@@ -41,13 +41,22 @@ export function errorsText({ outputs }: Agreement): string {
 }
 
 /** How ranks were chosen, in one line. */
-export function sensitivityText({ by, reason, images, seconds }: SensitivityReport): string {
-  const how =
-    by === 'gradients'
-      ? `by what the outputs feel of each layer: gradients of ${plural(images, 'image')}`
-      : `by the layers' own errors${reason === undefined ? '' : ` (${reason})`}`;
-  return `${how}, ${formatSeconds(seconds)}`;
+export function sensitivityText({ by, reason, images, seconds, rules = [] }: SensitivityReport): string {
+  const chosen = rules.find(({ isChosen }) => isChosen)?.rule ?? (by === 'gradients' ? 'outputs' : 'losses');
+  const found = by === 'gradients' ? `: gradients of ${plural(images, 'image')}` : '';
+  const why = reason === undefined ? '' : ` (${reason})`;
+  const best = rules.length > 1 ? `, the best of ${rules.length} ways that were measured` : '';
+  return `by ${ruleTexts[chosen]}${found}${why}, ${formatSeconds(seconds)}${best}`;
 }
+
+/** What ranks are weighed by, in a few words. */
+export const ruleTexts: Readonly<Record<RankRule, string>> = {
+  outputs: 'what the outputs feel of each layer',
+  both: 'what the outputs feel of each layer and what it loses',
+  all: 'what the outputs feel of each layer, what it loses and what its weights lose',
+  losses: "the layers' own errors",
+  weights: 'the lost share of the weights',
+};
 
 /** What changes of the outputs are, in a few words. */
 export const changeUnitTexts: Readonly<Record<ChangeUnit, { readonly short: string; readonly long: string }>> = {

@@ -90,6 +90,26 @@ export interface SensitivityReport {
   /** Images that gradients were taken of. */
   readonly images: number;
   readonly seconds: number;
+  /** Ways to share out the budget that were measured whole; absent where little changes by the first, and with the others' ways. */
+  readonly rules?: readonly MeasuredRule[];
+}
+
+/**
+ * What layers' ranks were weighed by: `outputs`, the change of the outputs to second order; `losses`, the share of E‖Wx‖² that
+ * the layer loses; `weights`, the lost share of ‖W‖²_F; `both`, the geometric mean of the first two; `all`, that of all three.
+ */
+export type RankRule = 'outputs' | 'losses' | 'weights' | 'both' | 'all';
+
+/** A model with ranks by one rule, measured on images kept out of the fit. */
+export interface MeasuredRule {
+  readonly rule: RankRule;
+  /** The sum over layers of what each alone changes. */
+  readonly predicted: number;
+  /** In `SensitivityReport.unit`. */
+  readonly change: number;
+  readonly agreement: number | null;
+  readonly images: number;
+  readonly isChosen: boolean;
 }
 
 /** Size against change of the outputs: the best that is expected of each budget. */

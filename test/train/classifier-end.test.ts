@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { readModel } from '../../src/graph/read.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import { openClassifier } from '../../src/train/classifier.js';
-import { endOfModel } from '../../src/passes/classifier-end.js';
+import { inferShapes } from '../../src/ops/infer.js';
+import { endOfModel, hasClasses } from '../../src/passes/classifier-end.js';
 import { evaluate } from '../../src/train/evaluate.js';
 import { prepareTraining } from '../../src/train/prepare.js';
 import { defaultGraphSettings } from '../../src/train/settings.js';
@@ -259,6 +260,44 @@ describe('the end of a classifier', async () => {
 });
 
 const cases = join(sharedFolder, 'cases', 'softmax-end');
+
+describe('embeddings', () => {
+  const forms: readonly [string, boolean, readonly TestNode[], readonly TestInitializer[]][] = [
+    ['logits', true, [node('Identity', 'f', 'y')], []],
+    ['logits / a temperature', true, [node('Div', 'f t', 'y')], [floats('t', [2])]],
+    ['logits / their mean', true, [node('ReduceMean', 'f ax', 'm'), node('Div', 'f m', 'y')], [ints('ax', [1])]],
+    ['LpNormalization', false, [node('LpNormalization', 'f', 'y', { axis: 1 })], []],
+    [
+      'as normalize() of PyTorch is exported',
+      false,
+      [
+        node('ReduceL2', 'f ax', 'norm'),
+        node('Clip', 'norm least', 'some'),
+        node('Shape', 'f', 'shape'),
+        node('Expand', 'some shape', 'all'),
+        node('Div', 'f all', 'y'),
+      ],
+      [ints('ax', [1]), floats('least', [1e-12])],
+    ],
+    [
+      'by hand',
+      false,
+      [
+        node('Mul', 'f f', 'square'),
+        node('ReduceSum', 'square ax', 'sum'),
+        node('Add', 'sum least', 'some'),
+        node('Sqrt', 'some', 'norm'),
+        node('Div', 'f norm', 'y'),
+      ],
+      [ints('ax', [1]), floats('least', [1e-12])],
+    ],
+  ];
+
+  it.each(forms)('of unit length are no classes: %s', (_, expected, end, initializers) => {
+    const model = readModel(classifier(end, initializers));
+    expect(hasClasses(model, inferShapes(model, { inputShapes: { x: [2, 3, 8, 8] } }))).toBe(expected);
+  });
+});
 
 describe.skipIf(!existsSync(cases))('one classifier, its softmax written in several ways', () => {
   const photos = join(cases, 'photos');

@@ -76,13 +76,15 @@ interface ChainParts {
   /** From `y0` to `y`; default: the logits. */
   readonly end?: TestNode;
   readonly initializers?: readonly TestInitializer[];
+  /** Whether logits are far apart. */
+  readonly loud?: boolean;
   /** Of what comes before the ReLU of the second layer. */
   readonly bias?: number;
 }
 
 /** Three convolutions, the mean, a dense layer. */
 function chain(parts: ChainParts = {}): Uint8Array {
-  const { input = ['n', 3, 16, 16], before = [], end, inputs = [], initializers = [], bias = 0 } = parts;
+  const { input = ['n', 3, 16, 16], before = [], end, inputs = [], initializers = [], bias = 0, loud = false } = parts;
   const between = parts.between ?? [{ op: 'Relu', inputs: ['a'], outputs: ['b'] }];
   return buildModel({
     opset: 16,
@@ -112,7 +114,7 @@ function chain(parts: ChainParts = {}): Uint8Array {
       weight('w2', [12, 12, 3, 3]),
       weight('b2', [12], 0.1, bias),
       weight('w3', [12, 12, 3, 3]),
-      weight('w4', [12, 4]),
+      weight('w4', [12, 4], loud ? 3 : 0.3),
       ...initializers,
     ],
   });
@@ -352,6 +354,29 @@ describe('a conversion without options', () => {
     const report = await converted(tiny, { exclude: ['*'] });
     expect(report.agreement).toMatchObject({ kl: { mean: 0 }, top1: { share: 1 } });
     expect(report.warnings).toContainEqual(expect.stringMatching(/no layer was factorized/));
+  });
+});
+
+describe('ways to share out a budget', () => {
+  it('are measured whole where much changes, and one that is clearly better than what the outputs feel is written', async () => {
+    const { sensitivity, agreement, tradeOff } = await converted(chain({ loud: true }), { macsBudget: 0.4 });
+    const rules = sensitivity!.rules!;
+    expect(rules[0]!.rule).toBe('outputs');
+    expect(rules.length).toBeGreaterThan(1);
+    const [chosen, ...others] = rules.filter(({ isChosen }) => isChosen);
+    expect(others).toEqual([]);
+    expect(0.98 * chosen!.change).toBeLessThanOrEqual(Math.min(...rules.map(({ change }) => change)));
+    // It was measured as it is written.
+    expect(agreement!.kl!.mean).toBeCloseTo(chosen!.change, 4);
+    expect(agreement!.images).toBe(chosen!.images);
+    // By the sum over layers none is below the first.
+    for (const { predicted } of rules) expect(predicted).toBeGreaterThanOrEqual(rules[0]!.predicted * (1 - 1e-9));
+    expect(tradeOff!.points.find(({ isChosen }) => isChosen)!.predicted).toBeCloseTo(chosen!.predicted, 9);
+  });
+
+  it('stay at what the outputs feel where that changes little', async () => {
+    const { sensitivity } = await converted(tiny, { macsBudget: 0.98 });
+    expect(sensitivity!.rules).toMatchObject([{ rule: 'outputs', isChosen: true }]);
   });
 });
 

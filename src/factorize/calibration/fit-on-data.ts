@@ -14,6 +14,7 @@ import { type Fit, type FitContext, fitPlans } from '../fit.js';
 import { inits } from '../inits/index.js';
 import { type FactorizableLayer, findLayers } from '../layers.js';
 import type { Plan } from '../plan-types.js';
+import { dropUnread, openFrontier, type Source, sourceOf, withInputs } from './frontier.js';
 import { measure, type Measured } from './measure.js';
 import { observationPoint } from './observation-point.js';
 import { addProbes, positionsPerImage, type ProbeRequest } from './probe.js';
@@ -62,7 +63,7 @@ export const largestPatch = 8192;
 
 /**
  * Fits plans on calibration images: in groups of layers as memory allows, each looked at in one pass over the images. An
- * initialization that fits in sequence has one more pass for each layer, through a copy of the model in which the layers
+ * initialization that fits in sequence runs them on from layer to layer, through a copy of the model in which the layers
  * before are pairs already. Throws what `calibrate` and `fitPlans` throw.
  */
 export async function fitOnData(
@@ -77,7 +78,7 @@ export async function fitOnData(
     const run: Run = { ...context, copy, shapes, images, isSequential: inits[context.init].needs === 'sequence' };
     const measured = work.filter(({ candidate }) => patchSize(candidate) <= largestPatch);
     const fits = new Map<Plan, Fit>();
-    const student = run.isSequential ? await createStudent(run) : undefined;
+    const student = run.isSequential ? createStudent(run) : undefined;
     let fitSeconds = 0;
     const fit = async (batch: readonly Plan[], options: Partial<FitContext>): Promise<readonly Fit[]> => {
       const from = performance.now();
@@ -242,7 +243,7 @@ async function observeOriginal(run: Run, group: readonly Plan[]): Promise<Readon
   const isRunNeeded = run.isSequential || group.some(({ candidate }) => known?.has(candidate) !== true);
   const measured = !isRunNeeded
     ? new Map<string, Measured>()
-    : await probe(run, run.copy, plural(group.length), (layers, shapes, graph) =>
+    : await probe(run, sourceOf(run.copy, run.images), plural(group.length), (layers, shapes, graph) =>
         group.flatMap(({ candidate }) =>
           candidate.layers.flatMap((layer): ProbeRequest[] => {
             const same = sameLayer(layers, layer);
@@ -282,7 +283,8 @@ function plural(layers: number): string {
 /** One pass through the half-converted model, up to one layer. */
 async function observeStudent(run: Run, student: Student, candidate: Candidate, seen: Seen): Promise<LayerData> {
   const point = observationPoint(run.copy.graph, sameLayer(student.originals, candidate.layer), run.shapes);
-  const measured = await probe(run, student.model, candidate.layer.name, (layers, shapes, graph) => {
+  const source = await student.upTo(candidate.layer);
+  const measured = await probe(run, source, candidate.layer.name, (layers, shapes, graph) => {
     const same = sameLayer(layers, candidate.layer);
     const positions = samplePositions(run, same);
     const { value } = observationPoint(graph, same, shapes);
@@ -299,21 +301,23 @@ async function observeStudent(run: Run, student: Student, candidate: Candidate, 
   return { ...seen.data, sequential: { moments: moments!, samples } };
 }
 
-/** Runs the images through a copy of `source` that has probes. */
+/** Runs the images through a copy of the model that has probes. */
 export async function probe(
   run: Pick<Run, 'driver' | 'session' | 'images' | 'seed' | 'signal' | 'onImages'>,
-  source: Model,
+  { model: source, inputShapes, images }: Source,
   detail: string,
   request: (layers: readonly FactorizableLayer[], shapes: ShapeTable, graph: Model['graph']) => readonly ProbeRequest[],
 ): Promise<ReadonlyMap<string, Measured>> {
   const model = readModel(modelBytes(source));
-  const shapes = inferShapes(model, { inputShapes: { [run.images.input]: run.images.dims } });
+  const shapes = inferShapes(model, { inputShapes });
   const requests = request(factorizable(model, shapes), shapes, model.graph);
   const probes = addProbes(model, shapes, requests);
+  const read = dropUnread(model.graph);
   requireMemory(model.graph, shapes, run.session.limits?.memory);
   const session = await run.driver.createSession(modelBytes(model), run.session);
   try {
-    return await measure(session, run.images, probes, {
+    const shown = { images: images.images, batches: () => withInputs(read, images) };
+    return await measure(session, shown, probes, {
       seed: run.seed,
       mostSamples,
       signal: run.signal,
@@ -338,26 +342,26 @@ function samplePositions(run: Run, layer: FactorizableLayer): number {
 
 /** The model as far as it is converted. */
 interface Student {
-  readonly model: Model;
   /** The layers of the original's copy. */
   readonly originals: readonly FactorizableLayer[];
+  /** What shows this layer the images. */
+  upTo(layer: FactorizableLayer): Promise<Source>;
   replace(fit: Fit): void;
 }
 
-function createStudent(run: Run): Promise<Student> {
+function createStudent(run: Run): Student {
   const model = readModel(modelBytes(run.copy));
   const layers = factorizable(model, inferShapes(model, { inputShapes: { [run.images.input]: run.images.dims } }));
-  return Promise.resolve({
-    model,
+  const frontier = openFrontier(model, run);
+  return {
     originals: factorizable(run.copy, run.shapes),
+    upTo: (layer) => frontier.upTo(sameLayer(layers, layer).node),
     replace: (fit) => {
-      emitFit(
-        model,
-        fit,
-        fit.candidate.layers.map((layer) => sameLayer(layers, layer)),
-      );
+      const own = fit.candidate.layers.map((layer) => sameLayer(layers, layer));
+      frontier.forget(own.map(({ node }) => node));
+      emitFit(model, fit, own);
     },
-  });
+  };
 }
 
 /** Moments of the patches of several layers that share a weight, together. */

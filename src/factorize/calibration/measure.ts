@@ -27,7 +27,7 @@ export interface MeasureContext {
  */
 export async function measure(
   session: Session,
-  images: CalibrationImages,
+  images: Pick<CalibrationImages, 'images' | 'batches'>,
   probes: readonly Probe[],
   context: MeasureContext,
 ): Promise<ReadonlyMap<string, Measured>> {

@@ -1,6 +1,7 @@
 import { inferShapes } from '../../ops/infer.js';
 import type { Candidate } from '../candidates.js';
 import { factorizable, type ImageContext, openImages, patchSize, probe, sameLayer } from './fit-on-data.js';
+import { sourceOf } from './frontier.js';
 import { observationPoint } from './observation-point.js';
 import { positionsPerImage } from './probe.js';
 import type { Calibrate, LayerSamples } from './types.js';
@@ -26,7 +27,7 @@ export async function observeSamples(
     const samples = Math.max(1, Math.min(mostSamples, Math.floor(mostBytes / rowBytes)));
     const wanted = Math.max(1, Math.ceil(samples / images.images));
     const run = { ...context, images };
-    const measured = await probe(run, copy, `${candidates.length} layers`, (layers, probed, graph) =>
+    const measured = await probe(run, sourceOf(copy, images), `${candidates.length} layers`, (layers, probed, graph) =>
       candidates.map(({ layer }) => {
         const same = sameLayer(layers, layer);
         const positions = Math.min(wanted, positionsPerImage(same, images.dims[0] ?? 1));

@@ -6,7 +6,7 @@ import type { Value } from '../../graph/value.js';
 import { FLOAT, isFloatType } from '../../onnx/data-type.js';
 import { Emitter } from '../../ops/emitter.js';
 import type { ShapeTable } from '../../ops/infer.js';
-import { endOfModel } from '../../passes/classifier-end.js';
+import { endOfModel, hasClasses } from '../../passes/classifier-end.js';
 import { eliminateDeadNodes } from '../../passes/eliminate-dead-nodes.js';
 import { runPasses } from '../../passes/runner.js';
 import type { ChangeUnit, Scheme } from '../../report/contract.js';
@@ -65,7 +65,7 @@ export function emitProjections(
   squares: ReadonlyMap<string, number>,
 ): ProjectionGraph {
   const { graph } = model;
-  const hasClasses = endsInClasses(model, shapes);
+  const isOfClasses = hasClasses(model, shapes);
   const e = new Emitter(graph, { opsets: model.opsets, prefix: 'sensitivity.' });
   for (const value of graph.values.values()) {
     const type = shapes.typeOf(value);
@@ -80,7 +80,7 @@ export function emitProjections(
     return e.declare(graph.addInput(name, { dataType: FLOAT, dims }), { dataType: FLOAT, dims });
   };
   const seeds = new Map<Value, Value>();
-  if (hasClasses) seeds.set(end.logits, fisherRoot(e, end.kind, end.logits, draw(e.dims(end.logits))));
+  if (isOfClasses) seeds.set(end.logits, fisherRoot(e, end.kind, end.logits, draw(e.dims(end.logits))));
   for (const output of relativeOutputs(model, shapes)) {
     const square = squares.get(output.name) ?? 0;
     if (!(square > 0) || seeds.has(output)) continue;
@@ -129,19 +129,13 @@ export function emitProjections(
     return { total: give(e.reshape(total, [1])), parts };
   });
   runPasses(model, [eliminateDeadNodes]);
-  return { draws, layers, unit: hasClasses ? 'kl' : 'squared-error' };
+  return { draws, layers, unit: isOfClasses ? 'kl' : 'squared-error' };
 }
 
 /** The outputs whose relative error counts: those of floats, but for the first where it is of classes. */
 export function relativeOutputs(model: Model, shapes: ShapeTable): readonly Value[] {
-  const others = endsInClasses(model, shapes) ? model.graph.outputs.slice(1) : model.graph.outputs;
+  const others = hasClasses(model, shapes) ? model.graph.outputs.slice(1) : model.graph.outputs;
   return [...new Set(others)].filter((output) => isFloatType(shapes.typeOf(output)?.dataType ?? 0));
-}
-
-/** Whether the first output is [N, classes], maybe with axes of 1. */
-function endsInClasses(model: Model, shapes: ShapeTable): boolean {
-  const type = shapes.typeOf(endOfModel(model, shapes).logits);
-  return type !== undefined && isFloatType(type.dataType) && type.dims.slice(1).filter((dim) => dim > 1).length === 1;
 }
 
 function emitFirst(e: Emitter, layer: FactorizableLayer, scheme: Scheme, weight: Value): Value {

@@ -24,6 +24,7 @@ import {
   probe,
   sameLayer,
 } from '../calibration/fit-on-data.js';
+import { sourceOf } from '../calibration/frontier.js';
 import { orderMoments } from '../calibration/scheme-order.js';
 import type { CalibrationImages, Moments } from '../calibration/types.js';
 import type { Candidate } from '../candidates.js';
@@ -160,7 +161,7 @@ async function findBases(
     const measured =
       small.length === 0
         ? undefined
-        : await probe(run, copy, `${small.length} layers`, (layers) =>
+        : await probe(run, sourceOf(copy, images), `${small.length} layers`, (layers) =>
             small.flatMap(({ layers: own }) => own.map((layer) => momentRequest(run, sameLayer(layers, layer)))),
           );
     for (const candidate of group) {

@@ -1,5 +1,13 @@
-import { agreementText, changeUnitTexts, sensitivityText } from '../agreement-text.js';
-import type { Agreement, ConvertReport, TradeOff, TradeOffPoint } from '../contract.js';
+import { agreementText, changeUnitTexts, ruleTexts, sensitivityText } from '../agreement-text.js';
+import type {
+  Agreement,
+  ChangeUnit,
+  ConvertReport,
+  MeasuredRule,
+  SensitivityReport,
+  TradeOff,
+  TradeOffPoint,
+} from '../contract.js';
 import { formatSmall, formatPercent, formatWhole, plural } from '../format.js';
 import { agreementOf, budgetText } from '../trade-off-table.js';
 import type { ChartRenderer } from './chart.js';
@@ -52,6 +60,29 @@ function pointColumns(unit: TradeOff['unit']): readonly TableColumn<TradeOffPoin
     },
     { header: '', value: ({ isChosen }) => (isChosen ? 'chosen' : '') },
   ];
+}
+
+const ruleColumns = (unit: ChangeUnit): readonly TableColumn<MeasuredRule>[] => [
+  { header: 'Ranks by', value: ({ rule }) => ruleTexts[rule] },
+  { header: 'Sum of the layers', className: 'number', value: ({ predicted }) => formatSmall(predicted) },
+  {
+    header: `Measured ${changeUnitTexts[unit].short}`,
+    className: 'number',
+    value: ({ change }) => formatSmall(change),
+  },
+  {
+    header: 'Same class',
+    className: 'number',
+    value: ({ agreement }) => (agreement === null ? '–' : formatPercent(agreement)),
+  },
+  { header: 'Images', className: 'number', value: ({ images }) => formatWhole(images) },
+  { header: '', value: ({ isChosen }) => (isChosen ? 'chosen' : '') },
+];
+
+/** Ways to share out the budget, where several were measured. */
+function rulesTable({ unit, rules = [] }: SensitivityReport): Markup | null {
+  if (rules.length < 2) return null;
+  return markup`<h3>Ways to share out the budget</h3><p class="muted">Models with ranks by each of them, quickly fitted and measured whole on images kept out of the fit; the one that changes least is chosen.</p>${dataTable('Ways to share out the budget', ruleColumns(unit), rules)}`;
 }
 
 function tradeOffFigure(renderer: ChartRenderer, tradeOff: TradeOff): Markup {
@@ -149,5 +180,6 @@ export function sensitivitySection(renderer: ChartRenderer, report: ConvertRepor
     'What the outputs feel',
     markup`<p class="muted">${unit === undefined ? null : `How much the outputs change where one layer alone is cut: ${changeUnitTexts[unit].long}.`}${sensitivity === undefined ? null : ` Ranks were chosen ${sensitivityText(sensitivity)}.`}</p>`,
     markup`<div class="stack">${tradeOff === undefined || tradeOff.points.length === 0 ? null : tradeOffFigure(renderer, tradeOff)}${layers.length === 0 ? null : barsFigure(renderer, layers)}${layers.length === 0 ? null : curvesFigure(renderer, layers, tradeOff?.of === 'params' ? 'params' : 'macs')}</div>`,
+    sensitivity === undefined ? null : rulesTable(sensitivity),
   );
 }
