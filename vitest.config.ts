@@ -6,6 +6,8 @@ export default defineConfig({
     testTimeout: 120_000,
     // onnxruntime uses both cores itself; more than two forks only contend.
     pool: 'forks',
+    // A new process for each file would import everything 230 times.
+    isolate: false,
     maxWorkers: 2,
   },
 });
