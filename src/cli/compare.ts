@@ -65,6 +65,7 @@ export const command = defineCommand({
     seed: of.seed,
     include: of.include,
     exclude: of.exclude,
+    factorizePairs: of.factorizePairs,
     keepFirst: of.keepFirst,
     keepLast: of.keepLast,
     calibrate: {

@@ -2,7 +2,7 @@ import { LowrankError, throwIfAborted } from '../errors.js';
 import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
 import { runnableModel } from '../graph/runnable.js';
-import { modelBytes, type StagedModel, stageModelInPieces } from '../graph/write.js';
+import { dataLocation, modelBytes, type StagedModel, stageModelInPieces } from '../graph/write.js';
 import type { Linalg } from '../linalg/types.js';
 import { paced } from '../onnx/pieces.js';
 import { cpuNodes, describeCpuNodes } from '../ops/cuda/placement.js';
@@ -298,7 +298,10 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
 
     throwIfAborted(signal);
     report(call, 'write', 0, 1, output);
-    staged = await paced(stageModelInPieces(model, output, { force: settings.force }), { signal });
+    staged = await paced(
+      stageModelInPieces(model, output, { force: settings.force, dataLocation: dataLocation(settings) }),
+      { signal },
+    );
     seconds.write = lap();
 
     report(call, 'verify', 0, 1, output);

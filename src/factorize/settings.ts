@@ -1,3 +1,4 @@
+import { dataLocation } from '../graph/write.js';
 import { LowrankError } from '../errors.js';
 import { checkedLimits, defaultVerifyTimeout, type LimitOptions } from '../limits.js';
 import type { Scheme } from '../report/contract.js';
@@ -60,6 +61,8 @@ export interface ConvertOptions extends FitOptions, LimitOptions {
   /** Only layers that match one of these globs. */
   readonly include?: readonly string[];
   readonly exclude?: readonly string[];
+  /** Also factorize the factors of pairs that others made; default false. */
+  readonly factorizePairs?: boolean;
   /** Keep the first layer and the last one; both default to true. */
   readonly keepFirst?: boolean;
   readonly keepLast?: boolean;
@@ -80,6 +83,10 @@ export interface ConvertOptions extends FitOptions, LimitOptions {
   readonly verify?: boolean;
   /** Measure the latency of both models even without a latency budget. */
   readonly measureLatency?: boolean;
+  /** Refuse to write a model that one file cannot hold. */
+  readonly singleFile?: boolean;
+  /** Put large tensors into a file of their own, `<output>.data`; default: one file, as far as it holds them (2 GiB). */
+  readonly externalData?: boolean;
   /** Replace an existing output. */
   readonly force?: boolean;
   /** Shapes of inputs with dynamic axes, by input name. */
@@ -186,6 +193,7 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
   if (!Number.isInteger(rankMultiple) || rankMultiple < 1) {
     throw usage(`--rank-multiple ${rankMultiple} is not a positive integer`, 'give one such as 8');
   }
+  dataLocation(options);
   const seed = options.seed ?? 0;
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw usage(`--seed ${seed} is not a whole number from 0 on`, 'give one such as 0');
@@ -199,6 +207,7 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
     fit: fitSettingsOf(options, init),
     include: options.include ?? [],
     exclude: options.exclude ?? [],
+    factorizePairs: options.factorizePairs ?? false,
     keepFirst: options.keepFirst ?? true,
     keepLast: options.keepLast ?? true,
     biasCorrection: options.biasCorrection ?? true,
@@ -210,6 +219,8 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
     allowBigger: options.allowBigger ?? false,
     verify: options.verify ?? true,
     measureLatency: options.measureLatency ?? false,
+    singleFile: options.singleFile ?? false,
+    externalData: options.externalData ?? false,
     force: options.force ?? false,
     inputShapes: options.inputShapes ?? {},
     ...checkedLimits(options),

@@ -1,9 +1,10 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { tradeOffCurve } from '../../src/factorize/curve.js';
 import { readModel } from '../../src/graph/read.js';
-import { modelBytes } from '../../src/graph/write.js';
+import { modelBytes, writeModel } from '../../src/graph/write.js';
+import { writtenText } from '../../src/report/written-text.js';
 import { FLOAT16 } from '../../src/onnx/data-type.js';
 import { Tensor } from '../../src/onnx/tensor.js';
 import type { ConvertReport } from '../../src/report/contract.js';
@@ -377,6 +378,23 @@ describe('ways to share out a budget', () => {
   it('stay at what the outputs feel where that changes little', async () => {
     const { sensitivity } = await converted(tiny, { macsBudget: 0.98 });
     expect(sensitivity!.rules).toMatchObject([{ rule: 'outputs', isChosen: true }]);
+  });
+});
+
+describe('the files of a conversion', () => {
+  it('are one, unless tensors are to have one of their own; both are named then', async () => {
+    const input = join(folder, 'outside.onnx');
+    writeModel(readModel(tiny), input, { dataLocation: 'external' });
+    const one = await converted(input, { calibrate: 'none', macsBudget: 0.6, init: 'spectral' });
+    expect(one.output.data).toBeUndefined();
+    expect(existsSync(`${one.output.path}.data`)).toBe(false);
+    const two = await converted(input, { calibrate: 'none', macsBudget: 0.6, init: 'spectral', externalData: true });
+    const { path, data, bytes } = two.output;
+    expect(data!.path).toBe(`${path}.data`);
+    expect(statSync(path).size + statSync(data!.path).size).toBe(bytes);
+    expect(writtenText(two.output)).toContain(`${path} and ${path}.data, `);
+    const both = { singleFile: true, externalData: true } as const;
+    await failureOf('USAGE', () => converted(input, { calibrate: 'none', ...both }));
   });
 });
 
