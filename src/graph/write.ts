@@ -45,8 +45,8 @@ export function dataLocation({
   externalData = false,
 }: FileOptions): 'single' | 'inline' | 'external' {
   if (singleFile && externalData) {
-    throw new LowrankError('USAGE', '--single-file and --external-data contradict each other', {
-      remedy: 'give one of them',
+    throw new LowrankError('USAGE', 'a single file and a file of its own for tensors contradict each other', {
+      remedy: 'ask for one of them',
     });
   }
   return externalData ? 'external' : singleFile ? 'inline' : 'single';
