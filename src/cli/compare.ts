@@ -52,6 +52,7 @@ export const command = defineCommand({
     rankBase: of.rankBase,
     rankFloor: of.rankFloor,
     rankMultiple: of.rankMultiple,
+    minRank: of.minRank,
     allowBigger: of.allowBigger,
     scheme: {
       ...of.scheme,

@@ -142,6 +142,14 @@ export const command = defineCommand({
       group: 'Ranks',
       description: 'round ranks to multiples of m',
     },
+    minRank: {
+      type: 'integer',
+      minimum: 1,
+      placeholder: 'n',
+      group: 'Ranks',
+      description:
+        'least rank that a budget gives a layer (default: 1 with images of --calibrate, else a thirty-second of the full rank)',
+    },
     allowBigger: {
       type: 'boolean',
       default: false,

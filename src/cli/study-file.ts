@@ -25,6 +25,7 @@ const sharedConversion = new Set([
   ...[
     'rankBase',
     'rankMultiple',
+    'minRank',
     'allowBigger',
     'scheme',
     'include',

@@ -77,6 +77,8 @@ export interface ConvertOptions extends FitOptions, LimitOptions {
   readonly engine?: EngineName;
   /** Threads of onnxruntime; default: the machine's cores. */
   readonly threads?: number;
+  /** Least rank that a budget gives a layer; default: 1 with calibration images, a thirty-second of the full rank without. */
+  readonly minRank?: number | null;
   /** Factorize even where it saves nothing. */
   readonly allowBigger?: boolean;
   /** Run the written model against the original; default true. */
@@ -187,6 +189,11 @@ export function rankModeOf(options: ConvertOptions, images?: ImageKind): RankMod
   }
 }
 
+function minRankOf({ minRank = null }: ConvertOptions): number | null {
+  if (minRank === null || (Number.isSafeInteger(minRank) && minRank >= 1)) return minRank;
+  throw usage(`--min-rank ${minRank} is not a positive integer`, 'give one such as 4');
+}
+
 /** Options with their defaults, which depend on what there is to fit on, checked. Throws USAGE. */
 export function resolveSettings(options: ConvertOptions, images?: ImageKind): ConvertSettings {
   const rankMultiple = options.rankMultiple ?? 1;
@@ -216,6 +223,7 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
     device: options.device ?? 'cpu',
     engine: options.engine ?? 'ort',
     threads: options.threads ?? 0,
+    minRank: minRankOf(options),
     allowBigger: options.allowBigger ?? false,
     verify: options.verify ?? true,
     measureLatency: options.measureLatency ?? false,

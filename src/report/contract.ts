@@ -345,7 +345,7 @@ export interface CurveReport {
 
 /** Of the matrix of the layer's scheme. */
 export interface Spectrum {
-  /** Leading singular values, largest first (at most 512). */
+  /** All singular values, largest first. */
   readonly singularValues: readonly number[];
   /** ‖W‖²_F / σ₁². */
   readonly stableRank: number;

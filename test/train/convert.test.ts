@@ -381,6 +381,27 @@ describe('ways to share out a budget', () => {
   });
 });
 
+describe('layers that are cut to the bone', () => {
+  const byBudget = { calibrate: 'none', init: 'spectral', macsBudget: 0.35 } as const;
+
+  it('have the least rank that was asked for', async () => {
+    const { layers } = await converted(chain(), { ...byBudget, macsBudget: 0.6, minRank: 3 });
+    const ranks = layers.flatMap(({ rank }) => (rank === null ? [] : [rank]));
+    expect(ranks.length).toBeGreaterThan(0);
+    expect(Math.min(...ranks)).toBeGreaterThanOrEqual(3);
+    await failureOf('USAGE', () => converted(chain(), { ...byBudget, minRank: 0.5 }));
+  });
+
+  it('are named, with what to do, unless they start anew', async () => {
+    const told = expect.stringMatching(
+      /^hardly anything is left of what '.*' at rank 1 of \d+.* gave: keep .* --exclude/,
+    );
+    const call = { calibrate: 'none', rankScale: 0.02, rankBase: 'min' } as const;
+    expect((await converted(chain(), { ...call, init: 'spectral' })).warnings).toContainEqual(told);
+    expect((await converted(chain(), { ...call, init: 'baseline' })).warnings).not.toContainEqual(told);
+  });
+});
+
 describe('the files of a conversion', () => {
   it('are one, unless tensors are to have one of their own; both are named then', async () => {
     const input = join(folder, 'outside.onnx');
