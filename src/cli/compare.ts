@@ -52,6 +52,7 @@ export const command = defineCommand({
     rankBase: of.rankBase,
     rankFloor: of.rankFloor,
     rankMultiple: of.rankMultiple,
+    minRank: of.minRank,
     allowBigger: of.allowBigger,
     scheme: {
       ...of.scheme,
@@ -65,6 +66,7 @@ export const command = defineCommand({
     seed: of.seed,
     include: of.include,
     exclude: of.exclude,
+    factorizePairs: of.factorizePairs,
     keepFirst: of.keepFirst,
     keepLast: of.keepLast,
     calibrate: {

@@ -14,6 +14,7 @@ import { namedCalibration } from './calibration.js';
 import { defineCommand } from './command.js';
 import { accuracyInForce, accuracyOptions, checkAccuracyOptions } from './accuracy-options.js';
 import { imageOptions, numbers } from './image-options.js';
+import { fileOptions } from './file-options.js';
 import { parseInputShapes } from './input-shapes.js';
 import { checkCommandPaths, writeReport } from './paths.js';
 import { type OptionOwners, orphanNotes } from './option-owners.js';
@@ -51,6 +52,7 @@ export const command = defineCommand({
       description: 'where to write (default: <model>.lowrank.onnx)',
     },
     force: { type: 'boolean', default: false, description: 'replace existing output files' },
+    ...fileOptions,
     report: { type: 'string', placeholder: 'path', description: 'also write an HTML report with charts' },
     rankScale: {
       type: 'number',
@@ -140,6 +142,14 @@ export const command = defineCommand({
       group: 'Ranks',
       description: 'round ranks to multiples of m',
     },
+    minRank: {
+      type: 'integer',
+      minimum: 1,
+      placeholder: 'n',
+      group: 'Ranks',
+      description:
+        'least rank that a budget gives a layer (default: 1 with images of --calibrate, else a thirty-second of the full rank)',
+    },
     allowBigger: {
       type: 'boolean',
       default: false,
@@ -205,6 +215,12 @@ export const command = defineCommand({
       placeholder: 'glob',
       group: 'Layers',
       description: 'keep layers or weights with matching names',
+    },
+    factorizePairs: {
+      type: 'boolean',
+      default: false,
+      group: 'Layers',
+      description: 'also factorize the factors of low-rank pairs',
     },
     keepFirst: { type: 'boolean', default: true, group: 'Layers', description: 'also factorize the first layer' },
     keepLast: { type: 'boolean', default: true, group: 'Layers', description: 'also factorize the last layer' },

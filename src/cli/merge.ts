@@ -1,18 +1,12 @@
 import { merge, mergePaths } from '../inspect/merge.js';
 import type { MergedPair, MergeReport, Ratio } from '../report/contract.js';
-import {
-  formatBytes,
-  formatChange,
-  formatCount,
-  formatError,
-  formatRatio,
-  formatSeconds,
-  plural,
-} from '../report/format.js';
+import { formatChange, formatCount, formatError, formatRatio, formatSeconds, plural } from '../report/format.js';
+import { writtenText } from '../report/written-text.js';
 import { type Column, renderFacts, renderTable } from '../report/table.js';
 import { paint, type Terminal } from '../report/terminal.js';
 import { printable } from '../report/text.js';
 import { defineCommand } from './command.js';
+import { fileOptions } from './file-options.js';
 import { parseInputShapes } from './input-shapes.js';
 import { checkCommandPaths } from './paths.js';
 import { memoryOption, timeoutOption } from './running-options.js';
@@ -32,6 +26,7 @@ export const command = defineCommand({
       description: 'where to write (default: <model>.merged.onnx)',
     },
     force: { type: 'boolean', default: false, description: 'replace an existing output file' },
+    ...fileOptions,
     all: {
       type: 'boolean',
       default: false,
@@ -159,7 +154,7 @@ function renderMerge(report: MergeReport, terminal: Terminal): string {
     ['parameters', ratioLine(report.totals.params)],
     ['MACs', ratioLine(report.totals.macs)],
     ['check', check],
-    ['written', `${output.path}, ${formatBytes(output.bytes)}`],
+    ['written', writtenText(output)],
     ['time', formatSeconds(seconds.total)],
   ];
   const warnings = report.warnings.map((warning) => `${paint(terminal, 'yellow', 'warning:')} ${printable(warning)}`);

@@ -22,7 +22,18 @@ const trainTable: OptionTable = Object.fromEntries(
 
 /** Options of `convert` that all cells may share. */
 const sharedConversion = new Set([
-  ...['rankBase', 'rankMultiple', 'allowBigger', 'scheme', 'include', 'exclude', 'keepFirst', 'keepLast'],
+  ...[
+    'rankBase',
+    'rankMultiple',
+    'minRank',
+    'allowBigger',
+    'scheme',
+    'include',
+    'exclude',
+    'factorizePairs',
+    'keepFirst',
+    'keepLast',
+  ],
   ...['fitSteps', 'fitBatch', 'fitLr', 'fitSchedule'],
 ]);
 const convertTable: OptionTable = Object.fromEntries(

@@ -2,7 +2,7 @@ import { LowrankError } from '../errors.js';
 import type { Model } from '../graph/model.js';
 import type { Value } from '../graph/value.js';
 import { findActivation } from './find-activation.js';
-import { findPairs } from './find-pairs.js';
+import { clearlyCheaper, type FoundPairs, findPairs } from './find-pairs.js';
 import { matchesGlob } from './glob.js';
 import type { FactorizableLayer, Layer } from './layers.js';
 import type { ConvertSettings } from './settings.js';
@@ -50,7 +50,7 @@ export function selectCandidates(model: Model, layers: readonly Layer[], setting
     }
   }
   // Also pairs that somebody else made: a factor of a pair is low-rank already.
-  const found = findPairs(model, layers);
+  const found = settings.factorizePairs ? noPairs : findPairs(model, layers, clearlyCheaper);
   warnings.push(...found.warnings);
   const inPairs = new Set<Layer>(found.pairs.flatMap(({ first, second }) => [first, second]));
   const first = layers[0];
@@ -96,6 +96,8 @@ export function selectCandidates(model: Model, layers: readonly Layer[], setting
   return { candidates, kept, warnings };
 }
 
+const noPairs: FoundPairs = { pairs: [], chained: new Map(), warnings: [] };
+
 interface Facts {
   readonly isPair: boolean;
   /** Why it is one of three or more linear factors. */
@@ -108,7 +110,7 @@ interface Facts {
 
 function reasonToKeep(layer: Layer, facts: Facts): string | undefined {
   if (layer.kind === 'fixed') return layer.reason;
-  if (facts.isPair) return 'already a factor of a low-rank pair';
+  if (facts.isPair) return 'already a factor of a low-rank pair (--factorize-pairs factorizes it)';
   if (facts.chain !== undefined) return facts.chain;
   if (facts.isExcluded) return 'excluded by --exclude';
   if (facts.isLeftOut) return 'not named by --include';

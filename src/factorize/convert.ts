@@ -2,7 +2,7 @@ import { LowrankError, throwIfAborted } from '../errors.js';
 import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
 import { runnableModel } from '../graph/runnable.js';
-import { modelBytes, type StagedModel, stageModelInPieces } from '../graph/write.js';
+import { dataLocation, modelBytes, type StagedModel, stageModelInPieces } from '../graph/write.js';
 import type { Linalg } from '../linalg/types.js';
 import { paced } from '../onnx/pieces.js';
 import { cpuNodes, describeCpuNodes } from '../ops/cuda/placement.js';
@@ -298,7 +298,10 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
 
     throwIfAborted(signal);
     report(call, 'write', 0, 1, output);
-    staged = await paced(stageModelInPieces(model, output, { force: settings.force }), { signal });
+    staged = await paced(
+      stageModelInPieces(model, output, { force: settings.force, dataLocation: dataLocation(settings) }),
+      { signal },
+    );
     seconds.write = lap();
 
     report(call, 'verify', 0, 1, output);
@@ -350,6 +353,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
             ...judged.agreement,
             advice: adviceFor(judged.agreement, { output, sizeOption: sizeOption(settings.rankMode) }),
           };
+    if (!settings.reinit && settings.init !== 'baseline') warnings.push(...nearlyLost(layerReports));
     if (fits.length === 0) warnings.push('no layer was factorized: the output computes what the input does');
     seconds.total = (performance.now() - started) / 1000;
     return {
@@ -402,6 +406,30 @@ function tooLarge({ graph }: Model, shapes: ShapeTable, settings: ConvertSetting
 function isOfImages(error: unknown): error is LowrankError {
   const codes: readonly string[] = ['NUMERIC', 'UNSUPPORTED', 'SHAPE', 'INPUT', 'GRAPH', 'RUNTIME'];
   return error instanceof LowrankError && codes.includes(error.code);
+}
+
+/** Of what a layer gives: beyond this, hardly anything of it is left. */
+const nearlyAll = 0.9;
+/** What the outputs do not feel, in nats or half squared relative errors. */
+const hardlyFelt = 0.01;
+/** Layers that a warning names. */
+const mostNamed = 3;
+
+/** Layers of which hardly anything is left, where nothing says that the outputs do not feel it. */
+function nearlyLost(layers: readonly LayerReport[]): string[] {
+  const lost = layers.filter(({ rank, dataError, functionError, sensitivity }) => {
+    if (rank === null || (sensitivity !== undefined && sensitivity.change < hardlyFelt)) return false;
+    return (dataError ?? functionError ?? 0) > nearlyAll;
+  });
+  if (lost.length === 0) return [];
+  const named = lost
+    .slice(0, mostNamed)
+    .map((layer) => `'${layer.name}' at rank ${layer.rank} of ${layer.maxRank}`)
+    .join(', ');
+  const more = lost.length > mostNamed ? ` and ${lost.length - mostNamed} more` : '';
+  return [
+    `hardly anything is left of what ${named}${more} gave: keep ${lost.length === 1 ? 'it' : 'them'} with --exclude, give layers more with --min-rank, or raise the budget`,
+  ];
 }
 
 /** The option that keeps more where its number is larger. */

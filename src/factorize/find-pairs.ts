@@ -46,9 +46,10 @@ export interface FoundPairs {
  * have the structure of one. A pair by structure is two convolutions of group 1 (or two products) where the first has no
  * bias, nothing but the second reads its result, nothing but Identity lies between, along each axis of the window only one
  * of them acts, and the width between them is less than the rank that the product could have. `layers` are those of
- * `findLayers`.
+ * `findLayers`. With `atMost`, a pair by structure also leaves at most this share of its product's parameters and
+ * multiply-accumulates: `clearlyCheaper` tells pairs that were made to save from layers that a network has anyway.
  */
-export function findPairs(model: Model, layers: readonly Layer[]): FoundPairs {
+export function findPairs(model: Model, layers: readonly Layer[], atMost?: number): FoundPairs {
   const byNode = new Map(layers.map((layer) => [layer.node, layer]));
   const warnings: string[] = [];
   const recorded = recordedPairs(model, layers, byNode, warnings);
@@ -56,13 +57,21 @@ export function findPairs(model: Model, layers: readonly Layer[]): FoundPairs {
   const candidates = layers.flatMap((layer): Pair[] => {
     const pair = taken.has(layer as FactorizableLayer) ? undefined : joined(layer, byNode);
     if (typeof pair !== 'object' || taken.has(pair.second)) return [];
-    return pair.rank < maxRankOf(pair) ? [pair] : [];
+    return pair.rank < maxRankOf(pair) && (atMost === undefined || isWithin(pair, atMost)) ? [pair] : [];
   });
   const chained = chainsOf(candidates);
   const pairs = [...recorded, ...candidates.filter(({ first, second }) => !chained.has(first) && !chained.has(second))];
   const position = new Map(layers.map((layer, index) => [layer, index]));
   pairs.sort((a, b) => position.get(a.first)! - position.get(b.first)!);
   return { pairs, chained, warnings };
+}
+
+/** An EfficientNet's head, 1152 → 320 → 1280, leaves more of its product. */
+export const clearlyCheaper = 0.5;
+
+function isWithin(pair: Pair, share: number): boolean {
+  const { params, macs } = pairCounts(pair);
+  return params.pair <= share * params.single && macs.pair <= share * macs.single;
 }
 
 /** The largest rank that the product of the pair could have. */

@@ -56,7 +56,7 @@ export interface FitContext {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Singular values of the matrix of the chosen scheme, largest first, at most 512 of them. */
+/** Singular values of the matrix of the chosen scheme, largest first. */
 export interface FittedSpectrum {
   readonly singularValues: readonly number[];
   readonly rank: number;
@@ -185,7 +185,7 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
     const { scheme, rank } = best!;
     const matrix = toMatrix(stored32, layer.geometry, scheme, outputMajor, arranged.data);
     const values = await context.linalg.singularValues(matrix, { signal: context.signal });
-    context.onSpectrum(layer.name, { singularValues: [...values.slice(0, 512)], rank });
+    context.onSpectrum(layer.name, { singularValues: [...values], rank });
   }
   scratch.give(stored, arranged);
   const { rating: _, ...fit } = best!;

@@ -2,10 +2,10 @@ import { LowrankError, throwIfAborted } from '../errors.js';
 import type { Scheme } from '../report/contract.js';
 import { type Choice, solveBudget } from './budget.js';
 import type { Candidate } from './candidates.js';
-import { breakEvenRank, paramsPerRank, weightCount } from './geometry.js';
+import { breakEvenRank, maxRank, paramsPerRank, weightCount } from './geometry.js';
 import { macsOf, macsPerRankOf, refusal } from './plan-choice.js';
 import type { Plan, PlanContext, Trial } from './plan-types.js';
-import type { ConvertSettings, RankMode } from './settings.js';
+import type { RankMode } from './settings.js';
 import type { Curves } from './sensitivity/observe.js';
 import { spectra, tailEnergies } from './spectra.js';
 
@@ -48,9 +48,7 @@ export async function budgetOptions(
     throwIfAborted(context.signal);
     const own = errors.get(candidate)!;
     options.push(
-      of === 'latency'
-        ? await latencyOptions(candidate, own, context)
-        : countedOptions(candidate, own, of, context.settings),
+      of === 'latency' ? await latencyOptions(candidate, own, context) : countedOptions(candidate, own, of, context),
     );
   }
   return options;
@@ -150,20 +148,35 @@ export function countedOptions(
   candidate: Candidate,
   errors: RankErrors,
   of: 'params' | 'macs',
-  settings: ConvertSettings,
+  context: Pick<PlanContext, 'settings' | 'curves'>,
 ): Option[] {
+  const { settings } = context;
   const { geometry } = candidate.layer;
   const full = of === 'params' ? weightCount(geometry) : macsOf(candidate);
   const options: Option[] = [{ trial: null, cost: full, error: 0 }];
   for (const [scheme, own] of errors) {
     const perRank = of === 'params' ? paramsPerRank(geometry, scheme) : macsPerRankOf(candidate, scheme);
     const limit = Math.min(breakEvenRank(geometry, scheme), own.length - 1);
-    for (let rank = settings.rankMultiple; rank <= limit; rank += settings.rankMultiple) {
+    const least = Math.ceil(leastRank(candidate, scheme, context) / settings.rankMultiple) * settings.rankMultiple;
+    for (let rank = least; rank <= limit; rank += settings.rankMultiple) {
       if (refusal(candidate, { scheme, rank }, settings) !== undefined) break;
       options.push({ trial: { scheme, rank }, cost: rank * perRank, error: own[rank]! });
     }
   }
   return options;
+}
+
+/** Of the full rank, what a budget leaves at least where no image shows what a layer's error does to the outputs. */
+const leastShare = 1 / 32;
+
+/** The least rank that a budget gives a layer. */
+function leastRank(
+  { layer }: Candidate,
+  scheme: Scheme,
+  { settings, curves }: Pick<PlanContext, 'settings' | 'curves'>,
+): number {
+  if (settings.minRank !== null) return settings.minRank;
+  return curves === undefined ? Math.max(1, Math.ceil(leastShare * maxRank(layer.geometry, scheme))) : 1;
 }
 
 /** Ranks worth measuring: a few between 1/16 and the break-even rank, in multiples that suit vector units. */
@@ -182,12 +195,9 @@ export async function latencyOptions(
 ): Promise<Option[]> {
   const { geometry } = candidate.layer;
   const trials = [...errors].flatMap(([scheme, { length }]) =>
-    ranksToMeasure(Math.min(length - 1, breakEvenRank(geometry, scheme)), context.settings.rankMultiple).map(
-      (rank): Trial => ({
-        scheme,
-        rank,
-      }),
-    ),
+    ranksToMeasure(Math.min(length - 1, breakEvenRank(geometry, scheme)), context.settings.rankMultiple)
+      .filter((rank) => rank >= leastRank(candidate, scheme, context))
+      .map((rank): Trial => ({ scheme, rank })),
   );
   const [full = 0, ...times] = await context.latency!.measure(candidate, trials);
   const options: Option[] = [{ trial: null, cost: full, error: 0 }];

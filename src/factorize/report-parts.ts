@@ -20,9 +20,15 @@ export function ratio(before: number, after: number): Ratio {
 
 /** The facts about a file that was written; `bytes` with its external data. */
 export function describeOutput(file: WrittenFile): ConvertReport['output'] {
-  const source = fileSource(file.path);
+  const { path, bytes, dataPath, dataBytes } = file;
+  const data = dataPath === undefined ? {} : { data: { path: dataPath, bytes: dataBytes, sha256: hashOf(dataPath) } };
+  return { path, bytes: bytes + dataBytes, sha256: hashOf(path), ...data };
+}
+
+function hashOf(path: string): string {
+  const source = fileSource(path);
   try {
-    return { path: file.path, bytes: file.bytes + file.dataBytes, sha256: sha256(source) };
+    return sha256(source);
   } finally {
     source.close();
   }

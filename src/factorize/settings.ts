@@ -1,3 +1,4 @@
+import { dataLocation } from '../graph/write.js';
 import { LowrankError } from '../errors.js';
 import { checkedLimits, defaultVerifyTimeout, type LimitOptions } from '../limits.js';
 import type { Scheme } from '../report/contract.js';
@@ -60,6 +61,8 @@ export interface ConvertOptions extends FitOptions, LimitOptions {
   /** Only layers that match one of these globs. */
   readonly include?: readonly string[];
   readonly exclude?: readonly string[];
+  /** Also factorize the factors of pairs that others made; default false. */
+  readonly factorizePairs?: boolean;
   /** Keep the first layer and the last one; both default to true. */
   readonly keepFirst?: boolean;
   readonly keepLast?: boolean;
@@ -74,12 +77,18 @@ export interface ConvertOptions extends FitOptions, LimitOptions {
   readonly engine?: EngineName;
   /** Threads of onnxruntime; default: the machine's cores. */
   readonly threads?: number;
+  /** Least rank that a budget gives a layer; default: 1 with calibration images, a thirty-second of the full rank without. */
+  readonly minRank?: number | null;
   /** Factorize even where it saves nothing. */
   readonly allowBigger?: boolean;
   /** Run the written model against the original; default true. */
   readonly verify?: boolean;
   /** Measure the latency of both models even without a latency budget. */
   readonly measureLatency?: boolean;
+  /** Refuse to write a model that one file cannot hold. */
+  readonly singleFile?: boolean;
+  /** Put large tensors into a file of their own, `<output>.data`; default: one file, as far as it holds them (2 GiB). */
+  readonly externalData?: boolean;
   /** Replace an existing output. */
   readonly force?: boolean;
   /** Shapes of inputs with dynamic axes, by input name. */
@@ -180,12 +189,18 @@ export function rankModeOf(options: ConvertOptions, images?: ImageKind): RankMod
   }
 }
 
+function minRankOf({ minRank = null }: ConvertOptions): number | null {
+  if (minRank === null || (Number.isSafeInteger(minRank) && minRank >= 1)) return minRank;
+  throw usage(`--min-rank ${minRank} is not a positive integer`, 'give one such as 4');
+}
+
 /** Options with their defaults, which depend on what there is to fit on, checked. Throws USAGE. */
 export function resolveSettings(options: ConvertOptions, images?: ImageKind): ConvertSettings {
   const rankMultiple = options.rankMultiple ?? 1;
   if (!Number.isInteger(rankMultiple) || rankMultiple < 1) {
     throw usage(`--rank-multiple ${rankMultiple} is not a positive integer`, 'give one such as 8');
   }
+  dataLocation(options);
   const seed = options.seed ?? 0;
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw usage(`--seed ${seed} is not a whole number from 0 on`, 'give one such as 0');
@@ -199,6 +214,7 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
     fit: fitSettingsOf(options, init),
     include: options.include ?? [],
     exclude: options.exclude ?? [],
+    factorizePairs: options.factorizePairs ?? false,
     keepFirst: options.keepFirst ?? true,
     keepLast: options.keepLast ?? true,
     biasCorrection: options.biasCorrection ?? true,
@@ -207,9 +223,12 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
     device: options.device ?? 'cpu',
     engine: options.engine ?? 'ort',
     threads: options.threads ?? 0,
+    minRank: minRankOf(options),
     allowBigger: options.allowBigger ?? false,
     verify: options.verify ?? true,
     measureLatency: options.measureLatency ?? false,
+    singleFile: options.singleFile ?? false,
+    externalData: options.externalData ?? false,
     force: options.force ?? false,
     inputShapes: options.inputShapes ?? {},
     ...checkedLimits(options),

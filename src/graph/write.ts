@@ -17,9 +17,10 @@ export interface WriteOptions {
   readonly force?: boolean;
   /**
    * Where tensor data goes: `keep` (default) leaves external what was external and inline what was inline, and moves
-   * large tensors out only where the file would pass 2 GiB; `inline`, `external` say it for all.
+   * large tensors out only where the file would pass 2 GiB; `single` puts all inline as far as one file holds it; `inline`,
+   * `external` say it for all.
    */
-  readonly dataLocation?: 'keep' | 'inline' | 'external';
+  readonly dataLocation?: 'keep' | 'single' | 'inline' | 'external';
   /** Bytes that the model file may have, by default what protobuf can hold; smaller for tests. */
   readonly largestFile?: number;
 }
@@ -30,6 +31,25 @@ export interface WrittenFile {
   /** The external data file, where there is one. */
   readonly dataPath: string | undefined;
   readonly dataBytes: number;
+}
+
+/** How many files a model is written to: one as far as it holds all, or as is said. */
+export interface FileOptions {
+  readonly singleFile?: boolean;
+  readonly externalData?: boolean;
+}
+
+/** Where tensors go, as options say it. Throws USAGE where both are asked for. */
+export function dataLocation({
+  singleFile = false,
+  externalData = false,
+}: FileOptions): 'single' | 'inline' | 'external' {
+  if (singleFile && externalData) {
+    throw new LowrankError('USAGE', 'a single file and a file of its own for tensors contradict each other', {
+      remedy: 'ask for one of them',
+    });
+  }
+  return externalData ? 'external' : singleFile ? 'inline' : 'single';
 }
 
 /** Protobuf cannot hold more than 2 GiB; some headroom for what other tools add. */
@@ -131,10 +151,11 @@ function encodeWithData(model: Model, path: string, options: WriteOptions): Enco
     );
     return { chunks, dataPath, dataChunks: layout.chunks };
   };
-  const isChosen = { keep: keepLocations(model, canMove), inline: () => false, external: canMove }[location];
-  const first = encode(isChosen);
+  const inside = (): boolean => false;
+  const choices = { keep: keepLocations(model, canMove), single: inside, inline: inside, external: canMove };
+  const first = encode(choices[location]);
   if (totalLength(first.chunks) <= largest) return first;
-  const second = location === 'keep' ? encode(canMove) : first;
+  const second = location === 'keep' || location === 'single' ? encode(canMove) : first;
   const size = totalLength(second.chunks);
   if (size <= largest) return second;
   throw new LowrankError('OUTPUT', `the model would have ${size} bytes, more than protobuf can hold`, {

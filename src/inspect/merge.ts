@@ -12,7 +12,7 @@ import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
 import { runnableModel } from '../graph/runnable.js';
 import type { Value } from '../graph/value.js';
-import { type StagedModel, stageModelInPieces } from '../graph/write.js';
+import { dataLocation, type StagedModel, stageModelInPieces } from '../graph/write.js';
 import { createLinalg } from '../linalg/linalg.js';
 import type { Linalg } from '../linalg/types.js';
 import { BFLOAT16, DOUBLE, FLOAT, FLOAT16 } from '../onnx/data-type.js';
@@ -43,6 +43,10 @@ export interface MergeOptions extends LimitOptions {
   readonly foldBatchNormalization?: boolean;
   /** Replace an existing output. */
   readonly force?: boolean;
+  /** Refuse to write a model that one file cannot hold. */
+  readonly singleFile?: boolean;
+  /** Put large tensors into a file of their own, `<output>.data`; default: one file, as far as it holds them (2 GiB). */
+  readonly externalData?: boolean;
   /** Run the written model against the original; default true. */
   readonly verify?: boolean;
   /** Of the inputs for the comparison. */
@@ -144,7 +148,10 @@ export async function merge(input: string, call: MergeCall = {}): Promise<MergeR
     seconds.merge = lap();
 
     progress('write', 0, 1, output);
-    staged = await paced(stageModelInPieces(model, output, { force: settings.force }), { signal });
+    staged = await paced(
+      stageModelInPieces(model, output, { force: settings.force, dataLocation: dataLocation(settings) }),
+      { signal },
+    );
     seconds.write = lap();
 
     progress('verify', 0, 1, output);
@@ -205,10 +212,13 @@ function defaultOutput(input: string): string {
 }
 
 function settingsOf(options: MergeOptions): Settings {
+  dataLocation(options);
   return {
     all: options.all ?? false,
     foldBatchNormalization: options.foldBatchNormalization ?? true,
     force: options.force ?? false,
+    singleFile: options.singleFile ?? false,
+    externalData: options.externalData ?? false,
     verify: options.verify ?? true,
     seed: options.seed ?? 0,
     device: options.device ?? 'cpu',

@@ -8,8 +8,6 @@ import type { Linalg, Matrix } from '../linalg/types.js';
 import type { Spectrum } from '../report/contract.js';
 import { pairFactors } from './pair-factors.js';
 
-/** Singular values that a report holds at most. */
-const mostValues = 512;
 
 /** Spectrum of a full-rank layer in the first scheme that it could be factorized by. Throws NUMERIC, ABORTED. */
 export async function layerSpectrum(
@@ -65,7 +63,7 @@ export function summarizeSpectrum(values: Float64Array): Spectrum {
     return index + 1;
   };
   return {
-    singularValues: [...values.slice(0, mostValues)],
+    singularValues: [...values],
     stableRank: stableRank(squares),
     energy90Rank: energyRank(0.9),
     energy99Rank: energyRank(0.99),

@@ -151,6 +151,17 @@ export interface Agreement {
   readonly advice: string | null;
 }
 
+/** A model that was written. */
+export interface WrittenModel {
+  readonly path: string;
+  /** Of all its files. */
+  readonly bytes: number;
+  /** Of the file at `path`. */
+  readonly sha256: string;
+  /** The file that holds its tensors, where that is another one. */
+  readonly data?: { readonly path: string; readonly bytes: number; readonly sha256: string };
+}
+
 export interface ModelSummary {
   readonly path: string;
   readonly sha256: string;
@@ -307,7 +318,7 @@ export interface ConvertReport {
   readonly agreement?: Agreement;
   /** Absent where it was not asked for. */
   readonly accuracyBudget?: AccuracyBudget;
-  readonly output: { readonly path: string; readonly bytes: number; readonly sha256: string };
+  readonly output: WrittenModel;
   readonly warnings: readonly string[];
   readonly seconds: {
     readonly read: number;
@@ -334,7 +345,7 @@ export interface CurveReport {
 
 /** Of the matrix of the layer's scheme. */
 export interface Spectrum {
-  /** Leading singular values, largest first (at most 512). */
+  /** All singular values, largest first. */
   readonly singularValues: readonly number[];
   /** ‖W‖²_F / σ₁². */
   readonly stableRank: number;
@@ -415,7 +426,7 @@ export interface MergeReport {
     readonly samples: number;
     readonly tolerance: number;
   } | null;
-  readonly output: { readonly path: string; readonly bytes: number; readonly sha256: string };
+  readonly output: WrittenModel;
   readonly warnings: readonly string[];
   readonly seconds: {
     readonly read: number;

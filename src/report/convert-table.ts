@@ -1,10 +1,10 @@
+import { writtenText } from './written-text.js';
 import { accuracyText, renderTrials } from './accuracy-table.js';
 import { agreementText, sensitivityText } from './agreement-text.js';
 import type { ConvertReport, LayerReport, Ratio } from './contract.js';
 import { calibrationText } from './calibration-text.js';
 import { recalibrationText } from './recalibration-text.js';
 import {
-  formatBytes,
   formatChange,
   formatCount,
   formatError,
@@ -125,7 +125,7 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
     ...(accuracyBudget === undefined ? [] : [['accuracy', accuracyText(accuracyBudget)] as const]),
     ...(engine.name === 'ort' && engine.device === 'cpu' ? [] : [['fitted by', engineText(engine)] as const]),
     ['check', `${verdict.short}. ${verdict.finding} ${verdict.advice}`],
-    ['written', `${output.path}, ${formatBytes(output.bytes)}`],
+    ['written', writtenText(output)],
     ['time', `${formatSeconds(seconds.total)}  (${phases})`],
     ...(agreement === undefined ? [] : [['agreement', agreementText(agreement)] as const]),
     ...(agreement === undefined || agreement.advice === null ? [] : [['advice', agreement.advice] as const]),

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { addPairWeights, emitPair } from '../../src/factorize/emit.js';
-import { findPairs, type FoundPairs, maxRankOf, pairCounts } from '../../src/factorize/find-pairs.js';
+import { selectCandidates } from '../../src/factorize/candidates.js';
+import { clearlyCheaper, findPairs, type FoundPairs, maxRankOf, pairCounts } from '../../src/factorize/find-pairs.js';
 import { breakEvenRank, matrixShape } from '../../src/factorize/geometry.js';
 import { findLayers } from '../../src/factorize/layers.js';
 import { toKernels } from '../../src/factorize/layout.js';
 import { type PairRecord, pairsKey, readPairs, writePairs } from '../../src/factorize/pairs.js';
+import { resolveSettings } from '../../src/factorize/settings.js';
 import { prepareModel } from '../../src/factorize/prepare.js';
 import type { Model } from '../../src/graph/model.js';
 import { readModel } from '../../src/graph/read.js';
@@ -31,6 +33,36 @@ function describePairs({ pairs }: FoundPairs): string[] {
 
 const image = [1, 8, 12, 12];
 const rows = [3, 24];
+
+describe('pairs that were made to save', () => {
+  const head = (width: number): Model =>
+    readModel(buildModel(chain(image, [conv('a', [8, width], [1, 1]), conv('b', [width, 24], [1, 1], {}, true)])));
+
+  it('cost at most half of their product', () => {
+    const found = (width: number): number => {
+      const model = head(width);
+      return findPairs(model, findLayers(model.graph, inferShapes(model)), clearlyCheaper).pairs.length;
+    };
+    // 32 · width numbers in place of 192.
+    expect([1, 2, 4, 6].map(found)).toEqual([1, 1, 0, 0]);
+    expect(pairsOf(head(4)).pairs).toHaveLength(1);
+  });
+
+  it('are kept by a conversion, unless they are to be factorized too', () => {
+    const reasons = (width: number, factorizePairs: boolean): (string | undefined)[] => {
+      const model = head(width);
+      const layers = findLayers(model.graph, inferShapes(model));
+      const settings = resolveSettings({ keepFirst: false, keepLast: false, factorizePairs });
+      const { kept } = selectCandidates(model, layers, settings);
+      return layers.map((layer) => kept.get(layer));
+    };
+    const reason = 'already a factor of a low-rank pair (--factorize-pairs factorizes it)';
+    expect(reasons(2, false)).toEqual([reason, reason]);
+    expect(reasons(2, true)).toEqual([undefined, undefined]);
+    // As the head of an EfficientNet, 1152 → 320 → 1280.
+    expect(reasons(4, false)).toEqual([undefined, undefined]);
+  });
+});
 
 describe('pairs recognized by their structure', () => {
   const cases: readonly (readonly [string, readonly number[], readonly Step[], string])[] = [

@@ -187,6 +187,17 @@ describe('a model with external data', () => {
     input.file?.close();
   });
 
+  it('is one file where it is to be, as far as one file holds it', () => {
+    const input = build();
+    const output = join(folder, 'out.onnx');
+    convert(input, output, { dataLocation: 'single' });
+    expect(existsSync(`${output}.data`)).toBe(false);
+    expect(weightsAt(output)).toEqual(all);
+    convert(input, join(folder, 'large.onnx'), { dataLocation: 'single', largestFile: 3000 });
+    expect(existsSync(join(folder, 'large.onnx.data'))).toBe(true);
+    expect(weightsAt(join(folder, 'large.onnx'))).toEqual(all);
+  });
+
   it('is written the same each time', () => {
     const input = build();
     for (const name of ['first', 'second']) {

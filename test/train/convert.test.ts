@@ -1,9 +1,10 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { tradeOffCurve } from '../../src/factorize/curve.js';
 import { readModel } from '../../src/graph/read.js';
-import { modelBytes } from '../../src/graph/write.js';
+import { modelBytes, writeModel } from '../../src/graph/write.js';
+import { writtenText } from '../../src/report/written-text.js';
 import { FLOAT16 } from '../../src/onnx/data-type.js';
 import { Tensor } from '../../src/onnx/tensor.js';
 import type { ConvertReport } from '../../src/report/contract.js';
@@ -377,6 +378,44 @@ describe('ways to share out a budget', () => {
   it('stay at what the outputs feel where that changes little', async () => {
     const { sensitivity } = await converted(tiny, { macsBudget: 0.98 });
     expect(sensitivity!.rules).toMatchObject([{ rule: 'outputs', isChosen: true }]);
+  });
+});
+
+describe('layers that are cut to the bone', () => {
+  const byBudget = { calibrate: 'none', init: 'spectral', macsBudget: 0.35 } as const;
+
+  it('have the least rank that was asked for', async () => {
+    const { layers } = await converted(chain(), { ...byBudget, macsBudget: 0.6, minRank: 3 });
+    const ranks = layers.flatMap(({ rank }) => (rank === null ? [] : [rank]));
+    expect(ranks.length).toBeGreaterThan(0);
+    expect(Math.min(...ranks)).toBeGreaterThanOrEqual(3);
+    await failureOf('USAGE', () => converted(chain(), { ...byBudget, minRank: 0.5 }));
+  });
+
+  it('are named, with what to do, unless they start anew', async () => {
+    const told = expect.stringMatching(
+      /^hardly anything is left of what '.*' at rank 1 of \d+.* gave: keep .* --exclude/,
+    );
+    const call = { calibrate: 'none', rankScale: 0.02, rankBase: 'min' } as const;
+    expect((await converted(chain(), { ...call, init: 'spectral' })).warnings).toContainEqual(told);
+    expect((await converted(chain(), { ...call, init: 'baseline' })).warnings).not.toContainEqual(told);
+  });
+});
+
+describe('the files of a conversion', () => {
+  it('are one, unless tensors are to have one of their own; both are named then', async () => {
+    const input = join(folder, 'outside.onnx');
+    writeModel(readModel(tiny), input, { dataLocation: 'external' });
+    const one = await converted(input, { calibrate: 'none', macsBudget: 0.6, init: 'spectral' });
+    expect(one.output.data).toBeUndefined();
+    expect(existsSync(`${one.output.path}.data`)).toBe(false);
+    const two = await converted(input, { calibrate: 'none', macsBudget: 0.6, init: 'spectral', externalData: true });
+    const { path, data, bytes } = two.output;
+    expect(data!.path).toBe(`${path}.data`);
+    expect(statSync(path).size + statSync(data!.path).size).toBe(bytes);
+    expect(writtenText(two.output)).toContain(`${path} and ${path}.data, `);
+    const both = { singleFile: true, externalData: true } as const;
+    await failureOf('USAGE', () => converted(input, { calibrate: 'none', ...both }));
   });
 });
 

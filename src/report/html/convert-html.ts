@@ -262,7 +262,10 @@ function factsSection(report: ConvertReport): Markup {
     'Files',
     factList([
       ...modelFacts('Original', model),
-      ['Written', code(output.path)],
+      [
+        'Written',
+        output.data === undefined ? code(output.path) : markup`${code(output.path)} and ${code(output.data.path)}`,
+      ],
       ['SHA-256', code(output.sha256)],
       ['Size', `${formatWhole(output.bytes)} bytes`],
       ...(calibration === undefined ? [] : [['Calibrated', calibrationText(calibration)] as const]),

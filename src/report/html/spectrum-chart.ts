@@ -5,7 +5,7 @@ import { colour } from './theme.js';
 
 /** A layer's singular values, and the rank that was chosen or found. */
 export interface LayerSpectrum {
-  /** Largest first; at most the leading 512. */
+  /** All of them, largest first. */
   readonly singularValues: readonly number[];
   /** null where no rank is to be marked. */
   readonly rank: number | null;

@@ -1,0 +1,7 @@
+import type { WrittenModel } from './contract.js';
+import { formatBytes } from './format.js';
+
+/** Which files a model was written to, and how large they are together. */
+export function writtenText({ path, bytes, data }: WrittenModel): string {
+  return `${path}${data === undefined ? '' : ` and ${data.path}`}, ${formatBytes(bytes)}`;
+}
