@@ -13,7 +13,7 @@ import { renderFacts, renderTable } from './table.js';
 import type { Column } from './table.js';
 import { paint } from './terminal.js';
 import type { Terminal } from './terminal.js';
-import { printable } from './text.js';
+import { printable, wrap } from './text.js';
 import type { DataSummary, TrainEpoch, TrainReport, TrainStart, TrainVerdict } from './train-contract.js';
 import { goOnText, lastText, savedText, writtenText } from './train-outcome.js';
 
@@ -115,8 +115,9 @@ function facts(report: TrainReport): readonly (readonly [string, string])[] {
 function verdictLines(verdict: TrainVerdict | null, terminal: Terminal): readonly string[] {
   if (verdict === null || verdict.level === 'better') return [];
   const { level, finding, advice } = verdict;
-  if (advice === null) return [finding];
-  return [paint(terminal, level === 'worse' ? 'red' : 'yellow', printable(`${finding}; ${advice}`))];
+  const text = printable(advice === null ? finding : `${finding}; ${advice}`);
+  const colour = advice === null ? undefined : level === 'worse' ? 'red' : 'yellow';
+  return wrap(text, terminal.columns ?? Infinity).map((line) => paint(terminal, colour, line));
 }
 
 /** The command stands on a line of its own, as it can be copied. */

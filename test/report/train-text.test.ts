@@ -233,6 +233,7 @@ describe('renderTrainTable', () => {
   it.each([40, 80, 120])('fits into %d columns', (columns) => {
     for (const text of [
       renderTrainTable(trainReport(), { columns, hasColors: false }),
+      renderTrainTable(trainReport({ startTop1: 0.99 }), { columns, hasColors: false }),
       renderEvalTable(evalReport(), { columns, hasColors: false }),
     ]) {
       const words = new Set(text.split(/\s+/).filter((word) => displayWidth(word) > columns - 14));

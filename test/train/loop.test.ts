@@ -7,6 +7,7 @@ import { createTrainProgress } from '../../src/report/train-progress.js';
 import type { TrainReport } from '../../src/report/train-contract.js';
 import { evaluateModel } from '../../src/train/eval.js';
 import { resumable, train } from '../../src/train/loop.js';
+import { findLearningRate } from '../../src/train/lr-find.js';
 import { fewUpdates } from '../../src/train/few-updates.js';
 import { defaultTrainSettings, type TrainOptions, type TrainSettings } from '../../src/train/options.js';
 import { readSafetensors } from '../../src/train/safetensors.js';
@@ -219,6 +220,13 @@ describe('the epoch that is written', () => {
     expect(worse.written).toMatchObject({ epoch: 1, chosen: 'best' });
     expect(worse.verdict).toMatchObject({ level: 'worse' });
     expect(worse.verdict!.advice).toMatch(/^try a lower --lr than 3 /);
+  });
+
+  it('has little left to fall by: the range test does not take its first batches for an explosion', async () => {
+    const found = await findLearningRate({ model: join(folder, 'chosen.onnx'), output: '', data, settings: shared });
+    // The small losses of its batches differ by more than themselves.
+    expect(found.points.length).toBeGreaterThan(50);
+    expect(found.suggestion ?? 1).toBeGreaterThan(1e-4);
   });
 
   it('interrupted while the start is measured, nothing is saved, and the next run begins', async () => {
