@@ -137,7 +137,8 @@ try {
         // Training normalizes with the batch, so that it begins with the same losses either way: measured once.
         const tuned = Array.from({ length: isRecalibrated ? Number(values.seeds) : 0 }, (_, seed) => {
           const output = join(folder, 'tuned.onnx');
-          const words = ['--data', train, '--val', val, ...input, ...training, '--seed', String(seed), '-o', output];
+          // Without validation images the last epoch is written: the best would be too good by selection.
+          const words = ['--data', train, ...input, ...training, '--seed', String(seed), '-o', output];
           lowrank('train', converted, '--preset', 'fine-tune', ...words, '--force');
           return accuracy(output, val, input).top1;
         });

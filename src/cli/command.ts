@@ -29,6 +29,10 @@ export interface CommandContext<Arguments, Settings> {
   readonly settings: Settings;
   /** `settings` for reports: every option by name, defaults included, null where there is no value. */
   readonly resolvedSettings: Readonly<Record<string, unknown>>;
+  /** Names of the options that were given, on the command line or in the configuration file. */
+  readonly given: ReadonlySet<string>;
+  /** As it was called: "lowrank train", "lowrank-train". */
+  readonly programName: string;
   /** The command line that repeats this run without a configuration file. */
   readonly commandLine: string;
   /** The file of `--config`. */

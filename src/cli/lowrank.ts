@@ -136,6 +136,7 @@ async function runCommand(
       ? {}
       : await import('./config-file.js').then(({ readConfigFile }) => readConfigFile(configPath, command.options));
   const settings = mergeSettings(command.options, file, parsed.flags);
+  const given = Object.keys(settings).filter((name) => (parsed.flags[name] ?? file[name]) !== undefined);
   const operands = Object.values(parsed.arguments).filter((value) => value !== undefined);
   const signal = interruptible(output);
   try {
@@ -143,6 +144,8 @@ async function runCommand(
       arguments: parsed.arguments as Readonly<Record<string, string>>,
       settings: settings as Parameters<typeof command.run>[0]['settings'],
       resolvedSettings: resolveSettings(settings),
+      given: new Set(given),
+      programName,
       commandLine: commandLineOf(programName, operands, command.options, settings),
       configPath,
       signal,
@@ -154,14 +157,10 @@ async function runCommand(
     await output.result(result, parsed.isJson);
     return signal.aborted ? EXIT.interrupted : (result.exitCode ?? EXIT.done);
   } catch (error) {
-    const given = Object.keys(settings).filter((name) => isGiven(parsed.flags[name] ?? file[name]));
-    throw errorFor(interpret(error, signal), { options: command.options, keys: command.keys, given: new Set(given) });
+    // What is false cannot be left out.
+    const removable = new Set(given.filter((name) => settings[name] !== false));
+    throw errorFor(interpret(error, signal), { options: command.options, keys: command.keys, given: removable });
   }
-}
-
-/** Whether there is something that could be left out. */
-function isGiven(value: unknown): boolean {
-  return value !== undefined && value !== false;
 }
 
 /** `lowrank convert …` and `lowrank-convert …` are the same; the name in the help is the one that was used. */

@@ -13,10 +13,12 @@ import { trainRanges } from '../train/ranges.js';
 import { scheduleNames } from '../train/schedule.js';
 import { halfTypeOf } from '../train/settings.js';
 import { targetNames } from '../train/target.js';
+import { savedCall } from '../train/checkpoint.js';
+import { withSaved } from '../train/resume.js';
 import { defineCommand } from './command.js';
 import { imageOptions, numbers } from './image-options.js';
 import { checkCommandPaths, writeReport } from './paths.js';
-import type { SettingsOf } from './options.js';
+import { commandLineOf, type SettingsOf } from './options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
 import { decodeOptions, memoryOption, threadsOption } from './running-options.js';
 
@@ -53,7 +55,6 @@ const cudaOptions = {
 export const trainOptions = {
   data: {
     type: 'string',
-    required: true,
     placeholder: 'path',
     description: 'training images: class folders, ILSVRC tars, WebDataset shards, parquet or CIFAR files',
   },
@@ -66,10 +67,16 @@ export const trainOptions = {
     type: 'string',
     short: 'o',
     placeholder: 'path',
-    description: 'where to write the trained model (default: <model>.trained.onnx)',
+    description:
+      'where to write the best epoch by the validation images, or the last without any (default: <model>.trained.onnx)',
   },
   force: { type: 'boolean', default: false, description: 'replace an existing output, and begin anew' },
-  resume: { type: 'boolean', default: false, description: 'go on from the newest checkpoint beside the output' },
+  resume: {
+    type: 'boolean',
+    default: false,
+    description:
+      'go on from the newest checkpoint beside the output, with all that it was told: give only what shall change',
+  },
   strict: {
     type: 'boolean',
     description: 'hash the images, so that --resume compares what is in them; --no-strict: the sizes of files alone',
@@ -227,8 +234,12 @@ export const command = defineCommand({
       description: 'other classes than the model was made for',
     },
     {
-      command: 'lowrank train model.onnx --data photos --resume',
-      description: 'goes on where a training was interrupted, with the same settings',
+      command: 'lowrank train model.onnx --resume',
+      description: 'goes on where a training was interrupted, with the same images and settings',
+    },
+    {
+      command: 'lowrank train model.onnx --resume --epochs 20',
+      description: 'more epochs for a training that has ended',
     },
   ],
   async run(context) {
@@ -244,8 +255,8 @@ export const command = defineCommand({
       throw new LowrankError('USAGE', '--lr-find and --explain together', { remedy: 'give one of them' });
     }
     const progress = createTrainProgress({ stream: process.stderr, enabled: !context.isQuiet });
-    for (const line of presetNotes(settings.preset, chosenSettings(settings))) context.warn(line);
-    const call: TrainOptions = {
+    if (!settings.resume) for (const line of presetNotes(settings.preset, chosenSettings(settings))) context.warn(line);
+    const given: TrainOptions = {
       model,
       output,
       force: settings.force,
@@ -255,12 +266,19 @@ export const command = defineCommand({
       resume: settings.resume,
       strict: settings.strict,
       tensorboard: settings.tensorboard,
+      report: settings.report,
+      preset: settings.preset,
       maxMemory: settings.maxMemory,
-      settings: settingsFor(settings),
+      settings: settings.resume ? givenSettings(settings, context.given) : settingsFor(settings),
       command: context.commandLine,
+      resumeCommand: commandLineOf(context.programName, [model], trainOptions, {
+        output: settings.output,
+        resume: true,
+      }),
       signal,
       progress,
     };
+    const call = settings.resume ? withSaved(given, savedCall(output)) : given;
     if (settings.explain) {
       const explained = await explainTraining(call);
       return { document: explained, text: (terminal) => renderTrainExplain(explained, terminal) };
@@ -269,12 +287,12 @@ export const command = defineCommand({
       const found = await findLearningRate(call);
       return { document: found, text: (terminal) => renderLrFindTable(found, terminal) };
     }
-    const paths = { config: context.configPath, report: settings.report };
+    const paths = { config: context.configPath, report: call.report };
     checkCommandPaths(paths, trainPaths(call), settings.force || settings.resume);
     const report = await train(call);
-    if (settings.report !== undefined) {
-      await writeReport(settings.report, () => trainHtml(report), report.output?.path);
-      context.note(`report: ${settings.report}`);
+    if (call.report !== undefined) {
+      await writeReport(call.report, () => trainHtml(report), report.output?.path);
+      context.note(`report: ${call.report}`);
     }
     return {
       document: report,
@@ -287,6 +305,11 @@ function microBatchOf(text: string | undefined): number | 'auto' | undefined {
   if (text === undefined || text === 'auto') return text;
   if (/^[1-9]\d*$/.test(text)) return Number(text);
   throw new LowrankError('USAGE', `--micro-batch is '${text}'`, { remedy: 'give a whole number of images, or auto' });
+}
+
+/** What a training that goes on is told: a preset has told it all before. */
+function givenSettings(settings: SettingsOf<typeof trainOptions>, given: ReadonlySet<string>): Partial<TrainSettings> {
+  return Object.fromEntries(Object.entries(chosenSettings(settings)).filter(([name]) => given.has(name)));
 }
 
 /** What a training is started with: the preset, and over it what was given. */

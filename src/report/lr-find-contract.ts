@@ -22,8 +22,10 @@ export interface LrFindReport {
   readonly steepest: number | null;
   /** Where the smoothed loss is smallest. */
   readonly smallest: number;
-  /** A tenth of `smallest`: a rate to begin with that is not yet ragged. */
-  readonly suggestion: number;
+  /** A tenth of `smallest`: a rate to begin with that is not yet ragged. null where the loss does not fall. */
+  readonly suggestion: number | null;
+  /** Why nothing is suggested; null where something is. */
+  readonly reason: string | null;
   /** Why the test ended before the largest rate; null where it did not. */
   readonly stopped: string | null;
   readonly seconds: number;

@@ -22,15 +22,22 @@ function columnsFor(points: readonly LrFindPoint[]): readonly Column<LrFindPoint
   ];
 }
 
+/** What to look at where the loss does not fall. */
+const noFall =
+  'check --normalization and the classes, or take the learning rate of --preset fine-tune where the model is good already';
+
 /** The test as text for people: loss over learning rate, and the suggestion. Ends with a line break. */
 export function renderLrFindTable(report: LrFindReport, terminal: Terminal): string {
-  const { points, steepest, smallest, suggestion, stopped, seconds, model } = report;
+  const { points, steepest, smallest, suggestion, reason, stopped, seconds, model } = report;
   const every = Math.ceil(points.length / mostRows);
   const rows = points.filter((_, index) => index % every === 0);
   const facts: (readonly [string, string])[] = [
-    ['steepest', steepest === null ? 'the loss never falls' : formatRate(steepest)],
-    ['smallest', formatRate(smallest)],
-    ['suggestion', `--lr ${formatRate(suggestion)}`],
+    ...(suggestion === null || steepest === null ? [] : [['steepest', formatRate(steepest)] as const]),
+    ...(suggestion === null ? [] : [['smallest', formatRate(smallest)] as const]),
+    [
+      'suggestion',
+      suggestion === null ? `none: ${reason ?? 'the loss never falls'}; ${noFall}` : `--lr ${formatRate(suggestion)}`,
+    ],
     ...(stopped === null ? [] : [['stopped', stopped] as const]),
     ['time', formatSeconds(seconds)],
   ];

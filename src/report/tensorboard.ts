@@ -5,7 +5,7 @@ import { LowrankError, messageOf } from '../errors.js';
 import { eventBytes } from './tensorboard/event.js';
 import type { EventContent, SummaryValue } from './tensorboard/event.js';
 import { tfRecord } from './tensorboard/record.js';
-import type { TrainEpoch, TrainReport } from './train-contract.js';
+import type { TrainEpoch, TrainReport, TrainStart } from './train-contract.js';
 
 /** Writes one event file. Every call is in the file when it returns, so a killed run loses nothing. */
 export interface TensorBoardWriter {
@@ -114,6 +114,11 @@ export function epochScalars(epoch: TrainEpoch): Readonly<Record<string, number 
     'speed/peak_memory_bytes': epoch.peakMemory,
     epoch: epoch.epoch,
   };
+}
+
+/** The points of epoch 0, at the step 0. */
+export function startScalars({ valLoss, valTop1, valTop5 }: TrainStart): Readonly<Record<string, number | null>> {
+  return { 'loss/val': valLoss, 'top1/val': valTop1, 'top5/val': valTop5, epoch: 0 };
 }
 
 /** The settings as a Markdown table, for `text(0, 'settings', …)`. */

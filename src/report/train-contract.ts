@@ -41,6 +41,43 @@ export interface TrainEpoch {
   readonly skippedUpdates?: number;
 }
 
+/** Epoch 0: the model on the validation images before the first update. */
+export interface TrainStart {
+  /** Mean loss; null where it is not finite. */
+  readonly valLoss: number | null;
+  readonly valTop1: number;
+  /** null where there are at most five classes. */
+  readonly valTop5: number | null;
+}
+
+/** The epoch whose weights the written model has. */
+export interface WrittenEpoch {
+  readonly epoch: number;
+  /** Of that epoch, on the validation images; null where there are none. */
+  readonly valTop1: number | null;
+  readonly valLoss: number | null;
+  /** `best`: chosen among all epochs by the validation images; `last`: there are none, or the last was asked for. */
+  readonly chosen: 'best' | 'last';
+}
+
+/** Where a checkpoint lies, and what was done before it. */
+export interface CheckpointPlace {
+  readonly path: string;
+  /** Finished epochs. */
+  readonly epoch: number;
+  /** Updates. */
+  readonly steps: number;
+}
+
+/** What the validation images say of the written epoch against the start. */
+export interface TrainVerdict {
+  readonly level: 'better' | 'same' | 'worse';
+  /** The finding, with its numbers. */
+  readonly finding: string;
+  /** What to try, as an imperative; null where it is better. */
+  readonly advice: string | null;
+}
+
 export interface TrainReport {
   readonly schema: 'lowrank.train/1';
   readonly tool: { readonly name: 'lowrank'; readonly version: string };
@@ -54,13 +91,26 @@ export interface TrainReport {
   readonly data: { readonly train: DataSummary; readonly val: DataSummary | null };
   /** Those before a resumption too. */
   readonly epochs: readonly TrainEpoch[];
-  /** The epoch with the highest top-1 on the validation images, the earliest of equals; null where none was validated. */
+  /** Before the first update; null where there are no validation images, or it was not measured. */
+  readonly start: TrainStart | null;
+  /**
+   * The epoch with the highest top-1 on the validation images, of equals the one with the smallest loss, of these the
+   * earliest; null where none was validated.
+   */
   readonly best: { readonly epoch: number; readonly top1: number } | null;
   /** The checkpoint that the run went on from, and the updates that were done before it. */
-  readonly resumedFrom: { readonly path: string; readonly epoch: number; readonly steps: number } | null;
+  readonly resumedFrom: CheckpointPlace | null;
+  /** The newest checkpoint: what `--resume` goes on from; its model.onnx has the weights of that moment. null: there is none. */
+  readonly checkpoint: CheckpointPlace | null;
+  /** The command line that goes on from there; absent where the library was called, and where there is no checkpoint. */
+  readonly resume?: string;
   /** Images that could not be read and were left out; the first of their names. */
   readonly badImages: { readonly count: number; readonly names: readonly string[] };
   readonly output: { readonly path: string; readonly bytes: number; readonly sha256: string } | null;
+  /** What `output` holds; null where nothing was written. */
+  readonly written: WrittenEpoch | null;
+  /** The written epoch, or the best so far, against the start; null where one of them was not validated. */
+  readonly verdict: TrainVerdict | null;
   readonly warnings: readonly string[];
   /** Wall time of this process; `train` and `validate` are of its epochs. */
   readonly seconds: {
@@ -77,9 +127,12 @@ export interface TrainReport {
 
 /** The epoch that `best` of the contract names. */
 export function bestEpoch(epochs: readonly TrainEpoch[]): TrainReport['best'] {
-  let best: TrainReport['best'] = null;
-  for (const { epoch, valTop1 } of epochs) {
-    if (valTop1 !== null && (best === null || valTop1 > best.top1)) best = { epoch, top1: valTop1 };
-  }
-  return best;
+  let best: TrainEpoch | undefined;
+  for (const epoch of epochs) if (epoch.valTop1 !== null && (best === undefined || isBetter(epoch, best))) best = epoch;
+  return best === undefined ? null : { epoch: best.epoch, top1: best.valTop1! };
+}
+
+function isBetter(one: TrainEpoch, other: TrainEpoch): boolean {
+  if (one.valTop1 !== other.valTop1) return one.valTop1! > other.valTop1!;
+  return (one.valLoss ?? Infinity) < (other.valLoss ?? Infinity);
 }

@@ -3,7 +3,7 @@ import { createLiveLine } from './live-line.js';
 import type { ProgressStream } from './live-line.js';
 import { timeLeft } from './progress.js';
 import { displayWidth, truncate } from './text.js';
-import type { TrainEpoch } from './train-contract.js';
+import type { TrainEpoch, TrainStart } from './train-contract.js';
 
 /** How far an epoch is. Shares and accuracies are fractions of 1. */
 export interface TrainStep {
@@ -63,6 +63,17 @@ export function epochLine(epoch: TrainEpoch, epochs: number): string {
     formatSpeed(epoch.imagesPerSecond),
     `data wait ${formatPercent(epoch.dataWaitShare)}`,
     formatSeconds(epoch.seconds),
+  ].join('  ');
+}
+
+/** "epoch 0/90  before training  val loss 2.3026  val top-1 10.1 %  …": what there is to say of the start, like an epoch. */
+export function startLine({ valLoss, valTop1, valTop5 }: TrainStart, epochs: number): string {
+  return [
+    `epoch ${'0'.padStart(String(epochs).length)}/${epochs}`,
+    'before training',
+    ...(valLoss === null ? [] : [`val loss ${formatLoss(valLoss)}`]),
+    `val top-1 ${formatPercent(valTop1)}`,
+    ...(valTop5 === null ? [] : [`val top-5 ${formatPercent(valTop5)}`]),
   ].join('  ');
 }
 

@@ -125,6 +125,10 @@ function trainFrom(
     data: study.data,
     val: study.val,
     resume,
+    exact: true,
+    // What a study compares is the last epoch of each cell.
+    writes: 'last',
+    validatesStart: false,
     // The study has compared the images itself.
     strict: false,
     settings: trainSettingsOf(study, cell),

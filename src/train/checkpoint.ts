@@ -2,17 +2,16 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { makeFolder } from '../make-folder.js';
-import type { DataStamp } from '../data/stamp.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { readRegularText } from '../files/regular.js';
 import { removeAtExit } from '../files/temporary.js';
 import { fileSha256 } from '../onnx/hash.js';
 import { drain } from '../onnx/pieces.js';
 import { syncFolder, writeFileWhole } from '../onnx/write-file.js';
-import type { TrainEpoch } from '../report/train-contract.js';
+import type { TrainEpoch, TrainStart } from '../report/train-contract.js';
 import type { LossScale } from './loss-scale.js';
-import { defaultTrainSettings } from './options.js';
-import { requireSameImages } from './same-images.js';
+import { type CheckpointIdentity, type Comparison, type Difference, requireSameTraining } from './same-training.js';
+import { areSettings, isSavedCall, type SavedCall } from './saved-call.js';
 import { encodeSafetensors, readSafetensors, type SafetensorsEntry } from './safetensors.js';
 import type { TrainingState } from './vectors.js';
 
@@ -36,23 +35,18 @@ export interface CheckpointPosition {
   };
   /** Epochs that are done. */
   readonly epochs: readonly TrainEpoch[];
+  /** Before the first update; absent where it was not measured. */
+  readonly start?: TrainStart;
   /** With float16. */
   readonly lossScale?: LossScale;
 }
 
-/** What must be the same for a training to go on from a checkpoint. */
-export interface CheckpointIdentity {
-  /** SHA-256 of the model that training began with. */
-  readonly model: string;
-  /** Settings, images and facts of the machine that decide what the numbers of a step are. */
-  readonly settings: Readonly<Record<string, unknown>>;
-  /** Of the files of the training images; checkpoints of earlier versions have none. */
-  readonly images?: DataStamp;
-}
-
-interface StateFile extends CheckpointPosition {
+/** What state.json says. */
+export interface StateFile extends CheckpointPosition {
   readonly schema: 'lowrank.checkpoint/1';
   readonly identity: CheckpointIdentity;
+  /** What the training was told; files of older versions have none. */
+  readonly call?: SavedCall;
   /** SHA-256 of state.safetensors: a torn checkpoint is recognized by it. */
   readonly sha256: string;
   /** `checksumOf` all the rest; files of older versions have none. */
@@ -86,7 +80,10 @@ export interface CheckpointFolder {
     position: CheckpointPosition,
     identity: CheckpointIdentity,
     model: (path: string) => void,
+    call?: SavedCall,
   ): string;
+  /** The vectors of the checkpoint of a step. Throws FORMAT, INPUT where it is damaged or has gone. */
+  read(step: number): TrainingState;
   /** A checkpoint that stays when newer ones come. */
   keep(step: number): void;
   /** The best so far, which stays until a better one comes. */
@@ -99,6 +96,11 @@ export interface CheckpointFolder {
   supersede(): void;
   /** Gives up what was begun anew: without a new checkpoint, those that it was to supersede are there again. */
   reinstate(): void;
+}
+
+/** The folder of the checkpoints of an output. */
+export function checkpointsOf(output: string): string {
+  return `${output}.checkpoints`;
 }
 
 /** Paths of the checkpoints in a folder, the newest first. */
@@ -167,7 +169,7 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
       for (const name of namesOf(named)) renameSync(join(path, name), hiddenOf(name, 'superseded'));
     },
     reinstate,
-    write(state, position, identity, model) {
+    write(state, position, identity, model, call) {
       const name = nameOf(position.step);
       const final = join(path, name);
       const staging = hiddenOf(name, String(process.pid));
@@ -182,6 +184,7 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
           schema: 'lowrank.checkpoint/1',
           ...position,
           identity,
+          ...(call === undefined ? {} : { call }),
           sha256: createHash('sha256').update(bytes).digest('hex'),
         };
         const summed: StateFile = { ...file, checksum: checksumOf(file) };
@@ -204,6 +207,7 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
       tidy();
       return final;
     },
+    read: (step) => readCheckpoint(join(path, nameOf(step))).state,
     tidy,
   };
 }
@@ -238,16 +242,18 @@ export interface Checkpoint {
   readonly path: string;
   readonly state: TrainingState;
   readonly position: CheckpointPosition;
+  /** What is another than it was, and may be. */
+  readonly differences: readonly Difference[];
 }
 
 /**
  * Reads the newest whole checkpoint of the list; torn ones are passed over with a warning that says why.
- * Throws USAGE where it belongs to another model, other settings or other images (`requireSameImages`), INPUT where none is whole.
+ * Throws USAGE where it belongs to another training (`requireSameTraining`), INPUT where none is whole.
  */
 export function readNewest(
   paths: readonly string[],
   identity: CheckpointIdentity,
-  isStrict: boolean | undefined,
+  comparison: Comparison,
   lengths: { readonly [Name in keyof TrainingState]: number },
   warn: (line: string) => void,
 ): Checkpoint {
@@ -262,8 +268,7 @@ export function readNewest(
       if (path !== paths.at(-1)) warn(`${reason}: the one before it is used`);
       continue;
     }
-    requireSame(path, read.file.identity, identity);
-    requireSameImages(path, read.file.identity.images, identity.images, isStrict);
+    const differences = requireSameTraining(path, read.file.identity, identity, comparison);
     for (const name of ['parameters', 'statistics', 'state', 'ema'] as const) {
       if (read.state[name].length === lengths[name]) continue;
       throw new LowrankError('USAGE', `the checkpoint has ${read.state[name].length} ${name}, not ${lengths[name]}`, {
@@ -271,10 +276,38 @@ export function readNewest(
         remedy: 'resume with the model and the settings of that training',
       });
     }
-    return { path, state: read.state, position: read.file };
+    return { path, state: read.state, position: read.file, differences };
   }
-  throw new LowrankError('INPUT', reasons[0] ?? 'there is no checkpoint to resume from', {
-    remedy: 'train without --resume',
+  throw noCheckpoint(reasons[0]);
+}
+
+/** What the newest checkpoint beside an output says of which state.json is whole. Throws INPUT where there is none. */
+export function newestState(output: string): StateFile {
+  const folder = checkpointsOf(output);
+  let reason: string | undefined;
+  for (const path of listCheckpoints(folder)) {
+    try {
+      return readState(join(path, names.position));
+    } catch (error) {
+      reason ??= `checkpoint ${path} is damaged (${error instanceof LowrankError ? error.fact : messageOf(error)})`;
+    }
+  }
+  throw noCheckpoint(reason, folder);
+}
+
+/** What the training into an output was told, as far as it can be seen before its lock is taken. */
+export function savedCall(output: string): SavedCall | undefined {
+  try {
+    return newestState(output).call;
+  } catch {
+    return undefined;
+  }
+}
+
+function noCheckpoint(reason: string | undefined, place?: string): LowrankError {
+  return new LowrankError('INPUT', reason ?? 'there is no checkpoint to resume from', {
+    ...(place === undefined || reason !== undefined ? {} : { place }),
+    remedy: 'name the output of that training with -o, or train without --resume',
   });
 }
 
@@ -313,31 +346,10 @@ function readState(path: string): StateFile {
     Array.isArray(file.epochs) &&
     typeof identity?.model === 'string' &&
     typeof identity.settings === 'object' &&
+    areSettings(identity.settings) &&
+    (file.start === undefined || typeof (file.start as TrainStart | null)?.valTop1 === 'number') &&
+    (file.call === undefined || isSavedCall(file.call)) &&
     (checksum === undefined || checksum === checksumOf(file));
   if (!isWhole) throw new LowrankError('FORMAT', 'state.json is not what was written', { place: path });
   return file as StateFile;
-}
-
-function requireSame(path: string, found: CheckpointIdentity, expected: CheckpointIdentity): void {
-  if (found.model !== expected.model) {
-    throw new LowrankError('USAGE', 'the checkpoint is of another model', {
-      place: path,
-      remedy: 'give the model that the training began with, or train without --resume',
-    });
-  }
-  // What an earlier version did not know had its default.
-  const before: Readonly<Record<string, unknown>> = {
-    ...expected.settings,
-    ...defaultTrainSettings,
-    ...found.settings,
-  };
-  const other = Object.keys(expected.settings).find(
-    (key) => JSON.stringify(before[key]) !== JSON.stringify(expected.settings[key]),
-  );
-  if (other === undefined) return;
-  const [was, is] = [before[other], expected.settings[other]].map((value) => JSON.stringify(value));
-  throw new LowrankError('USAGE', `the checkpoint was trained with ${other} ${was}, not ${is}`, {
-    place: path,
-    remedy: 'resume with the same settings, images and machine, or begin anew from its model.onnx',
-  });
 }

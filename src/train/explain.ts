@@ -3,9 +3,11 @@ import { cpuNodes, describeCpuNodes } from '../ops/cuda/placement.js';
 import { inferShapes } from '../ops/infer.js';
 import type { Choice, TrainExplainReport } from '../report/train-explain-contract.js';
 import { tool } from '../version.js';
+import { fewUpdates } from './few-updates.js';
 import { growthInterval, initialLossScale } from './loss-scale.js';
 import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
+import { completeCall } from './resume.js';
 import { openTrainingRun, type TrainingRun } from './run.js';
 import { stepCost } from './step-cost.js';
 import type { TargetName } from './target.js';
@@ -179,6 +181,17 @@ const explanations: readonly { readonly setting: keyof TrainSettings | null; rea
           },
   },
   {
+    setting: null,
+    explain: (_, { data }) => ({
+      name: 'written',
+      value: data.val === null ? 'the last epoch' : 'the best epoch',
+      why:
+        data.val === null
+          ? 'there are no validation images to choose by'
+          : 'by top-1 on the validation images; the last stays as a checkpoint',
+    }),
+  },
+  {
     setting: 'batchSize',
     explain: ({ batchSize, accumulate, epochs }, { stepsPerEpoch }) => ({
       name: 'update',
@@ -193,18 +206,20 @@ const explanations: readonly { readonly setting: keyof TrainSettings | null; rea
  * Throws what `train` throws for models and images that cannot be trained.
  */
 export async function explainTraining(options: TrainOptions): Promise<TrainExplainReport> {
-  const wanted: TrainSettings = { ...defaultTrainSettings, ...options.settings };
+  const call = completeCall(options);
+  const { settings: wanted } = call;
   checkTrainSettings(wanted);
   // What `auto` finds is seen by running steps: a training does that.
-  const settings = wanted.microBatch === 'auto' ? wanted : await resolveMicroBatch(options, wanted);
-  const run = await openTrainingRun(options, settings);
+  const settings = wanted.microBatch === 'auto' ? wanted : await resolveMicroBatch(call, wanted);
+  const run = await openTrainingRun(call, settings);
   try {
     const { model } = run.gradient;
     const shapes = inferShapes(model);
     const stray = settings.device === 'cuda' ? cpuNodes(model, shapes, settings) : undefined;
     const gradient = { ...stepCost(model, shapes), ...(stray === undefined ? {} : { cpuNodes: stray.length }) };
     const warning = describeCpuNodes(stray ?? [], 'the gradient graph');
-    const { command, data } = options;
+    const few = fewUpdates(settings, run.stepsPerEpoch);
+    const { command, data } = call;
     return {
       schema: 'lowrank.train-explain/1',
       tool,
@@ -219,7 +234,7 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
       parameters: run.parameters,
       kept: run.kept,
       gradient,
-      warnings: warning === undefined ? run.warnings : [...run.warnings, warning],
+      warnings: [...run.warnings, ...[warning, few].filter((line) => line !== undefined)],
     };
   } finally {
     await run.close();

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { LowrankError, throwIfAborted } from '../errors.js';
+import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
 import type { Batch } from '../data/batch.js';
 import { imageReads } from '../data/paths.js';
 import { checkPaths, type PathUse, reads, writes } from '../files/conflicts.js';
@@ -13,17 +13,25 @@ import {
   createTensorBoardWriter,
   epochScalars,
   settingsMarkdown,
+  startScalars,
   type TensorBoardWriter,
 } from '../report/tensorboard.js';
 import { bestEpoch, type TrainEpoch, type TrainReport } from '../report/train-contract.js';
+import { startLine } from '../report/train-progress.js';
+import { trainVerdict } from '../report/train-verdict.js';
 import { tool } from '../version.js';
-import { type CheckpointIdentity, type CheckpointPosition, openCheckpoints, readNewest } from './checkpoint.js';
+import { type Checkpoint, type CheckpointPosition, checkpointsOf, openCheckpoints, readNewest } from './checkpoint.js';
+import { fewUpdates } from './few-updates.js';
+import { changeNotes, requireRoom } from './go-on.js';
 import { drawMasks } from './masks.js';
 import { resolveMicroBatch } from './micro-batch.js';
-import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
+import { checkTrainSettings, type TrainCall, type TrainOptions, type TrainSettings } from './options.js';
+import { completeCall } from './resume.js';
 import { learningRateAt } from './schedule.js';
 import { outOfMemory } from './out-of-memory.js';
 import { openTrainingRun, type RunMode, type TrainingRun } from './run.js';
+import type { CheckpointIdentity } from './same-training.js';
+import { type SavedCall, savedCallOf } from './saved-call.js';
 import type { Measured } from './trainer.js';
 import { untilAborted } from './until-aborted.js';
 import type { TrainingState } from './vectors.js';
@@ -38,36 +46,65 @@ const free = new Set<keyof TrainSettings>([
   'allowCpuNodes',
   'gpuMemory',
   'microBatch',
+  'cache',
 ]);
 
 /**
- * Trains a model, and writes it with its trained weights: otherwise byte for byte the model that came in. Checkpoints
- * lie in `<output>.checkpoints`; a training that is interrupted (`signal`) saves one and reports `interrupted`.
+ * Trains a model, and writes it with its trained weights: otherwise byte for byte the model that came in. Written are the
+ * weights of the best epoch by the validation images, or of the last. Checkpoints lie in `<output>.checkpoints`; a training
+ * that is interrupted (`signal`) saves one and reports `interrupted`, or throws ABORTED where it had not begun yet.
  * On CPU, with the same threads, a resumed training equals an uninterrupted one bit for bit.
  * Throws INPUT, USAGE, UNSUPPORTED for what cannot be trained, OUTPUT where another process trains into this output or it
  * cannot be written, NUMERIC where the loss is not finite: the last checkpoint is then from before.
  */
 export async function train(options: TrainOptions, mode: RunMode = {}): Promise<TrainReport> {
-  const wanted: TrainSettings = { ...defaultTrainSettings, ...options.settings };
-  checkTrainSettings(wanted);
+  const started = performance.now();
+  const isResumed = options.resume === true;
+  const begun = isResumed ? undefined : checkedCall(options);
   checkPaths(trainPaths(options));
-  checkWritable(options.output, options.force === true || options.resume === true);
+  checkWritable(options.output, options.force === true || isResumed);
   const lock = takeLock(`${options.output}.lock`);
   try {
-    const started = performance.now();
-    const settings = await resolveMicroBatch(options, wanted, mode);
-    const run = await openTrainingRun(options, settings, mode);
+    const call = begun ?? resumedCall(options);
+    const settings = await resolveMicroBatch(call, call.settings, mode);
+    const run = await openTrainingRun(call, settings, mode);
     try {
-      return await new Training(options, settings, run, started).run();
+      return await new Training(call, settings, run, started).run();
     } catch (error) {
       // A buffer of JavaScript that could not be made.
       throw error instanceof RangeError ? outOfMemory(error) : error;
     } finally {
       await closeInTime(run, options.signal);
     }
+  } catch (error) {
+    throw error instanceof LowrankError && error.code === 'ABORTED' ? notBegun(error, isResumed) : error;
   } finally {
     lock.release();
   }
+}
+
+function checkedCall(options: TrainOptions): TrainCall {
+  const call = completeCall(options);
+  checkTrainSettings(call.settings);
+  return call;
+}
+
+/** The call of a training that goes on; its checkpoints are looked at under the lock alone. */
+function resumedCall(options: TrainOptions): TrainCall {
+  // What a killed training has renamed is found again.
+  openCheckpoints(checkpointsOf(options.output), 1);
+  const call = checkedCall(options);
+  checkPaths(trainPaths(call));
+  return call;
+}
+
+/** The same interruption, with what became of the work. */
+function notBegun(error: LowrankError, isResumed: boolean): LowrankError {
+  const fact = isResumed ? 'the checkpoint is as it was' : 'nothing was trained yet, and nothing is saved';
+  return new LowrankError('ABORTED', `${error.fact}: ${fact}`, {
+    remedy: 'run the same command again',
+    cause: error,
+  });
 }
 
 /** Whoever interrupted the training does not wait for images that are being decoded. */
@@ -82,11 +119,11 @@ async function closeInTime(run: TrainingRun, signal: AbortSignal | undefined): P
 export function trainPaths({ model, output, data, val, classes, tensorboard }: TrainOptions): readonly PathUse[] {
   return [
     ...modelReads(model),
-    ...imageReads(data, 'the images', '--data'),
+    ...(data === undefined ? [] : imageReads(data, 'the images', '--data')),
     ...(val === undefined ? [] : imageReads(val, 'the validation images', '--val')),
     ...(classes === undefined ? [] : [reads(classes, 'the class list', '--classes')]),
     ...modelWrites(output),
-    writes(`${output}.checkpoints`, 'the folder of checkpoints', '-o', 'folder'),
+    writes(checkpointsOf(output), 'the folder of checkpoints', '-o', 'folder'),
     writes(`${output}.lock`, 'the lock of the output', '-o'),
     ...(tensorboard === undefined
       ? []
@@ -134,36 +171,42 @@ const nothing = (): Running => ({
 
 /** One training from its first step, or its checkpoint, to the written model. */
 class Training {
-  readonly #options: TrainOptions;
+  readonly #call: TrainCall;
   readonly #settings: TrainSettings;
   readonly #run: TrainingRun;
   readonly #started: number;
   readonly #epochs: TrainEpoch[] = [];
   readonly #seconds = { prepare: 0, train: 0, validate: 0, write: 0, total: 0 };
   readonly #checkpoints;
+  readonly #saved: SavedCall;
   #identity: CheckpointIdentity;
+  #start: TrainReport['start'] = null;
   #resumedFrom: TrainReport['resumedFrom'] = null;
+  #checkpoint: TrainReport['checkpoint'] = null;
   #output: TrainReport['output'] = null;
+  #written: TrainReport['written'] = null;
 
-  constructor(options: TrainOptions, settings: TrainSettings, run: TrainingRun, started: number) {
-    this.#options = options;
+  constructor(call: TrainCall, settings: TrainSettings, run: TrainingRun, started: number) {
+    this.#call = call;
     this.#settings = settings;
     this.#run = run;
     this.#started = started;
-    this.#checkpoints = openCheckpoints(`${options.output}.checkpoints`, settings.keepCheckpoints);
-    const fixed = Object.entries({ ...settings, ...run.conditions }).filter(
+    this.#saved = savedCallOf(call, call.settings);
+    this.#checkpoints = openCheckpoints(checkpointsOf(call.output), settings.keepCheckpoints);
+    const fixed = Object.entries({ ...settings, ...run.conditions, preset: call.preset ?? null }).filter(
       ([key]) => !free.has(key as keyof TrainSettings),
     );
     this.#identity = { model: run.model.sha256, settings: Object.fromEntries(fixed) };
   }
 
   async run(): Promise<TrainReport> {
-    const { strict } = this.#options;
+    const { strict } = this.#call;
     const content = strict === undefined ? 'small' : strict ? 'always' : 'never';
     this.#identity = { ...this.#identity, images: await this.#run.stampImages(content) };
     const position = this.#resume();
+    if (position === undefined) this.#warn(fewUpdates(this.#settings, this.#run.stepsPerEpoch));
     await this.#run.start(position?.state, position?.position.step ?? 0, position?.position.lossScale);
-    const { tensorboard } = this.#options;
+    const { tensorboard } = this.#call;
     const board =
       tensorboard === undefined
         ? undefined
@@ -178,38 +221,68 @@ class Training {
       throw advised;
     } finally {
       board?.close();
-      this.#options.progress?.done();
+      this.#call.progress?.done();
     }
   }
 
   /** All epochs from a position on, and the model. */
   async #train(position: CheckpointPosition | undefined, board: TensorBoardWriter | undefined): Promise<TrainReport> {
-    const isStopped = (): boolean => this.#options.signal?.aborted === true;
+    const isStopped = (): boolean => this.#call.signal?.aborted === true;
     const first = position?.epoch ?? 0;
     let running: Running = position === undefined ? nothing() : { ...position.running };
     let batch = position?.batch ?? 0;
+    if (position === undefined && !isStopped()) await this.#measureStart(board);
     // Nothing was done that could be lost.
-    if (isStopped()) return this.#report('interrupted', 'stopped by the user');
+    if (isStopped()) return this.#interrupted();
     for (let epoch = first; epoch < this.#settings.epochs; epoch++) {
       const finished = await this.#epoch(epoch, batch, running);
-      if (finished === undefined) return this.#report('interrupted', 'stopped by the user');
+      if (finished === undefined) return this.#interrupted();
       board?.scalars(finished.steps, epochScalars(finished));
       running = nothing();
       batch = 0;
       await this.#save(this.#position({ epoch: epoch + 1, batch: 0, running }));
-      if (isStopped() && epoch + 1 < this.#settings.epochs) {
-        return this.#report('interrupted', 'stopped by the user');
-      }
+      if (isStopped() && epoch + 1 < this.#settings.epochs) return this.#interrupted();
     }
     await this.#write();
     return this.#report('finished', null);
   }
 
+  #interrupted(): TrainReport {
+    this.#checkpoints.reinstate();
+    return this.#report('interrupted', 'stopped by the user');
+  }
+
+  /** Epoch 0. It is left out where it is interrupted. */
+  async #measureStart(board: TensorBoardWriter | undefined): Promise<void> {
+    if (this.#call.validatesStart === false) return;
+    const { epochs } = this.#settings;
+    const { progress, signal } = this.#call;
+    const started = performance.now();
+    const val = await this.#run
+      .validate((done, total) => progress?.validating(0, epochs, done, total), signal)
+      .catch((error: unknown) => {
+        if (!(error instanceof LowrankError) || error.code !== 'ABORTED') throw error;
+        return undefined;
+      });
+    this.#seconds.validate += (performance.now() - started) / 1000;
+    if (val === undefined) return;
+    this.#start = { valLoss: Number.isFinite(val.loss) ? val.loss : null, valTop1: val.top1, valTop5: val.top5 };
+    progress?.note(startLine(this.#start, epochs));
+    board?.scalars(0, startScalars(this.#start));
+  }
+
+  /** A line that is said at once, and stands in the report. */
+  #warn(line: string | undefined): void {
+    if (line === undefined) return;
+    this.#run.warnings.push(line);
+    this.#call.progress?.note(`warning: ${line}`);
+  }
+
   /** The checkpoint to go on from; undefined for a new training. */
-  #resume(): ReturnType<typeof readNewest> | undefined {
+  #resume(): Checkpoint | undefined {
     const found = this.#checkpoints.list();
-    if (this.#options.resume !== true) {
-      if (found.length > 0 && this.#options.force !== true) {
+    if (this.#call.resume !== true) {
+      if (found.length > 0 && this.#call.force !== true) {
         throw new LowrankError('OUTPUT', 'there are checkpoints of an earlier training', {
           place: this.#checkpoints.path,
           remedy: 'go on with --resume, or begin anew with --force',
@@ -218,13 +291,15 @@ class Training {
       this.#checkpoints.supersede();
       return undefined;
     }
-    const warn = (line: string): void => {
-      this.#run.warnings.push(line);
-      this.#options.progress?.note(`warning: ${line}`);
-    };
-    const checkpoint = readNewest(found, this.#identity, this.#options.strict, this.#run.lengths, warn);
-    const { step, epoch, epochs } = checkpoint.position;
+    const comparison = { isStrict: this.#call.strict, mayDiffer: (key: string) => this.#call.mayDiffer(key) };
+    const warn = (line: string): void => this.#warn(line);
+    const checkpoint = readNewest(found, this.#identity, comparison, this.#run.lengths, warn);
+    const { position, differences } = checkpoint;
+    requireRoom(position, this.#settings.epochs, checkpoint.path);
+    for (const line of changeNotes(position, differences, this.#settings)) this.#warn(line);
+    const { step, epoch, epochs, start } = position;
     this.#epochs.push(...epochs);
+    this.#start = start ?? null;
     const { saveEvery } = this.#settings;
     for (const done of epochs) {
       if (saveEvery !== null && done.epoch % saveEvery === 0) this.#checkpoints.keep(done.steps);
@@ -233,6 +308,7 @@ class Training {
     // Damaged ones that are newer count among the last: what is gone on from must not go for them.
     if (checkpoint.path === found[0]) this.#checkpoints.tidy();
     this.#resumedFrom = { path: checkpoint.path, epoch, steps: step };
+    this.#checkpoint = this.#resumedFrom;
     return checkpoint;
   }
 
@@ -240,7 +316,7 @@ class Training {
   async #epoch(epoch: number, start: number, running: Running): Promise<TrainEpoch | undefined> {
     if (!(await this.#steps(epoch, start, running))) return undefined;
     try {
-      throwIfAborted(this.#options.signal);
+      throwIfAborted(this.#call.signal);
       return await this.#finishEpoch(epoch, running);
     } catch (error) {
       if (!(error instanceof LowrankError) || error.code !== 'ABORTED') throw error;
@@ -254,7 +330,7 @@ class Training {
   async #steps(epoch: number, start: number, running: Running): Promise<boolean> {
     const { trainer, loader, stepsPerEpoch, masks, schedule, readEvery } = this.#run;
     const { accumulate, batchSize, seed, checkpointEvery, epochs } = this.#settings;
-    const { signal, progress } = this.#options;
+    const { signal, progress } = this.#call;
     if (start >= stepsPerEpoch * accumulate) return true;
     let clock = performance.now();
     let waited = loader.waitSeconds;
@@ -332,8 +408,8 @@ class Training {
     const { epochs } = this.#settings;
     const started = performance.now();
     const val = await this.#run.validate(
-      (done, total) => this.#options.progress?.validating(epoch + 1, epochs, done, total),
-      this.#options.signal,
+      (done, total) => this.#call.progress?.validating(epoch + 1, epochs, done, total),
+      this.#call.signal,
     );
     if (val !== undefined && !Number.isFinite(val.loss)) {
       throw new LowrankError('NUMERIC', `the validation loss is ${val.loss}`, { place: `epoch ${epoch + 1}` });
@@ -359,8 +435,8 @@ class Training {
       ...this.#scaling(),
     };
     this.#epochs.push(finished);
-    this.#options.progress?.epoch(finished, epochs);
-    this.#options.onEpoch?.(finished);
+    this.#call.progress?.epoch(finished, epochs);
+    this.#call.onEpoch?.(finished);
     return finished;
   }
 
@@ -395,7 +471,8 @@ class Training {
 
   #position(at: Pick<CheckpointPosition, 'epoch' | 'batch' | 'running'>): CheckpointPosition {
     const { step, lossScale } = this.#run.trainer;
-    return { step, ...at, epochs: this.#epochs, ...(lossScale === undefined ? {} : { lossScale }) };
+    const start = this.#start === null ? {} : { start: this.#start };
+    return { step, ...at, epochs: this.#epochs, ...start, ...(lossScale === undefined ? {} : { lossScale }) };
   }
 
   /** What there is to save. Throws NUMERIC where a weight is not finite. */
@@ -422,29 +499,54 @@ class Training {
     const isKept = position.batch === 0 && saveEvery !== null && position.epoch % saveEvery === 0;
     if (isKept) this.#checkpoints.keep(position.step);
     this.#keepBest();
-    this.#checkpoints.write(state, position, this.#identity, (path) => this.#run.writeModel(state, path));
+    const write = (path: string): unknown => this.#run.writeModel(state, path);
+    const path = this.#checkpoints.write(state, position, this.#identity, write, this.#saved);
+    this.#checkpoint = { path, epoch: this.#epochs.length, steps: position.step };
     this.#seconds.write += (performance.now() - started) / 1000;
   }
 
+  /** Writes the epoch that was chosen, and says which. */
   async #write(): Promise<void> {
     const started = performance.now();
-    const state = await this.#state();
-    const { output } = this.#options;
+    const { output } = this.#call;
+    const { epoch, state, chosen } = await this.#chosen();
     // Whatever was there may go: `checkWritable` has asked.
     const { bytes } = this.#run.writeModel(state, output, true);
     this.#output = { path: output, bytes, sha256: drain(fileSha256(output)) };
+    this.#written = { epoch: epoch.epoch, valTop1: epoch.valTop1, valLoss: epoch.valLoss, chosen };
     this.#seconds.write += (performance.now() - started) / 1000;
   }
 
+  /** The epoch to write, the best where one was validated, with its weights. */
+  async #chosen(): Promise<{ epoch: TrainEpoch; state: TrainingState; chosen: 'best' | 'last' }> {
+    const last = this.#epochs.at(-1)!;
+    const best = this.#call.writes === 'last' ? null : bestEpoch(this.#epochs);
+    const epoch = this.#epochs.find((each) => each.epoch === best?.epoch);
+    if (epoch === undefined || epoch === last) {
+      return { epoch: last, state: await this.#state(), chosen: epoch === undefined ? 'last' : 'best' };
+    }
+    try {
+      return { epoch, state: this.#checkpoints.read(epoch.steps), chosen: 'best' };
+    } catch (error) {
+      const reason = error instanceof LowrankError ? error.fact : messageOf(error);
+      this.#warn(
+        `the best epoch, ${epoch.epoch}, cannot be written, but the last: its checkpoint is damaged (${reason})`,
+      );
+      return { epoch: last, state: await this.#state(), chosen: 'last' };
+    }
+  }
+
   #settingsRecord(): Readonly<Record<string, unknown>> {
-    const { data, val, classes, output, tensorboard } = this.#options;
+    const { data, val, classes, output, tensorboard, report, preset } = this.#call;
     return {
       data,
       val: val ?? null,
       classes: classes ?? null,
       output,
       tensorboard: tensorboard ?? null,
-      resume: this.#options.resume === true,
+      report: report ?? null,
+      preset: preset ?? null,
+      resume: this.#call.resume === true,
       ...this.#settings,
       threads: this.#run.threads,
     };
@@ -452,7 +554,11 @@ class Training {
 
   #report(status: TrainReport['status'], reason: string | null): TrainReport {
     const { bad } = this.#run.loader;
-    const { command } = this.#options;
+    const { command, resumeCommand } = this.#call;
+    const best = bestEpoch(this.#epochs);
+    const written = this.#written;
+    const reached = written?.valTop1 == null ? best : { epoch: written.epoch, top1: written.valTop1 };
+    const isResumable = status === 'interrupted' && this.#checkpoint !== null && resumeCommand !== undefined;
     return {
       schema: 'lowrank.train/1',
       tool,
@@ -461,11 +567,16 @@ class Training {
       model: this.#run.model,
       settings: this.#settingsRecord(),
       data: this.#run.data,
+      start: this.#start,
       epochs: this.#epochs,
-      best: bestEpoch(this.#epochs),
+      best,
       resumedFrom: this.#resumedFrom,
+      checkpoint: this.#checkpoint,
+      ...(isResumable ? { resume: resumeCommand } : {}),
       badImages: { count: bad.length, names: bad.slice(0, 10).map(({ name }) => name) },
       output: this.#output,
+      written,
+      verdict: trainVerdict(this.#start, reached, this.#settings),
       warnings: this.#run.warnings,
       seconds: { ...this.#seconds, total: (performance.now() - this.#started) / 1000 },
       status,

@@ -3,11 +3,11 @@ import { LowrankError, throwIfAborted } from '../errors.js';
 import { sizeOf } from '../ops/support/layout.js';
 import { fillTruncatedNormal, randomStream } from '../random.js';
 import { readRegularText } from '../files/regular.js';
-import { listCheckpoints } from './checkpoint.js';
+import { checkpointsOf, listCheckpoints } from './checkpoint.js';
 import { drawMasks } from './masks.js';
-import type { TrainOptions, TrainSettings } from './options.js';
+import type { TrainSettings } from './options.js';
 import { isOutOfMemory, outOfMemory } from './out-of-memory.js';
-import { openTrainingRun, type RunMode } from './run.js';
+import { openTrainingRun, type RunMode, type RunOptions } from './run.js';
 
 /** Runs of `microBatch` images in place of runs of `batchSize`: as many more are accumulated. Throws USAGE. */
 function inRunsOf(settings: TrainSettings, microBatch: number): TrainSettings {
@@ -39,7 +39,7 @@ export function sizesToTry(batchSize: number): readonly number[] {
  * has memory enough. Throws USAGE, RUNTIME where not even one image has, and what `openTrainingRun` throws.
  */
 export async function resolveMicroBatch(
-  options: TrainOptions,
+  options: RunOptions,
   settings: TrainSettings,
   mode: RunMode = {},
 ): Promise<TrainSettings> {
@@ -71,7 +71,7 @@ export async function resolveMicroBatch(
 
 /** Images of a run in the newest checkpoint beside an output that can be read. */
 function savedBatchSize(output: string): number | undefined {
-  for (const path of listCheckpoints(`${output}.checkpoints`)) {
+  for (const path of listCheckpoints(checkpointsOf(output))) {
     try {
       const file = JSON.parse(readRegularText(join(path, 'state.json'))) as {
         readonly identity?: { readonly settings?: { readonly batchSize?: unknown } };
@@ -86,7 +86,7 @@ function savedBatchSize(output: string): number | undefined {
 }
 
 /** As much of an update as takes memory, on random images and with a learning rate of 0. */
-async function tryStep(options: TrainOptions, settings: TrainSettings, mode: RunMode): Promise<void> {
+async function tryStep(options: RunOptions, settings: TrainSettings, mode: RunMode): Promise<void> {
   const run = await openTrainingRun(options, { ...settings, cache: 0 }, { ...mode, readEvery: 1 });
   try {
     await run.start(undefined, 0);

@@ -128,7 +128,7 @@ export const defaultTrainSettings: TrainSettings = {
 };
 
 /** What only CUDA knows, as settings and as options that change them. */
-const cudaFlags = [
+export const cudaFlags = [
   ['tf32', '--no-tf32'],
   ['nhwc', '--nhwc'],
   ['convSearch', '--conv-search'],
@@ -205,14 +205,20 @@ export interface TrainOptions {
   /** Where the trained model goes; checkpoints go beside it, into `<output>.checkpoints`. */
   readonly output: string;
   readonly force?: boolean;
-  /** Training images: what `openSource` opens. */
-  readonly data: string;
+  /** Training images: what `openSource` opens. With `resume` the default is what the checkpoint says. */
+  readonly data?: string | undefined;
   /** Validation images; default: the part of `data` for validation, if it has one. */
   readonly val?: string | undefined;
   /** File of the classes in the order of the model's outputs. */
   readonly classes?: string | undefined;
-  /** Goes on from the newest checkpoint beside the output. */
+  /**
+   * Goes on from the newest checkpoint beside the output. What is not given is as the checkpoint says; settings that are given
+   * must be the checkpoint's, but for those that may change: `epochs`, how often checkpoints are written, `workers`, `maxBad`, `cache`,
+   * and with `device` all that is of the machine.
+   */
   readonly resume?: boolean;
+  /** With `resume`: it must go on bit for bit, so that neither `epochs` nor the machine may be others. Default false. */
+  readonly exact?: boolean | undefined;
   /**
    * How it is known that the images are those that the training began with. true: by a hash of all that is in them, taken
    * before it begins; false: by the sizes of their files. Default: by a hash up to 256 MB, else by sizes and times.
@@ -220,13 +226,31 @@ export interface TrainOptions {
   readonly strict?: boolean | undefined;
   /** Folder for TensorBoard event files. */
   readonly tensorboard?: string | undefined;
+  /** The page that the caller makes of the report: checkpoints know it, so that it is made where the training goes on. */
+  readonly report?: string | undefined;
+  /** The preset that the settings are of, for the record. */
+  readonly preset?: string | undefined;
   readonly settings?: Partial<TrainSettings>;
+  /** The epoch whose weights `output` gets: the best by the validation images, or the last. Default: `best`, where there are any. */
+  readonly writes?: 'best' | 'last' | undefined;
+  /** Whether the model is validated before the first update too. Default true. */
+  readonly validatesStart?: boolean | undefined;
   readonly command?: string;
+  /** The command line that goes on with the training, for the report of one that is interrupted. */
+  readonly resumeCommand?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   /** MiB that the model may need at once; default: the memory of the machine. */
   readonly maxMemory?: number | undefined;
   readonly progress?: TrainProgress;
   readonly onEpoch?: (report: TrainReport['epochs'][number]) => void;
+}
+
+/** A training that knows all it is told: by its caller or, where it goes on, by its checkpoint. */
+export interface TrainCall extends TrainOptions {
+  readonly data: string;
+  readonly settings: TrainSettings;
+  /** Whether something that a checkpoint is compared by may be another than it was. */
+  mayDiffer(key: string): boolean;
 }
 
 /** How images become inputs in training and in validation. */

@@ -39,7 +39,7 @@ import {
 import { calibrate, foldInserted, insertNormalization } from './insert-normalization.js';
 import type { LossScale } from './loss-scale.js';
 import { withNewHead } from './new-head.js';
-import { trainingSession, type TrainOptions, type TrainSettings, transformsOf } from './options.js';
+import { trainingSession, type TrainCall, type TrainOptions, type TrainSettings, transformsOf } from './options.js';
 import { describeKept } from './manifest.js';
 import { misplaced } from '../runtime/placement.js';
 import { pause } from './pause.js';
@@ -60,7 +60,7 @@ export interface TrainingRun {
   readonly data: { readonly train: DataSummary; readonly val: DataSummary | null };
   readonly warnings: string[];
   readonly threads: number | null;
-  /** What the numbers of a step depend on beside the settings: the machine, onnxruntime, the images. */
+  /** What the numbers of a step depend on beside the settings: the machine, onnxruntime, the images; and what its epochs are compared by. */
   readonly conditions: Readonly<Record<string, unknown>>;
   /** Of the files of the training images. */
   stampImages(content: 'always' | 'small' | 'never'): Promise<DataStamp>;
@@ -100,6 +100,9 @@ export interface RunMode {
   readonly hasByteImages?: boolean | undefined;
 }
 
+/** What a run is opened with. */
+export type RunOptions = TrainOptions & Pick<TrainCall, 'data'>;
+
 /** Updates between two looks at the losses where these stay on the device. */
 const residentReadEvery = 10;
 
@@ -108,7 +111,7 @@ const isScaled = ({ precision }: TrainSettings): boolean => precision === 'float
 
 /** Opens images and model, and emits the graphs. The caller closes the result. */
 export async function openTrainingRun(
-  options: TrainOptions,
+  options: RunOptions,
   settings: TrainSettings,
   mode: RunMode = {},
 ): Promise<TrainingRun> {
@@ -125,7 +128,7 @@ export async function openTrainingRun(
 }
 
 async function openRun(
-  options: TrainOptions,
+  options: RunOptions,
   settings: TrainSettings,
   {
     isResident = settings.device !== 'cpu',
@@ -225,6 +228,7 @@ async function openRun(
       onnxruntime: driver.version,
       threads: threads ?? availableParallelism(),
       images: fingerprint(training),
+      validation: validation === undefined ? null : fingerprint(validation),
     },
     stampImages: (content) => stampSource(training, { content, signal: options.signal }),
     loader,

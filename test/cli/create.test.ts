@@ -21,6 +21,8 @@ async function run(arch: string | undefined, flags: Readonly<Record<string, unkn
     arguments: { arch },
     settings: settings as Parameters<typeof command.run>[0]['settings'],
     resolvedSettings: resolveSettings(settings),
+    given: new Set(Object.keys(flags)),
+    programName: 'lowrank create',
     commandLine: '',
     signal: new AbortController().signal,
     progress: createProgress({ stream: process.stderr, enabled: false }),

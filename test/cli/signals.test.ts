@@ -55,7 +55,12 @@ describe.skipIf(process.platform === 'win32')('a training', () => {
       return seen > 20;
     });
     expect(outcome.code, outcome.stderr).toBe(130);
-    expect((JSON.parse(outcome.stdout) as TrainReport).status).toBe('interrupted');
+    const report = JSON.parse(outcome.stdout) as TrainReport;
+    expect(report).toMatchObject({
+      status: 'interrupted',
+      written: null,
+      resume: `lowrank train ${at('m.onnx')} -o ${at(output)} --resume`,
+    });
     expect(existsSync(at(`${output}.lock`))).toBe(false);
     expect(readdirSync(checkpoints).length).toBeGreaterThan(0);
     const newest = readdirSync(checkpoints).sort().at(-1)!;
@@ -64,8 +69,9 @@ describe.skipIf(process.platform === 'win32')('a training', () => {
       readonly epoch: number;
     };
     expect(step).toBeGreaterThan(0);
+    expect(report.checkpoint).toEqual({ path: join(checkpoints, newest), epoch, steps: step });
     // It goes on from the very update.
-    const again = await stopped(words(output, '--epochs', '3000', '--resume'), 'SIGTERM', () =>
+    const again = await stopped(['train', at('m.onnx'), '-o', at(output), '--resume', '--json'], 'SIGTERM', () =>
       readdirSync(checkpoints).some((name) => name.startsWith('step-') && name > newest),
     );
     expect((JSON.parse(again.stdout) as TrainReport).resumedFrom).toMatchObject({ steps: step, epoch });

@@ -70,6 +70,14 @@ function expectSame(output: string, expected: string): void {
   expect(state!.equals(other!), 'the states differ').toBe(true);
 }
 
+/** Goes on with nothing but the model and the output. */
+function resume(output: string): TrainReport {
+  const outcome = run('train', model, '-o', output, '--resume', '--json', '--quiet');
+  expect(outcome.stderr).toBe('');
+  expect(outcome.code).toBe(0);
+  return JSON.parse(outcome.stdout) as TrainReport;
+}
+
 function start(...words: readonly string[]): { readonly child: ChildProcess; readonly ended: Promise<Outcome> } {
   const child = spawn(process.execPath, [lowrank, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
   let [stdout, stderr] = ['', ''];
@@ -137,7 +145,7 @@ describe('lowrank train', () => {
         const logits = [...(y!.data as Float32Array).slice(3 * i, 3 * i + 3)];
         return logits.indexOf(Math.max(...logits)) === Number(label);
       });
-      expect(correct.length / 36).toBe(last.valTop1);
+      expect(correct.length / 36).toBe(report.written!.valTop1);
     }
     await session.close();
     await loader.close();
@@ -170,9 +178,9 @@ describe('lowrank train', () => {
     const measured = run('eval', output, '--data', photos, '--json', '--quiet');
     expect(measured.stderr).toBe('');
     const { top1, loss } = JSON.parse(measured.stdout) as { readonly top1: number; readonly loss: number };
-    expect(top1).toBe(report.epochs.at(-1)!.valTop1);
+    expect(top1).toBe(report.written!.valTop1);
     // Folding rounds every weight once: 2⁻²⁴ relative, and a few layers.
-    expect(Math.abs(loss - report.epochs.at(-1)!.valLoss!)).toBeLessThan(1e-5);
+    expect(Math.abs(loss - report.written!.valLoss!)).toBeLessThan(1e-5);
     expectFailure(run(...command(newOutput(), '--insert-bn', '--quiet')), 'UNSUPPORTED', /no convolution with a bias/);
   });
 
@@ -268,7 +276,8 @@ describe('lowrank train --resume', () => {
       const killed = await stopAt(step, 'SIGKILL', output, words);
       expect(killed.code, `stopped at ${step}`).toBe(null);
       expect(existsSync(output)).toBe(false);
-      const report = train(output, ...options, '--resume');
+      // Every setting is the checkpoint's.
+      const report = resume(output);
       expect(report.resumedFrom!.steps, `stopped at ${step}`).toBeGreaterThanOrEqual(step);
       expectSame(output, expected);
       const numbers = ({ epochs }: TrainReport): unknown =>
@@ -286,18 +295,28 @@ describe('lowrank train --resume', () => {
     },
   );
 
-  it('after SIGINT: 130, a checkpoint, and the same end', async () => {
+  it('after SIGINT: 130, what was saved, and the very command that goes on to the same end', async () => {
     const expected = newOutput();
-    train(expected, '--epochs', '10');
+    const preset = ['--preset', 'fine-tune', '--epochs', '10'];
+    train(expected, ...preset);
     const output = newOutput();
-    const words = command(output, '--epochs', '10', '--checkpoint-every', '2', '--json');
+    const page = join(output, '..', 'page.html');
+    const words = command(output, ...preset, '--checkpoint-every', '2', '--report', page);
     const stopped = await stopAt(4, 'SIGINT', output, words);
     expect(stopped.code).toBe(130);
     expect(stopped.stderr).toContain('interrupted');
-    expect(JSON.parse(stopped.stdout)).toMatchObject({ status: 'interrupted', output: null });
     expect(existsSync(output)).toBe(false);
-    expect(train(output, '--epochs', '10', '--resume').resumedFrom!.steps).toBeGreaterThanOrEqual(4);
+    const last = join(`${output}.checkpoints`, checkpoints(output).at(-1)!);
+    expect(stopped.stdout).toMatch(new RegExp(`^saved .* updates: the checkpoint ${last}$`, 'm'));
+    const line = /^go on with:\n {2}lowrank (train .*)$/m.exec(stopped.stdout)![1]!;
+    expect(line).toBe(`train ${model} -o ${output} --resume`);
+    expect(readFileSync(page, 'utf8')).toContain(`Go on with <code>lowrank ${line}</code>`);
+    // A preset that is named again is no other setting.
+    const outcome = run(...line.split(' '), '--preset', 'fine-tune', '--json', '--quiet');
+    expect(outcome.stderr).toBe('');
+    expect((JSON.parse(outcome.stdout) as TrainReport).resumedFrom!.path).toBe(last);
     expectSame(output, expected);
+    expect(readFileSync(page, 'utf8')).toContain('Finished');
   });
 
   it('after a second SIGINT: 130 at once, and what was saved is whole', async () => {
@@ -323,17 +342,18 @@ describe('lowrank train --resume', () => {
     expect(checkpoints(output).map((name) => Number(name.slice(5)))).toEqual([2, 4, 6, 8, 10, 12]);
     const expected = readFileSync(output);
     truncateSync(newest(output, 'state.safetensors'), 100);
-    const resume = (...options: string[]): Outcome => run(...command(output, '--epochs', '2', '--resume', ...options));
-    const outcome = resume('--json');
+    const again = (...options: string[]): Outcome => run(...command(output, '--epochs', '2', '--resume', ...options));
+    const outcome = again('--json');
     expect(outcome.stderr).toMatch(/step-000000012 is damaged .*the one before it is used/);
     const report = JSON.parse(outcome.stdout) as TrainReport;
     expect(report.resumedFrom!.steps).toBe(10);
     expect(report.warnings.join()).toContain('step-000000012');
     expect(readFileSync(output).equals(expected)).toBe(true);
 
-    expectFailure(resume('--lr', '0.2', '--quiet'), 'USAGE', /trained with lr 0.1, not 0.2/, 2);
-    expectFailure(resume('--threads', '1', '--quiet'), 'USAGE', /trained with threads 2, not 1/, 2);
-    expectFailure(resume('--data', join(photos, 'val'), '--quiet'), 'USAGE', /trained with images/, 2);
+    const all =
+      /trained with batchSize 12, not 6, with lr 0.1, not 0.2, with threads 2, not 1, with images 72 \(\w+\), not 36 \(\w+\), with validation images 36 \(\w+\), not none; .*step-000000012; leave out what was given otherwise/;
+    const others = ['--lr', '0.2', '--threads', '1', '--batch-size', '6', '--data', join(photos, 'val')];
+    expectFailure(again(...others, '--quiet'), 'USAGE', all, 2);
     const foreign = join(folder, 'foreign.onnx');
     writeFileSync(foreign, tinyClassifier({ seed: 2 }));
     const other = command(output, '--epochs', '2', '--resume', '--quiet').with(1, foreign);
@@ -341,8 +361,14 @@ describe('lowrank train --resume', () => {
     expectFailure(run(...command(output, '--quiet')), 'OUTPUT', /exists already/);
 
     for (const name of checkpoints(output)) writeFileSync(join(`${output}.checkpoints`, name, 'state.json'), '{"sch');
-    expectFailure(resume('--quiet'), 'INPUT', /is damaged/);
+    expectFailure(again('--quiet'), 'INPUT', /is damaged/);
     expectFailure(run(...command(newOutput(), '--resume', '--quiet')), 'INPUT', /no checkpoint to resume from/);
+    expectFailure(
+      run('train', model, '-o', newOutput()),
+      'USAGE',
+      /training images are missing; name them with --data/,
+      2,
+    );
   });
 
   it.skipIf(!canMount)('after a full disk: the checkpoint before it is whole', () => {

@@ -29,6 +29,8 @@ async function run(
     arguments: { model },
     settings: settings as Parameters<typeof command.run>[0]['settings'],
     resolvedSettings: resolveSettings(settings),
+    given: new Set(Object.keys(flags)),
+    programName: `lowrank ${command.name}`,
     commandLine: `lowrank ${command.name} ${model}`,
     signal: new AbortController().signal,
     progress: createProgress({ stream: process.stderr, enabled: false }),

@@ -246,7 +246,7 @@ describe('palettes', () => {
   ] as const)('%s: texts and marks can be told from what is behind', (_, palette: Palette) => {
     for (const background of [palette.page, palette.surface]) {
       // WCAG AA: 4.5 for text.
-      for (const text of ['ink', 'muted', 'good', 'caution'] as const) {
+      for (const text of ['ink', 'muted', 'good', 'caution', 'bad'] as const) {
         expect(contrast(palette[text], background), text).toBeGreaterThanOrEqual(4.5);
       }
     }

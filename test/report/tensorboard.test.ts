@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { createTensorBoardWriter, epochScalars, settingsMarkdown } from '../../src/report/tensorboard.js';
+import { createTensorBoardWriter, epochScalars, settingsMarkdown, startScalars } from '../../src/report/tensorboard.js';
 import { crc32c } from '../../src/report/tensorboard/crc32c.js';
 import { tfRecord } from '../../src/report/tensorboard/record.js';
 import { canMount, mountTmpfs } from '../support/mount.js';
@@ -213,6 +213,12 @@ describe('createTensorBoardWriter', () => {
     const { seconds: _, steps: __, ...rest } = epoch;
     expect(new Set(Object.values(epochScalars(epoch)))).toEqual(new Set(Object.values(rest)));
     expect(Object.keys(epochScalars(epoch))).toHaveLength(Object.keys(rest).length);
+  });
+
+  it('has the points of epoch 0 under the same tags', () => {
+    const { start, epochs } = trainReport({ epochs: 1 });
+    expect(startScalars(start!)).toEqual({ 'loss/val': 2.31, 'top1/val': 0.1, 'top5/val': 0.52, epoch: 0 });
+    for (const tag of Object.keys(startScalars(start!))) expect(epochScalars(epochs[0]!)).toHaveProperty([tag]);
   });
 
   it('says where it cannot write', () => {

@@ -35,6 +35,12 @@ describe('trainHtml', () => {
     expect(text).toContain(report.command);
     expect(text).toContain('n02102040/empty.jpg');
     expect(text).toContain(report.output!.sha256);
+    const { epoch, valTop1 } = report.written!;
+    expect(text).toContain(
+      `Written: out/resnet18-trained.onnx , epoch ${epoch}, the best of 30: top-1 ${(100 * valTop1!).toFixed(1)} % on the validation images (10.0 % before training). Last: epoch 30`,
+    );
+    expect(text).toContain('before training 0 2.3100 10.0 % 52.0 %');
+    expect(page).not.toContain('verdict bad');
     expect(headings(page)).toEqual([
       'Loss',
       'Accuracy',
@@ -64,6 +70,24 @@ describe('trainHtml', () => {
     }
   });
 
+  it('plots epoch 0 of the validation, and no other', async () => {
+    const page = await trainHtml(trainReport({ epochs: 3 }));
+    const titles = Array.from(page.matchAll(/<title>(epoch 0, [^<]*)<\/title>/g), ([, title]) => title);
+    const shown = ['validation: 2.31', 'validation top-1: 10 %', 'validation top-5: 52 %'];
+    // Each picture is there twice: for wide pages and narrow ones.
+    expect(new Set(titles)).toEqual(new Set(shown.map((text) => `epoch 0, ${text}`)));
+    expect(await trainHtml({ ...trainReport({ epochs: 3 }), start: null })).not.toContain('epoch 0');
+  });
+
+  it('says in a box what is worse than before training', async () => {
+    const page = await trainHtml(trainReport({ startTop1: 0.99 }));
+    expectBalanced(page);
+    expect(page).toContain('<div class="verdict bad">');
+    expect(textOf(page)).toMatch(
+      /Worse than before training: top-1 .* below the 99\.0 % before\. Try a lower --lr than 0\.1/,
+    );
+  });
+
   it('names no validation where there was none, and no picture without values', async () => {
     const report = trainReport({ epochs: 3, hasValidation: false });
     const withoutNorm = {
@@ -72,6 +96,7 @@ describe('trainHtml', () => {
     };
     const page = await trainHtml(withoutNorm);
     expect(textOf(page)).toContain('nothing was validated');
+    expect(textOf(page)).toContain('epoch 3, the last: there are no validation images to choose by.');
     expect(headings(page)).not.toContain('Gradient norm');
     expect(page).not.toContain('validation top-1');
   });
@@ -110,6 +135,8 @@ describe('trainHtml', () => {
       data: { train: { path: HOSTILE, images: 1, classes: 1 }, val: { path: HOSTILE, images: 1, classes: 1 } },
       badImages: { count: 1, names: [HOSTILE] },
       resumedFrom: { path: HOSTILE, epoch: 1, steps: 1 },
+      checkpoint: { path: HOSTILE, epoch: 1, steps: 1 },
+      verdict: { level: 'worse', finding: HOSTILE, advice: HOSTILE },
       output: { path: HOSTILE, bytes: 1, sha256: HOSTILE },
       warnings: [HOSTILE],
       status: 'interrupted',

@@ -3,8 +3,9 @@ import { renderEvalTable } from '../../src/report/eval-table.js';
 import { comparisonVerdict, mostConfused, pointsText } from '../../src/report/eval-text.js';
 import { PLAIN } from '../../src/report/terminal.js';
 import { displayWidth, printable } from '../../src/report/text.js';
-import { bestEpoch } from '../../src/report/train-contract.js';
-import { createTrainProgress, epochLine } from '../../src/report/train-progress.js';
+import { bestEpoch, type TrainReport } from '../../src/report/train-contract.js';
+import { trainVerdict } from '../../src/report/train-verdict.js';
+import { createTrainProgress, epochLine, startLine } from '../../src/report/train-progress.js';
 import type { TrainStep } from '../../src/report/train-progress.js';
 import { renderTrainTable } from '../../src/report/train-table.js';
 import { evalReport, trainReport } from './support/train-report.js';
@@ -87,6 +88,15 @@ describe('createTrainProgress', () => {
     );
   });
 
+  it('has a line for what was measured before training', () => {
+    expect(startLine({ valLoss: 2.31, valTop1: 0.1, valTop5: null }, 30)).toBe(
+      'epoch  0/30  before training  val loss 2.3100  val top-1 10.0 %',
+    );
+    expect(startLine({ valLoss: null, valTop1: 0.1, valTop5: 0.5 }, 4)).toBe(
+      'epoch 0/4  before training  val top-1 10.0 %  val top-5 50.0 %',
+    );
+  });
+
   it('removes the live line before an epoch line, and writes nothing where not enabled', () => {
     const output = stream(80, true);
     const progress = createTrainProgress({ stream: output, enabled: true });
@@ -105,21 +115,92 @@ describe('createTrainProgress', () => {
 });
 
 describe('bestEpoch', () => {
-  it('is the earliest of the highest validation top-1', () => {
-    const accuracies = [0.5, 0.7, null, 0.7];
-    const { epochs } = trainReport({ epochs: 4 });
-    const best = bestEpoch(epochs.map((epoch, index) => Object.assign({}, epoch, { valTop1: accuracies[index] })));
-    expect(best).toEqual({ epoch: 2, top1: 0.7 });
+  it('is that of the highest validation top-1, of equals that of the smallest loss, of these the earliest', () => {
+    const measured = (...pairs: readonly (readonly [number | null, number | null])[]): TrainReport['best'] =>
+      bestEpoch(
+        trainReport({ epochs: pairs.length }).epochs.map((epoch, index) => {
+          const [valTop1, valLoss] = pairs[index]!;
+          return Object.assign({}, epoch, { valTop1, valLoss });
+        }),
+      );
+    expect(measured([0.5, 1], [0.7, 2], [null, null], [0.7, 2], [0.6, 0.1])).toEqual({ epoch: 2, top1: 0.7 });
+    expect(measured([0.7, 2], [0.7, 1.5], [0.7, 1.8])).toEqual({ epoch: 2, top1: 0.7 });
     expect(bestEpoch(trainReport({ hasValidation: false }).epochs)).toBeNull();
   });
 });
 
+const isEpoch = (line: string): boolean => /^ +[1-9]\d* +\d\.\d{4}/.test(line);
+const red = '\u001B[31m';
+
 describe('renderTrainTable', () => {
+  it('says which epoch was written, how good it is, and where the last one is', () => {
+    const report = trainReport({ epochs: 5 });
+    const last = report.epochs.at(-1)!;
+    const best = { epoch: 3, top1: 0.91 };
+    const text = renderTrainTable({ ...report, best, written: { ...report.written!, epoch: 3, valTop1: 0.91 } }, PLAIN);
+    expect(text).toMatch(
+      /^written {5}out\/resnet18-trained\.onnx, 21\.4 MB: epoch 3, the best of 5: top-1 91\.0 % on the validation images/m,
+    );
+    const top1 = (100 * last.valTop1!).toFixed(1);
+    expect(text).toContain(`last epoch  epoch 5, top-1 ${top1} %: the checkpoint ${report.checkpoint!.path}`);
+    expect(renderTrainTable(trainReport({ epochs: 5, hasValidation: false }), PLAIN)).toMatch(
+      /^written .*: epoch 5, the last: there are no validation images to choose by$/m,
+    );
+  });
+
+  it('says in red what is worse than before training, with what to try', () => {
+    const terminal = { columns: undefined, hasColors: true };
+    const worse = renderTrainTable(trainReport({ startTop1: 0.99 }), terminal);
+    const line = worse.split('\n').find((each) => each.startsWith(red))!;
+    expect(line).toMatch(
+      /worse than before training: top-1 8\d\.\d % after epoch \d+, 1\d\.\d\d points below the 99\.0 % before; try a lower --lr than 0\.1 \(--lr-find suggests one\), --augment none, or more images/,
+    );
+    expect(renderTrainTable(trainReport(), terminal)).not.toContain(red);
+    const same = trainReport({ epochs: 3 });
+    const equal = trainReport({ epochs: 3, startTop1: same.best!.top1 });
+    expect(equal.verdict).toMatchObject({ level: 'same' });
+    expect(renderTrainTable(equal, PLAIN)).toMatch(/^no better than before training: top-1 .*; try the learning rate/m);
+    expect(trainVerdict(same.start, same.best, { lr: 3, augment: 'none' })).toMatchObject({
+      level: 'better',
+      advice: null,
+    });
+    expect(trainVerdict({ ...same.start!, valTop1: 1 }, same.best, { lr: 3, augment: 'none' })!.advice).toMatch(
+      /^try a lower --lr than 3 \(--lr-find suggests one\), or more images/,
+    );
+  });
+
+  it('says what an interrupted training has saved, and the command that goes on, on a line that can be copied', () => {
+    const report: TrainReport = {
+      ...trainReport({ epochs: 3 }),
+      status: 'interrupted',
+      reason: 'stopped by the user',
+      output: null,
+      written: null,
+      checkpoint: { path: 'o.onnx.checkpoints/step-000000917', epoch: 3, steps: 917 },
+      resume: "lowrank train 'my model.onnx' -o o.onnx --resume",
+    };
+    const terminal = { columns: 40, hasColors: false };
+    expect(renderTrainTable(report, terminal)).toMatch(
+      /\n\ngo on with:\n {2}lowrank train 'my model.onnx' -o o.onnx --resume\n$/,
+    );
+    expect(renderTrainTable(report, PLAIN)).toContain(
+      'saved       3 whole epochs, 917 updates: the checkpoint o.onnx.checkpoints/step-000000917\n',
+    );
+    const { resume: _, ...unsaved } = report;
+    const nothing = renderTrainTable({ ...unsaved, epochs: [], best: null, checkpoint: null }, PLAIN);
+    expect(nothing).toMatch(/^saved {7}nothing: no update was done$/m);
+    expect(nothing).toContain(`begin again with:\n  ${report.command}\n`);
+  });
+
   it('holds every epoch of a short run, the best marked', () => {
     const report = trainReport({ epochs: 12 });
     const lines = renderTrainTable(report, PLAIN).split('\n');
-    const rows = lines.filter((line) => /^ +\d+ +\d\.\d{4}/.test(line));
+    const rows = lines.filter(isEpoch);
     expect(rows).toHaveLength(12);
+    expect(lines.filter((line) => line.includes('before training'))).toEqual([
+      expect.stringMatching(/^ +0 +2\.3100 +10\.0 % +52\.0 % +before training$/),
+      expect.stringMatching(/^written .* \(10\.0 % before training\)$/),
+    ]);
     const marked = rows.filter((row) => row.includes('best'));
     expect(marked).toHaveLength(1);
     expect(Number.parseInt(marked[0]!, 10)).toBe(report.best!.epoch);
@@ -129,7 +210,7 @@ describe('renderTrainTable', () => {
   it('shortens a long run and says by how much; the best stays', () => {
     const report = trainReport({ epochs: 300 });
     const text = renderTrainTable({ ...report, best: { epoch: 178, top1: 0.9 } }, PLAIN);
-    const rows = text.split('\n').filter((line) => /^ +\d+ +\d\.\d{4}/.test(line));
+    const rows = text.split('\n').filter(isEpoch);
     expect(rows.length).toBeLessThanOrEqual(21);
     expect(text).toContain(`${300 - rows.length} epochs not shown`);
     expect(rows.find((row) => row.includes('best'))).toMatch(/^ +178 /);
@@ -152,6 +233,7 @@ describe('renderTrainTable', () => {
   it.each([40, 80, 120])('fits into %d columns', (columns) => {
     for (const text of [
       renderTrainTable(trainReport(), { columns, hasColors: false }),
+      renderTrainTable(trainReport({ startTop1: 0.99 }), { columns, hasColors: false }),
       renderEvalTable(evalReport(), { columns, hasColors: false }),
     ]) {
       const words = new Set(text.split(/\s+/).filter((word) => displayWidth(word) > columns - 14));

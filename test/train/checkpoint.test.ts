@@ -1,8 +1,18 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type CheckpointPosition, openCheckpoints, readNewest } from '../../src/train/checkpoint.js';
+import {
+  type CheckpointPosition,
+  checkpointsOf,
+  openCheckpoints,
+  readNewest,
+  savedCall,
+} from '../../src/train/checkpoint.js';
+import { defaultTrainSettings } from '../../src/train/options.js';
+import { completeCall, withSaved } from '../../src/train/resume.js';
+import { type SavedCall, savedCallOf } from '../../src/train/saved-call.js';
 import { temporaryFolder } from '../support/command.js';
+import { failureOf } from '../support/errors.js';
 
 const folder = temporaryFolder();
 let count = 0;
@@ -32,7 +42,7 @@ function written(...steps: readonly number[]): string {
 
 function newest(path: string): { readonly value: number; readonly warnings: readonly string[] } {
   const warnings: string[] = [];
-  const read = readNewest(openCheckpoints(path, 2).list(), identity, undefined, lengths, (line) => warnings.push(line));
+  const read = readNewest(openCheckpoints(path, 2).list(), identity, {}, lengths, (line) => warnings.push(line));
   return { value: read.state.parameters[0]!, warnings };
 }
 
@@ -62,6 +72,48 @@ describe('state.json', () => {
     const path = written(1, 2);
     change(path, (text) => JSON.stringify({ ...(JSON.parse(text) as object), checksum: undefined }));
     expect(newest(path)).toEqual({ value: 2, warnings: [] });
+  });
+});
+
+describe('what a training was told', () => {
+  const call = savedCallOf(
+    { model: 'm.onnx', output: 'o.onnx', data: 'photos', report: 'page.html' },
+    defaultTrainSettings,
+  );
+  const saving = (told: unknown): string => {
+    const output = join(folder, `told-${count++}.onnx`);
+    const write = (model: string): void => writeFileSync(model, 'model');
+    openCheckpoints(checkpointsOf(output), 2).write(state(1), position(1), identity, write, told as SavedCall);
+    return output;
+  };
+
+  it('is read from the newest checkpoint, and fills in what is not said', () => {
+    const output = saving(call);
+    expect(savedCall(output)).toEqual(call);
+    const options = { model: 'm.onnx', output, resume: true, val: 'other' };
+    expect(withSaved(options, call)).toMatchObject({ data: 'photos', val: 'other', report: 'page.html' });
+    expect(savedCall(join(folder, 'nothing.onnx'))).toBe(undefined);
+  });
+
+  it('leads from another folder to the same files, unless the folder has gone', () => {
+    const elsewhere = withSaved({ model: 'm.onnx', output: 'o.onnx' }, { ...call, folder });
+    expect(elsewhere).toMatchObject({ data: join(folder, 'photos'), report: join(folder, 'page.html') });
+    const gone = withSaved({ model: 'm.onnx', output: 'o.onnx' }, { ...call, folder: join(folder, 'gone') });
+    expect(gone.data).toBe('photos');
+  });
+
+  it.each<[string, unknown]>([
+    ['no object', 5],
+    ['no images', { ...call, data: null }],
+    ['a number for a path', { ...call, val: 3 }],
+    ['a text for a number', { ...call, settings: { ...defaultTrainSettings, lr: '0.1' } }],
+    ['a text for a list', { ...call, settings: { ...defaultTrainSettings, freeze: 'fc*' } }],
+    ['a number for a choice', { ...call, settings: { ...defaultTrainSettings, schedule: 1 } }],
+  ])('is not believed: %s', async (_, told) => {
+    const output = saving(told);
+    expect(savedCall(output)).toBe(undefined);
+    const failure = await failureOf('INPUT', () => completeCall({ model: 'm.onnx', output, resume: true }));
+    expect(failure.message).toMatch(/step-000000001 is damaged \(state.json is not what was written\)/);
   });
 });
 

@@ -18,6 +18,8 @@ export interface Palette {
   readonly third: string;
   readonly good: string;
   readonly caution: string;
+  /** A result that is worse than what there was. */
+  readonly bad: string;
 }
 
 export const LIGHT: Palette = {
@@ -32,6 +34,7 @@ export const LIGHT: Palette = {
   third: '#009e73',
   good: '#00694d',
   caution: '#8a4b00',
+  bad: '#a8201a',
 };
 
 export const DARK: Palette = {
@@ -46,6 +49,7 @@ export const DARK: Palette = {
   third: '#2fc79b',
   good: '#4fd1a5',
   caution: '#f0b45a',
+  bad: '#ff8f85',
 };
 
 export type ColourName = keyof Palette;
@@ -93,6 +97,7 @@ pre{background:var(--surface);border:1px solid var(--line);border-radius:8px;pad
 .verdict .icon{flex:none;width:26px;height:26px;border-radius:50%;display:grid;place-items:center;font-weight:700;color:var(--page);background:var(--muted)}
 .verdict.good{border-left-color:var(--good)}.verdict.good .icon{background:var(--good)}
 .verdict.caution{border-left-color:var(--caution)}.verdict.caution .icon{background:var(--caution)}
+.verdict.bad{border-left-color:var(--bad)}.verdict.bad .icon{background:var(--bad)}.verdict.bad strong{color:var(--bad)}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,230px),1fr));gap:14px;margin:16px 0;padding:0;list-style:none}
 .card{border:1px solid var(--line);border-radius:10px;padding:14px 16px;min-width:0}
 .card .label{color:var(--muted);font-size:13px}

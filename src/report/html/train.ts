@@ -1,6 +1,7 @@
 import { formatBytes, formatError, formatLoss, formatPercent, formatRate, formatSeconds } from '../format.js';
 import { formatSpeed, formatWhole, plural } from '../format.js';
-import type { TrainEpoch, TrainReport } from '../train-contract.js';
+import type { TrainEpoch, TrainReport, TrainStart, TrainVerdict } from '../train-contract.js';
+import { goOnText, lastText, savedText, writtenText } from '../train-outcome.js';
 import { createChartRenderer } from './chart.js';
 import type { ChartRenderer } from './chart.js';
 import { fileName, warningList } from './convert-html.js';
@@ -34,8 +35,9 @@ function lowest(epochs: readonly TrainEpoch[], valueOf: (epoch: TrainEpoch) => n
 }
 
 function cards(report: TrainReport): Markup {
-  const { epochs, best, seconds } = report;
+  const { epochs, best, seconds, start } = report;
   const last = epochs.at(-1);
+  const before = start === null ? '' : `; ${formatPercent(start.valTop1)} before training`;
   if (last === undefined) return markup``;
   const bestLoss = lowest(epochs, ({ valLoss }) => valLoss);
   const mean = epochs.reduce((sum, { imagesPerSecond }) => sum + imagesPerSecond, 0) / epochs.length;
@@ -43,7 +45,7 @@ function cards(report: TrainReport): Markup {
   const accuracy =
     best === null
       ? numberCard('Training top-1', formatPercent(last.top1), `in epoch ${last.epoch}; nothing was validated`)
-      : numberCard('Best validation top-1', formatPercent(best.top1), `in epoch ${best.epoch}`);
+      : numberCard('Best validation top-1', formatPercent(best.top1), `in epoch ${best.epoch}${before}`);
   const loss =
     bestLoss === undefined
       ? numberCard('Training loss', formatLoss(last.loss), `in epoch ${last.epoch}`)
@@ -53,18 +55,41 @@ function cards(report: TrainReport): Markup {
   return markup`<ul class="cards">${accuracy}${loss}${speed}${time}</ul>`;
 }
 
+/** What was written, or saved, and how it goes on. */
+function outcome(report: TrainReport): Content {
+  const { output } = report;
+  const last = lastText(report);
+  if (output !== null) {
+    return markup`Written: ${code(output.path)}, ${writtenText(report)}.${last === '' ? null : ` Last: ${last}.`}`;
+  }
+  const saved = savedText(report);
+  const next = goOnText(report);
+  const goOn = next === undefined ? null : markup` ${capitalized(next.heading)} ${code(next.command)}.`;
+  return markup`No model was written.${saved === '' ? null : ` Saved: ${saved}.`}${goOn}`;
+}
+
+/** A result that is no better than the start, and what to try. */
+function verdictBox(verdict: TrainVerdict | null): Markup | null {
+  if (verdict === null || verdict.level === 'better') return null;
+  const { level, finding, advice } = verdict;
+  return markup`<div class="verdict ${level === 'worse' ? 'bad' : 'caution'}"><span class="icon" aria-hidden="true">!</span><p><strong>${capitalized(finding)}.</strong>${advice === null ? null : ` ${capitalized(advice)}.`}</p></div>`;
+}
+
+function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 function header(report: TrainReport): Markup {
-  const { epochs, data, best, status, reason, output, resumedFrom } = report;
+  const { epochs, data, best, status, reason, resumedFrom } = report;
   const { level, icon, text } = STATUS[status];
   const last = epochs.at(-1);
   const updates = last === undefined ? '' : `, ${plural(last.steps, 'update')}`;
   const lead = markup`${plural(epochs.length, 'epoch')}${updates} on ${plural(data.train.images, 'image')}${best === null ? '' : markup`; at best <strong>${formatPercent(best.top1)}</strong> of the validation images right`}.`;
-  const written = output === null ? 'No model was written.' : markup`Written: ${code(output.path)}.`;
   const resumed =
     resumedFrom === null
       ? null
       : markup` Resumed after ${plural(resumedFrom.steps, 'update')}, from ${code(resumedFrom.path)}.`;
-  return markup`<p class="eyebrow">lowrank training report</p><h1 class="name">${fileName(report.model.path)}</h1><p class="lead">${lead}</p><div class="verdict ${level}"><span class="icon" aria-hidden="true">${icon}</span><p><strong>${text}${reason === null ? '' : `: ${reason}`}.</strong> ${written}${resumed}</p></div>${cards(report)}${warningList(report.warnings)}`;
+  return markup`<p class="eyebrow">lowrank training report</p><h1 class="name">${fileName(report.model.path)}</h1><p class="lead">${lead}</p><div class="verdict ${level}"><span class="icon" aria-hidden="true">${icon}</span><p><strong>${text}${reason === null ? '' : `: ${reason}`}.</strong> ${outcome(report)}${resumed}</p></div>${verdictBox(report.verdict)}${cards(report)}${warningList(report.warnings)}`;
 }
 
 function curveFigure(renderer: ChartRenderer, chart: CurveChart, note: Content): Markup | null {
@@ -83,7 +108,7 @@ function accuracyAxis(curves: readonly Curve[]): Pick<CurveChart, 'min' | 'max' 
 }
 
 function curveSection(renderer: ChartRenderer, report: TrainReport): Markup | null {
-  const list = report.epochs;
+  const { epochs: list, start, best } = report;
   if (list.length === 0) return null;
   const epochs = list.map(({ epoch }) => epoch);
   const curve = (
@@ -95,26 +120,39 @@ function curveSection(renderer: ChartRenderer, report: TrainReport): Markup | nu
     values: list.map(of),
     ...stroke,
   });
+  /** Curves of training and validation, from epoch 0 on where that was measured. */
+  const withStart = (
+    curves: readonly Curve[],
+    before: readonly (number | null)[],
+  ): Pick<CurveChart, 'epochs' | 'curves'> =>
+    start === null
+      ? { epochs, curves }
+      : {
+          epochs: [0, ...epochs],
+          curves: curves.map((each, index) => ({ ...each, values: [before[index] ?? null, ...each.values] })),
+        };
   const training = { colour: 'kept', shape: 'line' } as const;
   const validation = { colour: 'after', shape: 'solid' } as const;
   const single = { colour: 'after', shape: 'solid' } as const;
-  const { best } = report;
   const bestLoss = lowest(list, ({ valLoss }) => valLoss);
-  const accuracies = [
-    curve('training top-1', ({ top1 }) => top1, training),
-    curve('validation top-1', ({ valTop1 }) => valTop1, validation),
-    curve('validation top-5', ({ valTop5 }) => valTop5, { colour: 'third', shape: 'dotted' }),
-  ];
+  const losses = withStart(
+    [curve('training', ({ loss }) => loss, training), curve('validation', ({ valLoss }) => valLoss, validation)],
+    [null, start?.valLoss ?? null],
+  );
+  const accuracies = withStart(
+    [
+      curve('training top-1', ({ top1 }) => top1, training),
+      curve('validation top-1', ({ valTop1 }) => valTop1, validation),
+      curve('validation top-5', ({ valTop5 }) => valTop5, { colour: 'third', shape: 'dotted' }),
+    ],
+    [null, start?.valTop1 ?? null, start?.valTop5 ?? null],
+  );
   const figures = [
     curveFigure(
       renderer,
       {
         title: 'Loss',
-        epochs,
-        curves: [
-          curve('training', ({ loss }) => loss, training),
-          curve('validation', ({ valLoss }) => valLoss, validation),
-        ],
+        ...losses,
         format: lossTick,
       },
       bestLoss === undefined
@@ -125,16 +163,15 @@ function curveSection(renderer: ChartRenderer, report: TrainReport): Markup | nu
       renderer,
       {
         title: 'Accuracy',
-        epochs,
-        curves: accuracies,
+        ...accuracies,
         format: percentTick,
-        ...accuracyAxis(accuracies),
+        ...accuracyAxis(accuracies.curves),
         mark:
           best === null
             ? undefined
             : { epoch: best.epoch, value: best.top1, text: `best: ${formatPercent(best.top1)}` },
       },
-      'Training images are augmented, and judged while the parameters change',
+      `Training images are augmented, and judged while the parameters change${start === null ? '' : '; epoch 0 is before training'}`,
     ),
     curveFigure(
       renderer,
@@ -187,25 +224,33 @@ function optional(value: number | null, format: (value: number) => string): stri
   return value === null ? '–' : format(value);
 }
 
-function epochColumns(report: TrainReport): readonly TableColumn<TrainEpoch>[] {
-  const number = (header: string, value: (epoch: TrainEpoch) => Content): TableColumn<TrainEpoch> => ({
+/** An epoch, or what was measured before the first. */
+type EpochRow = TrainEpoch | (TrainStart & { readonly epoch: 0 });
+
+function epochColumns({ best, epochs }: TrainReport): readonly TableColumn<EpochRow>[] {
+  const either = (header: string, value: (epoch: EpochRow) => Content): TableColumn<EpochRow> => ({
     header,
     className: 'number wraps',
     value,
   });
+  const number = (header: string, value: (epoch: TrainEpoch) => Content): TableColumn<EpochRow> =>
+    either(header, (row) => (row.epoch === 0 ? '' : value(row as TrainEpoch)));
   return [
-    number('Epoch', ({ epoch }) =>
-      epoch === report.best?.epoch ? markup`<strong><span class="muted">best</span> ${epoch}</strong>` : epoch,
-    ),
+    either('Epoch', ({ epoch }) => {
+      const word = epoch === 0 ? 'before training' : epoch === best?.epoch ? 'best' : undefined;
+      if (word === undefined) return epoch;
+      const both = markup`<span class="muted">${word}</span> ${epoch}`;
+      return epoch === 0 ? both : markup`<strong>${both}</strong>`;
+    }),
     number('Updates', ({ steps }) => formatWhole(steps)),
     number('Loss', ({ loss }) => formatLoss(loss)),
     number('Top-1', ({ top1 }) => formatPercent(top1)),
-    number('Val. loss', ({ valLoss }) => optional(valLoss, formatLoss)),
-    number('Val. top\u20111', ({ valTop1 }) => optional(valTop1, formatPercent)),
-    number('Val. top\u20115', ({ valTop5 }) => optional(valTop5, formatPercent)),
+    either('Val. loss', ({ valLoss }) => optional(valLoss, formatLoss)),
+    either('Val. top\u20111', ({ valTop1 }) => optional(valTop1, formatPercent)),
+    either('Val. top\u20115', ({ valTop5 }) => optional(valTop5, formatPercent)),
     number('Learning rate', ({ lr }) => formatRate(lr)),
     number('Gradient norm', ({ gradientNorm }) => optional(gradientNorm, formatError)),
-    ...(report.epochs.some(({ lossScale }) => lossScale !== undefined)
+    ...(epochs.some(({ lossScale }) => lossScale !== undefined)
       ? [
           number('Loss scale', ({ lossScale }) => (lossScale === undefined ? '' : formatWhole(lossScale))),
           number('Skipped updates', ({ skippedUpdates }) => formatWhole(skippedUpdates ?? 0)),
@@ -219,9 +264,10 @@ function epochColumns(report: TrainReport): readonly TableColumn<TrainEpoch>[] {
 }
 
 function epochSection(report: TrainReport): Markup | null {
-  const { epochs } = report;
+  const { epochs, start } = report;
   if (epochs.length === 0) return null;
-  const table = dataTable('All epochs', epochColumns(report), epochs);
+  const rows: readonly EpochRow[] = [...(start === null ? [] : [{ ...start, epoch: 0 } as const]), ...epochs];
+  const table = dataTable('All epochs', epochColumns(report), rows);
   return section(
     'All epochs',
     epochs.length <= MOST_ROWS ? table : details(`The table of ${epochs.length} epochs`, table),
@@ -229,7 +275,7 @@ function epochSection(report: TrainReport): Markup | null {
 }
 
 function factsSection(report: TrainReport): Markup {
-  const { data, output, seconds } = report;
+  const { data, output, seconds, checkpoint } = report;
   return section(
     'Files',
     factList([
@@ -243,7 +289,9 @@ function factsSection(report: TrainReport): Markup {
             ['Written', code(output.path)],
             ['SHA-256', code(output.sha256)],
             ['Size', `${formatWhole(output.bytes)} bytes`],
+            ['Its weights', writtenText(report)],
           ] as const)),
+      ...(checkpoint === null ? [] : [['Newest checkpoint', code(checkpoint.path)] as const]),
       [
         'Time',
         `${formatSeconds(seconds.total)}: prepare ${formatSeconds(seconds.prepare)}, train ${formatSeconds(seconds.train)}, validate ${formatSeconds(seconds.validate)}, write ${formatSeconds(seconds.write)}`,

@@ -3,6 +3,7 @@ import { summarizePredictions, comparePredictions } from '../../../src/report/ev
 import type { Predictions } from '../../../src/report/eval-summary.js';
 import { bestEpoch } from '../../../src/report/train-contract.js';
 import type { TrainEpoch, TrainReport } from '../../../src/report/train-contract.js';
+import { trainVerdict } from '../../../src/report/train-verdict.js';
 import type { ModelSummary } from '../../../src/report/contract.js';
 
 /** Input data for the report writers: a training run and an evaluation with made-up, smooth numbers. */
@@ -32,9 +33,11 @@ export function uniform(seed: number): () => number {
 export interface TrainFixture {
   readonly epochs?: number;
   readonly hasValidation?: boolean;
+  /** Top-1 on the validation images before training. */
+  readonly startTop1?: number;
 }
 
-export function trainReport({ epochs = 30, hasValidation = true }: TrainFixture = {}): TrainReport {
+export function trainReport({ epochs = 30, hasValidation = true, startTop1 = 0.1 }: TrainFixture = {}): TrainReport {
   const random = uniform(7);
   const list = Array.from({ length: epochs }, (_, index): TrainEpoch => {
     const progress = 1 - Math.exp((-5 * (index + 1)) / epochs);
@@ -56,26 +59,45 @@ export function trainReport({ epochs = 30, hasValidation = true }: TrainFixture 
       peakMemory: 1.21e9 + 1e6 * index,
     };
   });
+  const best = bestEpoch(list);
+  const written = list.find(({ epoch }) => epoch === best?.epoch) ?? list.at(-1);
+  const start = hasValidation ? { valLoss: 2.31, valTop1: startTop1, valTop5: 0.52 } : null;
+  const settings = { data: 'imagenette/train', epochs, lr: 0.1, optimizer: 'sgd', augment: 'crop', ema: null, seed: 1 };
   return {
     schema: 'lowrank.train/1',
     tool: TOOL,
     command: 'lowrank-train models/resnet18-lowrank.onnx --data imagenette/train --val imagenette/val --epochs 30',
     seed: 1,
     model: MODEL,
-    settings: { data: 'imagenette/train', epochs, lr: 0.1, optimizer: 'sgd', ema: null, freeze: ['stem.*'], seed: 1 },
+    settings: { ...settings, freeze: ['stem.*'] },
     data: {
       train: { path: 'imagenette/train', images: 9469, classes: 10 },
       val: hasValidation ? { path: 'imagenette/val', images: 3925, classes: 10 } : null,
     },
+    start,
     epochs: list,
-    best: bestEpoch(list),
+    best,
     resumedFrom: null,
+    checkpoint:
+      epochs === 0
+        ? null
+        : { path: 'out/resnet18-trained.onnx.checkpoints/step-000008880', epoch: epochs, steps: 8880 },
     badImages: { count: 2, names: ['n01440764/broken.jpg', 'n02102040/empty.jpg'] },
     output: {
       path: 'out/resnet18-trained.onnx',
       bytes: 21_400_312,
       sha256: MODEL.sha256.split('').toReversed().join(''),
     },
+    written:
+      written === undefined
+        ? null
+        : {
+            epoch: written.epoch,
+            valTop1: written.valTop1,
+            valLoss: written.valLoss,
+            chosen: best === null ? 'last' : 'best',
+          },
+    verdict: trainVerdict(start, best, settings),
     warnings: [],
     seconds: { prepare: 1.4, train: 2319.6, validate: 212.3, write: 1.1, total: 2534.4 },
     status: 'finished',
