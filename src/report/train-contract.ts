@@ -1,5 +1,5 @@
 /** The published JSON contract of a training run (`--json`). A field is added, never renamed; a breaking change raises the schema number. */
-import type { ModelSummary } from './contract.js';
+import type { ModelSummary, Preparation } from './contract.js';
 
 /** A folder, archive or table of labelled images. */
 export interface DataSummary {
@@ -52,6 +52,8 @@ export interface TrainReport {
   /** Every option with its value, defaults included. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly data: { readonly train: DataSummary; readonly val: DataSummary | null };
+  /** How images become inputs in validation, and who says so; training crops them at random. Absent in reports of earlier versions. */
+  readonly preparation?: Preparation;
   /** Those before a resumption too. */
   readonly epochs: readonly TrainEpoch[];
   /** The epoch with the highest top-1 on the validation images, the earliest of equals; null where none was validated. */

@@ -1,5 +1,6 @@
 import { LowrankError } from '../errors.js';
 import { checkModel } from '../graph/check.js';
+import { type ImageFacts, recordImageFacts } from '../graph/image-facts.js';
 import type { Model } from '../graph/model.js';
 import { readModel } from '../graph/read.js';
 import type { Value } from '../graph/value.js';
@@ -55,15 +56,16 @@ function placesFor(names: readonly string[], source: string | Uint8Array, tie: T
   return isNeeded ? inlined.model : plain.model;
 }
 
-/** Writes the trained model beside its place; `commit` puts it there. */
+/** Writes the trained model, with what is known of its images, beside its place; `commit` puts it there. */
 export function stageTrained(
   source: string | Uint8Array,
   weights: TrainedWeights,
   path: string,
-  options: WriteOptions = {},
+  { images = {}, ...options }: WriteOptions & { readonly images?: ImageFacts } = {},
 ): StagedModel {
   const model = trainedModel(source, weights);
   try {
+    recordImageFacts(model, images);
     return stageModel(model, path, options);
   } finally {
     model.file?.close();

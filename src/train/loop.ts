@@ -24,6 +24,7 @@ import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type Train
 import { learningRateAt } from './schedule.js';
 import { outOfMemory } from './out-of-memory.js';
 import { openTrainingRun, type RunMode, type TrainingRun } from './run.js';
+import { announceImages, settleImages } from './settle-images.js';
 import type { Measured } from './trainer.js';
 import { untilAborted } from './until-aborted.js';
 import type { TrainingState } from './vectors.js';
@@ -55,10 +56,12 @@ export async function train(options: TrainOptions, mode: RunMode = {}): Promise<
   const lock = takeLock(`${options.output}.lock`);
   try {
     const started = performance.now();
-    const settings = await resolveMicroBatch(options, wanted, mode);
+    const settled = await settleImages(options, wanted);
+    const settings = await resolveMicroBatch(options, settled.settings, mode);
     const run = await openTrainingRun(options, settings, mode);
     try {
-      return await new Training(options, settings, run, started).run();
+      const preparation = announceImages(settled, run, options);
+      return { ...(await new Training(options, settings, run, started).run()), ...preparation };
     } catch (error) {
       // A buffer of JavaScript that could not be made.
       throw error instanceof RangeError ? outOfMemory(error) : error;

@@ -6,6 +6,7 @@ import { drawMasks } from './masks.js';
 import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { openTrainingRun, type TrainingRun } from './run.js';
+import { announceImages, settleImages } from './settle-images.js';
 
 const smallestRate = 1e-6;
 const largestRate = 1;
@@ -27,10 +28,12 @@ export async function findLearningRate(options: TrainOptions): Promise<LrFindRep
   const started = performance.now();
   const wanted: TrainSettings = { ...defaultTrainSettings, ...options.settings };
   checkTrainSettings(wanted);
-  const settings = await resolveMicroBatch(options, wanted);
+  const settled = await settleImages(options, wanted);
+  const settings = await resolveMicroBatch(options, settled.settings);
   // The loss of every update is looked at before the next one.
   const run = await openTrainingRun(options, settings, { readEvery: 1 });
   try {
+    const preparation = announceImages(settled, run, options);
     await run.start(undefined, 0);
     const { points, stopped } = await rise(run, settings, options);
     const { command, data } = options;
@@ -41,6 +44,7 @@ export async function findLearningRate(options: TrainOptions): Promise<LrFindRep
       seed: settings.seed,
       model: { path: options.model, sha256: run.model.sha256 },
       settings: { data, ...settings },
+      ...preparation,
       points,
       ...suggest(points),
       stopped,
