@@ -68,7 +68,7 @@ const cases: Readonly<Record<string, Case>> = {
       };
     },
     input: ['--normalization', 'unit', '--image-size', '224'],
-    training: ['--epochs', '6', '--lr', '0.005', '--min-scale', '0.35', '--batch-size', '16', '--cache', '1024'],
+    training: ['--epochs', '6', '--lr', '0.005', '--min-scale', '0.35', '--batch-size', '16', '--cache-images', '1024'],
   },
   resnet50v2: {
     file: 'resnet50v2-stages1to3-imagenette10.onnx',

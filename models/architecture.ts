@@ -8,6 +8,8 @@ export interface Architecture {
   readonly numClasses: number;
   /** Channels of the input image. */
   readonly inChannels: number;
+  /** How images were normalized when it was published, by name; null where it takes no color images. */
+  readonly normalization: 'imagenet' | 'cifar10' | null;
   /** Smallest side whose features do not vanish. */
   readonly minImageSize: number;
   /** Emits everything from the image to the logits. Throws USAGE where the image size does not suit. */

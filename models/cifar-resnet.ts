@@ -29,6 +29,7 @@ export const cifarResnets: readonly Architecture[] = Object.entries(depths).map(
   imageSize: 32,
   numClasses: 10,
   inChannels: 3,
+  normalization: 'cifar10',
   minImageSize: 1,
   build: (network, image, classes) => build(network, image, classes, depth),
 }));

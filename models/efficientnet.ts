@@ -55,6 +55,7 @@ export const efficientnets: readonly Architecture[] = scalings.map((scaling, ind
   imageSize: scaling.imageSize,
   numClasses: 1000,
   inChannels: 3,
+  normalization: 'imagenet',
   minImageSize: 1,
   build: (network, image, classes) =>
     build(network, image, classes, scaling, index < 5 ? smallBatchNorm : largeBatchNorm),

@@ -1,5 +1,6 @@
 import { LowrankError } from '../src/errors.js';
 import { checkModel } from '../src/graph/check.js';
+import { recordImageFacts, usualResize } from '../src/graph/image-facts.js';
 import { type Model, newModel } from '../src/graph/model.js';
 import { tool } from '../src/version.js';
 import type { Architecture } from './architecture.js';
@@ -65,6 +66,11 @@ export function create(architecture: string, options: CreateOptions = {}): Model
   found.build(network, network.input(inChannels, imageSize), numClasses);
   const model = newModel(network.graph, new Map([['', 17]]), 8, tool);
   model.metadata.set('lowrank.create', JSON.stringify({ architecture, seed }));
+  recordImageFacts(model, {
+    ...(found.normalization === null || inChannels !== 3 ? {} : { normalization: found.normalization }),
+    imageSize,
+    resize: usualResize(imageSize),
+  });
   checkModel(model);
   return model;
 }

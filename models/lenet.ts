@@ -7,7 +7,7 @@ import type { Feature, Network } from './network.js';
  * The paper pads MNIST's 28×28 digits to 32×32; here the first convolution pads by 2.
  */
 export const lenets: readonly Architecture[] = [
-  { name: 'lenet5', imageSize: 28, numClasses: 10, inChannels: 1, minImageSize: 12, build },
+  { name: 'lenet5', imageSize: 28, numClasses: 10, inChannels: 1, normalization: null, minImageSize: 12, build },
 ];
 
 function build(network: Network, image: Feature, classes: number): void {

@@ -28,6 +28,7 @@ export const resnets: readonly Architecture[] = Object.entries(depths).map(([nam
   imageSize: 224,
   numClasses: 1000,
   inChannels: 3,
+  normalization: 'imagenet',
   minImageSize: 1,
   build: (network, image, classes) => build(network, image, classes, depth),
 }));

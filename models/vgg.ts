@@ -16,7 +16,15 @@ const pooledSide = 7;
 
 /** VGG-16 without BatchNormalization, as torchvision builds it; dropout has no part in inference. */
 export const vggs: readonly Architecture[] = [
-  { name: 'vgg16', imageSize: 224, numClasses: 1000, inChannels: 3, minImageSize: 32, build },
+  {
+    name: 'vgg16',
+    imageSize: 224,
+    numClasses: 1000,
+    inChannels: 3,
+    normalization: 'imagenet',
+    minImageSize: 32,
+    build,
+  },
 ];
 
 function build(network: Network, image: Feature, classes: number): void {

@@ -29,17 +29,15 @@ const trained = `${folder}/resnet18.trained.onnx`;
 const small = `${folder}/resnet18.lowrank.onnx`;
 const tuned = `${folder}/resnet18.tuned.onnx`;
 const images = `${folder}/images`;
-const data = `--data ${images} --normalization symmetric`;
+const data = `--data ${images}`;
 const training = `${data} --batch-size 16 --min-scale 0.5 --force`;
 
 process.stdout.write(`drawing images into ${images}\n`);
 const classes = await drawImages(images, { train: 150, val: 50 });
 
 lowrank(`create resnet18 -o ${full} --image-size ${side} --num-classes ${classes} --force`);
-lowrank(`train ${full} -o ${trained} ${training} --epochs 4 --lr 0.02 --warmup 0.5 --json`);
-const converted = lowrank(
-  `convert ${trained} -o ${small} --normalization symmetric --latency --report ${folder}/report.html --force --json`,
-);
+lowrank(`train ${full} -o ${trained} ${training} --normalization symmetric --epochs 4 --lr 0.02 --warmup 0.5 --json`);
+const converted = lowrank(`convert ${trained} -o ${small} --latency --report ${folder}/report.html --force --json`);
 lowrank(`inspect ${small} --no-spectrum`);
 lowrank(`train ${small} -o ${tuned} ${training} --preset fine-tune --epochs 2 --report ${folder}/training.html --json`);
 const before = lowrank(`eval ${trained} ${data} --json`);

@@ -18,19 +18,6 @@ export function accuracyOptions<const Group extends string>(group: Group) {
       group,
       description: "class list in the order of the model's outputs (text or JSON)",
     },
-    resize: {
-      type: 'integer',
-      minimum: 1,
-      placeholder: 'pixels',
-      group,
-      description: 'shorter side before the center crop, as in lowrank-eval',
-    },
-    stretch: {
-      type: 'boolean',
-      default: false,
-      group,
-      description: 'stretch the whole image in place of the center crop',
-    },
     valImages: {
       type: 'integer',
       minimum: 1,
@@ -93,6 +80,6 @@ export function checkAccuracyOptions(settings: Readonly<Record<string, unknown>>
 export function accuracyInForce({ accuracyBudget }: ConvertReport): Readonly<Record<string, unknown>> {
   if (accuracyBudget === undefined) return {};
   const { minimize, cache, settings } = accuracyBudget;
-  const { split, resize, stretch, limit, maxBad, imageSize, normalization } = settings;
-  return { minimize, cache, split, resize, stretch, valImages: limit, maxBad, imageSize, normalization };
+  const { split, limit, maxBad } = settings;
+  return { minimize, cache, split, valImages: limit, maxBad };
 }

@@ -1,5 +1,5 @@
 import { LowrankError } from '../errors.js';
-import { kebabCase } from './options.js';
+import { flagOf, kebabCase, type OptionDefinition } from './options.js';
 import type { CommandDefinition } from './command.js';
 
 /** What a command can be told. */
@@ -29,10 +29,17 @@ export function flagsIn(text: string): readonly string[] {
 
 /** `--no-flip` and `--flip` → `flip`, where the command has an option of that name. */
 function nameOf(flag: string, options: Known['options']): string | undefined {
-  return Object.entries(options).find(([name, { type }]) => {
-    const kebab = kebabCase(name);
-    return flag === `--${kebab}` || (type === 'boolean' && flag === `--no-${kebab}`);
-  })?.[0];
+  return Object.entries(options).find(([name, { type, also = [], formerly = [] }]) =>
+    [name, ...also, ...formerly].some((each) => {
+      const kebab = kebabCase(each);
+      return flag === `--${kebab}` || (type === 'boolean' && flag === `--no-${kebab}`);
+    }),
+  )?.[0];
+}
+
+/** A flag under the name that the command's help has, where it was another one before. */
+function currentFlag(flag: string, name: string, { formerly = [] }: OptionDefinition): string {
+  return formerly.some((former) => flag === flagOf(former)) ? flagOf(name) : flag;
 }
 
 function keyOf(flag: string, keys: Known['keys'] = {}): string | undefined {
@@ -57,9 +64,10 @@ function takesAwayNothing(text: string, { options, given }: Known): boolean {
 
 /** Flags as the command's user writes them: options in its file are keys there. */
 function renamed(text: string, { options, keys }: Known): string {
-  return text.replaceAll(flagPattern, (flag) =>
-    nameOf(flag, options) === undefined ? (keyOf(flag, keys) ?? flag) : flag,
-  );
+  return text.replaceAll(flagPattern, (flag) => {
+    const name = nameOf(flag, options);
+    return name === undefined ? (keyOf(flag, keys) ?? flag) : currentFlag(flag, name, options[name]!);
+  });
 }
 
 /**

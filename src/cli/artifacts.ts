@@ -1,4 +1,5 @@
 import { formatWhole, plural } from '../report/format.js';
+import { preparationText } from '../report/preparation-text.js';
 import { renderFacts } from '../report/table.js';
 import { paint, type Terminal } from '../report/terminal.js';
 import { printable } from '../report/text.js';
@@ -6,6 +7,7 @@ import { artifactPaths, writeArtifacts } from '../train/artifacts.js';
 import type { ArtifactsManifest } from '../train/manifest.js';
 import { targetNames } from '../train/target.js';
 import { defineCommand } from './command.js';
+import { givenImageSettings, imageOptions } from './image-options.js';
 import { checkCommandPaths } from './paths.js';
 import { memoryOption } from './running-options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
@@ -35,12 +37,12 @@ export const command = defineCommand({
       placeholder: 'n',
       description: 'images of one run (default: any number; --target cpu needs one)',
     },
-    imageSize: {
-      type: 'integer',
-      minimum: 1,
-      placeholder: 'pixels',
-      description: 'side of the images (default: what the model says, else 224)',
+    classes: {
+      type: 'string',
+      placeholder: 'file',
+      description: "class list in the order of the model's outputs, for the manifest (default: what the model says)",
     },
+    ...imageOptions('Images (for the manifest)'),
     maxMemory: memoryOption('Running'),
     ...graphOptions,
   },
@@ -62,13 +64,15 @@ export const command = defineCommand({
     const { settings, signal } = context;
     const { model } = context.arguments;
     const folder = settings.output ?? `${model.replace(/\.onnx$/, '')}.artifacts`;
-    checkCommandPaths({ config: context.configPath }, artifactPaths(model, folder));
+    checkCommandPaths({ config: context.configPath, classes: settings.classes }, artifactPaths(model, folder));
     const manifest = await writeArtifacts(model, folder, {
       settings: {
-        ...given({ batchSize: settings.batchSize, imageSize: settings.imageSize }),
+        ...given({ batchSize: settings.batchSize }),
+        ...givenImageSettings(settings),
         target: settings.target,
         ...givenGraphSettings(settings),
       },
+      classes: settings.classes,
       force: settings.force,
       maxMemory: settings.maxMemory,
       signal,
@@ -79,7 +83,7 @@ export const command = defineCommand({
 });
 
 function summary(manifest: ArtifactsManifest, folder: string, terminal: Terminal): string {
-  const { parameters, lengths, imageShape, classes, batch, settings } = manifest;
+  const { parameters, lengths, imageShape, classes, batch, settings, preparation } = manifest;
   const pairs = new Set(parameters.flatMap(({ pair }) => pair ?? []));
   const decayed = parameters.filter(({ decay }) => decay).length;
   const facts: readonly (readonly [string, string])[] = [
@@ -87,6 +91,7 @@ function summary(manifest: ArtifactsManifest, folder: string, terminal: Terminal
     ['pairs', String(pairs.size)],
     ['statistics', formatWhole(lengths.statistics)],
     ['images', `[${[batch ?? 'any number', ...imageShape].join(', ')}], ${classes} classes`],
+    ...(preparation === null ? [] : [['as inputs', preparationText(preparation)] as const]),
     ['optimizer', `${settings.optimizer}, ${formatWhole(lengths.state)} elements of state`],
     ['written', `${printable(folder)}: ${manifest.gradient.file}, ${manifest.update.file}, ${manifest.eval.file} …`],
   ];

@@ -1,21 +1,23 @@
 import type { Calibrate } from '../factorize/calibration/types.js';
+import type { CalibrationSettings } from '../train/calibrate.js';
+import type { SyntheticSettings } from '../train/synthetic.js';
+import { given } from './training-options.js';
 
-/** Names that settings of drawn pictures and of images share. */
-interface NamedSettings {
-  readonly images?: number;
-  readonly seed?: number;
-  readonly imageSize?: number;
-  readonly normalization?: string;
-  readonly mean?: readonly number[];
-  readonly std?: readonly number[];
-}
+/** Settings of images, some of which are those of drawn pictures too. */
+type NamedSettings = Partial<CalibrationSettings>;
 
 /** What `--calibrate` names: pictures that are drawn, or a place of images. Loaded where it is of use: it brings the image decoder. */
 export async function namedCalibration(name: string, settings: NamedSettings): Promise<Calibrate> {
   if (name === 'synthetic') {
     const { syntheticCalibration } = await import('../train/synthetic.js');
-    return syntheticCalibration(settings);
+    return syntheticCalibration(drawnSettings(settings));
   }
   const { calibration } = await import('../train/calibrate.js');
   return calibration(name, settings);
+}
+
+/** Pictures are drawn in the size of the input: nothing of them is resized. */
+export function drawnSettings(settings: NamedSettings): Partial<SyntheticSettings> {
+  const { images, seed, imageSize, normalization, mean, std } = settings;
+  return given({ images, seed, imageSize, normalization, mean, std });
 }

@@ -9,7 +9,7 @@ import { calibration } from '../train/calibrate.js';
 import { defineCommand } from './command.js';
 import { command as convertCommand } from './convert.js';
 import { command as evalCommand } from './eval.js';
-import { imageOptions, numbers } from './image-options.js';
+import { givenImageSettings, imageOptions } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
 import { type OptionOwners, refuseOrphans } from './option-owners.js';
 import { closest } from './options.js';
@@ -27,7 +27,7 @@ const phases = {
 
 const accuracy = 'Accuracy';
 const of = convertCommand.options;
-const { split, classes, resize, stretch, limit, maxBad, batchSize, workers } = evalCommand.options;
+const { split, classes, limit, maxBad, batchSize, workers } = evalCommand.options;
 
 export const command = defineCommand({
   name: 'compare',
@@ -69,8 +69,11 @@ export const command = defineCommand({
     factorizePairs: of.factorizePairs,
     keepFirst: of.keepFirst,
     keepLast: of.keepLast,
-    calibrate: {
-      ...of.calibrate,
+    data: {
+      type: 'string',
+      placeholder: 'path',
+      group: of.calibrate.group,
+      formerly: ['calibrate'],
       description:
         'images without labels, a folder or any data set: the error of every init on what the layers see, and the inits that fit to it (whitened, lfai-data)',
     },
@@ -85,9 +88,7 @@ export const command = defineCommand({
     split: { ...split, group: accuracy },
     classes: { ...classes, group: accuracy },
     limit: { ...limit, group: accuracy },
-    ...imageOptions('Images (of --calibrate and --val)'),
-    resize: { ...resize, group: accuracy },
-    stretch: { ...stretch, group: accuracy },
+    ...imageOptions('Images (of --data and --val)'),
     maxBad: { ...maxBad, group: accuracy },
     batchSize: { ...batchSize, group: accuracy },
     inputShape: of.inputShape,
@@ -112,7 +113,7 @@ export const command = defineCommand({
       description: 'also the accuracy of each on photos/val, at half of the multiply-accumulates',
     },
     {
-      command: 'lowrank compare model.onnx --calibrate photos/train --val photos',
+      command: 'lowrank compare model.onnx --data photos/train --val photos',
       description: 'also the inits that fit layers to what they see on images, and the error of all on them',
     },
   ],
@@ -124,31 +125,30 @@ export const command = defineCommand({
       force,
       ranks,
       inputShape,
-      calibrate,
+      data,
       calibrateImages,
       val,
       classes: classFile,
       split: part,
       limit: most,
       imageSize,
+      resize,
+      stretch,
+      interpolation,
       normalization,
       mean,
       std,
-      resize: shorterSide,
-      stretch: isStretched,
       maxBad: mostBad,
       batchSize: batch,
       workers: decoders,
       ...options
     } = settings;
     refuseOrphans(settings, ownersOf);
-    const paths = { config: context.configPath, ranks, classes: classFile, val, calibrate, report };
+    const paths = { config: context.configPath, ranks, classes: classFile, val, data, report };
     checkCommandPaths(paths, modelReads(context.arguments.model), force);
-    const preparation = given({
-      imageSize,
-      normalization,
-      mean: numbers(mean, '--mean'),
-      std: numbers(std, '--std'),
+    const preparation = givenImageSettings({
+      ...{ imageSize, resize, stretch, interpolation },
+      ...{ normalization, mean, std },
     });
     const document = await compare(context.arguments.model, {
       ...given(options),
@@ -156,9 +156,9 @@ export const command = defineCommand({
       ...given({ inits: initsOf(wanted) }),
       inputShapes: parseInputShapes(inputShape),
       calibrate:
-        calibrate === undefined
+        data === undefined
           ? undefined
-          : calibration(calibrate, {
+          : calibration(data, {
               ...preparation,
               ...given({ images: calibrateImages, seed: settings.seed, maxBad: mostBad, workers: decoders }),
             }),
@@ -171,8 +171,6 @@ export const command = defineCommand({
               settings: given({
                 split: part,
                 batchSize: batch,
-                resize: shorterSide,
-                stretch: isStretched,
                 limit: most,
                 maxBad: mostBad,
                 workers: decoders,
@@ -193,18 +191,13 @@ export const command = defineCommand({
 
 /** Which of the options that say what images there are the others belong to. */
 const ownersOf: OptionOwners = {
-  calibrateImages: ['calibrate'],
+  calibrateImages: ['data'],
   split: ['val'],
   classes: ['val'],
   limit: ['val'],
-  resize: ['val'],
-  stretch: ['val'],
   batchSize: ['val'],
-  imageSize: ['calibrate', 'val'],
-  normalization: ['calibrate', 'val'],
-  mean: ['calibrate', 'val'],
-  std: ['calibrate', 'val'],
-  maxBad: ['calibrate', 'val'],
+  maxBad: ['data', 'val'],
+  ...Object.fromEntries(Object.keys(imageOptions('')).map((name) => [name, ['data', 'val']])),
 };
 
 /** `--inits a,b --inits c`. Throws USAGE for names that are none. */

@@ -1,7 +1,8 @@
 import { LowrankError, messageOf } from '../errors.js';
 import { readRegularText, unusable } from '../files/regular.js';
-import { checkValue, closest, kebabCase } from './options.js';
-import type { GivenValues, OptionTable } from './options.js';
+import { meantOptions } from './meant.js';
+import { checkValue, closest, formerNameNote, kebabCase, otherNames } from './options.js';
+import type { GivenValues, OptionTable, OtherName } from './options.js';
 
 function read(path: string, what: string, remedy: string): string {
   try {
@@ -90,11 +91,15 @@ export async function readYaml(
 
 /**
  * The options that a YAML file sets, checked like flags. Keys are the options' names as flags without the dashes
- * (`rank-scale`) or as in a report's settings (`rankScale`); null stands for "not set". Throws INPUT where the file cannot be
- * read, USAGE for an unknown or repeated key and for a value that does not fit.
+ * (`rank-scale`) or as in a report's settings (`rankScale`); null stands for "not set". A line about each former name goes to
+ * `note`. Throws INPUT where the file cannot be read, USAGE for an unknown or repeated key and for a value that does not fit.
  */
-export async function readConfigFile(path: string, table: OptionTable): Promise<GivenValues> {
-  return checkKeys(await readYaml(path), table, path);
+export async function readConfigFile(
+  path: string,
+  table: OptionTable,
+  note?: (line: string) => void,
+): Promise<GivenValues> {
+  return checkKeys(await readYaml(path), table, path, { note });
 }
 
 /** The options of a mapping in the file at `path`, whose keys are `parent` and a dot longer in messages. Throws USAGE. */
@@ -102,11 +107,14 @@ export function checkKeys(
   mapping: Readonly<Record<string, unknown>>,
   table: OptionTable,
   path: string,
-  parent = '',
+  { parent = '', note }: { readonly parent?: string; readonly note?: ((line: string) => void) | undefined } = {},
 ): GivenValues {
+  const others = otherNames(table);
   const values: Record<string, unknown> = {};
-  for (const { name, value, place } of entriesOf(mapping, Object.keys(table), path, parent)) {
-    values[name] = checkValue(table[name]!, value, place);
+  for (const { name, value, place } of entriesOf(mapping, Object.keys(table), path, { parent, others })) {
+    const { name: own, isFormer } = others.get(name) ?? { name, isFormer: false };
+    values[own] = checkValue(table[own]!, value, place);
+    if (isFormer) note?.(formerNameNote(`key '${parent}${kebabCase(name)}'`, `'${parent}${kebabCase(own)}'`));
   }
   return values;
 }
@@ -123,29 +131,34 @@ export function entriesOf(
   mapping: Readonly<Record<string, unknown>>,
   known: readonly string[],
   path: string,
-  parent = '',
+  {
+    parent = '',
+    others = new Map(),
+  }: { readonly parent?: string; readonly others?: ReadonlyMap<string, OtherName> } = {},
 ): readonly KnownEntry[] {
-  const names = new Map(known.map((name) => [kebabCase(name), name]));
+  const names = new Map([...known, ...others.keys()].map((name) => [kebabCase(name), name]));
   const seen = new Set<string>();
   return Object.entries(mapping).flatMap(([key, value]): readonly KnownEntry[] => {
     const name = names.get(kebabCase(key));
     const full = `${parent}${key}`;
     const place = `key '${full}' in ${path}`;
     if (name === undefined) {
-      const close = closest(kebabCase(key), [...names.keys()]);
+      const kebab = kebabCase(key);
+      const own = known.map(kebabCase);
+      const close = meantOptions(kebab, own)[0] ?? closest(kebab, own);
       throw new LowrankError('USAGE', `unknown key '${full}'`, {
         place: `in ${path}`,
-        remedy:
-          close === undefined ? `known keys: ${[...names.keys()].join(', ') || 'none'}` : `did you mean '${close}'?`,
+        remedy: close === undefined ? `known keys: ${own.join(', ') || 'none'}` : `did you mean '${close}'?`,
       });
     }
-    if (seen.has(name)) {
-      throw new LowrankError('USAGE', `option '${kebabCase(name)}' is set twice`, {
+    const means = others.get(name)?.name ?? name;
+    if (seen.has(means)) {
+      throw new LowrankError('USAGE', `option '${kebabCase(means)}' is set twice`, {
         place,
         remedy: 'keep one of the two',
       });
     }
-    seen.add(name);
+    seen.add(means);
     return value === null ? [] : [{ name, value, place }];
   });
 }

@@ -10,11 +10,11 @@ import type { ConvertReport } from '../report/contract.js';
 import { convertHtml } from '../report/html/convert-html.js';
 import type { ConvertModelCall } from '../train/convert.js';
 import type { RecalibrationSettings } from '../train/recalibrate.js';
-import { namedCalibration } from './calibration.js';
+import { drawnSettings, namedCalibration } from './calibration.js';
 import { defineCommand } from './command.js';
 import { accuracyInForce, accuracyOptions, checkAccuracyOptions } from './accuracy-options.js';
-import { imageOptions, numbers } from './image-options.js';
 import { fileOptions } from './file-options.js';
+import { givenImageSettings, imageOptions, imageSettingsText } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
 import { checkCommandPaths, writeReport } from './paths.js';
 import { type OptionOwners, orphanNotes } from './option-owners.js';
@@ -228,8 +228,9 @@ export const command = defineCommand({
       type: 'string',
       placeholder: 'path',
       group: calibrationGroup,
+      also: ['data'],
       description:
-        'choose ranks and fit layers by what they see on these images, which need no labels: a folder of them, or any data set; synthetic: pictures that are drawn here (the default for models of images); none: by the weights alone',
+        'choose ranks and fit layers by what they see on these images, which need no labels: a folder of them, or any data set; synthetic: pictures that are drawn here (the default for models of images); none: by the weights alone; --data says the same',
     },
     calibrateImages: {
       type: 'integer',
@@ -267,11 +268,6 @@ export const command = defineCommand({
       description: 'images that are normalized together (default: 64)',
     },
     ...imageOptions(imagesGroup),
-    normalization: {
-      ...imageOptions(imagesGroup).normalization,
-      description:
-        'imagenet, cifar10, cifar100, symmetric, unit or none (default: what the model tells, else imagenet; for --recalibrate and --val imagenet)',
-    },
     inputShape: {
       type: 'list',
       placeholder: 'name=1,3,224,224',
@@ -345,14 +341,12 @@ export const command = defineCommand({
     const { settings } = context;
     const { report, ranks, inputShape, latency, threads, maxMemory, verifyTimeout, output, ...others } = settings;
     const { calibrate, calibrateImages, recalibrate, recalibrateImages, batchSize, ...rest } = others;
-    const { imageSize, normalization, mean, std, ...more } = rest;
-    const { val, split, classes, resize, stretch, valImages, maxBad, minimize, evaluations, cache, ...options } = more;
+    const { imageSize, resize, stretch, interpolation, normalization, mean, std, ...more } = rest;
+    const { val, split, classes, valImages, maxBad, minimize, evaluations, cache, ...options } = more;
     const { curve, ...asked } = options;
-    const preparation = given({
-      imageSize,
-      normalization,
-      mean: numbers(mean, '--mean'),
-      std: numbers(std, '--std'),
+    const preparation = givenImageSettings({
+      ...{ imageSize, resize, stretch, interpolation },
+      ...{ normalization, mean, std },
     });
     checkAccuracyOptions(settings);
     // Loaded where they are asked for: they bring the image decoder.
@@ -371,7 +365,7 @@ export const command = defineCommand({
       ...(ranks === undefined ? {} : { ranks: readRanks(ranks) }),
       searchRanks: searching?.accuracySearch(val!, {
         ...given({ minimize, evaluations, cache, classes }),
-        evaluation: given({ split, resize, stretch, limit: valImages, maxBad, ...preparation }),
+        evaluation: { ...given({ split, limit: valImages, maxBad }), ...preparation },
       }),
       calibrate:
         calibrate === undefined || calibrate === 'none'
@@ -390,7 +384,7 @@ export const command = defineCommand({
       ...(report === undefined ? {} : { onSpectrum }),
     };
     const { fittedTo } = await import('../train/convert.js');
-    const call = fittedTo(askedCall, drawn);
+    const call = fittedTo(askedCall, drawnSettings(drawn));
     const isCalibrated = { ...settings, calibrate: call.calibrate?.kind };
     for (const note of orphanNotes(isCalibrated, imageOptionOwners)) context.note(note);
     const paths = convertPaths(context.arguments.model, call);
@@ -408,6 +402,7 @@ export const command = defineCommand({
         ...accuracyInForce(done),
         ...calibrationInForce(done, calibrateImages),
         ...recalibrationInForce(done, recalibrating?.defaultRecalibrationSettings),
+        ...imagesInForce(done),
       }),
     };
     if (report !== undefined) {
@@ -432,10 +427,7 @@ const imageOptionOwners: OptionOwners = {
   calibrateImages: ['calibrate'],
   recalibrateImages: ['recalibrate'],
   batchSize: ['recalibrate'],
-  imageSize: ['calibrate', 'recalibrate', 'val'],
-  normalization: ['calibrate', 'recalibrate', 'val'],
-  mean: ['calibrate', 'recalibrate', 'val'],
-  std: ['calibrate', 'recalibrate', 'val'],
+  ...Object.fromEntries(Object.keys(imageOptions('')).map((name) => [name, ['calibrate', 'recalibrate', 'val']])),
 };
 
 function calibrationInForce(
@@ -443,8 +435,18 @@ function calibrationInForce(
   calibrateImages: number | undefined,
 ): Readonly<Record<string, unknown>> {
   if (done === undefined) return { calibrate: 'none' };
-  const { data, images, imageSize, normalizationName } = done;
-  return { calibrate: data, calibrateImages: calibrateImages ?? images, imageSize, normalization: normalizationName };
+  const { data, images } = done;
+  return { calibrate: data, calibrateImages: calibrateImages ?? images };
+}
+
+/** How images became inputs, whoever asked for them. */
+function imagesInForce({
+  calibration,
+  recalibration,
+  accuracyBudget,
+}: ConvertReport): Readonly<Record<string, unknown>> {
+  const used = calibration?.preparation ?? recalibration?.preparation ?? accuracyBudget?.preparation;
+  return used === undefined ? {} : imageSettingsText(used);
 }
 
 function recalibrationInForce(
@@ -452,8 +454,7 @@ function recalibrationInForce(
   defaults: RecalibrationSettings | undefined,
 ): Readonly<Record<string, unknown>> {
   if (done === undefined || defaults === undefined) return {};
-  const { images, normalization } = defaults;
-  return { recalibrateImages: images, batchSize: done.batchSize, imageSize: done.imageSize, normalization };
+  return { recalibrateImages: defaults.images, batchSize: done.batchSize };
 }
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };

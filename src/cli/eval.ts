@@ -1,9 +1,10 @@
 import { modelReads } from '../graph/model-paths.js';
 import { renderEvalTable } from '../report/eval-table.js';
 import { evalHtml } from '../report/html/eval.js';
-import { evaluateModel } from '../train/eval.js';
-import { defineCommand } from './command.js';
-import { imageOptions, numbers } from './image-options.js';
+import { preparationText } from '../report/preparation-text.js';
+import { type EvalOptions, evaluateModel } from '../train/eval.js';
+import { type CommandContext, defineCommand } from './command.js';
+import { givenImageSettings, imageOptions } from './image-options.js';
 import { checkCommandPaths, writeReport } from './paths.js';
 import { given } from './training-options.js';
 import { decodeOptions, memoryOption, threadsOption, timeoutOption } from './running-options.js';
@@ -36,19 +37,6 @@ export const command = defineCommand({
     report: { type: 'string', placeholder: 'file.html', description: 'write an HTML report' },
     force: { type: 'boolean', default: false, description: 'replace an existing report' },
     ...imageOptions(images),
-    resize: {
-      type: 'integer',
-      minimum: 1,
-      group: images,
-      placeholder: 'pixels',
-      description: 'shorter side before the center crop (default: the image size / 0.875, or itself up to 64)',
-    },
-    stretch: {
-      type: 'boolean',
-      default: false,
-      group: images,
-      description: "stretch the whole image to the model's size, in place of the center crop",
-    },
     limit: {
       type: 'integer',
       minimum: 1,
@@ -103,22 +91,19 @@ export const command = defineCommand({
       settings: given({
         split: settings.split,
         batchSize: settings.batchSize,
-        imageSize: settings.imageSize,
-        resize: settings.resize,
-        stretch: settings.stretch,
-        normalization: settings.normalization,
-        mean: numbers(settings.mean, '--mean'),
-        std: numbers(settings.std, '--std'),
         limit: settings.limit,
         seed: settings.seed,
         maxBad: settings.maxBad,
         device: settings.device,
         threads: settings.threads,
         workers: settings.workers,
+        ...givenImageSettings(settings),
       }),
       ...given({ maxMemory: settings.maxMemory, verifyTimeout: settings.verifyTimeout }),
       command: context.commandLine,
       signal,
+      onPrepared: prepared(context),
+      onWarning: context.warn,
       onProgress: ({ model, done, total }) => progress.update({ phase: 'evaluating', done, total, detail: model }),
     });
     if (page !== undefined) {
@@ -128,3 +113,13 @@ export const command = defineCommand({
     return { document: report, text: (terminal) => renderEvalTable(report, terminal) };
   },
 });
+
+/** Says how images become inputs, of a second model where it is otherwise. */
+function prepared({ note }: Pick<CommandContext<unknown, unknown>, 'note'>): NonNullable<EvalOptions['onPrepared']> {
+  let before: string | undefined;
+  return (path, preparation) => {
+    const text = preparationText(preparation);
+    if (text !== before) note(before === undefined ? `images: ${text}` : `images of ${path}: ${text}`);
+    before = text;
+  };
+}

@@ -1,6 +1,9 @@
 import { LowrankError } from '../errors.js';
+import type { FactOrigin, Preparation } from '../report/contract.js';
+import type { SettingsOf } from './options.js';
+import { given } from './training-options.js';
 
-/** How images become inputs of a model: the same options in `train`, `eval` and `convert --recalibrate`. */
+/** How images become inputs of a model: the same options wherever pictures come in. */
 export function imageOptions<const Group extends string>(group: Group) {
   return {
     imageSize: {
@@ -10,19 +13,71 @@ export function imageOptions<const Group extends string>(group: Group) {
       placeholder: 'pixels',
       description: 'side of the images (default: what the model says, else 224)',
     },
+    resize: {
+      type: 'integer',
+      minimum: 1,
+      group,
+      placeholder: 'pixels',
+      description:
+        'shorter side before the center crop (default: what the model says, else the image size / 0.875, or itself up to 64)',
+    },
+    stretch: {
+      type: 'boolean',
+      group,
+      description:
+        "stretch the whole image to the model's size, in place of the center crop (default: what the model says)",
+    },
+    interpolation: {
+      type: 'string',
+      choices: ['bilinear', 'bicubic'],
+      group,
+      description: 'how images are resized (default: what the model says, else bilinear)',
+    },
     normalization: {
       type: 'string',
       group,
       placeholder: 'name',
-      description: 'imagenet, cifar10, cifar100, symmetric, unit or none (default: imagenet)',
+      description:
+        'imagenet, cifar10, cifar100, symmetric, unit or none (default: what the model says or tells, else imagenet)',
     },
     mean: { type: 'string', group, placeholder: 'r,g,b', description: 'means of the channels, from 0 to 1' },
     std: { type: 'string', group, placeholder: 'r,g,b', description: 'standard deviations of the channels' },
   } as const;
 }
 
+/** What `imageOptions` were given, as settings. Throws USAGE. */
+export function givenImageSettings(settings: SettingsOf<ReturnType<typeof imageOptions>>) {
+  const { imageSize, resize, stretch, interpolation, normalization, mean, std } = settings;
+  return given({
+    imageSize,
+    resize,
+    stretch,
+    interpolation,
+    normalization,
+    mean: numbers(mean, '--mean'),
+    std: numbers(std, '--std'),
+  });
+}
+
+/**
+ * What repeats a preparation of images, as the options take it: what somebody or the file said. What was assumed, or found by
+ * BatchNormalization, is so again.
+ */
+export function imageSettingsText({ normalization, size, resize }: Preparation): Readonly<Record<string, unknown>> {
+  const isSaid = ({ from }: { readonly from: FactOrigin }): boolean =>
+    from !== 'assumed' && from !== 'batch-normalization';
+  const { name, mean, deviation } = normalization;
+  const numbers = name === null ? { mean: mean.join(','), std: deviation.join(',') } : {};
+  const { shorterSide, rule, interpolation } = resize;
+  return {
+    ...(isSaid(size) ? { imageSize: Math.min(size.width, size.height) } : {}),
+    ...(isSaid(resize) ? { resize: shorterSide, stretch: rule === 'stretch', interpolation } : {}),
+    ...(isSaid(normalization) ? { normalization: name, ...numbers } : {}),
+  };
+}
+
 /** "0.1,0.2,0.3". Throws USAGE. */
-export function numbers(text: string | undefined, option: string): readonly number[] | undefined {
+function numbers(text: string | undefined, option: string): readonly number[] | undefined {
   if (text === undefined) return undefined;
   const values = text.split(',').map((word) => (word.trim() === '' ? Number.NaN : Number(word)));
   if (values.every(Number.isFinite)) return values;

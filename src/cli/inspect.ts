@@ -7,7 +7,7 @@ import { renderInspectTable } from '../report/inspect-table.js';
 import { given } from './training-options.js';
 import { namedCalibration } from './calibration.js';
 import { defineCommand } from './command.js';
-import { imageOptions, numbers } from './image-options.js';
+import { givenImageSettings, imageOptions } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
 import { type OptionOwners, orphanNotes } from './option-owners.js';
 import { checkCommandPaths, writeReport } from './paths.js';
@@ -40,11 +40,13 @@ export const command = defineCommand({
       description:
         'what the outputs feel of each layer: how much they change where it alone is cut to half of its MACs',
     },
-    calibrate: {
+    data: {
       type: 'string',
       placeholder: 'path',
       group: sensitivityGroup,
-      description: 'images to see it on: a folder of them, or any data set (default: synthetic, drawn here)',
+      formerly: ['calibrate'],
+      description:
+        'images to see it on, which need no labels: a folder of them, or any data set (default: synthetic, drawn here)',
     },
     calibrateImages: {
       type: 'integer',
@@ -54,11 +56,6 @@ export const command = defineCommand({
       description: 'images that are looked at (default: 256)',
     },
     ...imageOptions(sensitivityGroup),
-    normalization: {
-      ...imageOptions(sensitivityGroup).normalization,
-      description:
-        'imagenet, cifar10, cifar100, symmetric, unit or none (default: what the model tells, else imagenet)',
-    },
     report: { type: 'string', placeholder: 'path', description: 'also write an HTML report with charts' },
     force: { type: 'boolean', default: false, description: 'replace an existing report' },
     inputShape: {
@@ -127,26 +124,17 @@ export const command = defineCommand({
 
 /** Options that say how images are used belong to the one that asks for them. */
 const imageOptionOwners: OptionOwners = Object.fromEntries(
-  ['calibrate', 'calibrateImages', 'imageSize', 'normalization', 'mean', 'std'].map((name) => [name, ['sensitivity']]),
+  ['data', 'calibrateImages', ...Object.keys(imageOptions(sensitivityGroup))].map((name) => [name, ['sensitivity']]),
 );
 
-function calibrationFor(settings: {
-  readonly calibrate?: string | undefined;
-  readonly calibrateImages?: number | undefined;
-  readonly imageSize?: number | undefined;
-  readonly normalization?: string | undefined;
-  readonly mean?: string | undefined;
-  readonly std?: string | undefined;
-}): Promise<Calibrate> {
-  const { calibrate = 'synthetic', calibrateImages, imageSize, normalization, mean, std } = settings;
-  const chosen = given({
-    images: calibrateImages,
-    imageSize,
-    normalization,
-    mean: numbers(mean, '--mean'),
-    std: numbers(std, '--std'),
-  });
-  return namedCalibration(calibrate, chosen);
+function calibrationFor(
+  settings: {
+    readonly data?: string | undefined;
+    readonly calibrateImages?: number | undefined;
+  } & Parameters<typeof givenImageSettings>[0],
+): Promise<Calibrate> {
+  const { data = 'synthetic', calibrateImages } = settings;
+  return namedCalibration(data, { ...given({ images: calibrateImages }), ...givenImageSettings(settings) });
 }
 
 const orders: Readonly<Record<Exclude<Order, 'graph'>, (a: InspectLayer, b: InspectLayer) => number>> = {

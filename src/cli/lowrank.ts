@@ -134,7 +134,10 @@ async function runCommand(
   const file: GivenValues =
     configPath === undefined
       ? {}
-      : await import('./config-file.js').then(({ readConfigFile }) => readConfigFile(configPath, command.options));
+      : await import('./config-file.js').then(({ readConfigFile }) =>
+          readConfigFile(configPath, command.options, output.note),
+        );
+  for (const note of parsed.notes) output.note(note);
   const settings = mergeSettings(command.options, file, parsed.flags);
   const given = Object.keys(settings).filter((name) => (parsed.flags[name] ?? file[name]) !== undefined);
   const operands = Object.values(parsed.arguments).filter((value) => value !== undefined);

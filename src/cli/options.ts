@@ -10,6 +10,10 @@ interface OptionBase {
   readonly placeholder?: string;
   /** The heading in `--help` under which the option is listed. */
   readonly group?: string;
+  /** Other names, in camel case, which mean the same. */
+  readonly also?: readonly string[];
+  /** Names that it had before: they go on working, are in no help, and a note says what it is called now. */
+  readonly formerly?: readonly string[];
   /** The run fails with USAGE where neither the command line nor the configuration file gives a value. */
   readonly required?: boolean;
 }
@@ -69,6 +73,28 @@ export type SettingsOf<Table extends OptionTable> = {
 
 /** Values by option name; only those that were given. */
 export type GivenValues = Readonly<Record<string, unknown>>;
+
+/** A name of an option that is not the one in its table. */
+export interface OtherName {
+  /** As it is in the table. */
+  readonly name: string;
+  readonly isFormer: boolean;
+}
+
+/** Other names of a table's options, in camel case. */
+export function otherNames(table: OptionTable): ReadonlyMap<string, OtherName> {
+  const found = new Map<string, OtherName>();
+  for (const [name, { also = [], formerly = [] }] of Object.entries(table)) {
+    for (const other of also) found.set(other, { name, isFormer: false });
+    for (const other of formerly) found.set(other, { name, isFormer: true });
+  }
+  return found;
+}
+
+/** What is said to who uses a former name. */
+export function formerNameNote(former: string, name: string): string {
+  return `${former} is called ${name} now, and goes on working`;
+}
 
 /** `rankScale` → `--rank-scale`. */
 export function flagOf(name: string): string {

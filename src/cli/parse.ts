@@ -1,7 +1,8 @@
 import { Command, CommanderError, Option } from 'commander';
 import { LowrankError } from '../errors.js';
 import type { CommandDefinition } from './command.js';
-import { flagOf, kebabCase, parseValue } from './options.js';
+import { flagNames, meantCommand, meantOptions } from './meant.js';
+import { flagOf, formerNameNote, kebabCase, otherNames, parseValue, shellQuote } from './options.js';
 import type { GivenValues, OptionDefinition } from './options.js';
 import { tool } from '../version.js';
 
@@ -15,10 +16,13 @@ export type Parsed =
       readonly isJson: boolean;
       readonly isQuiet: boolean;
       readonly configPath: string | undefined;
+      /** A line for each former name of an option that was used. */
+      readonly notes: readonly string[];
     }
   | { readonly kind: 'show'; readonly text: string };
 
 const FRAME_GROUP = 'General options:';
+const frameNames = ['config', 'json', 'quiet', 'help', 'version'];
 
 const PLACEHOLDERS = { string: 'text', list: 'text', number: 'number', integer: 'number' } as const;
 
@@ -59,11 +63,37 @@ function silent(program: Command, shown: string[]): Command {
     .version(`lowrank ${tool.version}`, '-V, --version', 'show the version');
 }
 
-/** Commander's complaint as a USAGE error: fact, then its suggestion or the way to the help. */
-function usageError(error: CommanderError, programName: string): LowrankError {
+/** Words of one command line that another program would take: the remedy, undefined where there is none. */
+type Guess = (word: string) => string | undefined;
+
+/** What is said of an option that there is not. */
+function guessOption(known: readonly string[]): Guess {
+  return (flag) => {
+    const flags = meantOptions(flag.replace(/^--?/, '').replace(/=.*$/s, ''), known).map((name) => `--${name}`);
+    const isSingleDash = /^-[^-]/.test(flag) && known.includes(flag.slice(1));
+    if (flags.length === 0) return isSingleDash ? `did you mean -${flag}?` : undefined;
+    return `did you mean ${flags.join(' or ')}?`;
+  };
+}
+
+/** What is said of a command that there is not. */
+function guessCommand(names: readonly string[]): Guess {
+  return (word) => {
+    if (/\.onnx$/i.test(word)) return `say what to do with it: lowrank convert ${shellQuote(word)}`;
+    const name = meantCommand(word);
+    if (name === undefined || !names.includes(name)) return undefined;
+    const why = /^quant/i.test(word) ? ' (it factorizes; lowrank does not quantize)' : '';
+    return `did you mean ${name}?${why}`;
+  };
+}
+
+/** Commander's complaint as a USAGE error: fact, then what may have been meant, or the way to the help. */
+function usageError(error: CommanderError, programName: string, guess: Guess): LowrankError {
   const [fact = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
   const close = suggestion === undefined ? undefined : /Did you mean (?:one of )?(.+)\?/.exec(suggestion)?.[1];
-  const remedy = close === undefined ? `see '${programName} --help'` : `did you mean ${close}?`;
+  const unknown = /^unknown (?:option|command) '(.*)'$/s.exec(fact)?.[1];
+  const guessed = unknown === undefined ? undefined : guess(unknown);
+  const remedy = guessed ?? (close === undefined ? `see '${programName} --help'` : `did you mean ${close}?`);
   return new LowrankError('USAGE', fact.replace('. Expected', ': expected').replace(/\.$/, ''), {
     remedy,
     cause: error,
@@ -71,14 +101,19 @@ function usageError(error: CommanderError, programName: string): LowrankError {
 }
 
 /** Runs commander; resolves to what it shows, or to undefined where the command line is complete. Throws USAGE. */
-function parseWith(program: Command, words: readonly string[], shown: readonly string[]): string | undefined {
+function parseWith(
+  program: Command,
+  words: readonly string[],
+  shown: readonly string[],
+  guess: Guess,
+): string | undefined {
   try {
     program.parse(words, { from: 'user' });
     return undefined;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return shown.join('');
-    throw usageError(error, program.name());
+    throw usageError(error, program.name(), guess);
   }
 }
 
@@ -96,6 +131,11 @@ export function parseCommandLine(command: CommandDefinition, programName: string
   for (const [name, definition] of Object.entries(command.options)) {
     for (const option of optionsOf(name, definition)) program.addOption(option);
   }
+  const others = otherNames(command.options);
+  for (const [other, { name }] of others) {
+    const { short: _short, default: _default, ...definition } = command.options[name]!;
+    for (const option of optionsOf(other, definition)) program.addOption(option.hideHelp());
+  }
   program
     .optionsGroup(FRAME_GROUP)
     .option('--config <file.yaml>', 'take options from a file; flags win over it')
@@ -107,14 +147,30 @@ export function parseCommandLine(command: CommandDefinition, programName: string
   program.action(() => {
     operands = program.args;
   });
-  const text = parseWith(program, words, shown);
+  const text = parseWith(program, words, shown, guessOption([...flagNames(command.options), ...frameNames]));
   if (text !== undefined) return { kind: 'show', text };
-  const given = Object.keys(command.options).filter((name) => program.getOptionValueSource(name) === 'cli');
+  const isGiven = (name: string): boolean => program.getOptionValueSource(name) === 'cli';
+  const flags = new Map<string, unknown>();
+  const notes: string[] = [];
+  for (const name of Object.keys(command.options)) {
+    if (isGiven(name)) flags.set(name, program.getOptionValue(name));
+  }
+  for (const [other, { name, isFormer }] of others) {
+    if (!isGiven(other)) continue;
+    if (flags.has(name)) {
+      throw new LowrankError('USAGE', `${flagOf(other)} and ${flagOf(name)} are one option, given twice`, {
+        remedy: 'keep one of the two',
+      });
+    }
+    flags.set(name, program.getOptionValue(other));
+    if (isFormer) notes.push(formerNameNote(flagOf(other), flagOf(name)));
+  }
   const own: { json?: boolean; quiet?: boolean; config?: string } = program.opts();
   return {
     kind: 'run',
     arguments: Object.fromEntries(argumentNames.map((name, index) => [name, operands[index]])),
-    flags: Object.fromEntries(given.map((name) => [name, program.getOptionValue(name) as unknown])),
+    flags: Object.fromEntries(flags),
+    notes,
     isJson: own.json === true,
     isQuiet: own.quiet === true,
     configPath: own.config,
@@ -149,5 +205,5 @@ export function parseRoot(
       "\nRun 'lowrank <command> --help' for the options of a command. Each is also a program of its own: lowrank-<command>.",
     );
   for (const [name, { summary }] of Object.entries(commands)) program.command(name).description(summary);
-  return parseWith(program, words, shown) ?? shown.join('');
+  return parseWith(program, words, shown, guessCommand(Object.keys(commands))) ?? shown.join('');
 }

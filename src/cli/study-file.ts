@@ -94,7 +94,7 @@ export async function readStudyFile(path: string, overrides: StudyOverrides): Pr
   const here = (relative: string | undefined): string | undefined =>
     relative === undefined ? undefined : resolve(dirname(path), relative);
 
-  const train = checkKeys(mappingOf(get('train')), trainTable, path, 'train.');
+  const train = checkKeys(mappingOf(get('train')), trainTable, path, { parent: 'train.' });
   const threads = overrides.threads === undefined ? {} : { threads: overrides.threads };
   const settings = (own: GivenValues): Partial<TrainSettings> =>
     settingsFor(mergeSettings(trainOptions, { data: '', ...train, ...own }, threads) as TrainCommandSettings);
@@ -128,7 +128,7 @@ export async function readStudyFile(path: string, overrides: StudyOverrides): Pr
     compareTo: compareTo(scalar('compareTo', { type: 'string', choices: names, description: '' }), names),
     data,
     val: overrides.val ?? here(text('val', 'validation images')),
-    convert: checkKeys(mappingOf(get('convert')), convertTable, path, 'convert.'),
+    convert: checkKeys(mappingOf(get('convert')), convertTable, path, { parent: 'convert.' }),
     train: settings({}),
     retries: (scalar('retries', { type: 'integer', minimum: 0, description: '' }) as number | undefined) ?? 1,
     keepModels:
@@ -220,7 +220,7 @@ function architectureOf(
 ): StudyArchitecture {
   const parent = `architectures[${index}].`;
   const { train, ...mapping } = typeof value === 'string' ? { model: value } : asMapping(value, place);
-  const given = checkKeys(mapping, { ...architectureKeys, train: { type: 'list', description: '' } }, path, parent);
+  const given = checkKeys(mapping, { ...architectureKeys, train: { type: 'list', description: '' } }, path, { parent });
   const model = given['model'] as string | undefined;
   if (model === undefined) throw usage("an architecture has no 'model'", place, 'give a name or the path of a model');
   const source = sourceOf(model, given['imageSize'] as number | undefined, place, path);
@@ -228,7 +228,7 @@ function architectureOf(
   return {
     name: (given['name'] as string | undefined) ?? (source.kind === 'file' ? basename(model, '.onnx') : model),
     source,
-    train: settings(checkKeys(own, trainTable, path, `${parent}train.`)),
+    train: settings(checkKeys(own, trainTable, path, { parent: `${parent}train.` })),
   };
 }
 
@@ -260,7 +260,7 @@ const regularizerKeys: OptionTable = {
  * given.
  */
 function regularizerOf(value: unknown, place: string, path: string, index: number): Regularizer {
-  const given = checkKeys(asMapping(value, place), regularizerKeys, path, `regularizers[${index}].`);
+  const given = checkKeys(asMapping(value, place), regularizerKeys, path, { parent: `regularizers[${index}].` });
   const frobeniusDecay = (given['frobeniusDecay'] as number | undefined) ?? 0;
   const weightDecay = (given['weightDecay'] as number | undefined) ?? frobeniusDecay;
   const elsewhere = weightDecay === frobeniusDecay ? '' : `, weight decay ${weightDecay} elsewhere`;

@@ -16,7 +16,7 @@ import { targetNames } from '../train/target.js';
 import { savedCall } from '../train/checkpoint.js';
 import { withSaved } from '../train/resume.js';
 import { defineCommand } from './command.js';
-import { imageOptions, numbers } from './image-options.js';
+import { givenImageSettings, imageOptions } from './image-options.js';
 import { checkCommandPaths, writeReport } from './paths.js';
 import { commandLineOf, type SettingsOf } from './options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
@@ -144,13 +144,6 @@ export const trainOptions = {
     description: 'validate and write moving averages of the weights (default: none)',
   },
   ...imageOptions(images),
-  resize: {
-    ...trainRanges.resize,
-    group: images,
-    placeholder: 'pixels',
-    description:
-      'shorter side before the center crop of validation (default: the image size / 0.875, or itself up to 64)',
-  },
   augment: {
     type: 'string',
     choices: augmentNames,
@@ -163,10 +156,11 @@ export const trainOptions = {
     description: 'smallest share of the area that a random crop keeps (default: 0.08)',
   },
   flip: { type: 'boolean', default: true, group: images, description: 'do not mirror images at random' },
-  cache: {
+  cacheImages: {
     type: 'integer',
     minimum: 0,
     group: images,
+    formerly: ['cache'],
     placeholder: 'MiB',
     description: 'memory for decoded images, so that later epochs decode nothing (default: 0)',
   },
@@ -331,15 +325,10 @@ function chosenSettings(settings: SettingsOf<typeof trainOptions>): Partial<Trai
       decayEvery: settings.decayEvery,
       decayFactor: settings.decayFactor,
       ema: settings.ema,
-      imageSize: settings.imageSize,
-      resize: settings.resize,
       augment: settings.augment,
       minScale: settings.minScale,
-      normalization: settings.normalization,
-      mean: numbers(settings.mean, '--mean'),
-      std: numbers(settings.std, '--std'),
       maxBad: settings.maxBad,
-      cache: settings.cache === undefined ? undefined : settings.cache * 2 ** 20,
+      cache: settings.cacheImages === undefined ? undefined : settings.cacheImages * 2 ** 20,
       convSearch: settings.convSearch,
       gpuMemory: settings.gpuMemory === undefined ? undefined : settings.gpuMemory * 2 ** 20,
       seed: settings.seed,
@@ -359,6 +348,7 @@ function chosenSettings(settings: SettingsOf<typeof trainOptions>): Partial<Trai
     allowCpuNodes: settings.allowCpuNodes,
     newHead: settings.newHead,
     insertBn: settings.insertBn,
+    ...givenImageSettings(settings),
     ...givenGraphSettings(settings),
   };
 }

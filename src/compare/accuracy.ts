@@ -5,8 +5,12 @@ import { comparePredictions, type Predictions, summarizePredictions } from '../r
 import type { RunLimits } from '../limits.js';
 import type { Device, Driver } from '../runtime/types.js';
 import { defaultEvalSettings, type EvalSettings } from '../train/eval-settings.js';
-import { classesFrom, openEvaluation, summaryOf } from '../train/images.js';
-import { badImagesOf, checkEvalSettings, runClassifier } from '../train/run-classifier.js';
+import { checkImageSettings } from '../train/image-settings.js';
+import { openEvaluation, summaryOf } from '../train/images.js';
+import { classesOfModel } from '../train/labelled-images.js';
+import { trialWarning, tryNormalizations } from '../train/normalization-trial.js';
+import { inForce } from '../train/preparation.js';
+import { badImagesOf, runClassifier } from '../train/run-classifier.js';
 import type { ValidationOptions } from './settings.js';
 
 /** Labelled images, and what the original makes of them. */
@@ -53,16 +57,24 @@ export async function openValidationImages(
     device,
     threads: threads > 0 ? threads : null,
   };
-  checkEvalSettings(settings);
-  const whole = await openEvaluation(data, { split: settings.split, classes: classesFrom(classes) });
+  checkImageSettings(settings);
+  const sources = { path: classes, model: classesOfModel(path) };
+  const { source: whole, order } = await openEvaluation(data, settings.split, sources);
   try {
     const { limit } = settings;
     const source: ImageSource = limit === null ? whole : drawImages(whole, limit, { seed, order: 'source' });
-    const { predictions, bad, warnings } = await runClassifier(path, source, settings, driver, {
+    const tried: string[] = [];
+    const { model, predictions, bad, warnings } = await runClassifier(path, source, settings, driver, {
       limits,
       signal,
+      onPrepared: async (original) => {
+        const trial = await tryNormalizations(original, source, settings, signal);
+        const warning = trial === undefined ? undefined : trialWarning(trial, path);
+        if (warning !== undefined) tried.push(warning);
+      },
       onProgress: (done) => context.onProgress(done, source.length),
     });
+    const { preparation } = model;
     const accuracyOf = (of: Predictions): ComparedAccuracy => {
       const { top1, ci95, top5, loss } = summarizePredictions(of, source.titles);
       return { top1, ci95, top5, loss };
@@ -73,13 +85,15 @@ export async function openValidationImages(
         n: predictions.labels.length,
         original: accuracyOf(predictions),
         badImages: badImagesOf(bad),
+        preparation: { ...preparation.report, classes: order },
       },
-      warnings: [...source.warnings, ...warnings],
-      settings,
+      warnings: [...source.warnings, ...tried, ...warnings],
+      settings: inForce(settings, preparation.report),
       judge: async (init, bytes, onProgress) => {
         const run = await runClassifier(`${path} (${init})`, source, settings, driver, {
           bytes,
           limits,
+          preparation,
           signal,
           onProgress: (done) => onProgress(done, source.length),
         });

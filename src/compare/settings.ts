@@ -59,7 +59,7 @@ function defaultInits(hasImages: boolean): ChosenInits {
   const reasonToLeaveOut = (name: InitName): string | undefined => {
     const { isSampled, needs } = registry[name];
     if (isSampled === true) return 'it draws samples, which takes minutes: name it in --inits';
-    return needs !== undefined && !hasImages ? 'it needs images: give --calibrate' : undefined;
+    return needs !== undefined && !hasImages ? 'it needs images: give --data' : undefined;
   };
   return {
     inits: initNames.filter((name) => reasonToLeaveOut(name) === undefined),

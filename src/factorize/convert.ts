@@ -38,6 +38,7 @@ import type { Plan } from './plan-types.js';
 import { prepareModel, summarize } from './prepare.js';
 import { type SearchRanks, tryPlans } from './rank-search.js';
 import type { Finish } from './trial-model.js';
+import { recordPreparation } from './record-preparation.js';
 import { sensitivityOf } from './sensitivity/report.js';
 import { describeOutput, meanwhile, ratio, stopwatch } from './report-parts.js';
 import { sampleFeeds } from './samples.js';
@@ -69,6 +70,8 @@ export interface Progress {
 export interface RecalibrateContext {
   /** Of the file that is converted, for messages. */
   readonly path: string;
+  /** The file that is converted, which takes images as the model does; default: there is none. */
+  readonly original?: string;
   readonly driver: Driver;
   readonly session: SessionOptions;
   readonly signal: AbortSignal | undefined;
@@ -275,11 +278,13 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       warnings.push(...whole.warnings);
     }
     await algebra.close();
+    if (calibrated?.report.preparation !== undefined) recordPreparation(model, calibrated.report.preparation);
     checkModel(model);
     seconds.factorize = lap();
     const isLeftOut = call.recalibrate?.isPartOfFit === true && (calibrate === undefined || fits.length === 0);
     const recalibrated = await (isLeftOut ? undefined : call.recalibrate)?.(model, {
       path: input,
+      original: input,
       driver: await getDriver(),
       session: sessionOptions,
       signal,
@@ -469,7 +474,7 @@ export async function finishing(
   { path, driver, session }: { readonly path: string; driver(): Promise<Driver>; readonly session: SessionOptions },
 ): Promise<Finish | undefined> {
   if (recalibrate === undefined) return undefined;
-  const context = { path, driver: await driver(), session, signal, onProgress: () => undefined };
+  const context = { path, original: path, driver: await driver(), session, signal, onProgress: () => undefined };
   return (model) => recalibrate(model, context);
 }
 

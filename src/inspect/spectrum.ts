@@ -8,7 +8,6 @@ import type { Linalg, Matrix } from '../linalg/types.js';
 import type { Spectrum } from '../report/contract.js';
 import { pairFactors } from './pair-factors.js';
 
-
 /** Spectrum of a full-rank layer in the first scheme that it could be factorized by. Throws NUMERIC, ABORTED. */
 export async function layerSpectrum(
   layer: FactorizableLayer,

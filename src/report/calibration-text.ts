@@ -19,9 +19,10 @@ const origins: Readonly<Record<Exclude<NormalizationOrigin, 'option'>, string>> 
   assumed: 'assumed: nothing in the model says',
 };
 
-/** What the user did not say. */
-function normalizationText({ normalizationName: name, normalizationFrom: from, normalization }: Calibration): string {
-  if (from === 'option') return '';
+/** What the user did not say, where a report has no preparation, which says all of it. */
+function normalizationText(calibration: Calibration): string {
+  const { normalizationName: name, normalizationFrom: from, normalization, preparation } = calibration;
+  if (from === 'option' || preparation !== undefined) return '';
   const { mean, deviation } = normalization;
   return `, normalized as ${name ?? `mean ${mean.join(', ')}, std ${deviation.join(', ')}`} (${origins[from]})`;
 }

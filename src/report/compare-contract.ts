@@ -1,5 +1,5 @@
 /** The published JSON contract of a comparison of initializations (`--json`). A field is added, never renamed; a breaking change raises the schema number. */
-import type { Calibration, EngineReport, Kept, PlannedLayer, ModelSummary, Ratio } from './contract.js';
+import type { Calibration, EngineReport, Kept, PlannedLayer, ModelSummary, Preparation, Ratio } from './contract.js';
 import type { Interval, PairedComparison } from './eval-contract.js';
 import type { DataSummary } from './train-contract.js';
 
@@ -104,6 +104,8 @@ export interface CompareReport {
     readonly n: number;
     readonly original: ComparedAccuracy;
     readonly badImages: { readonly count: number; readonly names: readonly string[] };
+    /** How they became inputs, and who says so; absent in reports of earlier versions. */
+    readonly preparation?: Preparation;
   } | null;
   readonly warnings: readonly string[];
   readonly seconds: {

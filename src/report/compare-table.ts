@@ -1,4 +1,5 @@
 import { calibrationText } from './calibration-text.js';
+import { preparationFact } from './preparation-text.js';
 import type { ComparedFit, ComparedInit, ComparedLayer, CompareReport } from './compare-contract.js';
 import { errorText, type Measure, measuresOf } from './compare-measures.js';
 import { compareAdvice } from './compare-verdict.js';
@@ -130,6 +131,7 @@ function facts(report: CompareReport): readonly (readonly [string, string])[] {
           ] as const,
         ]),
     ...(calibration === undefined ? [] : [['calibrated', calibrationText(calibration)] as const]),
+    ...preparationFact('images', validation, calibration),
     ...leftOut.map(({ name, reason }) => ['left out', `${name}: ${reason}`] as const),
     ...(validation === null
       ? []

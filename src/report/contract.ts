@@ -199,6 +199,8 @@ export interface Recalibration {
   /** Side of the images. */
   readonly imageSize: number;
   readonly normalization: { readonly mean: readonly number[]; readonly deviation: readonly number[] };
+  /** How the images became inputs, and who says so; absent where nothing was estimated, and where pictures of the fit were used. */
+  readonly preparation?: Preparation;
   /** BatchNormalizations with new statistics. */
   readonly layers: number;
   /** Those that keep theirs. */
@@ -207,7 +209,41 @@ export interface Recalibration {
   readonly seconds: number;
 }
 
-export type NormalizationOrigin = 'option' | 'metadata' | 'graph' | 'batch-normalization' | 'assumed';
+/** Who says how images become inputs: see `Preparation`. */
+export type FactOrigin = 'option' | 'metadata' | 'graph' | 'batch-normalization' | 'assumed';
+
+export type NormalizationOrigin = FactOrigin;
+
+/**
+ * How images become inputs of a model, and who says so, part by part: the user (`option`), the model's metadata, its graph
+ * (the shape or the type of its input, its first operators), the statistics of its BatchNormalization; or nobody (`assumed`:
+ * what is usual).
+ */
+export interface Preparation {
+  /** For pixels from 0 to 1. `name` is null where it has none. */
+  readonly normalization: {
+    readonly name: string | null;
+    readonly mean: readonly number[];
+    readonly deviation: readonly number[];
+    readonly from: FactOrigin;
+  };
+  readonly size: { readonly width: number; readonly height: number; readonly from: FactOrigin };
+  readonly resize: {
+    readonly rule: 'center-crop' | 'stretch';
+    /** What the shorter side becomes before the center is cut out; null where the whole image is stretched. */
+    readonly shorterSide: number | null;
+    readonly interpolation: 'bilinear' | 'bicubic';
+    readonly from: FactOrigin;
+  };
+  /** Of labelled images. */
+  readonly classes?: ClassOrder;
+}
+
+/** What the numbers of the outputs mean: `images` are the names of the images' folders or labels, in their own order. */
+export interface ClassOrder {
+  readonly count: number;
+  readonly from: 'option' | 'metadata' | 'images';
+}
 
 /** Images that layers were fitted on. */
 export interface Calibration {
@@ -225,6 +261,8 @@ export interface Calibration {
    * statistics of its BatchNormalization; or nobody (`assumed`).
    */
   readonly normalizationFrom: NormalizationOrigin;
+  /** All of it; absent where a program of somebody else gave the images. */
+  readonly preparation?: Preparation;
   readonly badImages: number;
   /** Layers that were looked at. */
   readonly layers: number;
@@ -269,6 +307,8 @@ export interface AccuracyBudget {
   readonly images: number;
   /** How the images became inputs: what `lowrank-eval` takes. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** The same, and who says so; absent in reports of earlier versions. */
+  readonly preparation?: Preparation;
   /** Folder of the evaluations, by content. */
   readonly cache: string;
   readonly original: { readonly top1: number; readonly loss: number; readonly isCached: boolean };

@@ -3,6 +3,7 @@ import { accuracyText, renderTrials } from './accuracy-table.js';
 import { agreementText, sensitivityText } from './agreement-text.js';
 import type { ConvertReport, LayerReport, Ratio } from './contract.js';
 import { calibrationText } from './calibration-text.js';
+import { preparationFact } from './preparation-text.js';
 import { recalibrationText } from './recalibration-text.js';
 import {
   formatChange,
@@ -118,6 +119,7 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
       ? []
       : [['latency', ratioLine(latencyMs, formatMilliseconds, { less: 'less', more: 'more' })] as const]),
     ...(calibration === undefined ? [] : [['calibrated', calibrationText(calibration)] as const]),
+    ...preparationFact('images', accuracyBudget, calibration, recalibration),
     ...(sensitivity === undefined ? [] : [['ranks', sensitivityText(sensitivity)] as const]),
     ...(recalibration === undefined || recalibration.layers === 0
       ? []

@@ -1,5 +1,5 @@
 /** The published JSON contract of an evaluation (`--json`). A field is added, never renamed; a breaking change raises the schema number. */
-import type { ModelSummary } from './contract.js';
+import type { ModelSummary, Preparation } from './contract.js';
 import type { DataSummary } from './train-contract.js';
 
 /** A 95 % confidence interval. */
@@ -29,6 +29,24 @@ export interface ConfusionCell {
   readonly count: number;
 }
 
+/** What named normalizations give on the same pictures, where nothing says which one it is. */
+export interface NormalizationTrial {
+  /** Pictures that each was tried on. */
+  readonly images: number;
+  /** The one that was used. */
+  readonly assumed: string;
+  readonly results: readonly {
+    readonly name: string;
+    readonly top1: number;
+    /** Of top-1 to the assumed one's. */
+    readonly difference: number;
+    /** Exact two-sided McNemar test of equal top-1. */
+    readonly pValue: number;
+  }[];
+  /** One that is clearly better than the assumed one: the best of those whose test says so, at 5 % for all together; else null. */
+  readonly better: string | null;
+}
+
 /** A second model on the same images, called the second; the evaluated model is the first. */
 export interface PairedComparison {
   readonly model: ModelSummary;
@@ -42,6 +60,9 @@ export interface PairedComparison {
   readonly discordant: { readonly onlyFirst: number; readonly onlySecond: number };
   /** Exact two-sided McNemar test of equal top-1. */
   readonly pValue: number;
+  /** As of the report; absent in reports of earlier versions. */
+  readonly preparation?: Preparation;
+  readonly normalizationTrial?: NormalizationTrial;
 }
 
 export interface EvalReport {
@@ -53,6 +74,10 @@ export interface EvalReport {
   /** Every option with its value, defaults included. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly data: DataSummary;
+  /** How images became inputs, and who says so; absent in reports of earlier versions. */
+  readonly preparation?: Preparation;
+  /** Absent where something says how images are normalized. */
+  readonly normalizationTrial?: NormalizationTrial;
   /** Images that were evaluated: all others are in `badImages`. */
   readonly n: number;
   /** Fractions of n. */

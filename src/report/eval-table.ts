@@ -9,6 +9,7 @@ import {
   probabilityText,
 } from './eval-text.js';
 import { formatLoss, formatPercent, formatSeconds, formatSpeed, formatWhole } from './format.js';
+import { preparationFact } from './preparation-text.js';
 import { renderFacts, renderTable } from './table.js';
 import type { Column } from './table.js';
 import { paint } from './terminal.js';
@@ -51,6 +52,7 @@ function facts(report: EvalReport): readonly (readonly [string, string])[] {
     ...(report.top5 === null ? [] : [['top-5', formatPercent(report.top5)] as const]),
     ['loss', formatLoss(report.loss)],
     ['images', `${formatWhole(report.n)} evaluated; ${dataText(report.data)}`],
+    ...preparationFact('as inputs', report),
     ...(bad === '' ? [] : [['bad images', bad] as const]),
     ...(confusions.length === 0 ? [] : [['most often', confusions.join(', ')] as const]),
     ...(versus === null

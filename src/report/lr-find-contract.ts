@@ -1,4 +1,5 @@
 /** The published JSON contract of a learning-rate range test (`lowrank-train --lr-find --json`). A field is added, never renamed. */
+import type { Preparation } from './contract.js';
 
 export interface LrFindPoint {
   readonly lr: number;
@@ -17,6 +18,8 @@ export interface LrFindReport {
   readonly model: { readonly path: string; readonly sha256: string };
   /** Every option with its value, defaults included. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** How images become inputs in validation, and who says so; absent in reports of earlier versions. */
+  readonly preparation?: Preparation;
   readonly points: readonly LrFindPoint[];
   /** Where the smoothed loss falls fastest over the logarithm of the rate; null where it never falls. */
   readonly steepest: number | null;

@@ -50,6 +50,7 @@ export function createStudyProgress(options: StudyProgressOptions): StudyProgres
     line.clear();
     if (enabled) stream.write(`${text}\n`);
   };
+  const said = new Set<string>();
   const countOf = ({ number, total }: StudyPosition): string =>
     `cell ${String(number).padStart(String(total).length)}/${total}`;
   return {
@@ -66,7 +67,11 @@ export function createStudyProgress(options: StudyProgressOptions): StudyProgres
         step: ({ epoch, epochs, step, steps }) => draw(`epoch ${epoch}/${epochs} step ${step}/${steps}`, false),
         validating: (epoch, epochs) => draw(`epoch ${epoch}/${epochs} validating`, false),
         epoch: () => {},
-        note: write,
+        note: (text) => {
+          // Cells of one architecture say the same of their images.
+          if (!said.has(text)) write(text);
+          said.add(text);
+        },
         done: () => line.clear(),
       };
     },

@@ -1,5 +1,5 @@
 /** The published JSON contract of a training run (`--json`). A field is added, never renamed; a breaking change raises the schema number. */
-import type { ModelSummary } from './contract.js';
+import type { ModelSummary, Preparation } from './contract.js';
 
 /** A folder, archive or table of labelled images. */
 export interface DataSummary {
@@ -89,6 +89,8 @@ export interface TrainReport {
   /** Every option with its value, defaults included. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly data: { readonly train: DataSummary; readonly val: DataSummary | null };
+  /** How images become inputs in validation, and who says so; training crops them at random. Absent in reports of earlier versions. */
+  readonly preparation?: Preparation;
   /** Those before a resumption too. */
   readonly epochs: readonly TrainEpoch[];
   /** Before the first update; null where there are no validation images, or it was not measured. */

@@ -1,4 +1,5 @@
 /** The published JSON contract of `lowrank-train --explain --json`. A field is added, never renamed. */
+import type { Preparation } from './contract.js';
 
 /** Something that was chosen for a training. */
 export interface Choice {
@@ -17,6 +18,8 @@ export interface TrainExplainReport {
   readonly model: { readonly path: string; readonly sha256: string };
   /** Every option with its value, defaults included. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** How images become inputs in validation, and who says so; absent where the model takes no color images. */
+  readonly preparation?: Preparation;
   readonly choices: readonly Choice[];
   /** The tensors that are trained, by the names of their initializers, and whether weight decay applies. */
   readonly parameters: readonly { readonly name: string; readonly shape: readonly number[]; readonly decay: boolean }[];

@@ -45,9 +45,10 @@ export function architectureFile(architecture: StudyArchitecture, classes: numbe
   return { path: named, hash };
 }
 
-/** Of inputs, nodes, and the names and shapes of the weights: all of a created model but the numbers in it. */
-function structureHash({ graph }: Model): string {
+/** Of metadata, inputs, nodes, and the names and shapes of the weights: all of a created model but the numbers in it. */
+function structureHash({ graph, metadata }: Model): string {
   const hash = createHash('sha256');
+  hash.update(`${JSON.stringify([...metadata])}\n`);
   for (const { name, declared } of graph.inputs) hash.update(`${JSON.stringify([name, declared?.dims])}\n`);
   for (const { opType, inputs, outputs, attributes } of graph.nodes) {
     const names = [inputs, outputs].map((values) => values.map((value) => value?.name ?? ''));

@@ -7,7 +7,7 @@ import { modelReads } from '../graph/model-paths.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import type { StudyCell, StudyReport } from '../report/study-contract.js';
 import type { StudyProgress } from '../report/study-progress.js';
-import { classesFrom, openTraining, openValidation, summaryOf } from '../train/images.js';
+import { openTraining, openValidation, summaryOf } from '../train/images.js';
 import { checkGraphSettings } from '../train/settings.js';
 import { tool } from '../version.js';
 import { type Cell, cellId, cellName, cellsOf, trainSettingsOf } from './cells.js';
@@ -123,7 +123,7 @@ class StudyRun {
     const study = this.#study;
     const cells = cellsOf(study);
     for (const cell of cells) checkGraphSettings(trainSettingsOf(study, cell));
-    const training = await openTraining(study.data, classesFrom(undefined));
+    const { source: training } = await openTraining(study.data, { path: undefined, model: undefined });
     try {
       const validation = await openValidation(study.val, study.data, training);
       if (validation === undefined) {

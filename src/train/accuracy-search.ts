@@ -20,9 +20,15 @@ import {
   modelDigest,
   openEvaluationCache,
 } from './evaluation-cache.js';
-import { classesFrom, normalizationOf, openEvaluation } from './images.js';
+import { checkImageSettings } from './image-settings.js';
+import { openEvaluation } from './images.js';
+import { openClassifier } from './classifier.js';
+import { classesOfModel, type LabelledImages } from './labelled-images.js';
+import { tryNormalizations, trialWarning } from './normalization-trial.js';
+import { type ImagePreparation, inForce } from './preparation.js';
 import { limitsOf } from '../limits.js';
 import { runClassifier } from './run-classifier.js';
+import { sessionOptionsOf } from '../runtime/threads.js';
 import { tool } from '../version.js';
 
 export interface AccuracySearchSettings {
@@ -67,13 +73,14 @@ export function accuracySearch(
     });
   }
   const evaluation: EvalSettings = { ...defaultEvalSettings, ...settings.evaluation };
-  normalizationOf(evaluation);
+  checkImageSettings(evaluation);
   const searchRanks: SearchRanks = async (context) => {
     const { split, limit, seed } = evaluation;
-    const whole = await openEvaluation(data, { split, classes: classesFrom(given.classes) });
+    const sources = { path: given.classes, model: classesOfModel(context.path) };
+    const { source: whole, order } = await openEvaluation(data, split, sources);
     try {
       const source = limit === null ? whole : drawImages(whole, limit, { seed, order: 'source' });
-      return await search(context, source, settings, evaluation);
+      return await search(context, { source, order }, settings, evaluation);
     } finally {
       await whole.close();
     }
@@ -90,9 +97,9 @@ export function accuracySearch(
 
 async function search(
   context: RankSearchContext,
-  source: ImageSource,
+  { source, order }: LabelledImages,
   { minimize, evaluations, cache: folder }: AccuracySearchSettings,
-  evaluation: EvalSettings,
+  asked: EvalSettings,
 ): Promise<FoundRanks> {
   const started = performance.now();
   const { candidates, settings, totals } = context;
@@ -103,7 +110,9 @@ async function search(
   const warn = (line: string): void => void warnings.push(line);
   const cache = openEvaluationCache(folder ?? defaultEvaluationFolder(), warn);
   context.onProgress(0, 1, 'reading the images');
-  const judge = await createJudge(context, source, cache, evaluation);
+  const preparation = await preparationOf(context, asked);
+  const evaluation = inForce(asked, preparation.report);
+  const judge = await createJudge(context, source, cache, { evaluation, preparation, warn });
   const most = 1 + (context.curves === undefined ? Math.min(groups, candidates.length) : 0) + evaluations + 1;
   let done = 0;
   const step = (detail: string): void => context.onProgress(done++, most, detail);
@@ -199,6 +208,7 @@ async function search(
         data: source.path,
         images: original.predicted.length,
         settings: inputSettings(evaluation),
+        preparation: { ...preparation.report, classes: order },
         cache: cache.folder,
         original: { top1: original.top1, loss: original.loss, isCached: original.isCached },
         sensitivities: found.sensitivities.map((sensitivity) =>
@@ -221,15 +231,33 @@ interface Judged extends Evaluation {
   readonly sha256: string;
 }
 
+interface JudgeOptions {
+  readonly evaluation: EvalSettings;
+  /** Of the original: every conversion is shown the same images. */
+  readonly preparation: ImagePreparation;
+  readonly warn: (line: string) => void;
+}
+
+/** How the original is shown images. */
+async function preparationOf(
+  { path, driver, settings, signal }: RankSearchContext,
+  images: EvalSettings,
+): Promise<ImagePreparation> {
+  const session = sessionOptionsOf(settings);
+  const model = await openClassifier(path, { driver, session, images, signal });
+  await model.close();
+  return model.preparation;
+}
+
 /**
  * Evaluates model files on all images, or on a sample of them for a sensitivity, unless the cache knows the result; undefined
  * where outputs are not finite.
  */
 async function createJudge(
-  { driver, settings, signal }: RankSearchContext,
+  { path: original, driver, settings, signal }: RankSearchContext,
   source: ImageSource,
   cache: EvaluationCache,
-  evaluation: EvalSettings,
+  { evaluation, preparation, warn }: JudgeOptions,
 ): Promise<(path: string, purpose: Purpose) => Promise<Judged | undefined>> {
   const { device } = settings;
   const threads = settings.threads > 0 ? settings.threads : null;
@@ -250,7 +278,14 @@ async function createJudge(
     const evaluate = async (): Promise<Evaluation> => {
       const { predictions } = await runClassifier(path, images, { ...evaluation, device, threads }, driver, {
         limits: limitsOf(settings),
+        preparation,
         signal,
+        onPrepared: async (model) => {
+          if (path !== original || purpose !== 'search') return;
+          const trial = await tryNormalizations(model, source, evaluation, signal);
+          const warning = trial === undefined ? undefined : trialWarning(trial, path);
+          if (warning !== undefined) warn(warning);
+        },
         onProgress: () => throwIfAborted(signal),
       });
       const { labels, predicted, losses } = predictions;
@@ -275,8 +310,8 @@ function compare(original: Judged, own: Judged): Pick<AccuracyTrial, 'top1' | 'd
 
 /** How images became inputs: the options of `lowrank-eval` by name. */
 function inputSettings(evaluation: EvalSettings): Readonly<Record<string, unknown>> {
-  const { split, limit, seed, batchSize, imageSize, resize, stretch, normalization, mean, std, maxBad } = evaluation;
-  return { split, limit, seed, batchSize, imageSize, resize, stretch, normalization, mean, std, maxBad };
+  const { device: _device, threads: _threads, workers: _workers, ...settings } = evaluation;
+  return settings;
 }
 
 function unresolved({ drop, ci95, images }: AccuracyTrial, points: number): string {

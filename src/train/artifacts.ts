@@ -1,5 +1,6 @@
 import { basename, join } from 'node:path';
 import { LowrankError } from '../errors.js';
+import { type ClassList, readClassList } from '../data/class-list.js';
 import { checkPaths, type PathUse, writes } from '../files/conflicts.js';
 import { modelReads } from '../graph/model-paths.js';
 import { fileSha256 } from '../onnx/hash.js';
@@ -14,6 +15,8 @@ import { loadDriver } from '../runtime/driver.js';
 import type { EmitSettings, EmittedGraph } from './emitted.js';
 import { buildEvalGraph, type EvalGraph } from './eval-graph.js';
 import { buildGradientGraph, type GradientGraph } from './gradient-graph.js';
+import { checkImageSettings, defaultImageSettings } from './image-settings.js';
+import { classesOfModel } from './labelled-images.js';
 import { artifactFiles, type ArtifactsManifest, type ArtifactsSettings, manifestOf } from './manifest.js';
 import { requirePortable } from './options.js';
 import { pause } from './pause.js';
@@ -21,19 +24,22 @@ import { type Prepared, prepareTraining } from './prepare.js';
 import { requireSameGraph } from './same-graph.js';
 import { encodeSafetensors } from './safetensors.js';
 import { checkGraphSettings, defaultGraphSettings } from './settings.js';
+import { preparationIfAny } from './settle-images.js';
 import { type Target, targetOf } from './target.js';
 import { buildUpdateGraph } from './update-graph.js';
 import { initialState } from './vectors.js';
 
 export const defaultArtifactsSettings: ArtifactsSettings = {
   ...defaultGraphSettings,
+  ...defaultImageSettings,
   target: 'portable',
   batchSize: null,
-  imageSize: null,
 };
 
 export interface ArtifactsOptions {
   readonly settings?: Partial<ArtifactsSettings>;
+  /** File of the classes in the order of the model's outputs. Default: those that the model names. */
+  readonly classes?: string | undefined;
   /** Replace artifacts that are there. */
   readonly force?: boolean;
   /** MiB that the model may need at once; default: the memory of the machine. */
@@ -55,6 +61,8 @@ export async function writeArtifacts(
   const settings: ArtifactsSettings = { ...defaultArtifactsSettings, ...options.settings };
   checkSettings(settings);
   checkPaths(artifactPaths(modelPath, folder));
+  const { classes, maxMemory, signal } = options;
+  const listed = classes === undefined ? undefined : readClassList(classes);
   const staged = stageFolder(folder, { force: options.force === true, files: Object.values(artifactFiles) });
   try {
     const { imageSize, target } = settings;
@@ -64,16 +72,19 @@ export async function writeArtifacts(
       ...(imageSize === null ? {} : { imageSize }),
     });
     try {
-      const { signal } = options;
+      requireListed(listed, prepared, classes);
       await pause(signal);
       const emitted = emitter(prepared, settings, await targetOf(target, await loadDriver()), signal);
       const graphs = await (settings.batchSize === null ? openGraphs(emitted) : emitted(settings.batchSize, false));
       await pause(signal);
       const update = buildUpdateGraph(prepared, settings);
       const sha256 = await paced(fileSha256(modelPath), { signal });
+      const named = classesOfModel(modelPath);
       const manifest = manifestOf({
         prepared,
         settings,
+        preparation: await preparationIfAny(modelPath, settings, { maxMemory, threads: null, signal }),
+        classNames: listed ?? (named?.ids.length === prepared.classes ? named : undefined),
         warnings: target === 'cuda' ? cpuWarnings({ ...graphs, update }, settings.batchSize === null) : [],
         model: { file: basename(modelPath), sha256 },
         ...graphs,
@@ -102,6 +113,15 @@ export async function writeArtifacts(
   }
 }
 
+/** Throws INPUT where a class list has another number of classes than the model. */
+function requireListed(listed: ClassList | undefined, { classes }: Prepared, path: string | undefined): void {
+  if (listed === undefined || listed.ids.length === classes) return;
+  throw new LowrankError('INPUT', `the class list has ${listed.ids.length} classes and the model ${classes} outputs`, {
+    ...(path === undefined ? {} : { place: path }),
+    remedy: "list the model's classes in the order of its outputs",
+  });
+}
+
 /** The files that `writeArtifacts` reads and writes. */
 export function artifactPaths(modelPath: string, folder: string): readonly PathUse[] {
   return [...modelReads(modelPath), writes(folder, 'the folder of artifacts', '-o', 'folder')];
@@ -109,6 +129,7 @@ export function artifactPaths(modelPath: string, folder: string): readonly PathU
 
 function checkSettings(settings: ArtifactsSettings): void {
   checkGraphSettings(settings);
+  checkImageSettings(settings);
   requirePortable(settings.precision, settings.target);
   if (settings.target === 'cpu' && settings.batchSize === null) {
     throw new LowrankError('USAGE', 'the graphs of --target cpu are made for one batch size', {

@@ -2,9 +2,9 @@ import { imageReads } from '../data/paths.js';
 import type { Calibrate, CalibrateContext, CalibrationImages } from '../factorize/calibration/types.js';
 import { keptBatches } from './kept-batches.js';
 import type { Model } from '../graph/model.js';
-import { imageFeed, imageInputOf, inputsOf, whyNoPictures as obstacleToImages } from './image-input.js';
-import { imageHints } from './image-metadata.js';
-import { normalizationFor, requireNormalization } from './find-normalization.js';
+import { imageFeed, inputsOf, whyNoPictures as obstacleToImages } from './image-input.js';
+import { checkImageSettings } from './image-settings.js';
+import { prepareImages } from './preparation.js';
 import { defaultUnlabelledSettings, openUnlabelledImages, type UnlabelledSettings } from './unlabelled-images.js';
 
 export type CalibrationSettings = UnlabelledSettings;
@@ -18,17 +18,15 @@ export const defaultCalibrationSettings: CalibrationSettings = { ...defaultUnlab
  */
 export function calibration(path: string, chosen: Partial<CalibrationSettings> = {}): Calibrate {
   const settings = { ...defaultCalibrationSettings, ...chosen };
-  requireNormalization(settings);
+  checkImageSettings(settings);
   const calibrate = async (
     model: Model,
     largestBatch: number,
     context: CalibrateContext,
   ): Promise<CalibrationImages> => {
-    const imageSize = settings.imageSize ?? imageHints(model.metadata).imageSize ?? null;
-    const input = imageInputOf({ inputs: inputsOf(model) }, context.path, imageSize);
-    const found = await normalizationFor(settings, model, input, context);
-    const { loader, batchSize, warnings, close } = await openUnlabelledImages(path, settings, input, {
-      normalization: found.normalization,
+    const preparation = await prepareImages(model, settings, context);
+    const { input, normalization, report } = preparation;
+    const { loader, batchSize, warnings, close } = await openUnlabelledImages(path, settings, preparation, {
       batchSize: input.batch > 0 ? input.batch : largestBatch,
       last: input.batch > 0 ? 'drop' : 'keep',
       part: context.part,
@@ -49,9 +47,10 @@ export function calibration(path: string, chosen: Partial<CalibrationSettings> =
         data: path,
         images: loader.imagesPerEpoch - loader.bad.length,
         imageSize: Math.min(input.width, input.height),
-        normalization: found.normalization,
-        normalizationName: found.name,
-        normalizationFrom: found.from,
+        normalization,
+        normalizationName: report.normalization.name,
+        normalizationFrom: report.normalization.from,
+        preparation: report,
         badImages: loader.bad.length,
       }),
       warnings,

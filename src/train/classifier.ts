@@ -14,7 +14,10 @@ import { toInferenceForm } from '../passes/inference-form.js';
 import { sizeOf } from '../ops/support/layout.js';
 import type { ModelSummary } from '../report/contract.js';
 import type { Driver, Session, SessionOptions } from '../runtime/types.js';
-import { imageFeed, type ImageInput, imageInputOf, pixelsOf } from './image-input.js';
+import { imageFeed, type ImageInput, pixelsOf } from './image-input.js';
+import { imageHints } from './image-metadata.js';
+import type { ImageSettings } from './image-settings.js';
+import { type ImagePreparation, prepareImages, sizedInput } from './preparation.js';
 import { misplaced } from '../runtime/placement.js';
 import { type EndKind, endOfModel } from '../passes/classifier-end.js';
 
@@ -27,6 +30,7 @@ export interface Classifier {
   readonly width: number;
   readonly height: number;
   readonly layout: OutputFormat['layout'];
+  readonly preparation: ImagePreparation;
   /** What the images come as: bytes for a model that takes bytes, else float32. */
   readonly pixels: OutputFormat['type'];
   /** The number of images that every run must have; undefined where any number will do. */
@@ -42,8 +46,8 @@ export interface ClassifierOptions {
   readonly bytes?: Uint8Array | undefined;
   readonly driver: Driver;
   readonly session: SessionOptions;
-  /** Side of the images for models that take any; null: 224. */
-  readonly imageSize: number | null;
+  /** How images become inputs, as far as the user says; or all of it, as it was found for another form of the model. */
+  readonly images: ImageSettings | ImagePreparation;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -62,14 +66,20 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
     inlineFunctions(model, 'what can be');
     const settled = toInferenceForm(model);
     const end = endOfModel(model);
-    requireMemoryFor(model, options);
+    const sides = sidesOf(options, model);
+    requireMemoryFor(model, sides.imageSize ?? sides.told, options.session);
     session = await driver.createSession(settled.length === 0 ? source : modelBytes(model), sessionOptions);
-    const input = imageInputOf(session, path, options.imageSize);
+    const input = sizedInput(session, path, sides).input;
     const probed = session;
     const found = await withinLimits('running the model to find its shapes', sessionOptions.limits, signal, (within) =>
       probe(probed, input, path, within),
     );
     const { batch, classes } = found;
+    const { images } = options;
+    const preparation =
+      'report' in images
+        ? images
+        : await prepareImages(model, images, { path, driver, session: sessionOptions, opened: session, signal });
     return {
       summary: describeModel(model, [batch ?? 1, ...input.imageDims], path),
       classes,
@@ -77,6 +87,7 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
       width: input.width,
       height: input.height,
       layout: input.layout,
+      preparation,
       pixels: pixelsOf(input),
       fixedBatch: batch,
       warnings: [
@@ -99,19 +110,29 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
   }
 }
 
+/** What the user says of the side of the images, and what is told of the model. */
+function sidesOf(
+  { images }: ClassifierOptions,
+  { metadata }: Model,
+): { imageSize: number | null; told: number | undefined } {
+  if (!('report' in images)) return { imageSize: images.imageSize, told: imageHints(metadata).imageSize };
+  const { width, height } = images.report.size;
+  return { imageSize: null, told: Math.min(width, height) };
+}
+
 /**
  * Throws RUNTIME where one image needs more memory than it may. Of a model whose shapes cannot be inferred, a run has to show
  * what is wrong.
  */
-function requireMemoryFor(model: Model, { imageSize, session }: ClassifierOptions): void {
+function requireMemoryFor(model: Model, side: number | undefined, { limits }: SessionOptions): void {
   let shapes: ShapeTable;
   try {
-    shapes = inferShapes(model, imageSize === null ? {} : { defaultSide: imageSize });
+    shapes = inferShapes(model, side === undefined ? {} : { defaultSide: side });
   } catch (error) {
     if (error instanceof LowrankError && error.code === 'SHAPE') return;
     throw error;
   }
-  requireMemory(model.graph, shapes, session.limits?.memory);
+  requireMemory(model.graph, shapes, limits?.memory);
 }
 
 /** Nodes that do not run on the device. */

@@ -1,12 +1,17 @@
 import { drawImages } from '../data/subset.js';
-import type { EvalReport } from '../report/eval-contract.js';
+import type { Preparation } from '../report/contract.js';
+import type { EvalReport, NormalizationTrial } from '../report/eval-contract.js';
 import { comparePredictions, summarizePredictions } from '../report/eval-summary.js';
 import { checkedLimits, limitsOf, type LimitOptions } from '../limits.js';
 import { loadDriver } from '../runtime/driver.js';
 import { tool } from '../version.js';
 import { defaultEvalSettings, type EvalSettings } from './eval-settings.js';
-import { centerCrop, classesFrom, openEvaluation, summaryOf } from './images.js';
-import { badImagesOf, checkEvalSettings, runClassifier } from './run-classifier.js';
+import { checkImageSettings } from './image-settings.js';
+import { openEvaluation, summaryOf } from './images.js';
+import { classesOfModel } from './labelled-images.js';
+import { tryNormalizations, trialWarning } from './normalization-trial.js';
+import { inForce } from './preparation.js';
+import { badImagesOf, type ClassifierRun, runClassifier } from './run-classifier.js';
 
 export interface EvalOptions extends LimitOptions {
   readonly model: string;
@@ -21,11 +26,20 @@ export interface EvalOptions extends LimitOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called behind every batch; `model` is the path of the one that runs. */
   readonly onProgress?: (progress: { readonly model: string; readonly done: number; readonly total: number }) => void;
+  /** Called before the images are run through a model: how they become its inputs. */
+  readonly onPrepared?: (model: string, preparation: Preparation) => void;
+  /** Called with a warning that comes before the end, and is in the report too. */
+  readonly onWarning?: (warning: string) => void;
 }
+
+type PreparedRun = ClassifierRun & {
+  readonly facts: { readonly preparation: Preparation; readonly normalizationTrial?: NormalizationTrial };
+};
 
 /**
  * Runs a classifier, the file as it is, on labelled images: top-1 and top-5, loss, confusion; with `versus`, a paired
- * comparison with a second one, whose input may have another size and layout.
+ * comparison with a second one, whose input may have another size and layout. Each model is shown the images as it says that
+ * it wants them (`Preparation`), where the settings do not say otherwise.
  * Throws INPUT where images are missing, too many are bad or their classes are not the model's; UNSUPPORTED where a model
  * is no classifier of images; USAGE for settings that do not fit; NUMERIC where a loss is not finite; RUNTIME, ABORTED.
  */
@@ -35,27 +49,39 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
   const { signal, versus } = options;
   const settings: EvalSettings = { ...defaultEvalSettings, ...options.settings };
   const { split, limit, seed } = settings;
-  checkEvalSettings(settings);
+  checkImageSettings(settings);
   const limits = limitsOf(checkedLimits(options));
-  const whole = await openEvaluation(options.data, { split, classes: classesFrom(options.classes) });
+  const classes = { path: options.classes, model: classesOfModel(options.model) };
+  const { source: whole, order } = await openEvaluation(options.data, split, classes);
   try {
     const source = limit === null ? whole : drawImages(whole, limit, { seed, order: 'source' });
     const driver = await loadDriver();
     const total = source.length * (versus === undefined ? 1 : 2);
-    const onProgress = (model: string, done: number): void => options.onProgress?.({ model, done, total });
-    const first = await runClassifier(options.model, source, settings, driver, {
-      limits,
-      signal,
-      onProgress: (done) => onProgress(options.model, done),
-    });
-    const second =
-      versus === undefined
-        ? undefined
-        : await runClassifier(versus, source, settings, driver, {
-            limits,
-            signal,
-            onProgress: (done) => onProgress(versus, source.length + done),
-          });
+    const run = async (path: string, before: number): Promise<PreparedRun> => {
+      let trial: NormalizationTrial | undefined;
+      const warnings: string[] = [];
+      const prepared = await runClassifier(path, source, settings, driver, {
+        limits,
+        signal,
+        onProgress: (done) => options.onProgress?.({ model: path, done: before + done, total }),
+        onPrepared: async (model) => {
+          options.onPrepared?.(path, { ...model.preparation.report, classes: order });
+          trial = await tryNormalizations(model, source, settings, signal);
+          const warning = trial === undefined ? undefined : trialWarning(trial, path);
+          if (warning === undefined) return;
+          warnings.push(warning);
+          options.onWarning?.(warning);
+        },
+      });
+      const preparation = { ...prepared.model.preparation.report, classes: order };
+      return {
+        ...prepared,
+        warnings: [...warnings, ...prepared.warnings],
+        facts: { preparation, ...(trial === undefined ? {} : { normalizationTrial: trial }) },
+      };
+    };
+    const first = await run(options.model, 0);
+    const second = versus === undefined ? undefined : await run(versus, source.length);
     const { model, predictions, bad } = first;
     const summary = summarizePredictions(predictions, source.titles);
     return {
@@ -67,11 +93,10 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
         data: options.data,
         classes: options.classes ?? null,
         versus: versus ?? null,
-        ...settings,
-        imageSize: Math.min(model.width, model.height),
-        resize: settings.stretch ? null : centerCrop(model, settings.resize).resize,
+        ...inForce(settings, first.facts.preparation),
       },
       data: summaryOf(source),
+      ...first.facts,
       ...summary,
       imagesPerSecond: summary.n / first.seconds,
       versus:
@@ -80,6 +105,7 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
           : {
               model: second.model.summary,
               ...comparePredictions(predictions.labels, predictions.predicted, second.predictions.predicted),
+              ...second.facts,
             },
       badImages: badImagesOf(bad),
       warnings: [...source.warnings, ...first.warnings, ...(second?.warnings ?? [])],

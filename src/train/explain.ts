@@ -1,6 +1,8 @@
 import { kernelsOf } from '../ops/cuda/kernels.js';
 import { cpuNodes, describeCpuNodes } from '../ops/cuda/placement.js';
 import { inferShapes } from '../ops/infer.js';
+import type { Preparation } from '../report/contract.js';
+import { preparationText } from '../report/preparation-text.js';
 import type { Choice, TrainExplainReport } from '../report/train-explain-contract.js';
 import { tool } from '../version.js';
 import { fewUpdates } from './few-updates.js';
@@ -9,6 +11,7 @@ import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { completeCall } from './resume.js';
 import { openTrainingRun, type TrainingRun } from './run.js';
+import { preparationOf, settleImages } from './settle-images.js';
 import { stepCost } from './step-cost.js';
 import type { TargetName } from './target.js';
 
@@ -201,6 +204,16 @@ const explanations: readonly { readonly setting: keyof TrainSettings | null; rea
   },
 ];
 
+function imagesChoice(preparation: Preparation): Choice {
+  const { normalization, size, resize, classes } = preparation;
+  return {
+    name: 'images',
+    value: `${size.width}x${size.height}`,
+    isDefault: [normalization, size, resize, classes].every((part) => part?.from !== 'option'),
+    why: preparationText(preparation),
+  };
+}
+
 /**
  * What a training with these options would choose, and why: opens model and images, emits the graphs and trains nothing.
  * Throws what `train` throws for models and images that cannot be trained.
@@ -209,8 +222,10 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
   const call = completeCall(options);
   const { settings: wanted } = call;
   checkTrainSettings(wanted);
+  const settled = await settleImages(call, wanted);
+  const { microBatch } = wanted;
   // What `auto` finds is seen by running steps: a training does that.
-  const settings = wanted.microBatch === 'auto' ? wanted : await resolveMicroBatch(call, wanted);
+  const settings = microBatch === 'auto' ? settled.settings : await resolveMicroBatch(call, settled.settings);
   const run = await openTrainingRun(call, settings);
   try {
     const { model } = run.gradient;
@@ -220,17 +235,22 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
     const warning = describeCpuNodes(stray ?? [], 'the gradient graph');
     const few = fewUpdates(settings, run.stepsPerEpoch);
     const { command, data } = call;
+    const preparation = preparationOf(settled, run);
     return {
       schema: 'lowrank.train-explain/1',
       tool,
       ...(command === undefined ? {} : { command }),
       model: { path: options.model, sha256: run.model.sha256 },
       settings: { data, ...settings },
-      choices: explanations.flatMap(({ setting, explain }) => {
-        const choice = explain(settings, run, gradient);
-        const isDefault = setting === null || settings[setting] === defaultTrainSettings[setting];
-        return choice === undefined ? [] : [{ ...choice, isDefault }];
-      }),
+      ...(preparation === undefined ? {} : { preparation }),
+      choices: [
+        ...(preparation === undefined ? [] : [imagesChoice(preparation)]),
+        ...explanations.flatMap(({ setting, explain }) => {
+          const choice = explain(settings, run, gradient);
+          const isDefault = setting === null || settings[setting] === defaultTrainSettings[setting];
+          return choice === undefined ? [] : [{ ...choice, isDefault }];
+        }),
+      ],
       parameters: run.parameters,
       kept: run.kept,
       gradient,

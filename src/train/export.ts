@@ -1,5 +1,6 @@
 import { LowrankError } from '../errors.js';
 import { checkModel } from '../graph/check.js';
+import { type ImageFacts, recordImageFacts } from '../graph/image-facts.js';
 import type { Model } from '../graph/model.js';
 import { readModel } from '../graph/read.js';
 import type { Value } from '../graph/value.js';
@@ -55,16 +56,17 @@ function placesFor(names: readonly string[], source: string | Uint8Array, tie: T
   return isNeeded ? inlined.model : plain.model;
 }
 
-/** Writes the trained model beside its place; `commit` puts it there. */
+/** Writes the trained model, with what is known of its images, beside its place, into one file below 2 GiB; `commit` puts it there. */
 export function stageTrained(
   source: string | Uint8Array,
   weights: TrainedWeights,
   path: string,
-  options: WriteOptions = {},
+  { images = {}, ...options }: WriteOptions & { readonly images?: ImageFacts } = {},
 ): StagedModel {
   const model = trainedModel(source, weights);
   try {
-    return stageModel(model, path, options);
+    recordImageFacts(model, images);
+    return stageModel(model, path, { dataLocation: 'single', ...options });
   } finally {
     model.file?.close();
   }

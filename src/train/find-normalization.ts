@@ -1,12 +1,12 @@
-import { throwIfAborted } from '../errors.js';
+import { LowrankError, throwIfAborted } from '../errors.js';
 import { pictureDrawer } from '../data/dead-leaves.js';
 import { NORMALIZATIONS, type Normalization } from '../data/normalize.js';
 import type { CalibrateContext } from '../factorize/calibration/types.js';
 import type { Model } from '../graph/model.js';
+import { withinLimits } from '../limits.js';
 import type { NormalizationOrigin } from '../report/contract.js';
 import { imageHints, normalizationName } from './image-metadata.js';
 import type { ImageInput } from './image-input.js';
-import { normalizationOf } from './images.js';
 import { rangeOfInput } from './input-scaling.js';
 import { observeNormalizationInputs } from './normalization-inputs.js';
 import { pictureFeed } from './synthetic-batches.js';
@@ -22,7 +22,8 @@ export interface FoundNormalization {
 /**
  * How a model was trained to see images: what its metadata say; else what its first operators or the type of its input tell;
  * else the one of NORMALIZATIONS with which drawn pictures look to its BatchNormalizations most like what they were trained
- * on, where it stands out; else that of ImageNet. Throws what running the model throws.
+ * on, where it stands out; else that of ImageNet, also where running the model fails, or takes more than it may. Throws
+ * ABORTED.
  */
 export async function findNormalization(
   model: Model,
@@ -30,11 +31,11 @@ export async function findNormalization(
   context: Pick<CalibrateContext, 'driver' | 'session' | 'signal'>,
 ): Promise<FoundNormalization> {
   if (input.type === 'uint8') return found(NORMALIZATIONS.none, 'graph');
-  const { normalization } = imageHints(model.metadata);
-  if (normalization !== undefined) return found(normalization, 'metadata');
+  const { normalization, isInferred } = imageHints(model.metadata);
+  if (normalization !== undefined) return found(normalization, isInferred ? 'batch-normalization' : 'metadata');
   const range = rangeOfInput(model.graph, model.graph.value(input.name)!);
   if (range !== undefined) return found(range, 'graph');
-  const [best, next] = await distances(model, input, context);
+  const [best, next] = await distancesWithin(model, input, context);
   if (best !== undefined && next !== undefined && best.distance * clearly < next.distance) {
     return found(best.normalization, 'batch-normalization');
   }
@@ -45,29 +46,22 @@ function found(normalization: Normalization, from: NormalizationOrigin): FoundNo
   return { normalization, name: normalizationName(normalization), from };
 }
 
-/** How the user says that images are normalized; null and no mean: that is found out. */
-interface NormalizationSettings {
-  readonly normalization: string | null;
-  readonly mean: readonly number[] | null;
-  readonly std: readonly number[] | null;
-}
-
-/** What the user says; undefined where that is nothing. Throws USAGE for what there is not. */
-export function requireNormalization(settings: NormalizationSettings): Normalization | undefined {
-  const { normalization, mean, std } = settings;
-  if (normalization === null && mean === null && std === null) return undefined;
-  return normalizationOf({ ...settings, normalization: normalization ?? '' });
-}
-
-/** What the user says, else what is found. */
-export async function normalizationFor(
-  settings: NormalizationSettings,
+/** `distances`, none where the runs fail or take more than they may: whoever runs the model for more says why. */
+async function distancesWithin(
   model: Model,
   input: ImageInput,
-  context: Pick<CalibrateContext, 'driver' | 'session' | 'signal'>,
-): Promise<FoundNormalization> {
-  const given = requireNormalization(settings);
-  return given === undefined ? findNormalization(model, input, context) : found(given, 'option');
+  { driver, session, signal }: Pick<CalibrateContext, 'driver' | 'session' | 'signal'>,
+): Promise<readonly NormalizationDistance[]> {
+  try {
+    const subject = 'running the model to find its normalization';
+    return await withinLimits(subject, session.limits, signal, (within) =>
+      distances(model, input, { driver, session, signal: within }),
+    );
+  } catch (error) {
+    throwIfAborted(signal);
+    if (error instanceof LowrankError && error.code !== 'INTERNAL') return [];
+    throw error;
+  }
 }
 
 /** The best has to be so much nearer than the next of another kind. */
@@ -95,7 +89,7 @@ export async function distances(
   input: ImageInput,
   { driver, session: options, signal }: Pick<CalibrateContext, 'driver' | 'session' | 'signal'>,
 ): Promise<readonly NormalizationDistance[]> {
-  const observed = observeNormalizationInputs(model);
+  const observed = observeNormalizationInputs(model, options.limits?.memory);
   if (observed === undefined) return [];
   // One by one where that will do: whether more can be run is not known yet.
   const batch = Math.max(1, input.batch);

@@ -1,20 +1,22 @@
 import { LowrankError } from '../errors.js';
 import { checkTrainable } from '../data/balance.js';
-import { type ClassList, readClassList } from '../data/class-list.js';
 import { NORMALIZATIONS, type Normalization } from '../data/normalize.js';
 import { openSource, partsIn } from '../data/open.js';
 import { findSplit } from '../data/source.js';
 import type { CenterCrop } from '../data/transform.js';
 import type { ImageSource } from '../data/types.js';
+import { usualResize } from '../graph/image-facts.js';
 import type { DataSummary } from '../report/train-contract.js';
+import { type ClassSources, type LabelledImages, openLabelled } from './labelled-images.js';
 
-/** A normalization by name, or by means and deviations. Throws USAGE for others. */
+/** A normalization by name, or by means and deviations; null is that of ImageNet. Throws USAGE for others. */
 export function normalizationOf(settings: {
-  readonly normalization: string;
+  readonly normalization: string | null;
   readonly mean: readonly number[] | null;
   readonly std: readonly number[] | null;
 }): Normalization {
   const { normalization, mean, std } = settings;
+  if (normalization === null && mean === null && std === null) return NORMALIZATIONS.imagenet;
   if (mean !== null || std !== null) {
     const three = (values: readonly number[] | null, name: string): readonly [number, number, number] => {
       if (values?.length === 3) return [values[0]!, values[1]!, values[2]!];
@@ -38,30 +40,22 @@ export function normalizationOf(settings: {
   });
 }
 
-/** The classes of the model's outputs, where the user says them. */
-export function classesFrom(path: string | undefined): ClassList | undefined {
-  return path === undefined ? undefined : readClassList(path);
-}
-
 /** Opens training images. Throws INPUT where a class of the set's own is empty. */
-export async function openTraining(path: string, classes: ClassList | undefined): Promise<ImageSource> {
-  const source = await openSource(path, { split: 'train', classes });
+export async function openTraining(path: string, classes: ClassSources): Promise<LabelledImages> {
+  const images = await openLabelled((list) => openSource(path, { split: 'train', classes: list }), classes);
   try {
-    checkTrainable(source);
-    return source;
+    checkTrainable(images.source);
+    return images;
   } catch (error) {
-    await source.close();
+    await images.source.close();
     throw error;
   }
 }
 
 /** Opens the images to evaluate on: the part `split`, else that for validation where the data set has parts. */
-export function openEvaluation(
-  path: string,
-  options: { readonly split: string | null; readonly classes: ClassList | undefined },
-): Promise<ImageSource> {
-  const split = options.split ?? (hasValidation(path) ? 'val' : undefined);
-  return openSource(path, { split, classes: options.classes });
+export function openEvaluation(path: string, split: string | null, classes: ClassSources): Promise<LabelledImages> {
+  const part = split ?? (hasValidation(path) ? 'val' : undefined);
+  return openLabelled((list) => openSource(path, { split: part, classes: list }), classes);
 }
 
 /** Opens validation images in the classes of the training images; undefined where none are given and `data` has none. */
@@ -109,21 +103,12 @@ export function imageSizeOf(
   });
 }
 
-/** Images up to this side are shown whole: such data sets (CIFAR) come in the size of the model. */
-const smallSide = 64;
-
 /** How an image becomes an input where nothing is left to chance: the shorter side is resized, the center cut out. */
 export function centerCrop(
   { width, height }: { readonly width: number; readonly height: number },
   resize: number | null,
 ): CenterCrop {
-  const side = Math.min(width, height);
-  return {
-    kind: 'center-crop',
-    width,
-    height,
-    resize: resize ?? (side <= smallSide ? side : Math.round(side / 0.875)),
-  };
+  return { kind: 'center-crop', width, height, resize: resize ?? usualResize(Math.min(width, height)) };
 }
 
 export function summaryOf(source: ImageSource): DataSummary {

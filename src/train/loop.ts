@@ -32,6 +32,7 @@ import { outOfMemory } from './out-of-memory.js';
 import { openTrainingRun, type RunMode, type TrainingRun } from './run.js';
 import type { CheckpointIdentity } from './same-training.js';
 import { type SavedCall, savedCallOf } from './saved-call.js';
+import { announceImages, settleImages } from './settle-images.js';
 import type { Measured } from './trainer.js';
 import { untilAborted } from './until-aborted.js';
 import type { TrainingState } from './vectors.js';
@@ -66,10 +67,12 @@ export async function train(options: TrainOptions, mode: RunMode = {}): Promise<
   const lock = takeLock(`${options.output}.lock`);
   try {
     const call = begun ?? resumedCall(options);
-    const settings = await resolveMicroBatch(call, call.settings, mode);
+    const settled = await settleImages(call, call.settings);
+    const settings = await resolveMicroBatch(call, settled.settings, mode);
     const run = await openTrainingRun(call, settings, mode);
     try {
-      return await new Training(call, settings, run, started).run();
+      const preparation = announceImages(settled, run, call);
+      return { ...(await new Training(call, settings, run, started).run()), ...preparation };
     } catch (error) {
       // A buffer of JavaScript that could not be made.
       throw error instanceof RangeError ? outOfMemory(error) : error;

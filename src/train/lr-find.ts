@@ -8,6 +8,7 @@ import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { completeCall } from './resume.js';
 import { openTrainingRun, type TrainingRun } from './run.js';
+import { announceImages, settleImages } from './settle-images.js';
 
 const smallestRate = 1e-6;
 const largestRate = 1;
@@ -31,10 +32,12 @@ export async function findLearningRate(options: TrainOptions): Promise<LrFindRep
   const started = performance.now();
   const call = completeCall(options);
   checkTrainSettings(call.settings);
-  const settings = await resolveMicroBatch(call, call.settings);
+  const settled = await settleImages(call, call.settings);
+  const settings = await resolveMicroBatch(call, settled.settings);
   // The loss of every update is looked at before the next one.
   const run = await openTrainingRun(call, settings, { readEvery: 1 });
   try {
+    const preparation = announceImages(settled, run, call);
     await run.start(undefined, 0);
     const { points, stopped } = await rise(run, settings, options);
     const { command, data } = call;
@@ -45,6 +48,7 @@ export async function findLearningRate(options: TrainOptions): Promise<LrFindRep
       seed: settings.seed,
       model: { path: options.model, sha256: run.model.sha256 },
       settings: { data, ...settings },
+      ...preparation,
       points,
       ...suggest(points),
       stopped,

@@ -1,7 +1,10 @@
+import type { ClassList } from '../data/class-list.js';
+import type { Preparation } from '../report/contract.js';
 import { tool } from '../version.js';
 import type { EvalGraph, EvalInterface } from './eval-graph.js';
 import { lengthOf, type Slot } from './flat.js';
 import type { GradientGraph, GradientInterface, MaskInput } from './gradient-graph.js';
+import type { ImageSettings } from './image-settings.js';
 import type { LossName } from './loss.js';
 import type { Prepared } from './prepare.js';
 import type { GraphSettings } from './settings.js';
@@ -18,12 +21,10 @@ export const artifactFiles = {
 } as const;
 
 /** Settings of a folder of training artifacts. */
-export interface ArtifactsSettings extends GraphSettings {
+export interface ArtifactsSettings extends GraphSettings, ImageSettings {
   readonly target: TargetName;
   /** Images of one run of the graphs; null: any number. */
   readonly batchSize: number | null;
-  /** Side of the images in pixels; null: what the model says. */
-  readonly imageSize: number | null;
 }
 
 /** `manifest.json` of `lowrank-artifacts`, a published contract: see docs/artifacts.md. */
@@ -38,6 +39,10 @@ export interface ArtifactsManifest {
   readonly imageShape: readonly number[];
   readonly layout: Prepared['layout'];
   readonly classes: number;
+  /** How images become `images`, and who says so; null where the model takes no color images. */
+  readonly preparation: Preparation | null;
+  /** In the order of the outputs; null where nothing says them. */
+  readonly classNames: { readonly ids: readonly string[]; readonly titles: readonly string[] } | null;
   /** What is minimized, and so what `labels` are. */
   readonly loss: LossName;
   /** int64 [N]: the class of each image; or, with binary cross-entropy, float32 [N, classes]: 0 or 1 for each. */
@@ -71,6 +76,8 @@ export interface ManifestParts {
   readonly prepared: Prepared;
   readonly settings: ArtifactsSettings;
   readonly model: ArtifactsManifest['model'];
+  readonly preparation: Preparation | undefined;
+  readonly classNames: ClassList | undefined;
   readonly gradient: GradientGraph;
   readonly update: UpdateGraph;
   readonly eval: EvalGraph;
@@ -93,6 +100,8 @@ export function manifestOf(parts: ManifestParts): ArtifactsManifest {
     imageShape: prepared.imageDims,
     layout: prepared.layout,
     classes: prepared.classes,
+    preparation: parts.preparation ?? null,
+    classNames: parts.classNames ?? null,
     loss: prepared.loss,
     labels:
       prepared.loss === 'cross-entropy'

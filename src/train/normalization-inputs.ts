@@ -8,6 +8,7 @@ import { modelBytes } from '../graph/write.js';
 import { FLOAT } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
 import { inferShapes } from '../ops/infer.js';
+import { requireMemory } from '../ops/memory.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
 import { eliminateDeadNodes } from '../passes/eliminate-dead-nodes.js';
 import { runPasses } from '../passes/runner.js';
@@ -50,8 +51,11 @@ function isTrained({ runningMean, runningVariance }: RunningStatistics): boolean
   return runningMean.some((value) => value !== 0) || runningVariance.some((value) => value !== 1);
 }
 
-/** undefined where no BatchNormalization has statistics of training. */
-export function observeNormalizationInputs(original: Model): ObservedInputs | undefined {
+/**
+ * undefined where no BatchNormalization has statistics of training. Throws RUNTIME where a run needs more than `memory` bytes,
+ * default those of the machine.
+ */
+export function observeNormalizationInputs(original: Model, memory?: number): ObservedInputs | undefined {
   const model = readModel(modelBytes(original));
   const { graph } = model;
   const nodes = graph
@@ -64,6 +68,7 @@ export function observeNormalizationInputs(original: Model): ObservedInputs | un
   for (const output of graph.outputs.splice(0)) output.isOutput = false;
   const layers = nodes.map((node) => observe(model, node, shapes.typeOf(node.inputs[0]!)));
   runPasses(model, [eliminateDeadNodes]);
+  requireMemory(graph, inferShapes(model), memory);
   return { bytes: modelBytes(model), pool: () => poolOf(layers) };
 }
 

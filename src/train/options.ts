@@ -1,9 +1,10 @@
-import type { Transform } from '../data/transform.js';
+import type { CenterCrop, Stretch, Transform } from '../data/transform.js';
 import { restBetweenRuns, sessionOptionsOf } from '../runtime/threads.js';
 import type { CudaOptions, Device, SessionOptions } from '../runtime/types.js';
 import type { TrainReport } from '../report/train-contract.js';
 import type { TrainProgress } from '../report/train-progress.js';
-import { centerCrop } from './images.js';
+import { checkImageSettings, defaultImageSettings, type ImageSettings } from './image-settings.js';
+import { resizing } from './preparation.js';
 import { LowrankError } from '../errors.js';
 import { checkChoices, checkNames, checkRanges, trainRanges } from './ranges.js';
 import { checkGraphSettings, defaultGraphSettings, type GraphSettings } from './settings.js';
@@ -19,7 +20,7 @@ export const augmentNames = ['crop', 'pad', 'none'] as const;
 export type AugmentName = (typeof augmentNames)[number];
 
 /** Everything that decides a training; see `lowrank-train --help` for what the settings mean. */
-export interface TrainSettings extends GraphSettings {
+export interface TrainSettings extends GraphSettings, ImageSettings {
   readonly epochs: number;
   /** Images of one run of the gradient graph. */
   readonly batchSize: number;
@@ -42,18 +43,10 @@ export interface TrainSettings extends GraphSettings {
   /** Decay of moving averages of weights and statistics, which are then validated and written; null: none. */
   readonly ema: number | null;
   readonly seed: number;
-  /** Side of the images in pixels; null: what the model says, 224 where it does not. */
-  readonly imageSize: number | null;
-  /** Shorter side before the center crop of validation; null: the image size / 0.875; up to 64 pixels, the image size. */
-  readonly resize: number | null;
   readonly augment: AugmentName;
   /** Smallest share of the image's area that a random crop keeps. */
   readonly minScale: number;
   readonly flip: boolean;
-  /** Name of a normalization, or means and standard deviations of the channels, for pixels from 0 to 1. */
-  readonly normalization: string;
-  readonly mean: readonly number[] | null;
-  readonly std: readonly number[] | null;
   readonly maxBad: number;
   /** Bytes of decoded images that are kept in memory; 0: none. */
   readonly cache: number;
@@ -88,6 +81,7 @@ export interface TrainSettings extends GraphSettings {
 
 export const defaultTrainSettings: TrainSettings = {
   ...defaultGraphSettings,
+  ...defaultImageSettings,
   epochs: 10,
   batchSize: 32,
   accumulate: 1,
@@ -100,14 +94,9 @@ export const defaultTrainSettings: TrainSettings = {
   decayFactor: 0.1,
   ema: null,
   seed: 0,
-  imageSize: null,
-  resize: null,
   augment: 'crop',
   minScale: 0.08,
   flip: true,
-  normalization: 'imagenet',
-  mean: null,
-  std: null,
   maxBad: 0,
   cache: 0,
   newHead: false,
@@ -150,6 +139,7 @@ export function checkTrainSettings(settings: TrainSettings): void {
   checkRanges(trainRanges, settings);
   checkChoices(choices, settings);
   checkGraphSettings(settings);
+  checkImageSettings(settings);
   requirePortable(settings.precision, settings.device === 'cuda' ? 'cuda' : settings.target);
   if (settings.cudaGraphs && settings.allowCpuNodes) {
     throw new LowrankError('USAGE', 'a CUDA graph holds what runs on the GPU alone', {
@@ -258,8 +248,9 @@ export function transformsOf(
   settings: TrainSettings,
   width: number,
   height: number,
-): { readonly train: Transform; readonly val: Transform } {
-  const val = centerCrop({ width, height }, settings.resize);
+): { readonly train: Transform; readonly val: CenterCrop | Stretch } {
+  const { transform: val } = resizing({ width, height }, settings);
+  const interpolation = settings.interpolation === null ? {} : { interpolation: settings.interpolation };
   switch (settings.augment) {
     case 'crop':
       return {
@@ -269,13 +260,14 @@ export function transformsOf(
           height,
           scale: [settings.minScale, 1],
           flip: settings.flip ? 0.5 : 0,
+          ...interpolation,
         },
         val,
       };
     case 'pad':
       return {
-        train: { kind: 'padded-crop', width, height, padding: 4, flip: settings.flip ? 0.5 : 0 },
-        val: { ...val, resize: settings.resize ?? Math.min(width, height) },
+        train: { kind: 'padded-crop', width, height, padding: 4, flip: settings.flip ? 0.5 : 0, ...interpolation },
+        val: val.kind === 'stretch' ? val : { ...val, resize: settings.resize ?? Math.min(width, height) },
       };
     case 'none':
       return { train: val, val };

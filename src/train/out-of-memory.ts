@@ -19,7 +19,7 @@ export function outOfMemory(cause: unknown): LowrankError {
     `out of memory: ${cause instanceof LowrankError ? cause.fact : messageOf(cause)}`,
     {
       remedy:
-        'give --micro-batch auto, or lower --batch-size (with --accumulate the update stays the same), then --image-size or --cache',
+        'give --micro-batch auto, or lower --batch-size (with --accumulate the update stays the same), then --image-size or --cache-images',
       cause,
     },
   );

@@ -11,11 +11,12 @@ import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
 import { Tensor } from '../onnx/tensor.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
+import type { Preparation } from '../report/contract.js';
 import type { Session } from '../runtime/types.js';
-import { normalizationFor, requireNormalization } from './find-normalization.js';
-import { imageHints } from './image-metadata.js';
-import { type ImageInput, imageFeed, imageInputOf, inputsOf } from './image-input.js';
+import { type ImageInput, imageFeed } from './image-input.js';
+import { checkImageSettings, givenNormalization } from './image-settings.js';
 import { type PooledStatistics, poolObserved } from './pooled-statistics.js';
+import { prepareFile, prepareImages } from './preparation.js';
 import { keptStatistics, observeStatistics } from './statistics-graph.js';
 import {
   defaultUnlabelledSettings,
@@ -51,12 +52,12 @@ export const defaultRecalibrationSettings: RecalibrationSettings = {
  */
 export function recalibration(path: string, chosen: Partial<RecalibrationSettings> = {}): Recalibrate {
   const settings = { ...defaultRecalibrationSettings, ...chosen };
-  const given = requireNormalization(settings);
+  checkImageSettings(settings);
   const recalibrate: Recalibrate = async (model, context) => {
     const started = performance.now();
     const { layers, kept } = keptStatistics(model.graph);
     if (kept.length === layers) {
-      const normalization = given ?? NORMALIZATIONS.imagenet;
+      const normalization = givenNormalization(settings) ?? NORMALIZATIONS.imagenet;
       const { batchSize, imageSize } = settings;
       const none = { images: 0, batchSize, imageSize: imageSize ?? 0, layers: 0, badImages: 0, seconds: 0 };
       const why =
@@ -68,8 +69,8 @@ export function recalibration(path: string, chosen: Partial<RecalibrationSetting
     const observed = await observe(model, path, settings, context);
     apply(model.graph, observed.statistics);
     checkModel(model);
-    const { images, batchSize, imageSize, normalization, badImages } = observed;
-    const about = { images, batchSize, imageSize, normalization, badImages };
+    const { images, batchSize, imageSize, normalization, preparation, badImages } = observed;
+    const about = { images, batchSize, imageSize, normalization, preparation, badImages };
     const seconds = (performance.now() - started) / 1000;
     const report = { data: path, ...about, layers: layers - kept.length, kept, seconds };
     return { report, warnings: [...observed.warnings, ...kept.map(({ name, reason }) => `${name}: ${reason}`)] };
@@ -83,6 +84,7 @@ interface Observation {
   readonly batchSize: number;
   readonly imageSize: number;
   readonly normalization: Normalization;
+  readonly preparation: Preparation;
   readonly badImages: number;
   readonly warnings: readonly string[];
 }
@@ -98,15 +100,16 @@ async function observe(
   let session: Session | undefined;
   let opened: UnlabelledImages | undefined;
   try {
-    const imageSize = settings.imageSize ?? imageHints(model.metadata).imageSize ?? null;
-    const own = imageInputOf({ inputs: inputsOf(model) }, context.path, imageSize);
-    const { normalization } = await normalizationFor(settings, model, own, context);
+    // As the original takes images: what pairs make of its statistics tells nothing of them.
+    const { original } = context;
+    const preparation = await (original === undefined
+      ? prepareImages(model, settings, context)
+      : prepareFile(original, settings, context));
     const copy = readModel(modelBytes(model));
     const outputs = observeStatistics(copy);
     session = await context.driver.createSession(modelBytes(copy), context.session);
-    const input = imageInputOf(session, context.path, imageSize);
-    opened = await openUnlabelledImages(path, settings, input, {
-      normalization,
+    const { normalization, input } = preparation;
+    opened = await openUnlabelledImages(path, settings, preparation, {
       batchSize: settings.batchSize,
       last: 'drop',
       signal,
@@ -123,6 +126,7 @@ async function observe(
       batchSize,
       imageSize: Math.min(input.width, input.height),
       normalization,
+      preparation: preparation.report,
       badImages: loader.bad.length,
       warnings,
     };

@@ -1,7 +1,7 @@
 import { LowrankError } from '../errors.js';
 import type { BadImage } from '../data/bad-images.js';
-import { createLoader } from '../data/loader.js';
-import type { Transform } from '../data/transform.js';
+import { createLoader, type Loader } from '../data/loader.js';
+import type { Normalization } from '../data/normalize.js';
 import type { ImageSource } from '../data/types.js';
 import type { Predictions } from '../report/eval-summary.js';
 import type { RunLimits } from '../limits.js';
@@ -10,7 +10,8 @@ import type { Driver } from '../runtime/types.js';
 import { type Classifier, openClassifier } from './classifier.js';
 import type { EvalSettings } from './eval-settings.js';
 import { evaluate, type EvaluationBatch, smallestProbability } from './evaluate.js';
-import { centerCrop, normalizationOf, requireClasses } from './images.js';
+import { requireClasses } from './images.js';
+import type { ImagePreparation } from './preparation.js';
 
 /** The settings that a run depends on; which images there are is said by the source. */
 export type RunSettings = Omit<EvalSettings, 'split' | 'limit' | 'seed'>;
@@ -31,17 +32,12 @@ export interface RunOptions {
   readonly bytes?: Uint8Array | undefined;
   /** What a run may take. */
   readonly limits?: RunLimits | undefined;
+  /** How images become inputs, where that was found before, of the model in another form. */
+  readonly preparation?: ImagePreparation | undefined;
+  /** Called once the model can run, before the images. */
+  readonly onPrepared?: (model: Classifier) => Promise<void> | void;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: (done: number) => void;
-}
-
-/** Throws USAGE where there is no such normalization, or settings contradict each other. */
-export function checkEvalSettings(settings: RunSettings): void {
-  normalizationOf(settings);
-  if (!settings.stretch || settings.resize === null) return;
-  throw new LowrankError('USAGE', '--stretch and --resize contradict each other', {
-    remedy: 'a stretched image is not cropped: leave --resize out',
-  });
 }
 
 /** Bad images that a report names. */
@@ -52,31 +48,25 @@ export function badImagesOf(bad: readonly BadImage[]): { readonly count: number;
   return { count: bad.length, names: bad.slice(0, mostNames).map(({ name }) => name) };
 }
 
-/** Runs the model file at `path`, as it is, on all images, in their order. Throws what `evaluateModel` does. */
+/**
+ * Runs the model file at `path`, as it is, on all images, in their order, prepared as the user and the model say, or as
+ * `preparation` says. Throws what `evaluateModel` does.
+ */
 export async function runClassifier(
   path: string,
   source: ImageSource,
   settings: RunSettings,
   driver: Driver,
-  { bytes, limits, signal, onProgress }: RunOptions,
+  { bytes, limits, preparation, signal, onPrepared, onProgress }: RunOptions,
 ): Promise<ClassifierRun> {
   const started = performance.now();
-  const { device, threads, workers, maxBad, imageSize } = settings;
+  const { device, threads } = settings;
   const session = { ...sessionOptionsOf({ device, threads }), ...(limits === undefined ? {} : { limits }) };
-  const model = await openClassifier(path, { bytes, driver, session, imageSize, signal });
+  const model = await openClassifier(path, { bytes, driver, session, images: preparation ?? settings, signal });
   try {
     requireClasses(source, model.classes, `list the classes of ${path} in their order with --classes`);
-    const loader = createLoader({
-      source,
-      transform: transformOf(model, settings),
-      format: { type: model.pixels, layout: model.layout, normalization: normalizationOf(settings) },
-      batchSize: model.fixedBatch ?? Math.min(settings.batchSize, source.length),
-      shuffle: false,
-      last: 'pad',
-      maxBad,
-      signal,
-      ...(workers === null ? {} : { workers }),
-    });
+    await onPrepared?.(model);
+    const loader = loaderFor(model, source, settings, { normalization: model.preparation.normalization, signal });
     try {
       const begun = performance.now();
       const predictions = await evaluate(loader.batches(0) as AsyncIterable<EvaluationBatch>, model.predict, {
@@ -101,8 +91,24 @@ export async function runClassifier(
   }
 }
 
-function transformOf({ width, height }: Classifier, { stretch, resize }: RunSettings): Transform {
-  return stretch ? { kind: 'stretch', width, height } : centerCrop({ width, height }, resize);
+/** The images as the model takes them, each under this normalization. */
+export function loaderFor(
+  model: Classifier,
+  source: ImageSource,
+  { batchSize, maxBad, workers }: Pick<RunSettings, 'batchSize' | 'maxBad' | 'workers'>,
+  { normalization, signal }: { readonly normalization: Normalization; readonly signal: AbortSignal | undefined },
+): Loader {
+  return createLoader({
+    source,
+    transform: model.preparation.transform,
+    format: { type: model.pixels, layout: model.layout, normalization },
+    batchSize: model.fixedBatch ?? Math.min(batchSize, source.length),
+    shuffle: false,
+    last: 'pad',
+    maxBad,
+    signal,
+    ...(workers === null ? {} : { workers }),
+  });
 }
 
 function endWarnings({ end }: Classifier, path: string, { targets }: ImageSource): string[] {

@@ -8,12 +8,13 @@ import { type DataStamp, stampSource } from '../data/stamp.js';
 import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
 import { summarize } from '../factorize/prepare.js';
+import type { ImageFacts } from '../graph/image-facts.js';
 import type { WrittenFile } from '../graph/write.js';
 import { fileSha256 } from '../onnx/hash.js';
 import { drain } from '../onnx/pieces.js';
 import { emulateHalf } from '../passes/emulate-half.js';
 import { runPasses } from '../passes/runner.js';
-import type { ModelSummary } from '../report/contract.js';
+import type { ClassOrder, ModelSummary } from '../report/contract.js';
 import { type Predictions, summarizePredictions } from '../report/eval-summary.js';
 import type { DataSummary } from '../report/train-contract.js';
 import type { TrainExplainReport } from '../report/train-explain-contract.js';
@@ -26,16 +27,10 @@ import { buildEvalGraph } from './eval-graph.js';
 import { evaluate, type Predict } from './evaluate.js';
 import { stageTrained } from './export.js';
 import { lengthOf } from './flat.js';
+import { normalizationName } from './image-metadata.js';
 import { buildGradientGraph, type GradientGraph, type MaskInput } from './gradient-graph.js';
-import {
-  classesFrom,
-  imageSizeOf,
-  normalizationOf,
-  openTraining,
-  openValidation,
-  requireClasses,
-  summaryOf,
-} from './images.js';
+import { imageSizeOf, normalizationOf, openTraining, openValidation, requireClasses, summaryOf } from './images.js';
+import { classesOfModel } from './labelled-images.js';
 import { calibrate, foldInserted, insertNormalization } from './insert-normalization.js';
 import type { LossScale } from './loss-scale.js';
 import { withNewHead } from './new-head.js';
@@ -58,6 +53,8 @@ export interface TrainingRun {
   readonly parameters: TrainExplainReport['parameters'];
   readonly kept: TrainExplainReport['kept'];
   readonly data: { readonly train: DataSummary; readonly val: DataSummary | null };
+  /** What the labels count in. */
+  readonly classOrder: ClassOrder;
   readonly warnings: string[];
   readonly threads: number | null;
   /** What the numbers of a step depend on beside the settings: the machine, onnxruntime, the images; and what its epochs are compared by. */
@@ -141,7 +138,10 @@ async function openRun(
 ): Promise<TrainingRun> {
   const { batchSize, accumulate, seed, ema } = settings;
   const limits = limitsOf(checkedLimits(options));
-  const training = await openTraining(options.data, classesFrom(options.classes));
+  const { source: training, order } = await openTraining(options.data, {
+    path: options.classes,
+    model: settings.newHead ? undefined : classesOfModel(options.model),
+  });
   closers.push(() => training.close());
   const validation = await openValidation(options.val, options.data, training);
   if (validation !== undefined) closers.push(() => validation.close());
@@ -214,12 +214,14 @@ async function openRun(
   let trainer: Trainer | undefined;
   let evaluator: Session | undefined;
   let validating: Loader | undefined;
+  const facts = imageFactsOf(settings, prepared, training);
   const weightsOf = (state: TrainingState): { parameters: Float32Array; statistics: Float32Array } =>
     ema === null ? state : { parameters: state.ema.subarray(0, count), statistics: state.ema.subarray(count) };
   return {
     parameters: prepared.parameters.map(({ name, shape, decay }) => ({ name, shape, decay })),
     kept: describeKept(prepared),
     model: summaryOfModel(prepared, options.model, inserted?.bytes ?? source),
+    classOrder: order,
     data: { train: summaryOf(training), val: validation === undefined ? null : summaryOf(validation) },
     warnings,
     threads,
@@ -329,7 +331,7 @@ async function openRun(
     writeModel(state, path, replace = false) {
       const weights = { ...weightsOf(state), ...slots };
       const own = inserted === undefined ? weights : foldInserted(weights, inserted.layers);
-      const staged = stageTrained(source, own, path, { force: replace });
+      const staged = stageTrained(source, own, path, { force: replace, images: facts });
       try {
         return staged.commit();
       } finally {
@@ -383,6 +385,24 @@ function noLabels({ loss, classes }: Prepared, size: number): RuntimeTensor {
 /** Whether training images are mirrored at random. */
 function flips({ augment, flip }: TrainSettings): boolean {
   return flip && augment !== 'none';
+}
+
+/** What the trained model says of its images: as they were shown in training and validation. */
+function imageFactsOf(
+  settings: TrainSettings,
+  { imageDims, layout, images }: Prepared,
+  { classes: ids, titles }: ImageSource,
+): ImageFacts {
+  const { width, height } = imageSizeOf(imageDims, layout, images.name);
+  const { val } = transformsOf(settings, width, height);
+  const normalization = normalizationOf(settings);
+  return {
+    normalization: normalizationName(normalization) ?? normalization,
+    ...(width === height ? { imageSize: width } : {}),
+    resize: val.kind === 'stretch' ? 'stretch' : val.resize,
+    interpolation: val.interpolation ?? 'bilinear',
+    classes: { ids, titles },
+  };
 }
 
 /** Images that inserted normalization layers are calibrated on. */

@@ -6,11 +6,11 @@ import type {
   CalibrationBatch,
   CalibrationImages,
 } from '../factorize/calibration/types.js';
-import { normalizationFor, requireNormalization } from './find-normalization.js';
 import type { Model } from '../graph/model.js';
-import { inputsOf, pictureInputOf, whyNoPictures } from './image-input.js';
-import { imageHints } from './image-metadata.js';
+import { inputsOf, whyNoPictures } from './image-input.js';
+import { defaultImageSettings, givenNormalization } from './image-settings.js';
 import { keptBatches } from './kept-batches.js';
+import { prepareImages } from './preparation.js';
 import { pictureFeed } from './synthetic-batches.js';
 
 /** Which drawn pictures a model is shown, and how. */
@@ -53,7 +53,7 @@ const keptOut = 128;
  */
 export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): Calibrate {
   const settings = { ...defaultSyntheticSettings, ...chosen };
-  requireNormalization(settings);
+  givenNormalization(settings);
   for (const [name, least] of [
     ['images', 1],
     ['first', 0],
@@ -69,9 +69,9 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
     largestBatch: number,
     context: CalibrateContext,
   ): Promise<CalibrationImages> => {
-    const imageSize = settings.imageSize ?? imageHints(model.metadata).imageSize ?? null;
-    const input = pictureInputOf({ inputs: inputsOf(model) }, context.path, imageSize);
-    const { normalization, name, from } = await normalizationFor(settings, model, input, context);
+    const { imageSize, mean, std } = settings;
+    const asked = { ...defaultImageSettings, imageSize, normalization: settings.normalization, mean, std };
+    const { input, normalization, report } = await prepareImages(model, asked, { ...context, isAnyPicture: true });
     const isFixed = input.batch > 0;
     const wanted = settings.images ?? (input.width * input.height > smallPicture ? 64 : 256);
     const batchSize = isFixed ? input.batch : Math.min(largestBatch, wanted);
@@ -101,8 +101,9 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
         images,
         imageSize: Math.min(input.width, input.height),
         normalization,
-        normalizationName: name,
-        normalizationFrom: from,
+        normalizationName: report.normalization.name,
+        normalizationFrom: report.normalization.from,
+        preparation: report,
         badImages: 0,
       }),
       warnings: [],

@@ -1,22 +1,16 @@
 import { LowrankError } from '../errors.js';
-import type { Normalization } from '../data/normalize.js';
 import { createLoader, type Loader } from '../data/loader.js';
 import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
 import { openUnlabelled } from '../data/unlabelled.js';
-import { type ImageInput, pixelsOf } from './image-input.js';
-import { centerCrop } from './images.js';
+import { pixelsOf } from './image-input.js';
+import { defaultImageSettings, type ImageSettings } from './image-settings.js';
+import type { ImagePreparation } from './preparation.js';
 
 /** Which images without labels a model is shown, and how. */
-export interface UnlabelledSettings {
+export interface UnlabelledSettings extends ImageSettings {
   /** Images that are drawn, by (seed); all where there are fewer. */
   readonly images: number;
-  /** Side of the images in pixels; null: what the model says, 224 where it does not. */
-  readonly imageSize: number | null;
-  /** A name in NORMALIZATIONS; null: what is found out about the model. */
-  readonly normalization: string | null;
-  readonly mean: readonly number[] | null;
-  readonly std: readonly number[] | null;
   readonly seed: number;
   readonly maxBad: number;
   /** Decode threads; null: one per core, at most 4. */
@@ -40,10 +34,7 @@ function partOf(
 }
 
 export const defaultUnlabelledSettings = {
-  imageSize: null,
-  normalization: null,
-  mean: null,
-  std: null,
+  ...defaultImageSettings,
   seed: 0,
   maxBad: 0,
   workers: null,
@@ -61,9 +52,8 @@ export interface UnlabelledImages {
 export async function openUnlabelledImages(
   path: string,
   settings: UnlabelledSettings,
-  input: ImageInput,
+  { input, transform, normalization }: ImagePreparation,
   options: {
-    readonly normalization: Normalization;
     readonly batchSize: number;
     readonly last: 'drop' | 'keep';
     /** Default: all that are drawn. */
@@ -85,8 +75,8 @@ export async function openUnlabelledImages(
     const batchSize = Math.min(options.batchSize, source.length);
     const loader = createLoader({
       source,
-      transform: centerCrop(input, null),
-      format: { type: pixelsOf(input), layout: input.layout, normalization: options.normalization },
+      transform,
+      format: { type: pixelsOf(input), layout: input.layout, normalization },
       batchSize,
       shuffle: false,
       last,

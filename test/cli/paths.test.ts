@@ -25,6 +25,8 @@ beforeAll(async () => {
   writeModel(readModel(tinyClassifier()), at('big.onnx'), { dataLocation: 'external' });
   symlinkSync('m.onnx', at('link.onnx'));
   linkSync(at('m.onnx'), at('hard.onnx'));
+  symlinkSync('m.onnx', at('usual.onnx'));
+  symlinkSync('m.onnx', at('usual.lowrank.onnx'));
   symlinkSync('photos', at('pictures'));
   writeFileSync(at('c.yaml'), 'seed: 1\n');
   writeFileSync(at('ranks.json'), '{}');
@@ -54,6 +56,8 @@ let isBare = false;
 describe('an output that is an input or another output', () => {
   it.each<[string, readonly string[]]>([
     ['convert onto its model', ['convert', 'm.onnx', '-o', './m.onnx']],
+    ['convert onto its model by a way round', ['convert', 'm.onnx', '-o', 'photos/../m.onnx']],
+    ['convert, its usual output being a link to the model', ['convert', 'usual.onnx']],
     ['convert through a symbolic link', ['convert', 'm.onnx', '-o', 'link.onnx']],
     ['convert through a hard link', ['convert', 'm.onnx', '-o', 'hard.onnx']],
     ['convert onto data of its model', ['convert', 'big.onnx', '-o', 'big.onnx.data']],

@@ -94,6 +94,12 @@ describe('lowrank-compare', () => {
           n: 'count',
           original: accuracy,
           badImages: { count: 'count', names: 'list' },
+          preparation: {
+            normalization: { name: '=unit', mean: 'list', deviation: 'list', from: '=option' },
+            size: { width: 'count', height: 'count', from: '=graph' },
+            resize: { rule: '=center-crop', shorterSide: 'count', interpolation: '=bilinear', from: '=assumed' },
+            classes: { count: 'count', from: '=images' },
+          },
         },
         warnings: 'list',
         seconds: { prepare: 'number', fit: 'number', evaluate: 'number', total: 'number' },
@@ -146,7 +152,7 @@ describe('lowrank-compare', () => {
   });
 
   it('measures the error on images with --calibrate, and compares what fits to them', () => {
-    const words = [model, '--calibrate', join(images, 'val'), '--calibrate-images', '12', ...unit];
+    const words = [model, '--data', join(images, 'val'), '--calibrate-images', '12', ...unit];
     const report = compared(...words, '--rank-scale', '0.5');
     expect(report.calibration).toMatchObject({ images: 12, imageSize: 16, layers: 4 });
     expect(report.inits.map(({ name }) => name)).toEqual(initNames.filter((name) => registry[name].isSampled !== true));
@@ -226,16 +232,11 @@ describe('lowrank-compare', () => {
       2,
     );
     expectFailure(run('compare', model, '--inits', ','), 'USAGE', /no initialization ''/, 2);
-    expectFailure(
-      run('compare', model, ...unit),
-      'USAGE',
-      /--normalization does nothing without --calibrate or --val/,
-      2,
-    );
+    expectFailure(run('compare', model, ...unit), 'USAGE', /--normalization does nothing without --data or --val/, 2);
     expectFailure(run('compare', model, '--limit', '3'), 'USAGE', /--limit does nothing without --val/, 2);
-    expectFailure(run('compare', model, '--calibrate-images', '3'), 'USAGE', /does nothing without --calibrate/, 2);
-    expectFailure(run('compare', model, '--inits', 'whitened'), 'USAGE', /there are no images; give --calibrate/, 2);
-    expectFailure(run('compare', model, '--calibrate', join(folder, 'none')), 'INPUT', /none/);
+    expectFailure(run('compare', model, '--calibrate-images', '3'), 'USAGE', /does nothing without --data/, 2);
+    expectFailure(run('compare', model, '--inits', 'whitened'), 'USAGE', /there are no images; give --data/, 2);
+    expectFailure(run('compare', model, '--data', join(folder, 'none')), 'INPUT', /none/);
     expectFailure(run('compare', model, '--stretch'), 'USAGE', /--stretch does nothing without --val/, 2);
     expectFailure(run('compare', model, '--reinit', '--val', images), 'USAGE', /--reinit and --val contradict/, 2);
     expectFailure(run('compare', model, '--energy', '0.9', '--rank-scale', '0.1'), 'USAGE', /contradict each other/, 2);

@@ -6,6 +6,7 @@ import { loadDriver } from '../../src/runtime/driver.js';
 import { openClassifier } from '../../src/train/classifier.js';
 import { inferShapes } from '../../src/ops/infer.js';
 import { endOfModel, hasClasses } from '../../src/passes/classifier-end.js';
+import { defaultImageSettings } from '../../src/train/image-settings.js';
 import { evaluate } from '../../src/train/evaluate.js';
 import { prepareTraining } from '../../src/train/prepare.js';
 import { defaultGraphSettings } from '../../src/train/settings.js';
@@ -161,7 +162,7 @@ const images = normal('images', 4 * 3 * 8 * 8);
 
 /** The loss that evaluation of the file, as it is, finds on the images of `lossOf`. */
 async function evaluatedLoss(bytes: Uint8Array): Promise<number> {
-  const options = { bytes, driver, session: {}, imageSize: null };
+  const options = { bytes, driver, session: {}, images: defaultImageSettings };
   const model = await openClassifier('model.onnx', options);
   async function* batches() {
     yield { images, labels: BigInt64Array.of(0n, 1n, 2n, 3n), size: 4, dims: [4, 3, 8, 8] };
@@ -234,7 +235,7 @@ describe('the end of a classifier', async () => {
     const prepared = prepareTraining(bytes, { settings: defaultGraphSettings });
     expect(prepared.loss).toBe('binary-cross-entropy');
     const loss = await lossOf(driver, prepared);
-    const model = await openClassifier('model.onnx', { bytes, driver, session: {}, imageSize: null });
+    const model = await openClassifier('model.onnx', { bytes, driver, session: {}, images: defaultImageSettings });
     expect(model.end).toBe('sigmoid');
     const probabilities = await model.predict(images, [4, 3, 8, 8]);
     await model.close();

@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { evaluateModel } from '../../src/train/eval.js';
 import type { EvalSettings } from '../../src/train/eval-settings.js';
+import { NORMALIZATIONS } from '../../src/data/normalize.js';
+import { readModel } from '../../src/graph/read.js';
+import { modelBytes } from '../../src/graph/write.js';
 import type { EvalReport } from '../../src/report/eval-contract.js';
 import { encoder, temporaryFolder, writeTree } from '../data/support/images.js';
 import { buildModel, type TestNode } from '../support/models.js';
@@ -166,6 +169,91 @@ describe('evaluateModel', () => {
     writeFileSync(classes, 'a\nb\nc\n');
     const report = await evaluateModel({ model, data: some, classes, settings });
     expect([report.n, report.top1, report.perClass.map(({ n }) => n)]).toEqual([4, 1, [3, 0, 1]]);
+  });
+
+  /** A model file that says this of itself. */
+  function saying(metadata: Readonly<Record<string, string>>, form: Form = {}): string {
+    const path = colorModel(form);
+    const model = readModel(path);
+    for (const [key, value] of Object.entries(metadata)) model.metadata.set(key, value);
+    writeFileSync(path, modelBytes(model));
+    model.file?.close();
+    return path;
+  }
+
+  it('shows each model the images as it says, and itself in the report', async () => {
+    const own = { workers: 0, threads: 1 };
+    const model = saying({ 'lowrank.normalization': 'unit' });
+    const versus = saying({ imgsz: '[8, 8]', stride: '1' }, { isNhwc: true });
+    const seen: string[] = [];
+    const report = await evaluateModel({
+      ...{ model, versus, data, settings: own },
+      onPrepared: (path, { normalization }) => seen.push(`${path} ${normalization.from}`),
+    });
+    expectColors(report);
+    expect(report.versus!.discordant).toEqual({ onlyFirst: 0, onlySecond: 0 });
+    expect(seen).toEqual([`${model} metadata`, `${versus} metadata`]);
+    expect(report.settings).toMatchObject({ normalization: 'unit', imageSize: 8, resize: 8, stretch: false });
+    expect(report.preparation).toMatchObject({
+      normalization: { name: 'unit', from: 'metadata' },
+      classes: { count: 3, from: 'images' },
+    });
+    expect(report.versus!.preparation!.resize).toMatchObject({ shorterSide: 8, from: 'metadata' });
+    // What the user says goes before, for both.
+    const given = await evaluateModel({ model, versus, data, settings });
+    expect([given.preparation!.normalization.from, given.versus!.preparation!.normalization.from]).toEqual([
+      'option',
+      'option',
+    ]);
+    expect(given.normalizationTrial).toBeUndefined();
+  });
+
+  it('warns where nothing says the normalization and another is clearly better than the assumed', async () => {
+    // A little more red than blue, which ImageNet's smaller mean of blue turns round.
+    const reds = Array.from({ length: 12 }, (_, i) => [130 + i, 0, 126 + i]);
+    const warnings: string[] = [];
+    const evaluated = async (name: string, count: number): Promise<EvalReport> =>
+      evaluateModel({
+        model: colorModel(),
+        data: await colorImages(name, { ...colors, a: reds.slice(0, count) }),
+        settings: { workers: 0, threads: 1 },
+        onWarning: (warning) => warnings.push(warning),
+      });
+    const report = await evaluated('reddish', 12);
+    const { normalizationTrial: trial } = report;
+    expect(trial).toMatchObject({ images: 15, assumed: 'imagenet', better: 'symmetric' });
+    expect(trial!.results.map(({ name }) => name)).toEqual(Object.keys(NORMALIZATIONS));
+    const unit = trial!.results.find(({ name }) => name === 'unit')!;
+    // One green one is redder, and 12 that unit alone has right: 2 · 2^-12.
+    expect(unit).toMatchObject({ top1: 14 / 15, difference: 12 / 15, pValue: expect.closeTo(2 ** -11, 9) as number });
+    expect(warnings).toEqual(report.warnings);
+    expect(warnings[0]).toMatch(/imagenet is only assumed.*of 15 pictures 14 are right with it, 2 without; --norm/);
+    expect(report.settings['normalization']).toBe('imagenet');
+    // Seven of them could be chance, six normalizations being tried.
+    const few = await evaluated('few reddish', 7);
+    expect(few.normalizationTrial!.better).toBeNull();
+    expect(few.warnings).toEqual([]);
+  });
+
+  it('takes the classes that the model names, in their order, and says so where the images have others', async () => {
+    const model = saying({ names: "{0: 'red', 1: 'green', 2: 'blue'}" });
+    const some = await colorImages('two named', { blue: colors.c, red: colors.a });
+    const report = await evaluateModel({ model, data: some, settings });
+    expect([report.top1, report.perClass.map(({ name, n }) => `${name} ${n}`)]).toEqual([
+      1,
+      ['red 3', 'green 0', 'blue 1'],
+    ]);
+    expect(report.preparation!.classes).toEqual({ count: 3, from: 'metadata' });
+    const others = await evaluateModel({ model, data, settings });
+    expectColors(others);
+    expect(others.preparation!.classes).toEqual({ count: 3, from: 'images' });
+    expect(others.warnings).toEqual([
+      "the classes of the images ('a', 'b', 'c') are not those that the model names ('red', 'green', 'blue'): they count in their own order; --classes gives another",
+    ]);
+    // Names that cannot be of these outputs say nothing.
+    const stale = saying({ names: "['red', 'green']" });
+    const dims = await evaluateModel({ model: stale, data, settings });
+    expect(dims.preparation!.classes!.from).toBe('images');
   });
 
   it('draws the same images for the same seed', async () => {

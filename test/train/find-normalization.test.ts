@@ -82,6 +82,68 @@ describe('what the metadata say', () => {
     hints.normalization!.deviation.forEach((value, c) => expect(value).toBeCloseTo(normalization.deviation[c]!, 9));
   });
 
+  it.each<[Readonly<Record<string, string>>, Partial<Pick<ReturnType<typeof imageHints>, 'resize' | 'interpolation'>>]>(
+    [
+      [
+        { 'lowrank.resize': '240', 'lowrank.image_size': '224', 'lowrank.interpolation': 'bicubic' },
+        { resize: { kind: 'center-crop', pixels: 240, side: 224 }, interpolation: 'bicubic' },
+      ],
+      [{ 'lowrank.resize': 'stretch' }, { resize: { kind: 'stretch' } }],
+      [
+        { crop_pct: '0.95', interpolation: 'bicubic', crop_mode: 'center' },
+        { resize: { kind: 'center-crop', share: 0.95 }, interpolation: 'bicubic' },
+      ],
+      [
+        { config: '{"pretrained_cfg": {"crop_pct": 1.0, "crop_mode": "squash", "interpolation": "bilinear"}}' },
+        { resize: { kind: 'stretch' }, interpolation: 'bilinear' },
+      ],
+      [{ crop_pct: '0.9', crop_mode: 'border' }, {}],
+      [{ imgsz: '[224, 224]', stride: '1', task: 'classify' }, { resize: { kind: 'center-crop', share: 1 } }],
+      [
+        { preprocessor: '{"crop_size": {"height": 224, "width": 224}, "size": {"shortest_edge": 256}, "resample": 3}' },
+        { resize: { kind: 'center-crop', pixels: 256, side: 224 }, interpolation: 'bicubic' },
+      ],
+      [
+        {
+          preprocessor:
+            '{"image_mean": [0.5], "image_std": [0.5], "size": {"height": 224, "width": 224}, "resample": 2}',
+        },
+        { resize: { kind: 'stretch' }, interpolation: 'bilinear' },
+      ],
+      [{ 'lowrank.resize': 'much', interpolation: 'lanczos' }, {}],
+    ],
+  )('how images are resized: %j', (metadata, { resize, interpolation }) => {
+    const hints = imageHints(new Map(Object.entries(metadata)));
+    expect(hints.resize).toEqual(resize);
+    expect(hints.interpolation).toBe(interpolation);
+  });
+
+  it.each<[Readonly<Record<string, string>>, readonly string[] | undefined, readonly string[] | undefined]>([
+    [{ 'lowrank.classes': '["ant", ["n01", "bee, of honey"]]' }, ['ant', 'n01'], ['ant', 'bee, of honey']],
+    [{ names: `{0: 'ant', 1: "bee's"}` }, ['ant', "bee's"], ['ant', "bee's"]],
+    [{ names: `['ant', 'bee']`, 'lowrank.classes': '["bee", "ant"]' }, ['bee', 'ant'], ['bee', 'ant']],
+    [
+      { config: '{"label_names": ["n01", "n02"], "label_descriptions": {"n01": "ant", "n02": "bee"}}' },
+      ['n01', 'n02'],
+      ['ant', 'bee'],
+    ],
+    [{ config: '{"id2label": {"0": "ant", "1": "bee"}}' }, ['ant', 'bee'], ['ant', 'bee']],
+    [{ names: `{0: 'ant', 2: 'bee'}` }, undefined, undefined],
+    [{ names: `['ant', 'ant']` }, undefined, undefined],
+    [{ names: 'ant', classes: '1000' }, undefined, undefined],
+  ])('what the classes are: %j', (metadata, ids, titles) => {
+    const { classes } = imageHints(new Map(Object.entries(metadata)));
+    expect([classes?.ids, classes?.titles]).toEqual([ids, titles]);
+  });
+
+  it('of texts that nobody would write, in time that their length tells', () => {
+    for (const text of ['('.repeat(1e5), `'${'\\'.repeat(1e5)}`, `{0: ${'['.repeat(1e5)}`, `${'1,'.repeat(1e5)}x`]) {
+      const started = performance.now();
+      expect(imageHints(new Map([['names', text]])).classes).toBeUndefined();
+      expect(performance.now() - started).toBeLessThan(1000);
+    }
+  });
+
   it('go before what the graph says', async () => {
     const model = beginning([['Div', [255], []]]);
     expect(await find(model, { 'lowrank.normalization': 'symmetric' })).toMatchObject({

@@ -7,6 +7,7 @@ import { tarOf, temporaryFolder, writeTree } from '../data/support/images.js';
 import { failureOf } from '../support/errors.js';
 
 const folder = temporaryFolder();
+const own = { path: undefined, model: undefined };
 
 /** "name class" of every image. */
 async function labelled(source: ImageSource): Promise<readonly string[]> {
@@ -20,11 +21,11 @@ async function labelled(source: ImageSource): Promise<readonly string[]> {
 describe('training, validation and evaluation', () => {
   it('take a folder called as a part for the class that it is', async () => {
     const path = writeTree(join(folder, 'vehicles'), { 'bus/1.jpg': 'x', 'test/1.jpg': 'x', 'train/s/1.jpg': 'x' });
-    const training = await openTraining(path, undefined);
+    const { source: training } = await openTraining(path, own);
     expect(await openValidation(undefined, path, training)).toBeUndefined();
     const expected = ['bus/1.jpg bus', 'test/1.jpg test', 'train/s/1.jpg train'];
     expect(await labelled(training)).toEqual(expected);
-    expect(await labelled(await openEvaluation(path, { split: null, classes: undefined }))).toEqual(expected);
+    expect(await labelled((await openEvaluation(path, null, own)).source)).toEqual(expected);
   });
 
   it('take the parts of shards, by name or folder', async () => {
@@ -36,17 +37,15 @@ describe('training, validation and evaluation', () => {
         { name: '2.cls', data: '0' },
       ]);
     const path = writeTree(join(folder, 'shards'), { 'train-0.tar': shard('+1'), 'val-0.tar': shard('1.0') });
-    const training = await openTraining(path, undefined);
+    const { source: training } = await openTraining(path, own);
     const validation = await openValidation(undefined, path, training);
     expect(await labelled(validation!)).toEqual(['1.jpg 1', '2.jpg 0']);
     expect(await labelled(training)).toEqual(['1.jpg 1', '2.jpg 0']);
   });
 
   it('find the classes of packed validation images by their names', async () => {
-    const training = await openTraining(
-      writeTree(join(folder, 'named'), { 'ant/1.jpg': 'x', 'bee/1.jpg': 'x', 'cat/1.jpg': 'x' }),
-      undefined,
-    );
+    const named = writeTree(join(folder, 'named'), { 'ant/1.jpg': 'x', 'bee/1.jpg': 'x', 'cat/1.jpg': 'x' });
+    const { source: training } = await openTraining(named, own);
     const packed = writeTree(join(folder, 'packed'), { 'classes.txt': 'ant\tant\ncat\tcat\n' });
     const write = (label: number): void => {
       const members = [

@@ -5,6 +5,7 @@ import { bestInit, compareAdvice } from '../compare-verdict.js';
 import { intervalText, pointsIntervalText, pointsText, probabilityText } from '../eval-text.js';
 import { formatChange, formatCount, formatPercent, formatSeconds, plural } from '../format.js';
 import { numbered, type NumberedLayer } from '../layer-columns.js';
+import { preparationFact } from '../preparation-text.js';
 import { createChartRenderer } from './chart.js';
 import type { ChartRenderer } from './chart.js';
 import { fileName, keptSection, warningList } from './convert-html.js';
@@ -302,6 +303,7 @@ function factsSection({ model, engine, calibration, validation, leftOut, seconds
       ...modelFacts('Model', model),
       ...(validation === null ? [] : [dataFact('Images', validation.data), ...badImageFacts(validation.badImages)]),
       ...(calibration === undefined ? [] : [['Calibrated', calibrationText(calibration)] as const]),
+      ...preparationFact('Images as inputs', validation, calibration),
       ...leftOut.map(({ name, reason }) => ['Left out', `${name}: ${reason}`] as const),
       engineFact(engine),
       [

@@ -14,6 +14,7 @@ import {
 import { numbered } from '../layer-columns.js';
 import type { NumberedLayer } from '../layer-columns.js';
 import { calibrationText } from '../calibration-text.js';
+import { preparationFact } from '../preparation-text.js';
 import { recalibrationText } from '../recalibration-text.js';
 import { verdictOf } from '../verdict.js';
 import { accuracySection } from './accuracy-section.js';
@@ -272,6 +273,7 @@ function factsSection(report: ConvertReport): Markup {
       ...(recalibration === undefined || recalibration.layers === 0
         ? []
         : [['Recalibrated', recalibrationText(recalibration)] as const]),
+      ...preparationFact('Images as inputs', report.accuracyBudget, calibration, recalibration),
       engineFact(report.engine),
       [
         'Time',

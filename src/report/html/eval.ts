@@ -9,6 +9,7 @@ import {
   probabilityText,
 } from '../eval-text.js';
 import { formatLoss, formatPercent, formatSeconds, formatSpeed, formatWhole, plural } from '../format.js';
+import { preparationFact } from '../preparation-text.js';
 import { createChartRenderer } from './chart.js';
 import type { ChartRenderer } from './chart.js';
 import { drawClassChart } from './class-chart.js';
@@ -174,6 +175,7 @@ function factsSection(report: EvalReport): Markup {
             ['SHA-256', code(versus.model.sha256)],
           ] as const)),
       dataFact('Images', report.data),
+      ...preparationFact('Images as inputs', report),
       ...badImageFacts(report.badImages),
       [
         'Time',

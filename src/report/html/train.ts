@@ -11,6 +11,7 @@ import { markup } from './markup.js';
 import type { Content, Markup } from './markup.js';
 import { code, dataTable, details, factList, figure, legend, renderPage, section } from './page.js';
 import type { TableColumn } from './page.js';
+import { preparationFact } from '../preparation-text.js';
 import { badImageFacts, dataFact, modelFacts, numberCard, settingsSection } from './run-sections.js';
 
 export interface TrainHtmlOptions {
@@ -282,6 +283,7 @@ function factsSection(report: TrainReport): Markup {
       ...modelFacts('Model before', report.model),
       dataFact('Training images', data.train),
       ...(data.val === null ? [] : [dataFact('Validation images', data.val)]),
+      ...preparationFact('Images as inputs', report),
       ...badImageFacts(report.badImages),
       ...(output === null
         ? []

@@ -1,0 +1,55 @@
+import { LowrankError } from '../errors.js';
+import type { Normalization } from '../data/normalize.js';
+import type { Interpolation } from '../data/resample.js';
+import { normalizationOf } from './images.js';
+
+/** What the user says of how images become inputs. null: what the model says, else what is usual. */
+export interface ImageSettings {
+  /** Side of the images in pixels. */
+  readonly imageSize: number | null;
+  /** Shorter side before the center crop. Usual: the image size / 0.875; up to 64 pixels, the image size. */
+  readonly resize: number | null;
+  /** The whole image is stretched to the model's size, in place of the center crop. Usual: not. */
+  readonly stretch: boolean | null;
+  /** Usual: bilinear. */
+  readonly interpolation: Interpolation | null;
+  /** Name of a normalization, or means and standard deviations of the channels, for pixels from 0 to 1. Usual: imagenet. */
+  readonly normalization: string | null;
+  readonly mean: readonly number[] | null;
+  readonly std: readonly number[] | null;
+}
+
+export const defaultImageSettings: ImageSettings = {
+  imageSize: null,
+  resize: null,
+  stretch: null,
+  interpolation: null,
+  normalization: null,
+  mean: null,
+  std: null,
+};
+
+export const interpolationNames = ['bilinear', 'bicubic'] as const satisfies readonly Interpolation[];
+
+/** What the user says; undefined where that is nothing. Throws USAGE for what there is not. */
+export function givenNormalization(
+  settings: Pick<ImageSettings, 'normalization' | 'mean' | 'std'>,
+): Normalization | undefined {
+  const { normalization, mean, std } = settings;
+  return normalization === null && mean === null && std === null ? undefined : normalizationOf(settings);
+}
+
+/** Throws USAGE for a normalization or an interpolation that there is not, and where settings contradict each other. */
+export function checkImageSettings(settings: ImageSettings): void {
+  givenNormalization(settings);
+  const { interpolation, resize, stretch } = settings;
+  if (interpolation !== null && !interpolationNames.includes(interpolation)) {
+    throw new LowrankError('USAGE', `there is no interpolation '${String(interpolation)}'`, {
+      remedy: `choose one of ${interpolationNames.join(', ')}`,
+    });
+  }
+  if (stretch !== true || resize === null) return;
+  throw new LowrankError('USAGE', '--stretch and --resize contradict each other', {
+    remedy: 'a stretched image is not cropped: leave --resize out',
+  });
+}
