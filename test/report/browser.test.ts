@@ -147,16 +147,16 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
   }, 240_000);
 
   // Change charts: 2 shown, 2 in details; 1 scatter; a tile for each spectrum. Inspection: rank chart twice, all layers.
-  // Training: six curves, a row an epoch. Evaluation: bars, up to 100 classes the map, with another model the difference;
+  // Training: six curves, a row an epoch and for epoch 0. Evaluation: bars, up to 100 classes the map, with another model the difference;
   // rows are classes and the 15 most frequent confusions, or 100 where there is no map. Study: a panel and a chart of
   // differences for each architecture and regularizer; rows are conditions and cells.
   it.each([
     ['54 layers', 0, 5 + Object.keys(few.spectra).length, 54],
     ['162 layers with long names', 1, 5 + Object.keys(many.spectra).length, 162],
     ['an inspection', 2, 2 + 54, 54],
-    ['a training run', 3, 6, 30],
+    ['a training run', 3, 6, 31],
     ['a long training run without validation', 4, 6, 300],
-    ['one epoch', 5, 6, 1],
+    ['one epoch', 5, 6, 2],
     ['an evaluation', 6, 3, 10 + 15],
     ['100 classes', 7, 2, 100 + 15],
     ['1000 classes with long names', 8, 1, 1000 + 100],

@@ -158,7 +158,7 @@ function curveSection(renderer: ChartRenderer, report: TrainReport): Markup | nu
       },
       bestLoss === undefined
         ? 'Of the training images'
-        : `Lowest on the validation images: ${formatLoss(bestLoss.valLoss ?? NaN)} in epoch ${bestLoss.epoch}`,
+        : `Lowest on the validation images: ${formatLoss(bestLoss.valLoss ?? NaN)} in epoch ${bestLoss.epoch}${start === null ? '' : '; epoch 0 is before training'}`,
     ),
     curveFigure(
       renderer,
@@ -172,7 +172,7 @@ function curveSection(renderer: ChartRenderer, report: TrainReport): Markup | nu
             ? undefined
             : { epoch: best.epoch, value: best.top1, text: `best: ${formatPercent(best.top1)}` },
       },
-      `Training images are augmented, and judged while the parameters change${start === null ? '' : '; epoch 0 is before training'}`,
+      'Training images are augmented, and judged while the parameters change',
     ),
     curveFigure(
       renderer,
