@@ -11,7 +11,7 @@ export interface Known {
   readonly given: ReadonlySet<string>;
 }
 
-const frameFlags: ReadonlySet<string> = new Set(['--config', '--json', '--quiet', '--help', '--version']);
+const frameFlags: ReadonlySet<string> = new Set(['--config', '--json', '--quiet', '--help', '--help-all', '--version']);
 
 /** An option's flag in a text, unless it is part of a longer word. */
 const flagPattern = /(?<![\w-])--[a-z](?:[a-z0-9-]*[a-z0-9])?(?![\w-])/g;

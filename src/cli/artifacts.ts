@@ -46,6 +46,7 @@ export const command = defineCommand({
     maxMemory: memoryOption('Running'),
     ...graphOptions,
   },
+  usual: ['output', 'target', 'batchSize', 'optimizer', 'weightDecay', 'precision', 'freeze', 'force'],
   examples: [
     {
       command: 'lowrank artifacts model.onnx -o training/',

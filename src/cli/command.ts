@@ -72,6 +72,8 @@ export interface CommandDefinition<
   readonly arguments: Arguments;
   /** `--json`, `--quiet`, `--config`, `--help` and `--version` are the frame's. */
   readonly options: Options;
+  /** The options that `--help` shows, in this order; the others are for `--help-all`. Default: all. */
+  readonly usual?: readonly (keyof Options & string)[];
   /** Options of other commands that are keys of a file which this one reads, for messages: `dropPath: 'train.drop-path'`. */
   readonly keys?: Readonly<Record<string, string>>;
   readonly examples: readonly Example[];

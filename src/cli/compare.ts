@@ -99,6 +99,7 @@ export const command = defineCommand({
     verifyTimeout: of.verifyTimeout,
     workers,
   },
+  usual: ['inits', 'macsBudget', 'rankScale', 'data', 'val', 'normalization', 'report', 'force'],
   examples: [
     {
       command: 'lowrank compare model.onnx',

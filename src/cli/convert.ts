@@ -95,7 +95,8 @@ export const command = defineCommand({
       type: 'number',
       placeholder: 'r',
       group: 'Ranks (one of)',
-      description: 'fraction of the multiply-accumulates, shared out likewise (default: 0.5)',
+      description:
+        'fraction of the multiply-accumulates, shared out over all layers by what the outputs feel of each (default: 0.5)',
     },
     latencyBudget: {
       type: 'number',
@@ -299,6 +300,19 @@ export const command = defineCommand({
       description: 'skip running the written model against the original',
     },
   },
+  usual: [
+    'output',
+    'calibrate',
+    'macsBudget',
+    'paramsBudget',
+    'latencyBudget',
+    'keep',
+    'accuracyBudget',
+    'val',
+    'curve',
+    'report',
+    'force',
+  ],
   examples: [
     {
       command: 'lowrank convert model.onnx',

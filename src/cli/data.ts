@@ -125,6 +125,7 @@ export const command = defineCommand({
     path: { description: 'folder of class folders, tar, shards "train-{000..099}.tar", parquet, or CIFAR' },
   },
   options,
+  usual: ['output', 'size', 'format', 'split', 'classes', 'maxBad', 'workers', 'force'],
   examples: [
     {
       command: 'lowrank data check photos/train',

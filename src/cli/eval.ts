@@ -57,6 +57,7 @@ export const command = defineCommand({
     verifyTimeout: timeoutOption(running),
     ...decodeOptions(images, running),
   },
+  usual: ['data', 'vs', 'classes', 'split', 'normalization', 'imageSize', 'limit', 'device', 'report'],
   examples: [
     {
       command: 'lowrank eval model.onnx --data photos',

@@ -68,6 +68,7 @@ export const command = defineCommand({
     maxMemory: memoryOption('Running'),
     verifyTimeout: timeoutOption('Running'),
   },
+  usual: ['sensitivity', 'data', 'sort', 'spectrum', 'inputShape', 'report', 'force'],
   examples: [
     { command: 'lowrank inspect model.onnx', description: 'every layer with its rank, and the rank that 90 % need' },
     {

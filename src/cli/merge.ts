@@ -73,6 +73,7 @@ export const command = defineCommand({
       description: 'seed of the inputs that both models are compared on',
     },
   },
+  usual: ['output', 'all', 'foldBatchNormalization', 'verify', 'inputShape', 'force'],
   examples: [
     {
       command: 'lowrank merge model.lowrank.onnx',

@@ -22,7 +22,11 @@ export type Parsed =
   | { readonly kind: 'show'; readonly text: string };
 
 const FRAME_GROUP = 'General options:';
-const frameNames = ['config', 'json', 'quiet', 'help', 'version'];
+const frameNames = ['config', 'json', 'quiet', 'help', 'help-all', 'version'];
+/** Shows every option. */
+const helpAll = '--help-all';
+/** Examples of the help that shows the usual options alone. */
+const mostExamples = 3;
 
 const PLACEHOLDERS = { string: 'text', list: 'text', number: 'number', integer: 'number' } as const;
 
@@ -128,8 +132,15 @@ export function parseCommandLine(command: CommandDefinition, programName: string
   for (const [name, { description, isOptional }] of Object.entries(command.arguments)) {
     program.argument(isOptional === true ? `[${name}]` : `<${name}>`, description);
   }
-  for (const [name, definition] of Object.entries(command.options)) {
-    for (const option of optionsOf(name, definition)) program.addOption(option);
+  const isAll = words.includes(helpAll);
+  const usual = isAll ? undefined : command.usual;
+  for (const name of inOrder(command, usual)) {
+    const definition = command.options[name]!;
+    const isShown = usual === undefined || usual.includes(name);
+    const { group: _group, ...ungrouped } = definition;
+    for (const option of optionsOf(name, usual === undefined ? definition : ungrouped)) {
+      program.addOption(isShown ? option : option.hideHelp());
+    }
   }
   const others = otherNames(command.options);
   for (const [other, { name }] of others) {
@@ -141,13 +152,20 @@ export function parseCommandLine(command: CommandDefinition, programName: string
     .option('--config <file.yaml>', 'take options from a file; flags win over it')
     .option('--json', 'print the result as one JSON document')
     .option('-q, --quiet', 'print no progress, notes or warnings')
-    .addHelpText('after', examplesOf(command));
+    .addHelpText('after', examplesOf(command, usual === undefined ? Infinity : mostExamples));
+  if (command.usual === undefined) program.addOption(new Option(helpAll).hideHelp());
+  else program.option(helpAll, `show all ${Object.keys(command.options).length} options`);
   silent(program, shown);
   let operands: readonly string[] = [];
   program.action(() => {
     operands = program.args;
   });
-  const text = parseWith(program, words, shown, guessOption([...flagNames(command.options), ...frameNames]));
+  const text = parseWith(
+    program,
+    isAll ? ['--help'] : words,
+    shown,
+    guessOption([...flagNames(command.options), ...frameNames]),
+  );
   if (text !== undefined) return { kind: 'show', text };
   const isGiven = (name: string): boolean => program.getOptionValueSource(name) === 'cli';
   const flags = new Map<string, unknown>();
@@ -177,9 +195,16 @@ export function parseCommandLine(command: CommandDefinition, programName: string
   };
 }
 
-function examplesOf(command: CommandDefinition): string {
+/** The names of all options, the usual ones first. */
+function inOrder({ options }: CommandDefinition, usual: readonly string[] = []): readonly string[] {
+  return [...new Set([...usual, ...Object.keys(options)])];
+}
+
+function examplesOf(command: CommandDefinition, most: number): string {
   if (command.examples.length === 0) return '';
-  const lines = command.examples.flatMap(({ description, command: line }) => [`  # ${description}`, `  ${line}`]);
+  const lines = command.examples
+    .slice(0, most)
+    .flatMap(({ description, command: line }) => [`  # ${description}`, `  ${line}`]);
   return ['', 'Examples:', ...lines].join('\n');
 }
 

@@ -214,6 +214,20 @@ export const command = defineCommand({
   summary: 'train or fine-tune a model, full-rank or factorized, on labelled images',
   arguments: { model: { description: 'ONNX classifier with float32 weights' } },
   options: trainOptions,
+  usual: [
+    'data',
+    'val',
+    'output',
+    'preset',
+    'epochs',
+    'lr',
+    'batchSize',
+    'newHead',
+    'lrFind',
+    'resume',
+    'explain',
+    'report',
+  ],
   examples: [
     {
       command: 'lowrank train model.lowrank.onnx --data photos --preset fine-tune',

@@ -18,7 +18,7 @@ const of = (name: string, given?: readonly string[]): Known =>
   known(commands.find((each) => each.name === name)!.command, given);
 
 function flagsOf({ options }: CommandDefinition): ReadonlySet<string> {
-  const frame = ['--json', '--quiet', '--config', '--help', '--version'];
+  const frame = ['--json', '--quiet', '--config', '--help', '--help-all', '--version'];
   const own = Object.entries(options).flatMap(([name, { type, also = [] }]) =>
     [name, ...also]
       .map(kebabCase)

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { parseCommandLine } from '../../src/cli/parse.js';
+import { flagOf, kebabCase } from '../../src/cli/options.js';
 import { COMMANDS } from '../../src/cli/lowrank.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -80,6 +82,20 @@ describe('lowrank', () => {
       expect(run(lowrank, ['help', name]).stdout).toBe(together.stdout);
     },
   );
+
+  it.each(Object.entries(COMMANDS))('%s: --help fits a screen, --help-all has every option', async (name, entry) => {
+    const { command } = await entry.load();
+    const short = parseCommandLine(command, `lowrank ${name}`, ['--help']);
+    const whole = parseCommandLine(command, `lowrank ${name}`, ['m.onnx', '--help-all']);
+    const textOf = (parsed: typeof short): string => (parsed.kind === 'show' ? parsed.text : '');
+    expect(textOf(short).split('\n').length).toBeLessThan(50);
+    const flags = Object.entries(command.options).map(([option, { type, default: usual }]) =>
+      type === 'boolean' && usual === true ? `--no-${kebabCase(option)}` : flagOf(option),
+    );
+    for (const flag of flags) expect(textOf(whole)).toMatch(new RegExp(`${flag}[ ,\n]`));
+    for (const { command: line } of command.examples) expect(textOf(whole)).toContain(line);
+    expect(textOf(short).includes('--help-all')).toBe(command.usual !== undefined);
+  });
 
   it('has a launcher in package.json for each file in bin/', () => {
     const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { bin: Record<string, string> };

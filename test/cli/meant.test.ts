@@ -86,7 +86,7 @@ describe('names of options', () => {
 
   it('are in no help where they are former ones; --cache has one meaning in all of them', () => {
     const helps = [...commands].map(([name, command]) => {
-      const parsed = parseCommandLine(command, name, ['--help']);
+      const parsed = parseCommandLine(command, name, ['--help-all']);
       return [name, parsed.kind === 'show' ? parsed.text : ''] as const;
     });
     expect(helps.filter(([, help]) => help.includes('--cache ')).map(([name]) => name)).toEqual(['convert']);
