@@ -64,6 +64,14 @@ const lists: ReadonlySet<string> = new Set([
   'std',
 ] satisfies (keyof TrainSettings)[]);
 
+/** Settings whose default is nothing, and that are no numbers. */
+const kinds: ReadonlyMap<string, readonly string[]> = new Map<keyof TrainSettings, readonly string[]>([
+  ['microBatch', ['number', 'string']],
+  ['stretch', ['boolean']],
+  ['interpolation', ['string']],
+  ['normalization', ['string']],
+]);
+
 /** Whether the values of settings are of the kinds that there are: a list where one belongs, else a scalar of the default's type. */
 export function areSettings(settings: Readonly<Record<string, unknown>>): boolean {
   return Object.entries(defaultTrainSettings).every(([name, usual]) => {
@@ -73,8 +81,7 @@ export function areSettings(settings: Readonly<Record<string, unknown>>): boolea
       const type = name === 'mean' || name === 'std' ? 'number' : 'string';
       return Array.isArray(value) && value.every((item) => typeof item === type);
     }
-    if (usual === null) return typeof value === 'number' || (name === 'microBatch' && value === 'auto');
-    return typeof value === typeof usual;
+    return (kinds.get(name) ?? [usual === null ? 'number' : typeof usual]).includes(typeof value);
   });
 }
 

@@ -178,7 +178,8 @@ describe('the epoch that is written', () => {
     expect(evaluated.top1).toBe(start!.valTop1);
     // The eval graph is fed weights from a vector: the same sums, maybe in another order.
     expect(evaluated.loss).toBeCloseTo(start!.valLoss!, 5);
-    expect(lines[0]).toMatch(/^epoch 0\/3 {2}before training {2}val loss 1\.\d{4} {2}val top-1 /);
+    expect(lines[0]).toMatch(/^images: /);
+    expect(lines[1]).toMatch(/^epoch 0\/3 {2}before training {2}val loss 1\.\d{4} {2}val top-1 /);
     expect(report.verdict!.level).toBe('better');
     const state = JSON.parse(readFileSync(checkpoint('chosen', 18, 'state.json'), 'utf8')) as { start: unknown };
     expect(state.start).toEqual(start);
@@ -307,9 +308,9 @@ describe('a new head', () => {
     const progress = createTrainProgress({ stream: { write: (text: string) => lines.push(text) }, enabled: true });
     const settings = { ...shared, newHead: true, epochs: 2 };
     const report = await train({ model, output: join(folder, 'head.onnx'), data, settings, progress });
-    expect(lines[0]).toBe(`warning: ${report.warnings.at(-1)}\n`);
-    expect(lines[0]).toMatch(/a new head gets 12 updates in all, which is few: more --epochs, a smaller --batch-size/);
-    expect(lines[1]).toMatch(/^epoch 1\/2/);
+    expect(lines[1]).toBe(`warning: ${report.warnings.at(-1)}\n`);
+    expect(lines[1]).toMatch(/a new head gets 12 updates in all, which is few: more --epochs, a smaller --batch-size/);
+    expect(lines[2]).toMatch(/^epoch 1\/2/);
     expect(fewUpdates({ ...defaultTrainSettings, newHead: true, epochs: 1 }, 13)).toBe(undefined);
     expect(fewUpdates({ ...defaultTrainSettings, epochs: 1 }, 1)).toBe(undefined);
   });
