@@ -26,6 +26,7 @@ export { convert, type ConvertModelCall, usualCalibration } from './train/conver
 export {
   type ConvertCall,
   type ConvertPhase,
+  type FindPreparation,
   type Progress,
   type Recalibrate,
   type RecalibrateContext,

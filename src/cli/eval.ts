@@ -105,6 +105,8 @@ export const command = defineCommand({
       signal,
       onPrepared: prepared(context),
       onWarning: context.warn,
+      onTrial: ({ model, done, total }) =>
+        progress.update({ phase: 'trying normalizations', done, total, detail: model }),
       onProgress: ({ model, done, total }) => progress.update({ phase: 'evaluating', done, total, detail: model }),
     });
     if (page !== undefined) {

@@ -68,7 +68,7 @@ export async function openValidationImages(
       limits,
       signal,
       onPrepared: async (original) => {
-        const trial = await tryNormalizations(original, source, settings, signal);
+        const trial = await tryNormalizations(original, source, settings, { signal });
         const warning = trial === undefined ? undefined : trialWarning(trial, path);
         if (warning !== undefined) tried.push(warning);
       },

@@ -11,7 +11,7 @@ import { requireMemory } from '../ops/memory.js';
 import { checkPaths, type PathUse, type WithPaths } from '../files/conflicts.js';
 import { modelReads, modelWrites } from '../graph/model-paths.js';
 import { checkWritable } from '../onnx/write-file.js';
-import type { ChangeUnit, ConvertReport, LayerReport, Ratio, Recalibration } from '../report/contract.js';
+import type { ChangeUnit, ConvertReport, LayerReport, Preparation, Ratio, Recalibration } from '../report/contract.js';
 import { loadDriver } from '../runtime/driver.js';
 import { limitsOf } from '../limits.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
@@ -23,7 +23,7 @@ import { adviceFor } from './agreement-advice.js';
 import type { Candidate, Selection } from './candidates.js';
 import { chooseAndFit, type Chosen } from './choose-and-fit.js';
 import { countMacs, countParameters } from './count.js';
-import type { Calibrate, Moments } from './calibration/types.js';
+import type { Calibrate, CalibrateContext, Moments } from './calibration/types.js';
 import { emitFits } from './emit-fits.js';
 import { startEngine } from './engine.js';
 import type { Fit, FittedSpectrum } from './fit.js';
@@ -91,11 +91,21 @@ export type Recalibrate = ((
     close?(): Promise<void>;
   };
 
+/**
+ * Finds out how images become inputs of a model that is shown none; undefined where it takes none. Throws ABORTED.
+ */
+export type FindPreparation = (
+  model: Model,
+  context: Pick<CalibrateContext, 'path' | 'driver' | 'session' | 'signal'>,
+) => Promise<Preparation | undefined>;
+
 export interface ConvertCall extends ConvertOptions {
   /** Images that the layers are fitted on, or only measured on where the initialization needs none: `calibration` makes it. */
   readonly calibrate?: Calibrate | undefined;
   /** What is done to the factorized model before it is written: `recalibration` makes it from a folder of images. */
   readonly recalibrate?: Recalibrate | undefined;
+  /** For what the written model says of its images, where layers are fitted to none: `foundPreparation` makes it. */
+  readonly findPreparation?: FindPreparation | undefined;
   /** Fits the pairs all at once, for an `init` of whole models (`fai`): `functionApproximation` makes it. */
   readonly approximate?: Approximate | undefined;
   /** Chooses the ranks for an `accuracyBudget`: `accuracySearch` makes it from labelled images. */
@@ -254,6 +264,14 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     let fits: readonly Fit[] = chosen.fits;
     warnings.push(...chosen.warnings, ...engine.warnings);
     warnings.push(...fits.flatMap((fit) => fit.warnings ?? []));
+    const preparation =
+      calibrated?.report.preparation ??
+      (await call.findPreparation?.(model, {
+        path: input,
+        driver: await getDriver(),
+        session: sessionOptions,
+        signal,
+      }));
     const records = emitFits(model, fits, fitting.init);
     if (isWhole === true) {
       if (engine.tensorFlow !== undefined) {
@@ -278,7 +296,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       warnings.push(...whole.warnings);
     }
     await algebra.close();
-    if (calibrated?.report.preparation !== undefined) recordPreparation(model, calibrated.report.preparation);
+    if (preparation !== undefined) recordPreparation(model, preparation);
     checkModel(model);
     seconds.factorize = lap();
     const isLeftOut = call.recalibrate?.isPartOfFit === true && (calibrate === undefined || fits.length === 0);
@@ -375,6 +393,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
         latencyMs,
       },
       verify: verification === null ? null : { reloaded: true, ...verification },
+      ...(preparation === undefined ? {} : { preparation }),
       ...(isRecalibrated ? { recalibration: recalibrated.report } : {}),
       ...(calibrated === undefined ? {} : { calibration: calibrated.report }),
       ...(observed === undefined

@@ -346,6 +346,8 @@ export interface ConvertReport {
     readonly relativeDiff: number;
     readonly samples: number;
   } | null;
+  /** How images become inputs, and who says so; absent where the model takes none, and in reports of earlier versions. */
+  readonly preparation?: Preparation;
   /** Absent where it was not asked for. */
   readonly recalibration?: Recalibration;
   /** Absent without calibration images. */

@@ -119,7 +119,7 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
       ? []
       : [['latency', ratioLine(latencyMs, formatMilliseconds, { less: 'less', more: 'more' })] as const]),
     ...(calibration === undefined ? [] : [['calibrated', calibrationText(calibration)] as const]),
-    ...preparationFact('images', accuracyBudget, calibration, recalibration),
+    ...preparationFact('images', accuracyBudget, calibration, recalibration, report),
     ...(sensitivity === undefined ? [] : [['ranks', sensitivityText(sensitivity)] as const]),
     ...(recalibration === undefined || recalibration.layers === 0
       ? []

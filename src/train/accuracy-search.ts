@@ -282,7 +282,7 @@ async function createJudge(
         signal,
         onPrepared: async (model) => {
           if (path !== original || purpose !== 'search') return;
-          const trial = await tryNormalizations(model, source, evaluation, signal);
+          const trial = await tryNormalizations(model, source, evaluation, { signal });
           const warning = trial === undefined ? undefined : trialWarning(trial, path);
           if (warning !== undefined) warn(warning);
         },

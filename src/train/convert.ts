@@ -1,7 +1,10 @@
-import { convert as convertWith, type ConvertCall } from '../factorize/convert.js';
+import { convert as convertWith, type ConvertCall, type FindPreparation } from '../factorize/convert.js';
 import type { Calibrate } from '../factorize/calibration/types.js';
 import { inits } from '../factorize/inits/index.js';
-import type { ConvertReport } from '../report/contract.js';
+import type { ConvertReport, Preparation } from '../report/contract.js';
+import { inputsOf, whyNoPictures } from './image-input.js';
+import { defaultImageSettings } from './image-settings.js';
+import { prepareImages } from './preparation.js';
 import { statisticsShift } from './shift-statistics.js';
 import { syntheticCalibration, type SyntheticSettings } from './synthetic.js';
 
@@ -44,7 +47,20 @@ export function convert(input: string, call: ConvertModelCall = {}): Promise<Con
 export function fittedTo(call: ConvertModelCall, drawn: Partial<SyntheticSettings> = {}): ConvertCall {
   const calibrate = calibrationOf(call, drawn);
   const recalibrate = call.recalibrate ?? (calibrate === undefined ? undefined : statisticsShift(calibrate));
-  return { ...call, calibrate, recalibrate };
+  return { ...call, calibrate, recalibrate, findPreparation: call.findPreparation ?? foundPreparation() };
+}
+
+/** What a model tells of its images, once for a file. */
+function foundPreparation(): FindPreparation {
+  const found = new Map<string, Promise<Preparation | undefined>>();
+  return async (model, context) => {
+    if (whyNoPictures({ inputs: inputsOf(model) }) !== undefined) return undefined;
+    const known =
+      found.get(context.path) ??
+      prepareImages(model, defaultImageSettings, { ...context, isAnyPicture: true }).then(({ report }) => report);
+    found.set(context.path, known);
+    return known;
+  };
 }
 
 function calibrationOf(call: ConvertModelCall, drawn: Partial<SyntheticSettings>): Calibrate | undefined {

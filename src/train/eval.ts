@@ -28,6 +28,8 @@ export interface EvalOptions extends LimitOptions {
   readonly onProgress?: (progress: { readonly model: string; readonly done: number; readonly total: number }) => void;
   /** Called before the images are run through a model: how they become its inputs. */
   readonly onPrepared?: (model: string, preparation: Preparation) => void;
+  /** Called behind every batch of what normalizations are tried on, where nothing says which one it is. */
+  readonly onTrial?: (progress: { readonly model: string; readonly done: number; readonly total: number }) => void;
   /** Called with a warning that comes before the end, and is in the report too. */
   readonly onWarning?: (warning: string) => void;
 }
@@ -66,7 +68,10 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
         onProgress: (done) => options.onProgress?.({ model: path, done: before + done, total }),
         onPrepared: async (model) => {
           options.onPrepared?.(path, { ...model.preparation.report, classes: order });
-          trial = await tryNormalizations(model, source, settings, signal);
+          trial = await tryNormalizations(model, source, settings, {
+            signal,
+            onProgress: (done, all) => options.onTrial?.({ model: path, done, total: all }),
+          });
           const warning = trial === undefined ? undefined : trialWarning(trial, path);
           if (warning === undefined) return;
           warnings.push(warning);

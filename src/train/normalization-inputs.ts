@@ -51,19 +51,25 @@ function isTrained({ runningMean, runningVariance }: RunningStatistics): boolean
   return runningMean.some((value) => value !== 0) || runningVariance.some((value) => value !== 1);
 }
 
+/** The first BatchNormalizations that can be looked at. */
+function trainedLayers(graph: Graph): readonly Node[] {
+  return graph
+    .sorted()
+    .filter((node) => node.is('BatchNormalization') && reasonToKeep(graph, node) === undefined)
+    .filter((node) => isTrained(statisticsOf(graph, node)))
+    .slice(0, mostLayers);
+}
+
 /**
  * undefined where no BatchNormalization has statistics of training. Throws RUNTIME where a run needs more than `memory` bytes,
  * default those of the machine.
  */
 export function observeNormalizationInputs(original: Model, memory?: number): ObservedInputs | undefined {
+  // Before the model is copied.
+  if (trainedLayers(original.graph).length === 0) return undefined;
   const model = readModel(modelBytes(original));
   const { graph } = model;
-  const nodes = graph
-    .sorted()
-    .filter((node) => node.is('BatchNormalization') && reasonToKeep(graph, node) === undefined)
-    .filter((node) => isTrained(statisticsOf(graph, node)))
-    .slice(0, mostLayers);
-  if (nodes.length === 0) return undefined;
+  const nodes = trainedLayers(graph);
   const shapes = inferShapes(model);
   for (const output of graph.outputs.splice(0)) output.isOutput = false;
   const layers = nodes.map((node) => observe(model, node, shapes.typeOf(node.inputs[0]!)));

@@ -12,6 +12,12 @@ const pictures = 100;
 /** Of all comparisons together. */
 const level = 0.05;
 
+export interface TrialOptions {
+  readonly signal: AbortSignal | undefined;
+  /** Counts runs of images, of all normalizations together. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
 /**
  * Where nothing says how images are normalized: what each named normalization gives on 100 of them, the same for all. Another
  * one is better where McNemar's exact test of the same pictures says so, at 5 % for all comparisons together (Bonferroni).
@@ -21,7 +27,7 @@ export async function tryNormalizations(
   model: Classifier,
   source: ImageSource,
   settings: RunSettings,
-  signal: AbortSignal | undefined,
+  { signal, onProgress }: TrialOptions,
 ): Promise<NormalizationTrial | undefined> {
   const { from, name: assumed } = model.preparation.report.normalization;
   if (from !== 'assumed') return undefined;
@@ -32,7 +38,15 @@ export async function tryNormalizations(
     const loader = loaderFor(model, some, { ...settings, maxBad: some.length }, { normalization, signal });
     try {
       const batches = loader.batches(0) as AsyncIterable<EvaluationBatch>;
-      tried.set(name, await evaluate(batches, model.predict, { classes: model.classes, end: model.end, signal }));
+      const before = tried.size * some.length;
+      const total = Object.keys(NORMALIZATIONS).length * some.length;
+      const predictions = await evaluate(batches, model.predict, {
+        classes: model.classes,
+        end: model.end,
+        signal,
+        onProgress: (done) => onProgress?.(before + done, total),
+      });
+      tried.set(name, predictions);
     } finally {
       await loader.close();
     }

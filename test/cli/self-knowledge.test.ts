@@ -7,6 +7,7 @@ import type { EvalReport } from '../../src/report/eval-contract.js';
 import type { TrainReport } from '../../src/report/train-contract.js';
 import type { ArtifactsManifest } from '../../src/train/manifest.js';
 import { convertReport, type Outcome, run, temporaryFolder } from '../support/command.js';
+import { hasShared, modelPath, sharedFolder } from '../support/shared.js';
 import { textures, tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
 
 const folder = temporaryFolder();
@@ -124,6 +125,24 @@ describe('a converted model', () => {
       /images normalization imagenet \(only assumed: nothing in the model/,
     );
     expect(metadataOf(at('assumed.onnx'))).toEqual({ 'lowrank.image_size': '16' });
+  });
+});
+
+describe.skipIf(!hasShared)('a model that only BatchNormalization tells of', () => {
+  it('says it when the layers before that were converted, with images or without', () => {
+    const output = at('resnet8.onnx');
+    const model = modelPath('st-resnetv1-8-cifar10.onnx');
+    const report = convertReport(model, '-o', output, '--calibrate', 'none', '--no-verify');
+    expect(report.preparation!.normalization).toMatchObject({ name: 'unit', from: 'batch-normalization' });
+    expect(metadataOf(output)).toMatchObject({
+      'lowrank.normalization': 'unit',
+      'lowrank.normalization_from': 'batch-normalization',
+    });
+    const cifar = join(sharedFolder, 'data/images/cifar10');
+    const { stderr } = succeed('eval', output, '--vs', model, '--data', cifar, '--limit', '10');
+    expect(stderr).toMatch(
+      /^images: normalization unit \(from its BatchNormalization\); 32x32 \(from its graph\); .*\n$/,
+    );
   });
 });
 

@@ -237,7 +237,7 @@ describe('lowrank-compare', () => {
     expectFailure(run('compare', model, '--calibrate-images', '3'), 'USAGE', /does nothing without --data/, 2);
     expectFailure(run('compare', model, '--inits', 'whitened'), 'USAGE', /there are no images; give --data/, 2);
     expectFailure(run('compare', model, '--data', join(folder, 'none')), 'INPUT', /none/);
-    expectFailure(run('compare', model, '--stretch'), 'USAGE', /--stretch does nothing without --val/, 2);
+    expectFailure(run('compare', model, '--stretch'), 'USAGE', /--stretch does nothing without --data or --val/, 2);
     expectFailure(run('compare', model, '--reinit', '--val', images), 'USAGE', /--reinit and --val contradict/, 2);
     expectFailure(run('compare', model, '--energy', '0.9', '--rank-scale', '0.1'), 'USAGE', /contradict each other/, 2);
     expectFailure(run('compare', join(folder, 'nowhere.onnx')), 'INPUT', /nowhere\.onnx/);

@@ -273,7 +273,7 @@ function factsSection(report: ConvertReport): Markup {
       ...(recalibration === undefined || recalibration.layers === 0
         ? []
         : [['Recalibrated', recalibrationText(recalibration)] as const]),
-      ...preparationFact('Images as inputs', report.accuracyBudget, calibration, recalibration),
+      ...preparationFact('Images as inputs', report.accuracyBudget, calibration, recalibration, report),
       engineFact(report.engine),
       [
         'Time',
