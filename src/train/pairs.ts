@@ -1,6 +1,6 @@
 import { findLayers } from '../factorize/layers.js';
 import { isOutputMajor } from '../factorize/layout.js';
-import { clearlyCheaper, findPairs, type Pair } from '../factorize/find-pairs.js';
+import { findPairs, type Pair } from '../factorize/find-pairs.js';
 import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
@@ -30,7 +30,7 @@ export function findFactorPairs(
   shapes: ShapeTable,
   trained: ReadonlySet<Value>,
 ): { readonly pairs: FactorPairs; readonly warnings: readonly string[] } {
-  const { pairs, warnings } = findPairs(model, findLayers(model.graph, shapes), clearlyCheaper);
+  const { pairs, warnings } = findPairs(model, findLayers(model.graph, shapes));
   const seen = new Set<Value>();
   const found = pairs.flatMap((pair): FactorPair[] => {
     const [v, u] = [pair.first.weight, pair.second.weight];
