@@ -162,7 +162,10 @@ describe.skipIf(!hasShared)('lowrank-convert --accuracy-budget', () => {
     const { accuracyBudget, layers } = convertTo('least.onnx', 100, cache);
     const search = accuracyBudget!.trials.filter(({ purpose }) => purpose === 'search');
     expect(search).toHaveLength(2);
-    expect(layers.filter(({ action }) => action === 'factorized').map(({ rank }) => rank)).toEqual(Array(6).fill(1));
+    const factorized = layers.filter(({ action }) => action === 'factorized');
+    expect(factorized).toHaveLength(6);
+    // The least that a budget by the weights alone leaves.
+    for (const { rank, maxRank } of factorized) expect(rank).toBe(Math.ceil(maxRank / 32));
   });
 
   it('writes nothing where nothing is within the budget', () => {
