@@ -186,10 +186,15 @@ describe.skipIf(!hasShared)('converting real models', () => {
     expect(hashes[2]).not.toBe(hashes[0]);
   });
 
-  it('external data stays external, beside the model', () => {
-    const { report, path } = convert('reid-seresnet-pt2.11-op18/best_model.onnx', '--init', 'spectral');
+  it('external data comes into the model, or stays external beside it', () => {
+    const input = 'reid-seresnet-pt2.11-op18/best_model.onnx';
+    const one = convert(input, '--init', 'spectral');
+    expect(existsSync(`${one.path}.data`)).toBe(false);
+    expect(one.report.output.bytes).toBe(statSync(one.path).size);
+    const { report, path } = convert(input, '--init', 'spectral', '--external-data');
     expect(existsSync(`${path}.data`)).toBe(true);
     expect(report.output.bytes).toBe(statSync(path).size + statSync(`${path}.data`).size);
+    expect(report.output.data!.path).toBe(`${path}.data`);
   });
 
   it('a converted model is not converted again', () => {
