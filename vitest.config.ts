@@ -1,13 +1,18 @@
 import { defineConfig } from 'vitest/config';
 
+/** TensorFlow.js keeps one backend a process, and one process runs many files. */
+const alone = ['test/linalg/tensorflow*.test.ts', 'test/factorize/sampled/tensorflow.test.ts'];
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     testTimeout: 120_000,
     // onnxruntime uses both cores itself; more than two forks only contend.
     pool: 'forks',
-    // A new process for each file would import everything 230 times.
-    isolate: false,
     maxWorkers: 2,
+    projects: [
+      // A new process for each file would import everything 230 times.
+      { extends: true, test: { name: 'shared', include: ['test/**/*.test.ts'], exclude: alone, isolate: false } },
+      { extends: true, test: { name: 'alone', include: alone } },
+    ],
   },
 });
