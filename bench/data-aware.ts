@@ -3,12 +3,12 @@
 // Calibration on images without their labels, evaluation on others of the same kind: Imagenette's training pictures for its validation ones;
 // each half of imagenet-sample for the other half, since there are no more of these.
 // Differences to `lfai` at the same budget are paired.
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { calibration, convert, type InitName, loadDriver } from '../src/index.js';
-import { saveResult, sharedFolder } from './support/bench.js';
+import { earlierResults, saveResult, sharedFolder } from './support/bench.js';
 import { judge } from './support/judge.js';
 import {
   imagenetClasses,
@@ -103,11 +103,9 @@ interface Result {
 const needsImages: ReadonlySet<string> = new Set<InitName>(['whitened', 'lfai-data']);
 type Variant = Omit<Result, 'model' | 'images' | 'n' | 'top1' | 'ci95' | 'overLfai'>;
 
-const saved = 'bench/results/data-aware.json';
 const driver = await loadDriver();
-const earlier = existsSync(saved) ? (JSON.parse(readFileSync(saved, 'utf8')) as { results: Result[] }).results : [];
 const keyOf = ({ model, images, init, macsBudget }: Result): string => [model, images, init, macsBudget].join(' ');
-const results = new Map(earlier.map((result) => [keyOf(result), result]));
+const results = earlierResults<Result>('data-aware', keyOf);
 const percent = (value: number): string => (100 * value).toFixed(1);
 
 function add(result: Result): void {

@@ -1,12 +1,12 @@
 // Top-1 right after `lowrank convert` with nothing but a budget, without training: what the default keeps without data, and with images
 // without labels, beside the weights alone (what the default was), on the same pictures, paired. No picture of the evaluation is seen before.
 // npm run bench -- defaults [--cases resnet20,…] [--budgets 0.5,…] [--images 600] [--rules data-free,images,weights]
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { calibration, convert, type ConvertModelCall, type ConvertReport, evaluateModel } from '../src/index.js';
-import { saveResult } from './support/bench.js';
+import { earlierResults, saveResult } from './support/bench.js';
 import { cases, shared } from './support/cases.js';
 
 const { values } = parseArgs({
@@ -45,10 +45,8 @@ interface Result {
   readonly seconds: number;
 }
 
-const saved = 'bench/results/defaults.json';
-const earlier = existsSync(saved) ? (JSON.parse(readFileSync(saved, 'utf8')) as { results: Result[] }).results : [];
 const keyOf = ({ model, rule, macsBudget }: Result): string => [model, rule, macsBudget].join(' ');
-const results = new Map(earlier.map((result) => [keyOf(result), result]));
+const results = earlierResults<Result>('defaults', keyOf);
 const percent = (value: number): string => (100 * value).toFixed(1);
 
 try {

@@ -1,12 +1,12 @@
 // What choosing ranks by what the outputs feel (the default) is worth, beside the rule of the weights alone (the lost share of ‖W‖²_F)
 // and one rank scale for all layers, at the same multiply-accumulates and with the same fit: no data. Top-1 without training, paired.
 // npm run bench -- rank-rules [--cases resnet20,…] [--budgets 0.75,0.6,0.45,0.3] [--images 600] [--of macs]
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { convert, type ConvertModelCall, type ConvertReport, evaluateModel } from '../src/index.js';
-import { saveResult } from './support/bench.js';
+import { earlierResults, saveResult } from './support/bench.js';
 import { cases, shared } from './support/cases.js';
 
 const { values } = parseArgs({
@@ -76,11 +76,9 @@ async function uniform(path: string, wanted: number): Promise<ConvertReport | un
   return found;
 }
 
-const saved = 'bench/results/rank-rules.json';
-const earlier = existsSync(saved) ? (JSON.parse(readFileSync(saved, 'utf8')) as { results: Result[] }).results : [];
 const keyOf = (result: Pick<Result, 'model' | 'of' | 'budget'>): string =>
   [result.model, result.of, result.budget].join(' ');
-const results = new Map(earlier.map((result) => [keyOf(result), result]));
+const results = earlierResults<Result>('rank-rules', keyOf);
 const points = (value: number): string => (100 * value).toFixed(1);
 
 try {

@@ -1,7 +1,7 @@
 // Top-1 right after conversion on pictures that a program drew, by how they are drawn, beside real pictures; nothing is trained.
 // npm run bench -- synthetic [--models resnet20,resnet8,efficientnet] [--inits whitened,lfai-data] [--variants …] [--images 1000] [--seeds 1]
 // Seeds draw other pictures: top-1 is the mean over them, `spread` the standard deviation.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -15,7 +15,7 @@ import {
   type PictureRecipe,
   syntheticCalibration,
 } from '../src/index.js';
-import { saveResult, sharedFolder } from './support/bench.js';
+import { earlierResults, saveResult, sharedFolder } from './support/bench.js';
 import { judge } from './support/judge.js';
 import { cifarPreparation, folders, type Preparation, pixels, unitPreparation } from './support/pictures.js';
 
@@ -112,9 +112,7 @@ interface Result {
 
 const folder = mkdtempSync(join(tmpdir(), 'lowrank-synthetic-'));
 const driver = await loadDriver();
-const saved = 'bench/results/synthetic.json';
-const earlier = existsSync(saved) ? (JSON.parse(readFileSync(saved, 'utf8')) as { results: Result[] }).results : [];
-const results = new Map(earlier.map((result) => [keyOf(result), result]));
+const results = earlierResults<Result>('synthetic', keyOf);
 const seeds = Number(values.seeds);
 
 function keyOf({ model, init, pictures }: Result): string {

@@ -1,12 +1,12 @@
 // Top-1 on real images right after conversion, without fine-tuning: what each initialization keeps of a trained model.
 // npm run bench -- top1 [--images 600] [--models resnet50v2,resnet20,…] [--inits …] [--scales …]
 // Every initialization sees the same pictures; differences to `spectral` at the same rank scale are paired.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { convert, type InitName, loadDriver } from '../src/index.js';
-import { saveResult, sharedFolder } from './support/bench.js';
+import { earlierResults, saveResult, sharedFolder } from './support/bench.js';
 import { judge } from './support/judge.js';
 import {
   cifarPreparation,
@@ -90,7 +90,6 @@ interface Result {
   readonly macsRatio: number;
 }
 
-const saved = 'bench/results/top1.json';
 const driver = await loadDriver();
 
 const percent = (value: number): string => (100 * value).toFixed(1);
@@ -156,6 +155,6 @@ try {
   rmSync(folder, { recursive: true });
 }
 // Models that were not part of this run keep what was measured before.
-const earlier = existsSync(saved) ? (JSON.parse(readFileSync(saved, 'utf8')) as { results: Result[] }).results : [];
-const others = earlier.filter(({ model }) => !values.models.split(',').includes(model));
+const earlier = earlierResults<Result>('top1', (result) => JSON.stringify(result));
+const others = [...earlier.values()].filter(({ model }) => !values.models.split(',').includes(model));
 saveResult('top1', { results: [...others, ...results] });

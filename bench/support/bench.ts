@@ -1,5 +1,5 @@
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 
@@ -19,6 +19,18 @@ export function hardware(): { cpu: string; cores: number; memoryGiB: number; sys
   };
 }
 
+/** What a bench measured before, by key, for runs that measure a part of it; nothing where there is none. */
+export function earlierResults<Result>(name: string, keyOf: (result: Result) => string): Map<string, Result> {
+  const path = resultPath(name);
+  if (!existsSync(path)) return new Map();
+  const { results } = JSON.parse(readFileSync(path, 'utf8')) as { results: Result[] };
+  return new Map(results.map((result) => [keyOf(result), result]));
+}
+
+function resultPath(name: string): string {
+  return `bench/results/${name}.json`;
+}
+
 /** Writes bench/results/<name>.json: the result, the hardware, and the command that made it. */
 export function saveResult(name: string, result: object): void {
   mkdirSync('bench/results', { recursive: true });
@@ -30,7 +42,7 @@ export function saveResult(name: string, result: object): void {
     hardware: hardware(),
     ...result,
   };
-  writeFileSync(`bench/results/${name}.json`, `${JSON.stringify(document, null, 2)}\n`);
+  writeFileSync(resultPath(name), `${JSON.stringify(document, null, 2)}\n`);
 }
 
 export function median(values: readonly number[]): number {

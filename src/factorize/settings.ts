@@ -1,5 +1,5 @@
-import { dataLocation } from '../graph/write.js';
 import { LowrankError } from '../errors.js';
+import { dataLocation } from '../graph/write.js';
 import { checkedLimits, defaultVerifyTimeout, type LimitOptions } from '../limits.js';
 import type { Scheme } from '../report/contract.js';
 import type { Device } from '../runtime/types.js';

@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../../errors.js';
 import type { Graph } from '../../graph/graph.js';
 import type { Model } from '../../graph/model.js';
 import type { Node } from '../../graph/node.js';
@@ -8,7 +9,6 @@ import { FLOAT } from '../../onnx/data-type.js';
 import { inferShapes } from '../../ops/infer.js';
 import { eliminateDeadNodes } from '../../passes/eliminate-dead-nodes.js';
 import { runPasses } from '../../passes/runner.js';
-import { throwIfAborted } from '../../errors.js';
 import type { Driver, RuntimeTensor, SessionOptions } from '../../runtime/types.js';
 import type { CalibrationBatch, CalibrationImages } from './types.js';
 
