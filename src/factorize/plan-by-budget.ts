@@ -32,7 +32,7 @@ export async function planByBudget(
   const { total, fixed } = costsOf(options, mode.of, context);
   const reachable = (fixed + leastOf(options)) / total;
   throw new LowrankError('USAGE', `--${mode.of}-budget ${mode.fraction} cannot be reached`, {
-    remedy: `the smallest possible here is ${(Math.ceil(reachable * 1000) / 1000).toFixed(3)}; raise it, or factorize more layers (--no-keep-first, --no-keep-last)`,
+    remedy: `the smallest possible here is ${(Math.ceil(reachable * 1000) / 1000).toFixed(3)}; raise it,${context.settings.minRank === null ? '' : ' lower --min-rank,'} or factorize more layers (--no-keep-first, --no-keep-last)`,
   });
 }
 

@@ -390,6 +390,10 @@ describe('layers that are cut to the bone', () => {
     expect(ranks.length).toBeGreaterThan(0);
     expect(Math.min(...ranks)).toBeGreaterThanOrEqual(3);
     await failureOf('USAGE', () => converted(chain(), { ...byBudget, minRank: 0.5 }));
+    const { message } = await failureOf('USAGE', () =>
+      converted(chain(), { ...byBudget, macsBudget: 0.1, minRank: 9 }),
+    );
+    expect(message).toMatch(/^--macs-budget 0.1 cannot be reached; .*; raise it, lower --min-rank, or factorize more/);
   });
 
   it('are named, with what to do, unless they start anew', async () => {
