@@ -82,7 +82,7 @@ const ruleColumns = (unit: ChangeUnit): readonly TableColumn<MeasuredRule>[] => 
 /** Ways to share out the budget, where several were measured. */
 function rulesTable({ unit, rules = [] }: SensitivityReport): Markup | null {
   if (rules.length < 2) return null;
-  return markup`<h3>Ways to share out the budget</h3><p class="muted">Models with ranks by each of them, quickly fitted and measured whole on images kept out of the fit; the one that changes least is chosen.</p>${dataTable('Ways to share out the budget', ruleColumns(unit), rules)}`;
+  return markup`<div><h3>Ways to share out the budget</h3><p class="muted">Models with ranks by each of them, quickly fitted and measured whole on images kept out of the fit; one that changes clearly less than those before it is taken.</p>${dataTable('Ways to share out the budget', ruleColumns(unit), rules)}</div>`;
 }
 
 function tradeOffFigure(renderer: ChartRenderer, tradeOff: TradeOff): Markup {
@@ -179,7 +179,6 @@ export function sensitivitySection(renderer: ChartRenderer, report: ConvertRepor
   return section(
     'What the outputs feel',
     markup`<p class="muted">${unit === undefined ? null : `How much the outputs change where one layer alone is cut: ${changeUnitTexts[unit].long}.`}${sensitivity === undefined ? null : ` Ranks were chosen ${sensitivityText(sensitivity)}.`}</p>`,
-    markup`<div class="stack">${tradeOff === undefined || tradeOff.points.length === 0 ? null : tradeOffFigure(renderer, tradeOff)}${layers.length === 0 ? null : barsFigure(renderer, layers)}${layers.length === 0 ? null : curvesFigure(renderer, layers, tradeOff?.of === 'params' ? 'params' : 'macs')}</div>`,
-    sensitivity === undefined ? null : rulesTable(sensitivity),
+    markup`<div class="stack">${tradeOff === undefined || tradeOff.points.length === 0 ? null : tradeOffFigure(renderer, tradeOff)}${layers.length === 0 ? null : barsFigure(renderer, layers)}${layers.length === 0 ? null : curvesFigure(renderer, layers, tradeOff?.of === 'params' ? 'params' : 'macs')}${sensitivity === undefined ? null : rulesTable(sensitivity)}</div>`,
   );
 }
