@@ -1,5 +1,5 @@
 import { merge, mergePaths } from '../inspect/merge.js';
-import type { MergedPair, MergeReport, Ratio } from '../report/contract.js';
+import { type MergedPair, type MergeReport, type Ratio, shownName } from '../report/contract.js';
 import { formatChange, formatCount, formatError, formatRatio, formatSeconds, plural } from '../report/format.js';
 import { writtenText } from '../report/written-text.js';
 import { type Column, renderFacts, renderTable } from '../report/table.js';
@@ -112,7 +112,7 @@ const change = ({ before, after }: { readonly before: number; readonly after: nu
   `${formatCount(before)} -> ${formatCount(after)}`;
 
 const columns: readonly Column<MergedPair>[] = [
-  { header: 'merged', align: 'left', importance: 10, shrinkTo: 18, cut: 'middle', value: ({ name }) => name },
+  { header: 'merged', align: 'left', importance: 10, shrinkTo: 18, cut: 'middle', value: shownName },
   { header: 'op', align: 'left', importance: 3, value: ({ op }) => op },
   { header: 'scheme', align: 'left', importance: 4, value: ({ scheme }) => scheme },
   { header: 'rank', align: 'right', importance: 6, value: ({ rank }) => String(rank) },
@@ -137,7 +137,7 @@ function renderMerge(report: MergeReport, terminal: Terminal): string {
   const { merged, kept, keptBatchNormalizations, verify, output, seconds } = report;
   const keptFacts: [string, string][] = kept
     .slice(0, mostKept)
-    .map(({ name, reason }) => ['kept', `${name}: ${reason}`]);
+    .map((pair) => ['kept', `${shownName(pair)}: ${pair.reason}`]);
   if (kept.length > mostKept) keptFacts.push(['', `and ${kept.length - mostKept} more, which --json lists`]);
   const check =
     verify === null

@@ -68,7 +68,7 @@ function factorized(
   return {
     ...base,
     action: 'factorized',
-    reason: isFirst ? note : `${note}; shares its weight with '${candidate.layer.name}', where it is counted`,
+    reason: isFirst ? note : `${note}; shares its weight with '${candidate.layer.label}', where it is counted`,
     scheme,
     rank,
     maxRank: maxRank(geometry, scheme),

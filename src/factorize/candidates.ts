@@ -4,6 +4,7 @@ import type { Value } from '../graph/value.js';
 import { findActivation } from './find-activation.js';
 import { clearlyCheaper, type FoundPairs, findPairs } from './find-pairs.js';
 import { matchesGlob } from './glob.js';
+import { namesOf } from './layer-label.js';
 import type { FactorizableLayer, Layer } from './layers.js';
 import type { ConvertSettings } from './settings.js';
 import { inits } from './inits/index.js';
@@ -34,10 +35,7 @@ export function selectCandidates(model: Model, layers: readonly Layer[], setting
   const kept = new Map<Layer, string>();
   const warnings: string[] = [];
   const matches = (layer: Layer, globs: readonly string[]): boolean =>
-    globs.some(
-      (glob) =>
-        matchesGlob(layer.name, glob) || (layer.kind === 'factorizable' && matchesGlob(layer.weight.tensor.name, glob)),
-    );
+    globs.some((glob) => namesOf(layer).some((name) => matchesGlob(name, glob)));
   for (const [flag, globs] of [
     ['--include', settings.include],
     ['--exclude', settings.exclude],
@@ -89,7 +87,7 @@ export function selectCandidates(model: Model, layers: readonly Layer[], setting
     const canSample = isSampled && form !== undefined && obstacle === undefined;
     if (unknown !== undefined && !canSample) {
       const why = isSampled && obstacle !== undefined ? ` (${obstacle})` : '';
-      warnings.push(`layer '${layer.name}': no rule for its activation ${unknown}${why}, fitted as a linear layer`);
+      warnings.push(`layer '${layer.label}': no rule for its activation ${unknown}${why}, fitted as a linear layer`);
     }
     candidates.push({ layer, layers: group, activation, ...(canSample ? { form } : {}) });
   }
@@ -134,7 +132,7 @@ function weightKey(layer: FactorizableLayer): string {
 /** Why a shared weight cannot be replaced for all of its readers. */
 function sharedObstacle(group: readonly FactorizableLayer[], kept: ReadonlyMap<Layer, string>): string | undefined {
   const fixed = group.find((layer) => kept.has(layer));
-  if (fixed !== undefined) return `shares its weight with '${fixed.name}', which is kept`;
+  if (fixed !== undefined) return `shares its weight with '${fixed.label}', which is kept`;
   const source = group[0]!.weight.source;
   const own = new Set(group.flatMap((layer) => [layer.node, ...layer.weight.chain]));
   const stranger = otherReader(source, own);

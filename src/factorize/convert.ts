@@ -578,7 +578,7 @@ function reportLayer(
   if (fit.candidate.layer === layer) return factorized;
   // The weight is counted with the first of the layers that share it.
   const own = layer.kind === 'factorizable' ? layer.biasCount : 0;
-  const shared = `${factorized.reason}; shares its weight with '${fit.candidate.layer.name}', where it is counted`;
+  const shared = `${factorized.reason}; shares its weight with '${fit.candidate.layer.label}', where it is counted`;
   return { ...factorized, reason: shared, params: { before: own, after: after.params } };
 }
 

@@ -3,6 +3,7 @@ import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import type { Scheme } from '../report/contract.js';
 import { fullMacs, type Geometry, type MatrixShape, weightCount } from './geometry.js';
+import { pairLabel } from './layer-label.js';
 import type { FactorizableLayer, Layer, LayerForm } from './layers.js';
 import { axisWindows, type AxisWindows, combineWindows } from './pair-window.js';
 import { type PairRecord, readPairs } from './pairs.js';
@@ -11,6 +12,8 @@ import { type PairRecord, readPairs } from './pairs.js';
 export interface Pair {
   /** Name of the layer that it replaced; "first + second" where nothing records it. */
   readonly name: string;
+  /** The same by the names that people are shown. */
+  readonly label: string;
   readonly recognizedBy: 'metadata' | 'structure';
   /** What the metadata say; undefined for pairs recognized by their structure. */
   readonly record: PairRecord | undefined;
@@ -148,12 +151,13 @@ function recordedPair(
   if (second === undefined) return `there is no layer '${record.nodes[1]}'`;
   const pair = joined(first, byNode);
   if (typeof pair === 'string') return pair;
-  if (pair.second !== second) return `'${first.name}' does not lead to '${second.name}'`;
+  if (pair.second !== second) return `'${first.label}' does not lead to '${second.label}'`;
   const claim = [record.rank, record.in, record.out, ...(record.kernel ?? [])].join(', ');
   const fact = [pair.rank, pair.geometry.in, pair.geometry.out, ...pair.geometry.kernel].join(', ');
   if (claim !== fact) return `it records rank, in, out and kernel ${claim} where there is ${fact}`;
   const scheme = isPossible(record.scheme, pair) ? record.scheme : pair.scheme;
-  return { ...pair, name: record.name, recognizedBy: 'metadata', record, scheme };
+  const label = pairLabel(record.name, pair.op, first.label);
+  return { ...pair, name: record.name, label, recognizedBy: 'metadata', record, scheme };
 }
 
 /** A 1×kw → 1×1 pair is both spatial and channel: the record knows which one was meant. */
@@ -167,20 +171,20 @@ function isPossible(scheme: Scheme, { form, geometry, matrix }: Pair): boolean {
 
 /** The layer joined with the one that reads its result, if both make one linear layer; else why not. */
 function joined(first: Layer, byNode: ReadonlyMap<Node, Layer>): Pair | string {
-  if (first.kind === 'fixed') return `'${first.name}': ${first.reason}`;
-  if (first.node.inputs[2] !== undefined) return `'${first.name}' has a bias`;
+  if (first.kind === 'fixed') return `'${first.label}': ${first.reason}`;
+  if (first.node.inputs[2] !== undefined) return `'${first.label}' has a bias`;
   const between: Node[] = [];
   let value = first.node.outputs[0];
   for (;;) {
     const [use, ...others] = value?.uses ?? [];
     if (value === undefined || use === undefined || others.length > 0 || value.isOutput || use.index < 0) {
-      return `the result of '${first.name}' is read elsewhere`;
+      return `the result of '${first.label}' is read elsewhere`;
     }
     if (!use.node.is('Identity')) {
       const second = byNode.get(use.node);
-      if (second === undefined) return `the result of '${first.name}' goes to ${use.node.label}`;
-      if (second.kind === 'fixed') return `'${second.name}': ${second.reason}`;
-      if (use.index === second.weightInput || use.index > 1) return `'${second.name}' does not multiply its result`;
+      if (second === undefined) return `the result of '${first.label}' goes to ${use.node.label}`;
+      if (second.kind === 'fixed') return `'${second.label}': ${second.reason}`;
+      if (use.index === second.weightInput || use.index > 1) return `'${second.label}' does not multiply its result`;
       return first.form === 'conv' && second.form === 'conv'
         ? joinedConvs(first, second, between)
         : joinedProducts(first, second, between);
@@ -196,7 +200,7 @@ function joinedConvs(first: FactorizableLayer, second: FactorizableLayer, betwee
     AxisWindows,
   ];
   const windows = combineWindows(a, b);
-  if (windows === undefined) return `'${first.name}' and '${second.name}' act along the same axis`;
+  if (windows === undefined) return `'${first.label}' and '${second.label}' act along the same axis`;
   const [firstKernel, secondKernel] = [first.geometry.kernel, second.geometry.kernel];
   const geometry: Geometry = {
     out: second.geometry.out,
@@ -227,9 +231,9 @@ function joinedConvs(first: FactorizableLayer, second: FactorizableLayer, betwee
 function joinedProducts(first: FactorizableLayer, second: FactorizableLayer, between: readonly Node[]): Pair | string {
   const isLeft = ({ form }: FactorizableLayer): boolean => form === 'matmul-left';
   if (first.form === 'conv' || second.form === 'conv' || isLeft(first) !== isLeft(second)) {
-    return `'${first.name}' and '${second.name}' multiply along different axes`;
+    return `'${first.label}' and '${second.label}' multiply along different axes`;
   }
-  if (second.node.int('transA', 0) !== 0) return `'${second.name}' transposes the result of '${first.name}'`;
+  if (second.node.int('transA', 0) !== 0) return `'${second.label}' transposes the result of '${first.label}'`;
   const geometry: Geometry = { ...second.geometry, in: first.geometry.in };
   // A Gemm before is needed only for its transposed input.
   const isGemm = second.form === 'gemm' || first.node.int('transA', 0) !== 0;
@@ -248,9 +252,10 @@ function structural(
   first: FactorizableLayer,
   second: FactorizableLayer,
   between: readonly Node[],
-): Pick<Pair, 'name' | 'recognizedBy' | 'record' | 'first' | 'second' | 'between' | 'rank'> {
+): Pick<Pair, 'name' | 'label' | 'recognizedBy' | 'record' | 'first' | 'second' | 'between' | 'rank'> {
   return {
     name: `${first.name} + ${second.name}`,
+    label: `${first.label} + ${second.label}`,
     recognizedBy: 'structure',
     record: undefined,
     first,
@@ -270,7 +275,7 @@ function chainsOf(candidates: readonly Pair[]): Map<Layer, string> {
     const chain: FactorizableLayer[] = [first];
     for (let layer = next.get(first); layer !== undefined; layer = next.get(layer)) chain.push(layer);
     if (chain.length === 2) continue;
-    const reason = `one of ${chain.length} linear layers in a row (${chain[0]!.name} to ${chain.at(-1)!.name}), which are no pair`;
+    const reason = `one of ${chain.length} linear layers in a row (${chain[0]!.label} to ${chain.at(-1)!.label}), which are no pair`;
     for (const layer of chain) chained.set(layer, reason);
   }
   return chained;

@@ -99,7 +99,7 @@ export async function fitPlans(plans: readonly Plan[], context: FitContext): Pro
         fits.set(plan, fit);
         load -= size;
         done += costOf(plan);
-        context.onProgress?.(done, total, plan.candidate.layer.name);
+        context.onProgress?.(done, total, plan.candidate.layer.label);
       });
       const tracked = task.finally(() => running.delete(tracked));
       running.add(tracked);
@@ -128,7 +128,7 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
   const stored = scratch.take32(1, layer.weight.tensor.size);
   const arranged = scratch.take32(1, layer.weight.tensor.size);
   const stored32 = context.weightOf?.(candidate) ?? layer.weight.data(stored.data);
-  refuseNonFinite(stored32, layer.name);
+  refuseNonFinite(stored32, layer.label);
   const outputMajor = isOutputMajor(layer.form, layer.node.int('transB', 0));
   const warnings: string[] = [];
   const init = inits[context.init];
@@ -150,7 +150,7 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
         ...context.sampled,
         name: layer.name,
         activation: candidate.form,
-        onWarning: (message: string) => void warnings.push(`layer '${layer.name}', ${scheme}: ${message}`),
+        onWarning: (message: string) => void warnings.push(`layer '${layer.label}', ${scheme}: ${message}`),
       },
       data: data === undefined ? undefined : orderData(data, layer.geometry, scheme),
     };
@@ -170,8 +170,8 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
     } catch (cause) {
       if (cause instanceof LowrankError && cause.code !== 'NUMERIC' && cause.code !== 'INTERNAL') throw cause;
       throw new LowrankError('NUMERIC', `fitting failed: ${messageOf(cause)}`, {
-        place: `layer '${layer.name}'`,
-        remedy: `keep it with --exclude '${layer.name}'`,
+        place: `layer '${layer.label}'`,
+        remedy: `keep it with --exclude '${layer.label}'`,
         cause,
       });
     }

@@ -44,6 +44,7 @@ function facts(layer: Layer): Facts {
   const scheme = schemes[0];
   return {
     name: layer.name,
+    label: layer.label,
     op: layer.node.opType,
     kernel: geometry.kernel,
     group: layer.group,

@@ -5,6 +5,7 @@ import { isFloatType, dataTypeName } from '../onnx/data-type.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { type ResolvedWeight, resolveWeight } from '../ops/resolve-weight.js';
 import { fullMacs, type Geometry, weightCount } from './geometry.js';
+import { labelLayers, storedName } from './layer-label.js';
 
 /** How a layer multiplies: y = W ∗ x (Conv), A·B (Gemm), x·W or W·x (MatMul). */
 export type LayerForm = 'conv' | 'gemm' | 'matmul-right' | 'matmul-left';
@@ -14,6 +15,10 @@ export interface FactorizableLayer {
   readonly kind: 'factorizable';
   readonly node: Node;
   readonly name: string;
+  /** What people are shown: see `labelLayers`. */
+  readonly label: string;
+  /** Of the stored tensor; undefined where it is computed or has none. */
+  readonly weightName: string | undefined;
   readonly form: LayerForm;
   readonly geometry: Geometry;
   readonly group: 1;
@@ -29,6 +34,10 @@ export interface FixedLayer {
   readonly kind: 'fixed';
   readonly node: Node;
   readonly name: string;
+  /** What people are shown: see `labelLayers`. */
+  readonly label: string;
+  /** Of the stored tensor; undefined where it is computed or has none. */
+  readonly weightName: string | undefined;
   readonly reason: string;
   /** What could be found out. */
   readonly geometry: Geometry;
@@ -57,11 +66,24 @@ const quantizedOps = new Set(['ConvInteger', 'QLinearConv', 'MatMulInteger', 'QL
 /** Input index of the weight, where it is not 1. */
 const weightIndex: Readonly<Record<string, number>> = { QLinearConv: 3, QLinearMatMul: 3, QGemm: 3 };
 
+function weightInputOf({ opType }: Node): number {
+  return weightIndex[opType] ?? 1;
+}
+
+/** The label is the name until all layers are known. */
+function namesOf(node: Node, weightInput: number): Pick<Layer, 'name' | 'label' | 'weightName'> {
+  return { name: node.id, label: node.id, weightName: storedName(node.inputs[weightInput]) };
+}
+
 /**
  * Every node with a constant weight, in graph order, those of functions where these are called. Products of two activations (attention) are no layers.
  * `shapes` must cover the nodes' inputs and outputs; a layer whose shapes are unknown is kept.
  */
 export function findLayers(graph: Graph, shapes: ShapeTable): Layer[] {
+  return labelLayers(layersOf(graph, shapes));
+}
+
+function layersOf(graph: Graph, shapes: ShapeTable): Layer[] {
   const layers: Layer[] = [];
   for (const node of graph.nodes) {
     const body = shapes.bodyOf(node);
@@ -80,7 +102,18 @@ export function findLayers(graph: Graph, shapes: ShapeTable): Layer[] {
 function insideOf(call: Node, layer: Layer): FixedLayer {
   const { node, geometry, group } = layer;
   const reason = `inside of the function '${call.opType}' (onnx.inliner.inline_local_functions puts it in place)`;
-  return { kind: 'fixed', node, name: `${call.id}/${layer.name}`, reason, geometry, group, ...layerCounts(layer) };
+  const [name, label] = [layer.name, layer.label].map((own) => `${call.id}/${own}`) as [string, string];
+  return {
+    kind: 'fixed',
+    node,
+    name,
+    label,
+    weightName: undefined,
+    reason,
+    geometry,
+    group,
+    ...layerCounts(layer),
+  };
 }
 
 /** Parameters (weight and bias) and MACs of a layer as it stands. */
@@ -92,14 +125,15 @@ export function layerCounts(layer: Layer): { readonly params: number; readonly m
 function fixed(
   node: Node,
   reason: string,
-  details: Partial<Omit<FixedLayer, 'kind' | 'node' | 'name' | 'reason'>>,
+  details: Partial<Pick<FixedLayer, 'geometry' | 'group' | 'params' | 'macs'>>,
 ): FixedLayer {
   const geometry: Geometry = { out: 0, in: 0, kernel: [1, 1], inputSize: [1, 1], outputSize: [1, 1], batch: 1 };
-  return { kind: 'fixed', node, name: node.id, reason, geometry, group: 1, params: 0, macs: 0, ...details };
+  const identity = { node, ...namesOf(node, weightInputOf(node)) };
+  return { kind: 'fixed', ...identity, reason, geometry, group: 1, params: 0, macs: 0, ...details };
 }
 
 function convLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer {
-  const at = weightIndex[node.opType] ?? 1;
+  const at = weightInputOf(node);
   const weightValue = node.inputs[at];
   const input = typeOf(node.inputs[0], shapes);
   const output = typeOf(node.outputs[0], shapes);
@@ -139,7 +173,7 @@ function convLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer {
   return {
     kind: 'factorizable',
     node,
-    name: node.id,
+    ...namesOf(node, 1),
     form: 'conv',
     geometry,
     group: 1,
@@ -150,7 +184,7 @@ function convLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer {
 }
 
 function productLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer | undefined {
-  const at = weightIndex[node.opType] ?? 1;
+  const at = weightInputOf(node);
   const [left, right] = [node.inputs[0], node.inputs[at]];
   const rightWeight = right === undefined ? undefined : resolveWeight(graph, right);
   const leftWeight = left === undefined ? undefined : resolveWeight(graph, left);
@@ -188,7 +222,7 @@ function productLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer | und
   return {
     kind: 'factorizable',
     node,
-    name: node.id,
+    ...namesOf(node, isLeft ? 0 : 1),
     form: node.opType === 'Gemm' ? 'gemm' : isLeft ? 'matmul-left' : 'matmul-right',
     geometry,
     group: 1,

@@ -1,4 +1,4 @@
-import type { LayerReport } from '../report/contract.js';
+import { type LayerReport, shownName } from '../report/contract.js';
 
 /** Of what a layer gives: beyond this, hardly anything of it is left. */
 const nearlyAll = 0.9;
@@ -16,7 +16,7 @@ export function nearlyLost(layers: readonly LayerReport[]): string[] {
   if (lost.length === 0) return [];
   const named = lost
     .slice(0, mostNamed)
-    .map((layer) => `'${layer.name}' at rank ${layer.rank} of ${layer.maxRank}`)
+    .map((layer) => `'${shownName(layer)}' at rank ${layer.rank} of ${layer.maxRank}`)
     .join(', ');
   const more = lost.length > mostNamed ? ` and ${lost.length - mostNamed} more` : '';
   return [

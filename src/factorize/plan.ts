@@ -2,6 +2,7 @@ import { LowrankError } from '../errors.js';
 import type { Scheme } from '../report/contract.js';
 import type { Candidate } from './candidates.js';
 import { matrixShape, maxRank, schemesOf } from './geometry.js';
+import { namesOf } from './layer-label.js';
 import { planByBudget } from './plan-by-budget.js';
 import { planByEnergy, planByStableRank, planByVbmf } from './plan-by-spectrum.js';
 import { allowedSchemes, choose, macsPerRankOf, toMultiple } from './plan-choice.js';
@@ -71,7 +72,13 @@ function planByNames(
 ): Plan[] {
   const left = new Map(mode.ranks);
   const plans = candidates.map((candidate): Plan => {
-    const name = candidate.layers.map((layer) => layer.name).find((layer) => left.has(layer));
+    const own = new Set(candidate.layers.flatMap(namesOf).filter((each) => left.has(each)));
+    const [name, second] = own;
+    if (second !== undefined) {
+      throw new LowrankError('USAGE', `--ranks names one weight twice, as '${name}' and as '${second}'`, {
+        remedy: 'give it once',
+      });
+    }
     if (name === undefined) return { candidate, trials: null, note: 'not named in --ranks' };
     const wanted = left.get(name)!;
     left.delete(name);

@@ -29,7 +29,7 @@ export async function spectra(
     );
     result.set(candidate, new Map(bySchemes));
     done++;
-    context.onProgress?.(done, candidates.length, layer.name);
+    context.onProgress?.(done, candidates.length, layer.label);
   }
   return result;
 }

@@ -144,10 +144,10 @@ async function findSpectra(
         } catch (error) {
           // NaN and infinity in a weight are a finding of an inspection, not its end.
           if (!(error instanceof LowrankError) || error.code !== 'NUMERIC') throw error;
-          refusal = `layer '${nameOf(entry)}' has no spectrum: ${error.fact}`;
+          refusal = `layer '${labelOf(entry)}' has no spectrum: ${error.fact}`;
         }
         done += costOf(entry);
-        onProgress?.({ done, total, detail: nameOf(entry) });
+        onProgress?.({ done, total, detail: labelOf(entry) });
         return refusal;
       },
       signal,
@@ -169,8 +169,8 @@ async function spectrumOf(
   return layerSpectrum(entry.layer, linalg, signal);
 }
 
-function nameOf(entry: Entry): string {
-  return entry.kind === 'pair' ? entry.pair.name : entry.layer.name;
+function labelOf(entry: Entry): string {
+  return entry.kind === 'pair' ? entry.pair.label : entry.layer.label;
 }
 
 /** Elements of the weights. */
@@ -203,6 +203,7 @@ function pairReport(pair: Pair, graph: Graph, counted: Set<Value>, spectrum: Spe
   const shared = isShared ? '; shares its weights with an earlier pair, where they are counted' : '';
   return {
     name: pair.name,
+    label: pair.label,
     op: pair.op,
     kernel: geometry.kernel,
     group: 1,

@@ -182,7 +182,7 @@ export async function merge(input: string, call: MergeCall = {}): Promise<MergeR
         output,
       },
       merged,
-      kept: keptPairs.map((pair) => ({ name: pair.name, reason: kept.get(pair)! })),
+      kept: keptPairs.map((pair) => ({ name: pair.name, label: pair.label, reason: kept.get(pair)! })),
       foldedBatchNormalizations: folds.folded,
       keptBatchNormalizations: folds.kept,
       totals: {
@@ -286,7 +286,7 @@ async function mergeGroups(
     elements,
     async ([pair]) => {
       const weight = await multiply(pair, linalg, context.signal);
-      context.onProgress(++done, pair.name);
+      context.onProgress(++done, pair.label);
       return weight;
     },
     context.signal,
@@ -313,7 +313,7 @@ async function multiply(
   const data = productWeight(pair, await product(), outputMajor);
   for (const value of data) {
     if (Number.isFinite(value)) continue;
-    throw new LowrankError('NUMERIC', `the product of its factors holds ${value}`, { place: `pair '${pair.name}'` });
+    throw new LowrankError('NUMERIC', `the product of its factors holds ${value}`, { place: `pair '${pair.label}'` });
   }
   return { dims: weightDims(pair, outputMajor), data };
 }
@@ -380,6 +380,7 @@ function describeMerge(pair: Pair, isShared: boolean): MergedPair {
   const bias = pair.second.biasCount;
   return {
     name: pair.name,
+    label: pair.label,
     op: pair.op,
     scheme: pair.scheme,
     rank: pair.rank,

@@ -52,7 +52,7 @@ export function resolveWeight(graph: Graph, value: Value): ResolvedWeight | unde
   while (tensor === undefined) {
     const node = source.producer;
     const input = node?.inputs[0];
-    if (node === undefined || input === undefined || node.domain !== '' || !rules.has(node.opType)) return undefined;
+    if (node === undefined || input === undefined || !isLayoutOperator(node)) return undefined;
     chain.unshift(node);
     source = input;
     tensor = storedTensor(source);
@@ -85,6 +85,11 @@ export function resolveWeight(graph: Graph, value: Value): ResolvedWeight | unde
     data: (memory) => walk(stored.toFloat32(memory)),
     dataInFloat64: () => walk(stored.toNumbers()),
   };
+}
+
+/** Whether the operator may only keep the elements of a weight and change their layout or float type. */
+export function isLayoutOperator({ domain, opType }: Node): boolean {
+  return domain === '' && rules.has(opType);
 }
 
 function storedTensor(value: Value): Tensor | undefined {

@@ -17,6 +17,11 @@ export type Scheme = 'spatial' | 'channel' | 'dense';
 export interface LayerIdentity {
   /** The node's name, or its first output's where it has none. */
   readonly name: string;
+  /**
+   * What people are shown: the name of the weight without ".weight" where the node's was only counted up by an exporter, else
+   * `name`. Absent in reports of earlier versions.
+   */
+  readonly label?: string;
   readonly op: string;
   /** [kh, kw]; [1, 1] for dense layers. */
   readonly kernel: readonly [number, number];
@@ -25,6 +30,11 @@ export interface LayerIdentity {
   readonly out: number;
   /** The activation that follows, such as "Relu", "SiLU"; "linear" where there is none. */
   readonly activation: string;
+}
+
+/** The name of a layer or pair for people. */
+export function shownName({ name, label }: Pick<LayerIdentity, 'name' | 'label'>): string {
+  return label ?? name;
 }
 
 /** What was decided for a layer. */
@@ -432,6 +442,8 @@ export interface InspectReport {
 export interface MergedPair {
   /** Name of the layer. */
   readonly name: string;
+  /** As in LayerIdentity. */
+  readonly label?: string;
   readonly op: string;
   readonly scheme: Scheme;
   readonly rank: number;
@@ -443,6 +455,8 @@ export interface MergedPair {
 /** Something that stayed as it was. */
 export interface Kept {
   readonly name: string;
+  /** As in LayerIdentity, of pairs. */
+  readonly label?: string;
   readonly reason: string;
 }
 

@@ -1,4 +1,4 @@
-import type { LayerIdentity, LayerReport } from './contract.js';
+import { type LayerIdentity, type LayerReport, shownName } from './contract.js';
 import { formatKernel } from './format.js';
 import type { Column } from './table.js';
 
@@ -27,7 +27,7 @@ export const IDENTITY_COLUMNS: readonly Column<NumberedLayer<LayerIdentity>>[] =
     importance: 20,
     shrinkTo: 18,
     cut: 'middle',
-    value: ({ layer }) => layer.name,
+    value: ({ layer }) => shownName(layer),
     paint: () => 'cyan',
   },
   { header: 'op', align: 'left', importance: 3, value: ({ layer }) => layer.op },

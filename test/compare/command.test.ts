@@ -47,6 +47,7 @@ describe('lowrank-compare', () => {
     for (const layer of kept) expect(layer).toMatchObject({ fits: {}, theorem: null, rank: null, scheme: null });
     const layer = {
       name: 'string',
+      label: 'string',
       op: 'string',
       kernel: 'list',
       group: 'count',

@@ -55,6 +55,7 @@ describe('layers', () => {
     ]);
     expect(report.layers[2]).toEqual({
       name: 'b + c',
+      label: 'b + c',
       op: 'Conv',
       kernel: [3, 3],
       group: 1,

@@ -173,7 +173,9 @@ describe('pairs that others factorized', () => {
     );
     const report = await merge(input, { all: true, output: beside(input, '.merged') });
     expect(report.merged).toEqual([]);
-    expect(report.kept).toEqual([{ name: 'a + b', reason: expect.stringMatching(/size of the input/) as string }]);
+    expect(report.kept).toEqual([
+      { name: 'a + b', label: 'a + b', reason: expect.stringMatching(/size of the input/) as string },
+    ]);
   });
 
   it.each([
@@ -229,11 +231,14 @@ describe('which pairs are merged', () => {
     const input = write(model);
     const report = await merge(input, { output: beside(input, '.merged') });
     expect(report.merged.map(({ name }) => name)).toEqual(['c + d']);
-    expect(report.kept).toEqual([{ name: 'a + b', reason: 'rank 4: the pair has 0.08× the MACs of one layer' }]);
+    expect(report.kept).toEqual([
+      { name: 'a + b', label: 'a + b', reason: 'rank 4: the pair has 0.08× the MACs of one layer' },
+    ]);
     expect(report.totals.macs.after).toBeLessThan(report.totals.macs.before);
     const [merged] = report.merged;
     expect(merged).toEqual({
       name: 'c + d',
+      label: 'c + d',
       op: 'Conv',
       scheme: 'channel',
       rank: 30,

@@ -381,7 +381,7 @@ export function pool(all: readonly Moments[]): Moments {
 
 function note(few: { layers: number; example: string }, candidate: Candidate, { count, mean }: Moments): void {
   if (count >= mean.length) return;
-  if (few.layers === 0) few.example = `${candidate.layer.name}: ${count} patches of ${mean.length} numbers`;
+  if (few.layers === 0) few.example = `${candidate.layer.label}: ${count} patches of ${mean.length} numbers`;
   few.layers++;
 }
 
@@ -396,6 +396,6 @@ function fewPatches({ layers, example }: { readonly layers: number; readonly exa
 function tooLarge(plans: readonly Plan[], init: string): string[] {
   return plans.map(
     ({ candidate }) =>
-      `layer '${candidate.layer.name}': its patches of ${patchSize(candidate)} numbers are too large for second moments; fitted by ${init}`,
+      `layer '${candidate.layer.label}': its patches of ${patchSize(candidate)} numbers are too large for second moments; fitted by ${init}`,
   );
 }

@@ -81,13 +81,13 @@ function collectorOf(probe: Probe, images: number, mostSamples: number): Collect
   const sum = new Float64Array(probe.gram === undefined ? 0 : size);
   let count = 0;
   const rows = Math.min(mostSamples, images * probe.samplePositions);
-  const inputs = probe.inputs === undefined ? undefined : sampler(rows, probe.layer);
-  const observed = probe.observed === undefined ? undefined : sampler(rows, probe.layer);
+  const inputs = probe.inputs === undefined ? undefined : sampler(rows, probe.label);
+  const observed = probe.observed === undefined ? undefined : sampler(rows, probe.label);
   return {
     add(outputs, batch) {
       if (probe.gram !== undefined) {
-        addTo(second, outputs[probe.gram]!.data as Float32Array, probe.layer);
-        addTo(sum, outputs[probe.sum!]!.data as Float32Array, probe.layer);
+        addTo(second, outputs[probe.gram]!.data as Float32Array, probe.label);
+        addTo(sum, outputs[probe.sum!]!.data as Float32Array, probe.label);
         count += batch * probe.momentPositions;
       }
       inputs?.add(outputs[probe.inputs!]!);

@@ -34,7 +34,10 @@ export interface PositionInput {
 
 /** The outputs that answer a request. */
 export interface Probe {
+  /** Name of the layer's node. */
   readonly layer: string;
+  /** What people are shown of it. */
+  readonly label: string;
   /** Numbers of a patch. */
   readonly size: number;
   readonly positions: { readonly moments: PositionInput | undefined; readonly samples: PositionInput | undefined };
@@ -114,6 +117,7 @@ function addProbe(model: Model, shapes: ShapeTable, request: ProbeRequest): Prob
   }
   return {
     layer: layer.name,
+    label: layer.label,
     size,
     positions,
     momentPositions: Math.min(request.momentPositions, perImage),

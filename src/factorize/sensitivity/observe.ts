@@ -135,7 +135,7 @@ function unreached(candidates: readonly Candidate[]): string[] {
   const [first] = candidates;
   if (first === undefined) return [];
   const which = candidates.length === 1 ? 'layer' : `${candidates.length} layers, first`;
-  return [`no gradient of the outputs reaches ${which} '${first.layer.name}': what is lost there counts instead`];
+  return [`no gradient of the outputs reaches ${which} '${first.layer.label}': what is lost there counts instead`];
 }
 
 interface LayerBases {
@@ -222,7 +222,7 @@ async function findChanges(
     const shapes = inferShapes(model, { inputShapes });
     const layers = factorizable(model, shapes);
     const half = layers.find(({ weight }) => weight.dataType !== FLOAT);
-    if (half !== undefined) throw new LowrankError('UNSUPPORTED', `the weight of '${half.name}' is not float32`);
+    if (half !== undefined) throw new LowrankError('UNSUPPORTED', `the weight of '${half.label}' is not float32`);
     requests = candidates.flatMap((candidate) => {
       const { bySchemes, moments } = bases.get(candidate)!;
       const corrected =
@@ -291,8 +291,8 @@ async function findChanges(
     for (const sum of own.values()) {
       if (!sum.every(Number.isFinite)) {
         throw new LowrankError('NUMERIC', 'what the outputs feel of the layer is not finite on the images', {
-          place: `layer '${candidate.layer.name}'`,
-          remedy: `check --normalization, or keep the layer with --exclude '${candidate.layer.name}'`,
+          place: `layer '${candidate.layer.label}'`,
+          remedy: `check --normalization, or keep the layer with --exclude '${candidate.layer.label}'`,
         });
       }
       sum.forEach((value, rank) => (sum[rank] = value / Math.max(1, done)));

@@ -1,4 +1,5 @@
 import { calibrationText } from '../calibration-text.js';
+import { shownName } from '../contract.js';
 import type { ComparedInit, ComparedLayer, CompareReport } from '../compare-contract.js';
 import { errorText, type Measure, measuresOf } from '../compare-measures.js';
 import { bestInit, compareAdvice } from '../compare-verdict.js';
@@ -193,7 +194,7 @@ function relativeSection(
   const draw = (rows: readonly number[], what: string): Markup =>
     drawRelativeChart(
       renderer,
-      rows.map((row) => layers[row]!.name),
+      rows.map((row) => shownName(layers[row]!)),
       series.map(({ name, values }) => ({ name, values: rows.map((row) => values[row] ?? null) })),
       {
         title: `${title} of ${what}, relative to ${first.name}`,
@@ -225,9 +226,10 @@ function relativeSection(
 }
 
 function gapSection(renderer: ChartRenderer, layers: readonly ComparedLayer[]): Markup | null {
-  const rows = layers.flatMap(({ name, theorem }): GapRow[] => {
+  const rows = layers.flatMap((layer): GapRow[] => {
+    const { theorem } = layer;
     if (theorem === null || theorem.bound === null || theorem.gap === null || !(theorem.scale! > 0)) return [];
-    return [{ name, bound: theorem.bound / theorem.scale!, gap: theorem.gap / theorem.scale! }];
+    return [{ name: shownName(layer), bound: theorem.bound / theorem.scale!, gap: theorem.gap / theorem.scale! }];
   });
   if (rows.length === 0) return null;
   const text = {

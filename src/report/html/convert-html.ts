@@ -1,4 +1,4 @@
-import type { ConvertReport, LayerReport, Ratio } from '../contract.js';
+import { type ConvertReport, type LayerReport, type Ratio, shownName } from '../contract.js';
 import {
   formatBytes,
   formatChange,
@@ -46,7 +46,7 @@ const MOST_BARS = 18;
 const FEWER = { less: 'fewer', more: 'more' };
 const LESS = { less: 'less', more: 'more' };
 
-type MaybeKept = Pick<LayerReport, 'name' | 'action' | 'reason' | 'params'>;
+type MaybeKept = Pick<LayerReport, 'name' | 'label' | 'action' | 'reason' | 'params'>;
 
 const isKept = ({ action }: Pick<LayerReport, 'action'>): boolean => action === 'kept';
 
@@ -91,7 +91,7 @@ export function warningList(warnings: readonly string[]): Markup | null {
 
 function changeRows(layers: readonly LayerReport[], key: 'params' | 'macs'): readonly ChangeRow[] {
   return layers.map((layer) => ({
-    name: layer.name,
+    name: shownName(layer),
     before: layer[key].before,
     after: layer[key].after,
     isKept: isKept(layer),
@@ -149,7 +149,7 @@ export function keptSection(layers: readonly MaybeKept[]): Markup | null {
     }))
     .toSorted((a, b) => b.params - a.params);
   const items = reasons.map(({ reason, members, params }) => {
-    const names = members.map(({ name }) => name);
+    const names = members.map(shownName);
     const list = names.slice(0, 3).join(', ') + (names.length > 3 ? `, and ${names.length - 3} more` : '');
     return markup`<li><strong>${reason}</strong>: ${plural(members.length, 'layer')}, ${formatCount(params)} parameters <span class="muted name">(${list})</span></li>`;
   });
@@ -166,7 +166,7 @@ function spectrumSection(
     if (spectrum === undefined) return [];
     const error = layer.weightError === null ? '' : `, weight error ${formatError(layer.weightError)}`;
     const note = `rank ${spectrum.rank ?? '?'} of ${layer.maxRank}${error}`;
-    return [{ name: layer.name, size: layer.params.before, note, spectrum }];
+    return [{ name: shownName(layer), size: layer.params.before, note, spectrum }];
   });
   if (entries.length === 0) return null;
   return section(
@@ -182,7 +182,7 @@ function errorSection(renderer: ChartRenderer, layers: readonly LayerReport[]): 
   if (points.length === 0) return null;
   const worst = worstPoints(points, 5).map(
     ({ number, layer, functionError }, index) =>
-      markup`${index === 0 ? '' : ', '}${number} <code>${layer.name}</code> ${formatError(functionError)}`,
+      markup`${index === 0 ? '' : ', '}${number} <code>${shownName(layer)}</code> ${formatError(functionError)}`,
   );
   return section(
     'How far each layer moved',

@@ -1,4 +1,4 @@
-import type { Scheme } from '../contract.js';
+import { type Scheme, shownName } from '../contract.js';
 import { formatError } from '../format.js';
 import type { NumberedLayer } from '../layer-columns.js';
 import { AXIS_STYLE, LABEL_STYLE } from './chart.js';
@@ -68,7 +68,7 @@ function drawLayout(renderer: ChartRenderer, points: readonly ErrorPoint[], layo
   const diagonal = Math.min(xMax, yMax);
   const bySchemes = SCHEMES.map((scheme) => points.filter((point) => point.scheme === scheme));
   const itemText = ({ number, layer, weightError, functionError }: ErrorPoint): string =>
-    `${number}: ${layer.name}, weight error ${formatError(weightError)}, function error ${formatError(functionError)}, rank ${layer.rank ?? '?'} of ${layer.maxRank}`;
+    `${number}: ${shownName(layer)}, weight error ${formatError(weightError)}, function error ${formatError(functionError)}, rank ${layer.rank ?? '?'} of ${layer.maxRank}`;
   const axis = { type: 'value', ...AXIS_STYLE, min: 0, nameLocation: 'middle' } as const;
   return renderer.draw(
     {

@@ -1,4 +1,4 @@
-import { fullRank, type InspectLayer, type InspectReport } from '../contract.js';
+import { fullRank, type InspectLayer, type InspectReport, shownName } from '../contract.js';
 import { formatCount, formatPercent, plural } from '../format.js';
 import { numbered } from '../layer-columns.js';
 import type { NumberedLayer } from '../layer-columns.js';
@@ -66,10 +66,13 @@ function rankSection(renderer: ChartRenderer, layers: readonly InspectLayer[]): 
 }
 
 function spectrumSection(renderer: ChartRenderer, layers: readonly InspectLayer[]): Markup | null {
-  const entries = layers.flatMap(({ name, params, maxRank, rank, spectrum }) => {
+  const entries = layers.flatMap((layer) => {
+    const { params, maxRank, rank, spectrum } = layer;
     if (spectrum === null || spectrum.singularValues.length === 0) return [];
     const note = `${rank === null ? 'full rank' : `pair of rank ${rank}`}, at most ${maxRank}; stable rank ${spectrum.stableRank.toFixed(1)}`;
-    return [{ name, size: params.after, note, spectrum: { singularValues: spectrum.singularValues, rank } }];
+    return [
+      { name: shownName(layer), size: params.after, note, spectrum: { singularValues: spectrum.singularValues, rank } },
+    ];
   });
   if (entries.length === 0) return null;
   return section(

@@ -1,4 +1,4 @@
-import type { Change, LayerIdentity, LayerReport } from '../contract.js';
+import { type Change, type LayerIdentity, type LayerReport, shownName } from '../contract.js';
 import { formatCount, formatKernel } from '../format.js';
 import type { NumberedLayer } from '../layer-columns.js';
 import { markup } from './markup.js';
@@ -16,13 +16,19 @@ function shapeOf({ op, kernel, in: inputs, out, group, activation }: LayerIdenti
   return `${op}${size}, ${inputs} → ${out}${groups}${activation === 'linear' ? '' : `, ${activation}`}`;
 }
 
+/** The node's name too, where another is shown: viewers of graphs have that. */
+function below(layer: LayerIdentity): Content {
+  const shape = shapeOf(layer);
+  return shownName(layer) === layer.name ? shape : markup`${shape}, <span class="name">${layer.name}</span>`;
+}
+
 /** The columns that say which layer it is. */
 export const LAYER_COLUMNS: readonly TableColumn<NumberedLayer<LayerIdentity>>[] = [
   { header: '#', className: 'number', value: ({ number }) => number },
   {
     header: 'Layer',
     className: 'layer',
-    value: ({ layer }) => twoLines(markup`<span class="name">${layer.name}</span>`, shapeOf(layer)),
+    value: ({ layer }) => twoLines(markup`<span class="name">${shownName(layer)}</span>`, below(layer)),
   },
 ];
 

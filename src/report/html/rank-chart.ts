@@ -12,10 +12,10 @@ export interface RankRow {
 
 /** The layers with a spectrum. */
 export function rankRows(layers: readonly InspectLayer[]): readonly RankRow[] {
-  return layers.flatMap(({ name, spectrum, maxRank }) =>
+  return layers.flatMap(({ name, label = name, spectrum, maxRank }) =>
     spectrum === null || maxRank === 0
       ? []
-      : [{ name, energy90Rank: spectrum.energy90Rank, energy99Rank: spectrum.energy99Rank, maxRank }],
+      : [{ name: label, energy90Rank: spectrum.energy90Rank, energy99Rank: spectrum.energy99Rank, maxRank }],
   );
 }
 

@@ -1,4 +1,4 @@
-import type { LayerReport, LayerSensitivity, Scheme } from '../contract.js';
+import { type LayerReport, type LayerSensitivity, type Scheme, shownName } from '../contract.js';
 import { formatSmall } from '../format.js';
 import { AXIS_STYLE } from './chart.js';
 import type { ChartRenderer } from './chart.js';
@@ -91,7 +91,7 @@ export function drawSensitivityChart(
     },
     { width: WIDTH, height: HEIGHT },
     {
-      title: `What the outputs feel of ${layer.name}`,
+      title: `What the outputs feel of ${shownName(layer)}`,
       description: `From ${formatSmall(lowest?.change ?? 0)} at rank ${lowest?.rank ?? 0} to ${formatSmall(highest?.change ?? 0)} at rank ${highest?.rank ?? 0}; ${chosen}.`,
       items: [
         ...lines.map(({ scheme, points }) =>

@@ -1,12 +1,13 @@
 import { agreementText, changeUnitTexts, ruleTexts, sensitivityText } from '../agreement-text.js';
-import type {
-  Agreement,
-  ChangeUnit,
-  ConvertReport,
-  MeasuredRule,
-  SensitivityReport,
-  TradeOff,
-  TradeOffPoint,
+import {
+  type Agreement,
+  type ChangeUnit,
+  type ConvertReport,
+  type MeasuredRule,
+  type SensitivityReport,
+  shownName,
+  type TradeOff,
+  type TradeOffPoint,
 } from '../contract.js';
 import { formatSmall, formatPercent, formatWhole, plural } from '../format.js';
 import { agreementOf, budgetText } from '../trade-off-table.js';
@@ -98,9 +99,9 @@ function drawBars(renderer: ChartRenderer, layers: readonly SensitiveLayer[], ti
     layer.action === 'kept' ? 'kept' : formatSmall(sensitivity.change),
   );
   const chart = {
-    names: layers.map(({ layer }) => layer.name),
+    names: layers.map(({ layer }) => shownName(layer)),
     labels,
-    texts: layers.map(({ layer }, index) => `${layer.name}: ${labels[index]!}`),
+    texts: layers.map(({ layer }, index) => `${shownName(layer)}: ${labels[index]!}`),
     series: [
       {
         values: layers.map(({ sensitivity }) => sensitivity.change),
@@ -155,7 +156,7 @@ function curvesFigure(
   }));
   const tiles = layers.map((entry) => ({
     size: entry.sensitivity.change,
-    draw: () => figure(entry.layer.name, rankNote(entry), drawSensitivityChart(renderer, entry, of, decades)),
+    draw: () => figure(shownName(entry.layer), rankNote(entry), drawSensitivityChart(renderer, entry, of, decades)),
   }));
   const left = of === 'macs' ? 'multiply-accumulates' : 'parameters';
   return figure(
