@@ -1,11 +1,12 @@
 // Trains a model with Node and onnxruntime-node alone, from what `lowrank-artifacts model.onnx -o training/` wrote.
 //
 //     node examples/train.mjs training/ --data batch.safetensors --steps 20 --lr 0.05 -o trained.safetensors
+//     lowrank artifacts --write-back trained.safetensors -o trained.onnx
 //
 // The batch is a .safetensors file with images `x` (float32, as the model takes them) and labels `y` (int32 or int64);
 // without one, random images. Needs: npm install onnxruntime-node
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 
@@ -31,13 +32,13 @@ function readSafetensors(path) {
   return Object.fromEntries(tensors);
 }
 
-function writeSafetensors(path, tensors) {
+function writeSafetensors(path, tensors, metadata) {
   let offset = 0;
   const header = tensors.map(([name, shape, { byteLength }]) => {
     offset += byteLength;
     return [name, { dtype: 'F32', shape, data_offsets: [offset - byteLength, offset] }];
   });
-  const text = Buffer.from(JSON.stringify(Object.fromEntries(header)));
+  const text = Buffer.from(JSON.stringify({ __metadata__: metadata, ...Object.fromEntries(header) }));
   const padded = Buffer.concat([text, Buffer.alloc(-text.length & 7, ' ')]);
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(padded.length));
@@ -138,4 +139,6 @@ console.log(`evaluation: loss ${final.loss.data[0].toPrecision(9)}, ${final.corr
 
 const cut = (slots, { data }) =>
   slots.map(({ name, shape, offset, size }) => [name, shape, data.slice(offset, offset + size)]);
-writeSafetensors(options.output, [...cut(manifest.parameters, parameters), ...cut(manifest.statistics, statistics)]);
+const trained = [...cut(manifest.parameters, parameters), ...cut(manifest.statistics, statistics)];
+// What `lowrank artifacts --write-back trained.safetensors -o trained.onnx` finds the model by.
+writeSafetensors(options.output, trained, { 'lowrank.artifacts': resolve(folder) });

@@ -79,6 +79,7 @@ export { createStudyProgress, type StudyProgress, type StudyProgressOptions } fr
 export type * from './report/train-contract.js';
 export type * from './report/train-explain-contract.js';
 export type * from './report/lr-find-contract.js';
+export type * from './report/write-back-contract.js';
 export {
   createTrainProgress,
   type TrainProgress,
@@ -92,6 +93,7 @@ export { accuracySearch, type AccuracySearchSettings } from './train/accuracy-se
 export { runStudy, type StudyCall } from './study/run.js';
 export type { ModelSource, Regularizer, Study, StudyArchitecture } from './study/study.js';
 export { type ArtifactsOptions, writeArtifacts } from './train/artifacts.js';
+export { writeBack, type WriteBackOptions } from './train/write-back.js';
 export type { ArtifactsManifest, ArtifactsSettings } from './train/manifest.js';
 export { explainTraining } from './train/explain.js';
 export { train } from './train/loop.js';

@@ -1,52 +1,71 @@
+import { LowrankError } from '../errors.js';
 import { formatWhole, plural } from '../report/format.js';
 import { preparationText } from '../report/preparation-text.js';
 import { renderFacts } from '../report/table.js';
 import { paint, type Terminal } from '../report/terminal.js';
 import { printable } from '../report/text.js';
+import type { WriteBackReport, WrittenTensors } from '../report/write-back-contract.js';
+import { writtenText } from '../report/written-text.js';
 import { artifactPaths, writeArtifacts } from '../train/artifacts.js';
 import type { ArtifactsManifest } from '../train/manifest.js';
 import { targetNames } from '../train/target.js';
-import { defineCommand } from './command.js';
+import { type WriteBackOptions, writeBack, writeBackPaths } from '../train/write-back.js';
+import { type CommandContext, type CommandResult, defineCommand } from './command.js';
 import { givenImageSettings, imageOptions } from './image-options.js';
 import { checkCommandPaths } from './paths.js';
+import { flagOf, type SettingsOf } from './options.js';
 import { memoryOption } from './running-options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
+
+const options = {
+  output: {
+    type: 'string',
+    short: 'o',
+    placeholder: 'path',
+    description: 'where to write (default: <model>.artifacts; with --write-back <model>.trained.onnx)',
+  },
+  writeBack: {
+    type: 'string',
+    placeholder: 'file',
+    description: 'write a model with what another program trained: safetensors of its parameters and statistics',
+  },
+  force: { type: 'boolean', default: false, description: 'replace what is there' },
+  target: {
+    type: 'string',
+    choices: targetNames,
+    default: 'portable',
+    description:
+      'portable: standard operators only; cuda: those of them that CUDA takes; cpu: the fast form for this machine',
+  },
+  batchSize: {
+    type: 'integer',
+    minimum: 1,
+    placeholder: 'n',
+    description: 'images of one run (default: any number; --target cpu needs one)',
+  },
+  classes: {
+    type: 'string',
+    placeholder: 'file',
+    description: "class list in the order of the model's outputs, for the manifest (default: what the model says)",
+  },
+  ...imageOptions('Images (for the manifest)'),
+  maxMemory: memoryOption('Running'),
+  ...graphOptions,
+} as const;
+
+type Context = CommandContext<{ readonly model: string | undefined }, SettingsOf<typeof options>>;
 
 export const command = defineCommand({
   name: 'artifacts',
   summary: 'write training as ONNX graphs, so that any language with onnxruntime can train the model',
-  arguments: { model: { description: 'ONNX classifier with float32 weights' } },
-  options: {
-    output: {
-      type: 'string',
-      short: 'o',
-      placeholder: 'folder',
-      description: 'where to write (default: <model>.artifacts)',
+  arguments: {
+    model: {
+      description: 'ONNX classifier with float32 weights (--write-back takes the folder of its artifacts too, or none)',
+      isOptional: true,
     },
-    force: { type: 'boolean', default: false, description: 'replace artifacts that are there' },
-    target: {
-      type: 'string',
-      choices: targetNames,
-      default: 'portable',
-      description:
-        'portable: standard operators only; cuda: those of them that CUDA takes; cpu: the fast form for this machine',
-    },
-    batchSize: {
-      type: 'integer',
-      minimum: 1,
-      placeholder: 'n',
-      description: 'images of one run (default: any number; --target cpu needs one)',
-    },
-    classes: {
-      type: 'string',
-      placeholder: 'file',
-      description: "class list in the order of the model's outputs, for the manifest (default: what the model says)",
-    },
-    ...imageOptions('Images (for the manifest)'),
-    maxMemory: memoryOption('Running'),
-    ...graphOptions,
   },
-  usual: ['output', 'target', 'batchSize', 'optimizer', 'weightDecay', 'precision', 'freeze', 'force'],
+  options,
+  usual: ['output', 'writeBack', 'target', 'batchSize', 'optimizer', 'weightDecay', 'precision', 'freeze', 'force'],
   examples: [
     {
       command: 'lowrank artifacts model.onnx -o training/',
@@ -57,6 +76,10 @@ export const command = defineCommand({
       description: 'another update rule',
     },
     {
+      command: 'lowrank artifacts training/ --write-back trained.safetensors -o tuned.onnx',
+      description: 'the model with what a program in another language trained',
+    },
+    {
       command: 'lowrank artifacts small.lowrank.onnx -o training/ --frobenius-decay 1e-4',
       description: 'a converted model: its pairs are decayed as products',
     },
@@ -64,6 +87,10 @@ export const command = defineCommand({
   async run(context) {
     const { settings, signal } = context;
     const { model } = context.arguments;
+    if (settings.writeBack !== undefined) return runWriteBack(settings.writeBack, context);
+    if (model === undefined) {
+      throw new LowrankError('USAGE', 'no model is given', { remedy: 'name an ONNX classifier' });
+    }
     const folder = settings.output ?? `${model.replace(/\.onnx$/, '')}.artifacts`;
     checkCommandPaths({ config: context.configPath, classes: settings.classes }, artifactPaths(model, folder));
     const manifest = await writeArtifacts(model, folder, {
@@ -82,6 +109,49 @@ export const command = defineCommand({
     return { document: manifest, text: (terminal) => summary(manifest, folder, terminal) };
   },
 });
+
+const usedByWriteBack: ReadonlySet<string> = new Set([
+  ...['output', 'writeBack', 'force', 'maxMemory'],
+  ...['freeze', 'trainAlso', 'tie', 'imageSize'],
+]);
+
+async function runWriteBack(trained: string, context: Context): Promise<CommandResult> {
+  const { settings, configPath, given: names, signal } = context;
+  const { model } = context.arguments;
+  const { output, force, maxMemory, imageSize, freeze, trainAlso, tie } = settings;
+  const options: WriteBackOptions = {
+    model,
+    output,
+    settings: {
+      ...given({ imageSize, tie }),
+      ...(freeze.length > 0 ? { freeze } : {}),
+      ...(trainAlso.length > 0 ? { trainAlso } : {}),
+    },
+    force,
+    maxMemory,
+    signal,
+  };
+  for (const name of names) {
+    if (!usedByWriteBack.has(name)) context.note(`${flagOf(name)} has no effect with --write-back`);
+  }
+  checkCommandPaths({ config: configPath }, writeBackPaths(trained, options));
+  const report = await writeBack(trained, options);
+  for (const warning of report.warnings) context.warn(warning);
+  const document: WriteBackReport = { ...report, command: context.commandLine };
+  return { document, text: (terminal) => writtenBack(document, terminal) };
+}
+
+function writtenBack(report: WriteBackReport, terminal: Terminal): string {
+  const counted = ({ tensors, elements }: WrittenTensors): string =>
+    `${formatWhole(elements)} in ${plural(tensors, 'tensor')}`;
+  const facts: readonly (readonly [string, string])[] = [
+    ['trained', printable(report.trained.path)],
+    ['parameters', counted(report.parameters)],
+    ['statistics', counted(report.statistics)],
+    ['written', writtenText(report.output)],
+  ];
+  return [paint(terminal, 'bold', printable(report.model.path)), '', ...renderFacts(facts, terminal), ''].join('\n');
+}
 
 function summary(manifest: ArtifactsManifest, folder: string, terminal: Terminal): string {
   const { parameters, lengths, imageShape, classes, batch, settings, preparation } = manifest;

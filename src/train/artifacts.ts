@@ -1,4 +1,4 @@
-import { basename, join } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { type ClassList, readClassList } from '../data/class-list.js';
 import { checkPaths, type PathUse, writes } from '../files/conflicts.js';
@@ -86,7 +86,7 @@ export async function writeArtifacts(
         preparation: await preparationIfAny(modelPath, settings, { maxMemory, threads: null, signal }),
         classNames: listed ?? (named?.ids.length === prepared.classes ? named : undefined),
         warnings: target === 'cuda' ? cpuWarnings({ ...graphs, update }, settings.batchSize === null) : [],
-        model: { file: basename(modelPath), sha256 },
+        model: { file: basename(modelPath), sha256, path: pathFrom(folder, modelPath) },
         ...graphs,
         update,
       });
@@ -111,6 +111,11 @@ export async function writeArtifacts(
   } finally {
     staged.discard();
   }
+}
+
+/** The way from a folder to a file, where there is one: on Windows another drive has none. */
+function pathFrom(folder: string, file: string): string {
+  return relative(resolve(folder), resolve(file)).replaceAll('\\', '/');
 }
 
 /** Throws INPUT where a class list has another number of classes than the model. */

@@ -40,7 +40,7 @@ export function trainedModel(source: string | Uint8Array, weights: TrainedWeight
  * The model with a place for each tensor. Functions of the model are put in place only where a tensor lies inside of one, or a
  * layer there is in training form.
  */
-function placesFor(names: readonly string[], source: string | Uint8Array, tie: TieName): Model {
+export function placesFor(names: readonly string[], source: string | Uint8Array, tie: TieName): Model {
   const settled = (isInlined: boolean): { readonly model: Model; readonly isChanged: boolean } => {
     const model = readModel(source);
     if (isInlined) inlineFunctions(model);
@@ -72,7 +72,8 @@ export function stageTrained(
   }
 }
 
-function put({ graph }: Model, flat: Float32Array, slots: readonly Slot[]): void {
+/** Puts the tensors of a flat vector into their places. Throws INTERNAL where one has none. */
+export function put({ graph }: Model, flat: Float32Array, slots: readonly Slot[]): void {
   for (const { name, shape, offset, size } of slots) {
     const value = graph.value(name);
     const tensor = Tensor.ofFloats(name, shape, flat.slice(offset, offset + size));

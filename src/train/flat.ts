@@ -3,6 +3,20 @@ import type { Value } from '../graph/value.js';
 import type { Emitter } from '../ops/emitter.js';
 import { sizeOf } from '../ops/support/layout.js';
 
+/** A tensor by its name and shape. */
+export interface Shaped {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+export function isShaped(value: unknown): value is Shaped {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, shape } = value as Readonly<Record<string, unknown>>;
+  return (
+    typeof name === 'string' && Array.isArray(shape) && shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)
+  );
+}
+
 /** A tensor's place in a flat vector. */
 export interface Slot {
   /** The initializer's name in the model. */
@@ -14,9 +28,7 @@ export interface Slot {
 }
 
 /** Places tensors one behind the other. */
-export function layOut<T extends { readonly name: string; readonly shape: readonly number[] }>(
-  tensors: readonly T[],
-): (T & Slot)[] {
+export function layOut<T extends Shaped>(tensors: readonly T[]): (T & Slot)[] {
   let offset = 0;
   return tensors.map((tensor) => {
     const size = sizeOf(tensor.shape);

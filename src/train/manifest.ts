@@ -32,7 +32,12 @@ export interface ArtifactsManifest {
   readonly schema: 'lowrank.artifacts/1';
   readonly tool: typeof tool;
   readonly settings: ArtifactsSettings;
-  readonly model: { readonly file: string; readonly sha256: string };
+  readonly model: {
+    readonly file: string;
+    readonly sha256: string;
+    /** From the folder of the artifacts to the model. */
+    readonly path: string;
+  };
   /** Images of one run; null: any number. */
   readonly batch: number | null;
   /** Of one image, as `images` takes it. */

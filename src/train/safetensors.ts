@@ -1,4 +1,5 @@
 import { LowrankError } from '../errors.js';
+import { bfloat16ToNumber, float16ToNumber } from '../onnx/float16.js';
 import { type ByteSource, fileSource } from '../onnx/source.js';
 import { writeFileWhole } from '../onnx/write-file.js';
 import { sizeOf } from '../ops/support/layout.js';
@@ -12,6 +13,28 @@ const types = {
   U8: Uint8Array,
 } as const;
 type TypeName = keyof typeof types;
+
+/** Types that are read as float32, which holds each of their numbers. */
+const halves = { F16: float16ToNumber, BF16: bfloat16ToNumber } as const;
+type HalfName = keyof typeof halves;
+const bytesOfHalf = 2;
+
+/** The other types of the format. */
+const otherTypes: ReadonlySet<string> = new Set([
+  'BOOL',
+  'I8',
+  'I16',
+  'U16',
+  'U32',
+  'U64',
+  'C64',
+  'F4',
+  'F6_E2M3',
+  'F6_E3M2',
+  'F8_E4M3',
+  'F8_E5M2',
+  'F8_E8M0',
+]);
 
 export type SafetensorsData = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array;
 
@@ -49,8 +72,7 @@ export function encodeSafetensors(
   const header: Record<string, unknown> = Object.keys(metadata).length === 0 ? {} : { __metadata__: metadata };
   const parts: Uint8Array[] = [];
   for (const [name, { shape, data }] of tensors) {
-    const dtype = (Object.keys(types) as TypeName[]).find((key) => data instanceof types[key])!;
-    header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
+    header[name] = { dtype: typeNameOf(data), shape, data_offsets: [offset, offset + data.byteLength] };
     parts.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     offset += data.byteLength;
   }
@@ -61,20 +83,61 @@ export function encodeSafetensors(
   return Buffer.concat([length, padded, ...parts]);
 }
 
+/** The name of the type of a tensor's numbers, as the format has it; F32 for what was read from F16 and BF16. */
+export function typeNameOf(data: SafetensorsData): TypeName {
+  return (Object.keys(types) as TypeName[]).find((key) => data instanceof types[key])!;
+}
+
 /**
- * Reads a safetensors file. Throws INPUT where it cannot be read, FORMAT where it is damaged: also where tensors overlap, leave
- * bytes out or are there twice, which the format forbids.
+ * Reads a safetensors file; float16 and bfloat16 as float32. Throws INPUT where it cannot be read, UNSUPPORTED for tensors of
+ * other types, FORMAT where it is damaged: also where tensors overlap, leave bytes out or are there twice, which the format
+ * forbids.
  */
 export function readSafetensors(path: string): SafetensorsFile {
+  return withSource(path, (source) => {
+    const { start, described, metadata } = parseHeader(source);
+    const tensors = new Map<string, SafetensorsEntry>();
+    for (const [name, description] of described) {
+      tensors.set(name, { shape: description.shape, data: readData(source, start, description) });
+    }
+    return { tensors, metadata };
+  });
+}
+
+/** What a safetensors file says beside its tensors. Throws as `readSafetensors`. */
+export function safetensorsMetadata(path: string): SafetensorsFile['metadata'] {
+  return withSource(path, (source) => parseHeader(source).metadata);
+}
+
+function withSource<T>(path: string, use: (source: ByteSource) => T): T {
   const source = fileSource(path);
   try {
-    return parse(source);
+    return use(source);
   } finally {
     source.close();
   }
 }
 
-function parse({ size, label, read, readInto }: ByteSource): SafetensorsFile {
+function readData({ readInto }: ByteSource, start: number, { dtype, begin, end }: Description): SafetensorsData {
+  const buffer = new ArrayBuffer(end - begin);
+  readInto(new Uint8Array(buffer), start + begin);
+  if (!isHalf(dtype)) return new types[dtype](buffer);
+  const toNumber = halves[dtype];
+  return Float32Array.from(new Uint16Array(buffer), (bits) => toNumber(bits));
+}
+
+function isHalf(dtype: TypeName | HalfName): dtype is HalfName {
+  return Object.hasOwn(halves, dtype);
+}
+
+interface Header {
+  /** Where the data begin. */
+  readonly start: number;
+  readonly described: ReadonlyMap<string, Description>;
+  readonly metadata: SafetensorsFile['metadata'];
+}
+
+function parseHeader({ size, label, read }: ByteSource): Header {
   const broken = (fact: string): LowrankError =>
     new LowrankError('FORMAT', fact, { place: label, remedy: 'the file is damaged: use another' });
   if (size < 8) throw broken(`${size} bytes are no safetensors file`);
@@ -103,10 +166,17 @@ function parse({ size, label, read, readInto }: ByteSource): SafetensorsFile {
       metadata = entry;
       continue;
     }
+    const foreign = (entry as { readonly dtype?: unknown } | null)?.dtype;
+    if (typeof foreign === 'string' && otherTypes.has(foreign)) {
+      throw new LowrankError('UNSUPPORTED', `tensor '${name}' is of type ${foreign}`, {
+        place: label,
+        remedy: 'save its numbers as float32',
+      });
+    }
     const description = describe(entry);
     if (description === undefined) throw broken(`tensor '${name}' is not described`);
     const { dtype, shape, begin, end } = description;
-    if (end > available || sizeOf(shape) * types[dtype].BYTES_PER_ELEMENT !== end - begin) {
+    if (end > available || sizeOf(shape) * bytesOf(dtype) !== end - begin) {
       throw broken(`tensor '${name}' ${dtype} [${shape.join(', ')}] at ${begin} to ${end} of ${available} bytes`);
     }
     described.set(name, description);
@@ -118,13 +188,11 @@ function parse({ size, label, read, readInto }: ByteSource): SafetensorsFile {
     covered = end;
   }
   if (covered < available) throw broken(`bytes ${covered} to ${available} belong to no tensor`);
-  const tensors = new Map<string, SafetensorsEntry>();
-  for (const [name, { dtype, shape, begin, end }] of described) {
-    const buffer = new ArrayBuffer(end - begin);
-    readInto(new Uint8Array(buffer), start + begin);
-    tensors.set(name, { shape, data: new types[dtype](buffer) });
-  }
-  return { tensors, metadata };
+  return { start, described, metadata };
+}
+
+function bytesOf(dtype: TypeName | HalfName): number {
+  return isHalf(dtype) ? bytesOfHalf : types[dtype].BYTES_PER_ELEMENT;
 }
 
 /** A key of the outermost object of valid JSON that is there twice: JSON.parse takes the last one without a word. */
@@ -152,7 +220,7 @@ function isTexts(value: unknown): value is Record<string, string> {
 }
 
 interface Description {
-  readonly dtype: TypeName;
+  readonly dtype: TypeName | HalfName;
   readonly shape: number[];
   readonly begin: number;
   readonly end: number;
@@ -163,8 +231,8 @@ function describe(entry: unknown): Description | undefined {
   const { dtype, shape, data_offsets: offsets } = entry as Record<string, unknown>;
   const areCounts = (list: unknown): list is number[] =>
     Array.isArray(list) && list.every((item) => Number.isSafeInteger(item) && (item as number) >= 0);
-  if (typeof dtype !== 'string' || !Object.hasOwn(types, dtype) || !areCounts(shape) || !areCounts(offsets))
-    return undefined;
+  const isKnown = typeof dtype === 'string' && (Object.hasOwn(types, dtype) || Object.hasOwn(halves, dtype));
+  if (!isKnown || !areCounts(shape) || !areCounts(offsets)) return undefined;
   if (offsets.length !== 2 || offsets[1]! < offsets[0]!) return undefined;
-  return { dtype: dtype as TypeName, shape, begin: offsets[0]!, end: offsets[1]! };
+  return { dtype: dtype as Description['dtype'], shape, begin: offsets[0]!, end: offsets[1]! };
 }

@@ -38,8 +38,26 @@ describe('safetensors', () => {
     expect(Number(whole.readBigUInt64LE()) % 8).toBe(0);
   });
 
+  it('reads float16 and bfloat16 as the numbers that they are', () => {
+    const data = Buffer.from(Uint16Array.of(0x3c00, 0x7bff, 0xc000, 0x7f7f).buffer);
+    const header =
+      '{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"BF16","shape":[2],"data_offsets":[4,8]}}';
+    const read = readSafetensors(fileOf(withHeader(header, data))).tensors;
+    expect(read.get('a')).toEqual({ shape: [2], data: Float32Array.of(1, 65504) });
+    // 0x7f7f are the upper bits of the largest finite ones.
+    expect(read.get('b')!.data[0]).toBe(-2);
+    expect(read.get('b')!.data[1]).toBe(new Float32Array(Uint32Array.of(0x7f7f0000).buffer)[0]);
+  });
+
+  it('names the types that it does not read', async () => {
+    const path = fileOf(withHeader('{"a":{"dtype":"I16","shape":[1],"data_offsets":[0,2]}}', Buffer.alloc(2)));
+    const failure = await failureOf('UNSUPPORTED', () => readSafetensors(path));
+    expect(failure.fact).toBe("tensor 'a' is of type I16");
+  });
+
   it.each([
     ['nothing', Buffer.alloc(0)],
+    ['half a float16', withHeader('{"a":{"dtype":"F16","shape":[1],"data_offsets":[0,1]}}', Buffer.alloc(1))],
     ['less than a length', Buffer.alloc(7)],
     ['a length beyond the file', Buffer.alloc(8, 0xff)],
     ['a header that is no JSON', withHeader('{"a":')],
