@@ -72,6 +72,7 @@ export { evalHtml, type EvalHtmlOptions } from './report/html/eval.js';
 export { studyHtml } from './report/html/study.js';
 export { trainHtml, type TrainHtmlOptions } from './report/html/train.js';
 export type * from './report/compare-contract.js';
+export type * from './report/error-contract.js';
 export type * from './report/contract.js';
 export type * from './report/eval-contract.js';
 export type * from './report/study-contract.js';

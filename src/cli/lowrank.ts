@@ -92,6 +92,10 @@ function interpret(error: unknown, signal: AbortSignal): LowrankError {
   return isAbort ? new LowrankError('ABORTED', 'interrupted', { cause: error }) : toLowrankError(error);
 }
 
+function interruption(): LowrankError {
+  return new LowrankError('ABORTED', 'interrupted');
+}
+
 /** Milliseconds that an interrupted command has to stop, beside what it must save. */
 const patience = 1500;
 
@@ -99,10 +103,12 @@ const patience = 1500;
  * The first SIGINT, SIGTERM or SIGHUP asks the command to stop, the second ends the process at once; as does the time, once
  * there is nothing to save.
  */
-function interruptible(output: Output): AbortSignal {
+function interruptible(output: Output, isJson: boolean): AbortSignal {
   const controller = new AbortController();
   const leave = (): void => {
     output.progress.done();
+    // Its reader may have stopped too: nobody waits for it.
+    if (isJson) void output.failure(interruption(), EXIT.interrupted);
     exit(EXIT.interrupted);
   };
   const interrupt = (): void => {
@@ -116,7 +122,7 @@ function interruptible(output: Output): AbortSignal {
     setInterval(() => {
       if (Date.now() >= until && !isSaving()) leave();
     }, 50);
-    controller.abort(new LowrankError('ABORTED', 'interrupted'));
+    controller.abort(interruption());
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
   return controller.signal;
@@ -141,7 +147,7 @@ async function runCommand(
   const settings = mergeSettings(command.options, file, parsed.flags);
   const given = Object.keys(settings).filter((name) => (parsed.flags[name] ?? file[name]) !== undefined);
   const operands = Object.values(parsed.arguments).filter((value) => value !== undefined);
-  const signal = interruptible(output);
+  const signal = interruptible(output, parsed.isJson);
   try {
     const result = await command.run({
       arguments: parsed.arguments as Readonly<Record<string, string>>,
@@ -194,6 +200,12 @@ async function dispatch(
   return runCommand(command, programName, parsed, output);
 }
 
+/** Whether a command line asks for JSON, also one that is wrong in another place. */
+function asksForJson(words: readonly string[]): boolean {
+  const end = words.indexOf('--');
+  return (end < 0 ? words : words.slice(0, end)).includes('--json');
+}
+
 /**
  * The whole program: `argv` is `process.argv`, `commandName` the command of a stand-alone launcher, null for `lowrank`. Never
  * returns: the process ends with 0 done, 1 failed, 2 wrong usage, 130 interrupted.
@@ -204,16 +216,19 @@ export async function main(
   commands: CommandRegistry = COMMANDS,
 ): Promise<never> {
   const output = createOutput();
-  const fail = (error: unknown): never => {
+  const words = argv.slice(2);
+  const fail = async (error: unknown): Promise<never> => {
     const failure = toLowrankError(error);
+    const exitCode = exitCodeOf(failure);
     output.error(failure);
-    return exit(exitCodeOf(failure));
+    if (asksForJson(words)) await output.failure(failure, exitCode);
+    return exit(exitCode);
   };
   watchStandardStreams();
-  process.on('uncaughtException', fail);
+  process.on('uncaughtException', (error) => void fail(error));
   let code: number;
   try {
-    code = await dispatch(commands, commandName, argv.slice(2), output);
+    code = await dispatch(commands, commandName, words, output);
   } catch (error) {
     return fail(error);
   }

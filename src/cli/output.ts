@@ -1,8 +1,10 @@
 import { environmentError, LowrankError, messageOf } from '../errors.js';
+import type { ErrorReport } from '../report/error-contract.js';
 import { createProgress } from '../report/progress.js';
 import type { Progress } from '../report/progress.js';
 import { paint, terminalOf } from '../report/terminal.js';
 import { printable } from '../report/text.js';
+import { tool } from '../version.js';
 import type { CommandResult } from './command.js';
 
 /** Results on stdout, everything else on stderr. */
@@ -12,6 +14,8 @@ export interface Output {
   readonly warn: (line: string) => void;
   /** One line `error[CODE]: fact; place; remedy`; the stack follows only where LOWRANK_DEBUG is 1. */
   error(error: unknown): void;
+  /** The document of a failure, unless another was printed before it. Resolves when it is written. */
+  failure(error: LowrankError, exitCode: number): Promise<void>;
   /** Exactly one JSON document, or the text for people. Resolves when it is written. */
   result(result: CommandResult, isJson: boolean): Promise<void>;
   /** Text that was asked for, such as the help. */
@@ -73,17 +77,24 @@ export function jsonText(document: unknown): string {
   )}\n`;
 }
 
+function errorReport({ code, message, fact, place, remedy }: LowrankError, exitCode: number): ErrorReport {
+  const error = { code, message, fact, place: place ?? null, remedy: remedy ?? null };
+  return { schema: 'lowrank.error/1', tool, error, exitCode };
+}
+
 /** The standard streams of this process. There is one: whatever it writes first removes the progress line. */
 export function createOutput(): Output {
   const { stdout, stderr, env } = process;
   const bar = createProgress({ stream: stderr, enabled: true });
   const errorTerminal = terminalOf(stderr, env);
   let isQuiet = false;
+  let hasShown = false;
   const line = (text: string): void => {
     bar.done();
     stderr.write(`${text}\n`);
   };
   const show = (text: string): Promise<void> => {
+    hasShown = true;
     bar.done();
     return write(stdout, text);
   };
@@ -107,6 +118,9 @@ export function createOutput(): Output {
       line(`${paint(errorTerminal, 'red', `error[${error.code}]:`)} ${printable(error.message)}`);
       if (env['LOWRANK_DEBUG'] !== '1') return;
       for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) line(cause.stack ?? cause.message);
+    },
+    failure: async (error, exitCode) => {
+      if (!hasShown) await show(jsonText(errorReport(error, exitCode)));
     },
     result: (result, isJson) => show(isJson ? jsonText(result.document) : result.text(terminalOf(stdout, env))),
     show,

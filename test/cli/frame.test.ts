@@ -49,6 +49,16 @@ function expectError(outcome: Outcome, exitCode: number, line: RegExp): void {
   expect(outcome.code).toBe(exitCode);
 }
 
+/** The line on stderr, and the document of the same failure alone on stdout. */
+function expectFailureDocument(outcome: Outcome, exitCode: number, error: Readonly<Record<string, unknown>>): void {
+  const { tool, ...document } = JSON.parse(outcome.stdout) as Readonly<Record<string, unknown>>;
+  expect(document).toEqual({ schema: 'lowrank.error/1', error, exitCode });
+  expect(tool).toMatchObject({ name: 'lowrank' });
+  const line = new RegExp(`^error\\[${String(error['code'])}\\]: `);
+  expectError({ ...outcome, stdout: '' }, exitCode, line);
+  expect(outcome.stderr.replace(line, '').trimEnd()).toBe(error['message']);
+}
+
 describe('lowrank', () => {
   it('shows all commands with their summaries', () => {
     const { code, stdout, stderr } = run(lowrank, ['--help']);
@@ -261,8 +271,50 @@ describe('the frame of every command', () => {
 
   it('prints no JSON that lies, and keeps the exit code of a command that found something', () => {
     const words = ['probe', 'a', '-o', 'b', '--quiet', '--fail'];
-    expectError(run(frame, [...words, 'nan', '--json']), 1, /^error\[NUMERIC\]: the report holds NaN; field 'loss'\n$/);
+    expectFailureDocument(run(frame, [...words, 'nan', '--json']), 1, {
+      ...{ code: 'NUMERIC', message: "the report holds NaN; field 'loss'" },
+      ...{ fact: 'the report holds NaN', place: "field 'loss'", remedy: null },
+    });
     expect(run(frame, [...words, 'found'])).toEqual({ code: 1, stdout: 'text\n', stderr: '' });
+  });
+
+  it('prints one document of every failure with --json', () => {
+    const words = ['probe', 'a', '-o', 'b', '--quiet', '--json'];
+    const wrong = { code: 'USAGE', place: null };
+    expectFailureDocument(run(frame, [...words, '--rank-scal', '1']), 2, {
+      ...{ ...wrong, message: "unknown option '--rank-scal'; did you mean --rank-scale?" },
+      ...{ fact: "unknown option '--rank-scal'", remedy: 'did you mean --rank-scale?' },
+    });
+    expectFailureDocument(run(frame, ['--json', 'probe', '-o', 'b']), 2, {
+      ...{ ...wrong, message: "unknown option '--json'; see 'lowrank --help'" },
+      ...{ fact: "unknown option '--json'", remedy: "see 'lowrank --help'" },
+    });
+    const missing = "missing required argument 'model'";
+    const remedy = "see 'lowrank probe --help'";
+    expectFailureDocument(run(frame, ['probe', '-o', 'b', '--json']), 2, {
+      ...{ ...wrong, message: `${missing}; ${remedy}`, fact: missing, remedy },
+    });
+    for (const way of ['plain', 'late']) {
+      const fact = way === 'plain' ? 'first line\nsecond line' : 'thrown later';
+      const defect = 'this is a defect; report it with what LOWRANK_DEBUG=1 prints';
+      const line = fact.replace('\n', ' ');
+      expectFailureDocument(run(frame, [...words, '--fail', way]), 1, {
+        ...{ code: 'INTERNAL', message: `${line}; ${defect}`, fact: line, place: null, remedy: defect },
+      });
+    }
+    const none = join(folder, 'none.onnx');
+    const failure = run(lowrank, ['inspect', none, '--json']);
+    expectFailureDocument(failure, 1, {
+      ...{ code: 'INPUT', message: `no such file; ${none}; check the path` },
+      ...{ fact: 'no such file', place: none, remedy: 'check the path' },
+    });
+  });
+
+  it('prints no document of a failure behind another one, nor what is only a value', () => {
+    const outcome = run(frame, ['probe', 'a', '-o', 'b', '--quiet', '--json', '--fail', 'afterwards']);
+    expect((JSON.parse(outcome.stdout) as { document: number }).document).toBe(1);
+    expect(outcome.code).toBe(1);
+    expectError(run(frame, ['probe', 'a', 'b', '-o', 'c', '--', '--json']), 2, /too many arguments/);
   });
 
   it('does not complain when its reader has seen enough', () => {
@@ -356,5 +408,17 @@ describe('interruption', () => {
     const outcome = await interrupt(['--stubborn'], ['SIGINT', 'SIGINT']);
     expect(outcome).toMatchObject({ code: 130, signal: null, stdout: '' });
     expect(outcome.stderr).not.toContain('error');
+  });
+
+  it('prints its document with --json, also where the process is ended at once', async () => {
+    for (const signals of [['SIGINT'], ['SIGINT', 'SIGINT']] as const) {
+      const { code, stdout } = await interrupt(['--json', ...(signals.length > 1 ? ['--stubborn'] : [])], signals);
+      expect(code).toBe(130);
+      expect(JSON.parse(stdout)).toMatchObject({
+        schema: 'lowrank.error/1',
+        error: { code: 'ABORTED' },
+        exitCode: 130,
+      });
+    }
   });
 });

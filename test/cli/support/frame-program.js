@@ -32,6 +32,14 @@ const probe = defineCommand({
       await sleep(10_000);
     }
     if (settings.fail === 'nan') return { document: { loss: Number.NaN }, text: () => 'text\n' };
+    if (settings.fail === 'afterwards') {
+      const late = { document: { document: 1 }, text: () => 'text\n' };
+      return Object.defineProperty(late, 'exitCode', {
+        get() {
+          throw new Error('thrown behind the result');
+        },
+      });
+    }
     if (settings.fail === 'found') return { document: {}, text: () => 'text\n', exitCode: 1 };
     if (settings.fail === 'long') return { document: {}, text: () => 'line\n'.repeat(1_000_000) };
     const document = { arguments: context.arguments, settings: resolvedSettings, commandLine };
