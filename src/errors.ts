@@ -24,6 +24,39 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
+const asWritten = (text: string): string => text;
+
+/** How texts name options: by the flags of the commands, as they are written here, or as the library's entry says. */
+let naming = asWritten;
+
+/** From now on options in errors and reports are named so. */
+export function nameOptionsBy(names: (text: string) => string): void {
+  naming = names;
+}
+
+/** A sentence that names options as errors do. */
+export function inWordsOfCaller(text: string): string {
+  return naming(text);
+}
+
+/** Fields of reports that hold sentences. */
+const sentences: ReadonlySet<string> = new Set(['warnings', 'reason', 'advice', 'why']);
+
+/** A report that names options in its sentences as errors do. */
+export function inWords<Report>(report: Report): Report {
+  return naming === asWritten ? report : (translated(report, false) as Report);
+}
+
+function translated(value: unknown, isSentence: boolean): unknown {
+  if (typeof value === 'string') return isSentence ? naming(value) : value;
+  if (Array.isArray(value)) {
+    // Spectra and curves are long lists of numbers.
+    return typeof value[0] === 'number' ? value : value.map((item) => translated(item, isSentence));
+  }
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, translated(item, sentences.has(key))]));
+}
+
 /** Characters of a fact, a place or a remedy that reach the message: the longest path of Linux fits. */
 const longestPart = 4096;
 
@@ -37,13 +70,16 @@ export class LowrankError extends Error {
   readonly remedy: string | undefined;
 
   constructor(code: ErrorCode, fact: string, details: ErrorDetails = {}) {
-    const parts = [fact, details.place, details.remedy].filter((part) => part !== undefined && part !== '');
+    const [ownFact, place, remedy] = [fact, details.place, details.remedy].map((part) =>
+      part === undefined ? undefined : naming(part),
+    );
+    const parts = [ownFact, place, remedy].filter((part) => part !== undefined && part !== '');
     super(parts.map((part) => printable(part!)).join('; '), { cause: details.cause });
     this.name = 'LowrankError';
     this.code = code;
-    this.fact = fact;
-    this.place = details.place;
-    this.remedy = details.remedy;
+    this.fact = ownFact!;
+    this.place = place;
+    this.remedy = remedy;
   }
 }
 

@@ -3,6 +3,8 @@
  *
  * @packageDocumentation
  */
+import { nameFields } from './fields.js';
+
 export { architectures, type Architecture, countParameters, create } from '../models/index.js';
 export type { BadImage } from './data/bad-images.js';
 export { checkTrainable } from './data/balance.js';
@@ -113,3 +115,6 @@ export { isImageModel } from './train/image-input.js';
 export { recalibration, type RecalibrationSettings } from './train/recalibrate.js';
 export { loadDriver, type DriverOptions } from './runtime/driver.js';
 export type * from './runtime/types.js';
+
+// Who calls the library is told of its fields, not of the commands' flags.
+nameFields();

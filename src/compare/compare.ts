@@ -1,4 +1,4 @@
-import { LowrankError, throwIfAborted } from '../errors.js';
+import { inWords, LowrankError, throwIfAborted } from '../errors.js';
 import { observeSamples } from '../factorize/calibration/observe-samples.js';
 import type { Candidate } from '../factorize/candidates.js';
 import { countMacs, countParameters } from '../factorize/count.js';
@@ -188,7 +188,7 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
     const described = describeLayers({ layers, selection, plans, outcomes, inits, terms });
     const after = factorizedTotals(before, described);
     seconds.total = (performance.now() - started) / 1000;
-    return {
+    return inWords<CompareReport>({
       schema: 'lowrank.compare/1',
       tool,
       ...(command === undefined ? {} : { command }),
@@ -213,7 +213,7 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
           : []),
       ],
       seconds,
-    };
+    });
   } finally {
     await validation?.close();
     await linalg?.close();

@@ -1,4 +1,4 @@
-import { LowrankError, throwIfAborted } from '../errors.js';
+import { inWords, LowrankError, throwIfAborted } from '../errors.js';
 import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
 import { runnableModel } from '../graph/runnable.js';
@@ -380,7 +380,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     if (!settings.reinit && settings.init !== 'baseline') warnings.push(...nearlyLost(layerReports));
     if (fits.length === 0) warnings.push('no layer was factorized: the output computes what the input does');
     seconds.total = (performance.now() - started) / 1000;
-    return {
+    return inWords<ConvertReport>({
       schema: 'lowrank.convert/1',
       tool,
       seed: settings.seed,
@@ -406,7 +406,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
       output: outputFacts,
       warnings,
       seconds,
-    };
+    });
   } finally {
     staged?.discard();
     await chosen?.close();

@@ -1,4 +1,4 @@
-import { LowrankError } from '../errors.js';
+import { inWords, LowrankError } from '../errors.js';
 import { checkPaths } from '../files/conflicts.js';
 import { limitsOf } from '../limits.js';
 import type { CurveReport } from '../report/contract.js';
@@ -72,7 +72,7 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
       onSearch: onProgress('search'),
     });
     try {
-      return {
+      return inWords<CurveReport>({
         schema: 'lowrank.curve/1',
         tool,
         model: summarize(model, shapes, input),
@@ -81,7 +81,7 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
         tradeOff: chosen.tradeOff!(undefined),
         warnings: [...prepared.warnings, ...selection.warnings, ...engine.warnings, ...chosen.warnings],
         seconds: (performance.now() - started) / 1000,
-      };
+      });
     } finally {
       await chosen.close();
     }

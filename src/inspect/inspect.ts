@@ -1,4 +1,4 @@
-import { LowrankError, throwIfAborted } from '../errors.js';
+import { inWords, LowrankError, throwIfAborted } from '../errors.js';
 import type { Calibrate } from '../factorize/calibration/types.js';
 import { countMacs, countParameters } from '../factorize/count.js';
 import { findActivation } from '../factorize/find-activation.js';
@@ -88,7 +88,7 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
           });
     warnings.push(...(felt?.warnings ?? []));
     const counted = new Set<Value>();
-    return {
+    return inWords<InspectReport>({
       schema: 'lowrank.inspect/1',
       tool,
       model: summarize(model, shapes, path),
@@ -104,7 +104,7 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
       totals: { params: countParameters(graph), macs: countMacs(graph, shapes), pairs: found.pairs.length },
       ...(felt === undefined ? {} : { sensitivity: felt.report }),
       warnings,
-    };
+    });
   } finally {
     model.file?.close();
   }

@@ -1,4 +1,4 @@
-import { LowrankError, throwIfAborted } from '../errors.js';
+import { inWords, LowrankError, throwIfAborted } from '../errors.js';
 import { countMacs, countParameters } from '../factorize/count.js';
 import { findPairs, type Pair, pairCounts } from '../factorize/find-pairs.js';
 import { findLayers, type Layer } from '../factorize/layers.js';
@@ -171,7 +171,7 @@ export async function merge(input: string, call: MergeCall = {}): Promise<MergeR
     const merged = groups.flatMap((group) => group.map((pair, index) => describeMerge(pair, index > 0)));
     if (merged.length + folds.folded === 0) warnings.push('nothing was merged or folded: the output is the input');
     seconds.total = (performance.now() - started) / 1000;
-    return {
+    return inWords<MergeReport>({
       schema: 'lowrank.merge/1',
       tool,
       model: summary,
@@ -194,7 +194,7 @@ export async function merge(input: string, call: MergeCall = {}): Promise<MergeR
       output: outputFacts,
       warnings,
       seconds,
-    };
+    });
   } finally {
     staged?.discard();
     await linalg?.close();

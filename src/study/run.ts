@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { LowrankError, throwIfAborted } from '../errors.js';
+import { inWords, LowrankError, throwIfAborted } from '../errors.js';
 import { imageReads } from '../data/paths.js';
 import { checkPaths, type PathUse, writes } from '../files/conflicts.js';
 import { takeLock } from '../files/lock.js';
@@ -283,7 +283,7 @@ class StudyRun {
       },
       status,
     };
-    return report;
+    return inWords(report);
   }
 }
 

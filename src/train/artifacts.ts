@@ -1,5 +1,5 @@
 import { basename, join, relative, resolve } from 'node:path';
-import { LowrankError } from '../errors.js';
+import { inWords, LowrankError } from '../errors.js';
 import { type ClassList, readClassList } from '../data/class-list.js';
 import { checkPaths, type PathUse, writes } from '../files/conflicts.js';
 import { modelReads } from '../graph/model-paths.js';
@@ -80,7 +80,7 @@ export async function writeArtifacts(
       const update = buildUpdateGraph(prepared, settings);
       const sha256 = await paced(fileSha256(modelPath), { signal });
       const named = classesOfModel(modelPath);
-      const manifest = manifestOf({
+      const described = manifestOf({
         prepared,
         settings,
         preparation: await preparationIfAny(modelPath, settings, { maxMemory, threads: null, signal }),
@@ -90,6 +90,7 @@ export async function writeArtifacts(
         ...graphs,
         update,
       });
+      const manifest = inWords(described);
       const { parameters, statistics, state } = initialState(prepared, update.stateLength, false);
       const vectors = Object.entries({ parameters, statistics, state }).map(
         ([name, data]) => [name, { shape: [data.length], data }] as const,

@@ -1,3 +1,4 @@
+import { inWords, inWordsOfCaller } from '../errors.js';
 import { drawImages } from '../data/subset.js';
 import type { Preparation } from '../report/contract.js';
 import type { EvalReport, NormalizationTrial } from '../report/eval-contract.js';
@@ -75,7 +76,7 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
           const warning = trial === undefined ? undefined : trialWarning(trial, path);
           if (warning === undefined) return;
           warnings.push(warning);
-          options.onWarning?.(warning);
+          options.onWarning?.(inWordsOfCaller(warning));
         },
       });
       const preparation = { ...prepared.model.preparation.report, classes: order };
@@ -89,7 +90,7 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
     const second = versus === undefined ? undefined : await run(versus, source.length);
     const { model, predictions, bad } = first;
     const summary = summarizePredictions(predictions, source.titles);
-    return {
+    return inWords<EvalReport>({
       schema: 'lowrank.eval/1',
       tool,
       ...(options.command === undefined ? {} : { command: options.command }),
@@ -119,7 +120,7 @@ export async function evaluateModel(options: EvalOptions): Promise<EvalReport> {
         evaluate: first.seconds + (second?.seconds ?? 0),
         total: seconds(),
       },
-    };
+    });
   } finally {
     await whole.close();
   }

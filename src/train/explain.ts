@@ -1,3 +1,4 @@
+import { inWords } from '../errors.js';
 import { kernelsOf } from '../ops/cuda/kernels.js';
 import { cpuNodes, describeCpuNodes } from '../ops/cuda/placement.js';
 import { inferShapes } from '../ops/infer.js';
@@ -236,7 +237,7 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
     const few = fewUpdates(settings, run.stepsPerEpoch);
     const { command, data } = call;
     const preparation = preparationOf(settled, run);
-    return {
+    return inWords<TrainExplainReport>({
       schema: 'lowrank.train-explain/1',
       tool,
       ...(command === undefined ? {} : { command }),
@@ -255,7 +256,7 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
       kept: run.kept,
       gradient,
       warnings: [...run.warnings, ...[warning, few].filter((line) => line !== undefined)],
-    };
+    });
   } finally {
     await run.close();
   }

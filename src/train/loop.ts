@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
+import { inWords, inWordsOfCaller, LowrankError, messageOf, throwIfAborted } from '../errors.js';
 import type { Batch } from '../data/batch.js';
 import { imageReads } from '../data/paths.js';
 import { checkPaths, type PathUse, reads, writes } from '../files/conflicts.js';
@@ -278,7 +278,7 @@ class Training {
   #warn(line: string | undefined): void {
     if (line === undefined) return;
     this.#run.warnings.push(line);
-    this.#call.progress?.note(`warning: ${line}`);
+    this.#call.progress?.note(inWordsOfCaller(`warning: ${line}`));
   }
 
   /** The checkpoint to go on from; undefined for a new training. */
@@ -562,7 +562,7 @@ class Training {
     const written = this.#written;
     const reached = written?.valTop1 == null ? best : { epoch: written.epoch, top1: written.valTop1 };
     const isResumable = status === 'interrupted' && this.#checkpoint !== null && resumeCommand !== undefined;
-    return {
+    return inWords<TrainReport>({
       schema: 'lowrank.train/1',
       tool,
       ...(command === undefined ? {} : { command }),
@@ -584,6 +584,6 @@ class Training {
       seconds: { ...this.#seconds, total: (performance.now() - this.#started) / 1000 },
       status,
       reason,
-    };
+    });
   }
 }

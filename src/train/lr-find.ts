@@ -1,4 +1,4 @@
-import { LowrankError, throwIfAborted } from '../errors.js';
+import { inWords, LowrankError, throwIfAborted } from '../errors.js';
 import type { Batch } from '../data/batch.js';
 import type { LrFindPoint, LrFindReport } from '../report/lr-find-contract.js';
 import { tool } from '../version.js';
@@ -41,7 +41,7 @@ export async function findLearningRate(options: TrainOptions): Promise<LrFindRep
     await run.start(undefined, 0);
     const { points, stopped } = await rise(run, settings, options);
     const { command, data } = call;
-    return {
+    return inWords<LrFindReport>({
       schema: 'lowrank.lr-find/1',
       tool,
       ...(command === undefined ? {} : { command }),
@@ -53,7 +53,7 @@ export async function findLearningRate(options: TrainOptions): Promise<LrFindRep
       ...suggest(points),
       stopped,
       seconds: (performance.now() - started) / 1000,
-    };
+    });
   } finally {
     await run.close();
   }

@@ -1,4 +1,4 @@
-import { LowrankError, throwIfAborted } from '../errors.js';
+import { inWordsOfCaller, LowrankError, throwIfAborted } from '../errors.js';
 import { limitsOf } from '../limits.js';
 import type { Preparation } from '../report/contract.js';
 import { preparationText } from '../report/preparation-text.js';
@@ -69,7 +69,7 @@ export function announceImages(
 ): { readonly preparation?: Preparation } {
   const preparation = preparationOf(settled, run);
   if (preparation === undefined) return {};
-  progress?.note(`images: ${preparationText(preparation)}`);
+  progress?.note(inWordsOfCaller(`images: ${preparationText(preparation)}`));
   return { preparation };
 }
 

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { LowrankError, throwIfAborted } from '../errors.js';
+import { inWords, LowrankError, throwIfAborted } from '../errors.js';
 import { describeOutput } from '../factorize/report-parts.js';
 import { recordPreparation } from '../factorize/record-preparation.js';
 import { checkPaths, type PathUse, reads } from '../files/conflicts.js';
@@ -82,7 +82,7 @@ export async function writeBack(trained: string, options: WriteBackOptions = {})
     try {
       const trainedHash = await paced(fileSha256(trained), { signal });
       throwIfAborted(signal);
-      return {
+      return inWords<WriteBackReport>({
         schema: 'lowrank.write-back/1',
         tool,
         model: { path: modelPath, sha256 },
@@ -92,7 +92,7 @@ export async function writeBack(trained: string, options: WriteBackOptions = {})
         statistics: { tensors: statistics.slots.length, elements: statistics.flat.length },
         output: describeOutput(staged.commit()),
         warnings: changed > 0 ? [] : ['the trained tensors are those of the model: nothing was trained'],
-      };
+      });
     } finally {
       staged.discard();
     }
@@ -105,7 +105,7 @@ export async function writeBack(trained: string, options: WriteBackOptions = {})
 export function writeBackPaths(trained: string, options: WriteBackOptions): readonly PathUse[] {
   const { folder, modelPath, output } = placesOf(trained, options);
   return [
-    reads(trained, 'the file of trained tensors', '--write-back'),
+    reads(trained, 'the file of trained tensors'),
     ...(folder === undefined ? [] : [reads(folder, 'the folder of artifacts', undefined, 'folder')]),
     ...modelReads(modelPath),
     ...modelWrites(output),
