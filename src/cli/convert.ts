@@ -395,6 +395,7 @@ export const command = defineCommand({
       signal: context.signal,
       onProgress: ({ phase, done, total, detail }) =>
         context.progress.update({ phase: phases[phase], done, total, detail }),
+      onNote: context.note,
       ...(report === undefined ? {} : { onSpectrum }),
     };
     const { fittedTo } = await import('../train/convert.js');

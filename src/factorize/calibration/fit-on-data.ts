@@ -88,8 +88,10 @@ export async function fitOnData(
       return results;
     };
     const few = { layers: 0, example: '' };
+    const isFitted = ({ candidate, trials }: Plan): boolean =>
+      trials?.every((trial) => context.knownFits?.get(candidate.layer.name, trial) !== undefined) === true;
     for (const group of groupsOf(measured, run)) {
-      const seen = await observeOriginal(run, group);
+      const seen = await observeOriginal(run, group, run.isSequential && !group.every(isFitted));
       for (const { candidate } of group) note(few, candidate, seen.get(candidate)!.data.moments);
       if (student === undefined) {
         await fit(group, { dataOf: (candidate) => seen.get(candidate)?.data });
@@ -98,7 +100,7 @@ export async function fitOnData(
       for (const plan of group) {
         throwIfAborted(context.signal);
         const own = seen.get(plan.candidate)!;
-        const data = await observeStudent(run, student, plan.candidate, own);
+        const data = isFitted(plan) ? own.data : await observeStudent(run, student, plan.candidate, own);
         const [result] = await fit([plan], { dataOf: () => data });
         student.replace(result!);
       }
@@ -237,17 +239,21 @@ interface Seen {
   readonly target: Measured['observed'];
 }
 
-/** One pass over the images through the original model. */
-async function observeOriginal(run: Run, group: readonly Plan[]): Promise<ReadonlyMap<Candidate, Seen>> {
+/** One pass over the images through the original model, where it tells what is not known. */
+async function observeOriginal(
+  run: Run,
+  group: readonly Plan[],
+  areTargetsNeeded: boolean,
+): Promise<ReadonlyMap<Candidate, Seen>> {
   const known = run.known?.moments;
-  const isRunNeeded = run.isSequential || group.some(({ candidate }) => known?.has(candidate) !== true);
+  const isRunNeeded = areTargetsNeeded || group.some(({ candidate }) => known?.has(candidate) !== true);
   const measured = !isRunNeeded
     ? new Map<string, Measured>()
     : await probe(run, sourceOf(run.copy, run.images), plural(group.length), (layers, shapes, graph) =>
         group.flatMap(({ candidate }) =>
           candidate.layers.flatMap((layer): ProbeRequest[] => {
             const same = sameLayer(layers, layer);
-            const isTarget = run.isSequential && layer === candidate.layer;
+            const isTarget = areTargetsNeeded && layer === candidate.layer;
             const request = momentRequest(run, same);
             const isKnown = known?.has(candidate) === true;
             if (isKnown && !isTarget) return [];
