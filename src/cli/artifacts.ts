@@ -62,7 +62,7 @@ export const command = defineCommand({
     },
   ],
   async run(context) {
-    const { settings, signal } = context;
+    const { settings, signal, progress } = context;
     const { model } = context.arguments;
     const folder = settings.output ?? `${model.replace(/\.onnx$/, '')}.artifacts`;
     checkCommandPaths({ config: context.configPath, classes: settings.classes }, artifactPaths(model, folder));
@@ -77,6 +77,7 @@ export const command = defineCommand({
       force: settings.force,
       maxMemory: settings.maxMemory,
       signal,
+      onProgress: (done, total, detail) => progress.update({ phase: 'building', done, total, detail }),
     });
     for (const warning of manifest.warnings) context.warn(warning);
     return { document: manifest, text: (terminal) => summary(manifest, folder, terminal) };

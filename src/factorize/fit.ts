@@ -71,6 +71,17 @@ type FittedPlan = Extract<Plan, { trials: readonly unknown[] }>;
 const largestLoad = 32e6;
 const mostAtOnce = 4;
 
+/** Work units of the fits of these plans. */
+export function workOf(plans: readonly Plan[]): number {
+  return plans.reduce((sum, { candidate, trials }) => {
+    const own = (trials ?? []).map(({ scheme, rank }) => {
+      const { rows, cols } = matrixShape(candidate.layer.geometry, scheme);
+      return rows * cols * (rank + 16);
+    });
+    return own.reduce((all, each) => all + each, sum);
+  }, 0);
+}
+
 /**
  * Fits every plan's pair; where a plan has two trials, the one with the smaller error is taken: what the initialization
  * minimizes on calibration images where it does, otherwise the function error. Layers are
@@ -79,17 +90,12 @@ const mostAtOnce = 4;
  */
 export async function fitPlans(plans: readonly Plan[], context: FitContext): Promise<Fit[]> {
   const work = plans.filter((plan): plan is FittedPlan => plan.trials !== null);
-  const costOf = (plan: FittedPlan): number =>
-    plan.trials.reduce((sum, { scheme, rank }) => {
-      const { rows, cols } = matrixShape(plan.candidate.layer.geometry, scheme);
-      return sum + rows * cols * (rank + 16);
-    }, 0);
-  const total = work.reduce((sum, plan) => sum + costOf(plan), 0);
+  const total = workOf(work);
   const shared = { ...context, sampled: withThreads(context.sampled, Math.min(mostAtOnce, work.length)) };
   let done = 0;
   const fits = new Map<FittedPlan, Fit>();
   // Large layers first: the small ones then fill the gaps.
-  const queue = [...work].sort((a, b) => costOf(b) - costOf(a));
+  const queue = [...work].sort((a, b) => workOf([b]) - workOf([a]));
   const running = new Set<Promise<void>>();
   let load = 0;
   try {
@@ -101,7 +107,7 @@ export async function fitPlans(plans: readonly Plan[], context: FitContext): Pro
       const task = fitPlan(plan, shared).then((fit) => {
         fits.set(plan, fit);
         load -= size;
-        done += costOf(plan);
+        done += workOf([plan]);
         context.onProgress?.(done, total, plan.candidate.layer.name);
       });
       const tracked = task.finally(() => running.delete(tracked));

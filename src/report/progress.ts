@@ -21,6 +21,12 @@ export interface ProgressUpdate {
   readonly detail?: string;
 }
 
+/** For units that mean nothing to people: in per cent. */
+export function inPercent(update: ProgressUpdate): ProgressUpdate {
+  const { done, total } = update;
+  return { ...update, done: total > 0 ? Math.floor((100 * done) / total) : 0, total: 100 };
+}
+
 export interface Progress {
   /** Redraws the line, at most ten times a second. */
   update(update: ProgressUpdate): void;

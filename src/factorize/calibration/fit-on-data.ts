@@ -10,7 +10,7 @@ import type { Driver, SessionOptions } from '../../runtime/types.js';
 import { hasBiasPlace } from '../bias.js';
 import type { Candidate } from '../candidates.js';
 import { emitFit } from '../emit-fits.js';
-import { type Fit, type FitContext, fitPlans } from '../fit.js';
+import { type Fit, type FitContext, fitPlans, workOf } from '../fit.js';
 import { inits } from '../inits/index.js';
 import { type FactorizableLayer, findLayers } from '../layers.js';
 import type { Plan } from '../plan-types.js';
@@ -80,9 +80,18 @@ export async function fitOnData(
     const fits = new Map<Plan, Fit>();
     const student = run.isSequential ? createStudent(run) : undefined;
     let fitSeconds = 0;
+    const all = workOf(work);
+    let behind = 0;
+    const running: Run = {
+      ...run,
+      onImages: (done, images, detail) => context.onProgress?.(behind, all, `${detail}, image ${done} of ${images}`),
+    };
     const fit = async (batch: readonly Plan[], options: Partial<FitContext>): Promise<readonly Fit[]> => {
       const from = performance.now();
-      const results = await fitPlans(batch, { ...context, ...options });
+      const onProgress: FitContext['onProgress'] = (done, _, detail) =>
+        context.onProgress?.(behind + done, all, detail);
+      const results = await fitPlans(batch, { ...context, ...options, onProgress });
+      behind += workOf(batch);
       results.forEach((result, index) => fits.set(batch[index]!, result));
       fitSeconds += (performance.now() - from) / 1000;
       return results;
@@ -100,7 +109,7 @@ export async function fitOnData(
       for (const plan of group) {
         throwIfAborted(context.signal);
         const own = seen.get(plan.candidate)!;
-        const data = isFitted(plan) ? own.data : await observeStudent(run, student, plan.candidate, own);
+        const data = isFitted(plan) ? own.data : await observeStudent(running, student, plan.candidate, own);
         const [result] = await fit([plan], { dataOf: () => data });
         student.replace(result!);
       }
