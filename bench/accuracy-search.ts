@@ -1,5 +1,5 @@
 // What a search for an accuracy budget takes beside one conversion of the same model, without the evaluations (they are in the cache
-// the second time) and with them.
+// the second time) and with them. Ratios are of the processor's time, which other programs on the machine hardly change.
 // npm run bench -- accuracy-search [--cases resnet20,…] [--inits lfai-data,whitened] [--points 3] [--images 1000]
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,13 +28,25 @@ interface Result {
   readonly macsRatio: number;
   /** Fraction of 1. */
   readonly drop: number;
-  readonly seconds: {
-    readonly conversion: number;
-    readonly search: number;
-    /** With every evaluation in the cache. */
-    readonly searchWithoutEvaluations: number;
-  };
-  readonly ratio: number;
+  readonly conversion: Time;
+  readonly search: Time;
+  /** With every evaluation in the cache. */
+  readonly withoutEvaluations: Time;
+  /** Of the searches to the conversion. */
+  readonly ratios: { readonly search: number; readonly withoutEvaluations: number };
+}
+
+interface Time {
+  readonly seconds: number;
+  /** Of all threads. */
+  readonly processorSeconds: number;
+}
+
+async function timed(work: () => Promise<ConvertReport>): Promise<{ report: ConvertReport; time: Time }> {
+  const before = process.cpuUsage();
+  const report = await work();
+  const { user, system } = process.cpuUsage(before);
+  return { report, time: { seconds: report.seconds.total, processorSeconds: (user + system) / 1e6 } };
 }
 
 const keyOf = ({ model, init, points }: Result): string => [model, init, points].join(' ');
@@ -57,26 +69,25 @@ try {
         convert(path, {
           ...call,
           accuracyBudget: points,
-          searchRanks: accuracySearch(val, { cache: join(folder, 'cache'), evaluation }),
+          searchRanks: accuracySearch(val, { cache: join(folder, `cache-${model}-${init}`), evaluation }),
         });
-      const one = await convert(path, call);
-      const cold = await search();
-      const warm = await search();
-      const { trials, chosen, images } = warm.accuracyBudget!;
-      const seconds = {
-        conversion: one.seconds.total,
-        search: cold.seconds.total,
-        searchWithoutEvaluations: warm.seconds.total,
-      };
-      const ratio = seconds.searchWithoutEvaluations / seconds.conversion;
-      const { ratio: macsRatio } = warm.totals.macs;
+      const { time: conversion } = await timed(() => convert(path, call));
+      const { time: cold } = await timed(search);
+      const { time: warm, report } = await timed(search);
+      const { trials, chosen, images } = report.accuracyBudget!;
+      const { ratio: macsRatio } = report.totals.macs;
       const { drop } = trials[chosen]!;
-      const result: Result = { model, init, points, images, trials: trials.length, macsRatio, drop, seconds, ratio };
+      const times = { conversion, search: cold, withoutEvaluations: warm };
+      const ratios = {
+        search: cold.processorSeconds / conversion.processorSeconds,
+        withoutEvaluations: warm.processorSeconds / conversion.processorSeconds,
+      };
+      const result: Result = { model, init, points, images, trials: trials.length, macsRatio, drop, ...times, ratios };
       results.set(keyOf(result), result);
-      const times = Object.values(seconds).map((each) => `${each.toFixed(0)} s`);
+      const texts = Object.values(times).map(({ processorSeconds }) => `${processorSeconds.toFixed(0)} s`);
       process.stdout.write(
-        `${model} ${init}, ${points} points: ${trials.length} trials, MACs ×${macsRatio.toFixed(3)}, drop ${(100 * drop).toFixed(2)}; ` +
-          `one conversion ${times[0]}, search ${times[1]}, without evaluations ${times[2]}: ×${ratio.toFixed(2)}\n`,
+        `${model} ${init}, ${points} points: ${trials.length} trials, MACs ×${macsRatio.toFixed(3)}, drop ${(100 * drop).toFixed(2)}; one conversion ${texts[0]} of the processor, ` +
+          `search ${texts[1]}: ×${ratios.search.toFixed(2)}, without evaluations ${texts[2]}: ×${ratios.withoutEvaluations.toFixed(2)}\n`,
       );
       saveResult('accuracy-search', { results: [...results.values()] });
     }

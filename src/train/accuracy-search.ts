@@ -269,7 +269,7 @@ function inputSettings(evaluation: EvalSettings): Readonly<Record<string, unknow
   return settings;
 }
 
-/** What `lfai-data` loses of what `whitened` does, in ResNet-20 and ResNet-8: 0.47 to 0.9; see docs/calibrate.md. */
+/** What `lfai-data` loses of what `whitened` does, in ResNet-20 and ResNet-8: 0.47 to 0.89. */
 const lastShare = 3 / 4;
 
 /** The smallest candidate that a better fit may bring within the budget, else the one that loses least. */
