@@ -85,7 +85,7 @@ export const command = defineCommand({
     },
   ],
   async run(context) {
-    const { settings, signal } = context;
+    const { settings, signal, progress } = context;
     const { model } = context.arguments;
     if (settings.writeBack !== undefined) return runWriteBack(settings.writeBack, context);
     if (model === undefined) {
@@ -104,6 +104,7 @@ export const command = defineCommand({
       force: settings.force,
       maxMemory: settings.maxMemory,
       signal,
+      onProgress: (done, total, detail) => progress.update({ phase: 'building', done, total, detail }),
     });
     for (const warning of manifest.warnings) context.warn(warning);
     return { document: manifest, text: (terminal) => summary(manifest, folder, terminal) };

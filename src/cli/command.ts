@@ -39,7 +39,7 @@ export interface CommandContext<Arguments, Settings> {
   readonly configPath?: string | undefined;
   /** Fires at SIGINT, SIGTERM and SIGHUP. Stop soon, save what is worth it, and throw ABORTED or return. */
   readonly signal: AbortSignal;
-  /** A line on stderr that disappears; silent with --quiet and where stderr is not a terminal. */
+  /** A line on stderr that disappears; a line in half a minute where stderr is not a terminal; silent with --quiet. */
   readonly progress: Progress;
   /** A line on stderr; silent with --quiet. */
   readonly note: (line: string) => void;

@@ -5,6 +5,7 @@ import { compare } from '../compare/compare.js';
 import { modelReads } from '../graph/model-paths.js';
 import { renderCompareTable } from '../report/compare-table.js';
 import { compareHtml } from '../report/html/compare-html.js';
+import { inPercent } from '../report/progress.js';
 import { calibration } from '../train/calibrate.js';
 import { defineCommand } from './command.js';
 import { command as convertCommand } from './convert.js';
@@ -180,7 +181,10 @@ export const command = defineCommand({
             },
       command: context.commandLine,
       signal,
-      onProgress: ({ phase, done, total, detail }) => progress.update({ phase: phases[phase], done, total, detail }),
+      onProgress: ({ phase, done, total, detail }) => {
+        const update = { phase: phases[phase], done, total, detail };
+        progress.update(phase === 'factorize' ? inPercent(update) : update);
+      },
     });
     if (report !== undefined) {
       await writeReport(report, () => compareHtml(document));

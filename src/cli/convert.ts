@@ -7,6 +7,7 @@ import { fitSchedules } from '../factorize/sampled/settings.js';
 import { renderConvertTable } from '../report/convert-table.js';
 import { renderCurve } from '../report/curve-table.js';
 import type { ConvertReport } from '../report/contract.js';
+import { inPercent } from '../report/progress.js';
 import { convertHtml } from '../report/html/convert-html.js';
 import type { ConvertModelCall } from '../train/convert.js';
 import type { RecalibrationSettings } from '../train/recalibrate.js';
@@ -393,8 +394,11 @@ export const command = defineCommand({
       inputShapes: parseInputShapes(inputShape),
       measureLatency: latency,
       signal: context.signal,
-      onProgress: ({ phase, done, total, detail }) =>
-        context.progress.update({ phase: phases[phase], done, total, detail }),
+      onProgress: ({ phase, done, total, detail }) => {
+        const update = { phase: phases[phase], done, total, detail };
+        context.progress.update(phase === 'factorize' ? inPercent(update) : update);
+      },
+      onNote: context.note,
       ...(report === undefined ? {} : { onSpectrum }),
     };
     const { fittedTo } = await import('../train/convert.js');

@@ -84,6 +84,8 @@ export const command = defineCommand({
       [...modelReads(context.arguments.model), ...(vs === undefined ? [] : modelReads(vs, 'the second model', '--vs'))],
       settings.force,
     );
+    const preparing = (detail: string): void => progress.update({ phase: 'preparing', done: 0, total: 1, detail });
+    preparing(context.arguments.model);
     const report = await evaluateModel({
       model: context.arguments.model,
       data: settings.data,
@@ -103,7 +105,7 @@ export const command = defineCommand({
       ...given({ maxMemory: settings.maxMemory, verifyTimeout: settings.verifyTimeout }),
       command: context.commandLine,
       signal,
-      onPrepared: prepared(context),
+      onPrepared: prepared(context, preparing),
       onWarning: context.warn,
       onTrial: ({ model, done, total }) =>
         progress.update({ phase: 'trying normalizations', done, total, detail: model }),
@@ -117,12 +119,16 @@ export const command = defineCommand({
   },
 });
 
-/** Says how images become inputs, of a second model where it is otherwise. */
-function prepared({ note }: Pick<CommandContext<unknown, unknown>, 'note'>): NonNullable<EvalOptions['onPrepared']> {
+/** Says how images become inputs, of a second model where it is otherwise, and goes on preparing. */
+function prepared(
+  { note }: Pick<CommandContext<unknown, unknown>, 'note'>,
+  preparing: (path: string) => void,
+): NonNullable<EvalOptions['onPrepared']> {
   let before: string | undefined;
   return (path, preparation) => {
     const text = preparationText(preparation);
     if (text !== before) note(before === undefined ? `images: ${text}` : `images of ${path}: ${text}`);
     before = text;
+    preparing(path);
   };
 }

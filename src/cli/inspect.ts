@@ -3,6 +3,7 @@ import { inspect } from '../inspect/inspect.js';
 import { modelReads } from '../graph/model-paths.js';
 import type { InspectLayer, InspectReport } from '../report/contract.js';
 import { inspectHtml } from '../report/html/inspect-html.js';
+import { inPercent } from '../report/progress.js';
 import { renderInspectTable } from '../report/inspect-table.js';
 import { given } from './training-options.js';
 import { namedCalibration } from './calibration.js';
@@ -105,14 +106,8 @@ export const command = defineCommand({
       calibrate,
       signal: context.signal,
       onImages: (done, total, detail) => context.progress.update({ phase: 'looking at images', done, total, detail }),
-      // Work units mean nothing to people: per cent.
       onProgress: ({ done, total, detail }) =>
-        context.progress.update({
-          phase: 'singular values',
-          done: Math.floor((100 * done) / total),
-          total: 100,
-          detail,
-        }),
+        context.progress.update(inPercent({ phase: 'singular values', done, total, detail })),
     });
     const document: InspectReport = { ...found, layers: sorted(found.layers, sort) };
     if (report !== undefined) {

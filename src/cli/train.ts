@@ -262,7 +262,10 @@ export const command = defineCommand({
     if (settings.lrFind && settings.explain) {
       throw new LowrankError('USAGE', '--lr-find and --explain together', { remedy: 'give one of them' });
     }
-    const progress = createTrainProgress({ stream: process.stderr, enabled: !context.isQuiet });
+    const progress = createTrainProgress({
+      ...{ stream: process.stderr, enabled: !context.isQuiet },
+      preparing: { progress: context.progress, detail: model },
+    });
     if (!settings.resume) for (const line of presetNotes(settings.preset, chosenSettings(settings))) context.warn(line);
     const given: TrainOptions = {
       model,

@@ -29,6 +29,8 @@ export interface AccuracySearch {
   readonly groups: number;
   /** Converts and evaluates; asked once for equal picks. */
   measure(picks: Picks, purpose: Purpose): Promise<Measured>;
+  /** Whether what `measure` threw ends the search with what it has found; default: never. */
+  isInterruption?(error: unknown): boolean;
 }
 
 export interface Sensitivity {
@@ -43,6 +45,8 @@ export interface AccuracyFinding {
   /** The cheapest picks whose measured drop is within the budget; undefined where none of those measured is. */
   readonly best: Picks | undefined;
   readonly sensitivities: readonly Sensitivity[];
+  /** More would have been measured. */
+  readonly isInterrupted: boolean;
 }
 
 /** A sensitivity is at least this share of the mean: that half of a layer costs nothing does not say that all of it does. */
@@ -62,7 +66,7 @@ export async function searchAccuracy(search: AccuracySearch): Promise<AccuracyFi
   const keepAll = layers.map(() => 0);
   const isFree = (index: number): boolean => layers[index]!.length > 1;
   const free = keepAll.map((_, index) => index).filter(isFree);
-  if (free.length === 0) return { best: undefined, sensitivities: [] };
+  if (free.length === 0) return { best: undefined, sensitivities: [], isInterrupted: false };
 
   const sensitivities = search.arePriced === true ? [] : await measureSensitivities(search, free);
   const weights = layers.map((_, index) => sensitivities.find((group) => group.layers.includes(index))?.weight ?? 1);
@@ -87,24 +91,32 @@ export async function searchAccuracy(search: AccuracySearch): Promise<AccuracyFi
     if (within && (best === undefined || costOf(picks) < costOf(best))) best = picks;
     return within;
   };
-  let hasFailed = false;
-  while (asked.size < evaluations && high - low > resolution * full) {
-    const picks = solveBudget(weighted, (low + high) / 2 - fixedCost)!;
-    if (picks.every((pick) => pick === 0)) break;
-    if (!(await isWithin(picks))) {
-      low = (low + high) / 2;
+  const bisect = async (): Promise<void> => {
+    let hasFailed = false;
+    while (asked.size < evaluations && high - low > resolution * full) {
+      const picks = solveBudget(weighted, (low + high) / 2 - fixedCost)!;
+      if (picks.every((pick) => pick === 0)) break;
+      if (!(await isWithin(picks))) {
+        low = (low + high) / 2;
+        hasFailed = true;
+        continue;
+      }
+      high = costOf(picks);
+      // A generous budget may allow everything.
+      if (hasFailed || asked.size >= evaluations) continue;
+      if (await isWithin(cheapest)) break;
       hasFailed = true;
-      continue;
     }
-    high = costOf(picks);
-    // A generous budget may allow everything.
-    if (hasFailed || asked.size >= evaluations) continue;
-    if (await isWithin(cheapest)) break;
-    hasFailed = true;
+    // The mildest step there is, where nothing else would do.
+    if (best === undefined) await isWithin(mildest(weighted));
+  };
+  try {
+    await bisect();
+  } catch (error) {
+    if (best === undefined || search.isInterruption?.(error) !== true) throw error;
+    return { best, sensitivities, isInterrupted: true };
   }
-  // The mildest step there is, where nothing else would do.
-  if (best === undefined) await isWithin(mildest(weighted));
-  return { best, sensitivities };
+  return { best, sensitivities, isInterrupted: false };
 }
 
 /** Lost to kept: in proportion to the error where that is small, without bound where nothing is left of a layer. */

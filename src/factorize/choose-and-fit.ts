@@ -12,6 +12,7 @@ import type { Calibrate, Moments } from './calibration/types.js';
 import type { Candidate } from './candidates.js';
 import { type Fit, type FitContext, fitPlans } from './fit.js';
 import { inits } from './inits/index.js';
+import type { FitsOfSearch } from './known-fits.js';
 import { searchKeep, shareOf } from './keep-search.js';
 import { type KeptOut, openKeptOut } from './kept-out.js';
 import { budgetInForce, type BudgetOf, budgetOptions, costsOf } from './plan-by-budget.js';
@@ -36,7 +37,9 @@ import type { InitName } from './types.js';
 export interface ChooseContext {
   readonly images: ImageContext;
   readonly planning: Omit<PlanContext, 'curves'>;
-  readonly fitting: FitContext;
+  readonly fitting: Omit<FitContext, 'knownFits'>;
+  /** Pairs of models that were tried. */
+  readonly known: FitsOfSearch;
   /** What is done to a model with pairs before it is written: also to those that are only measured. */
   readonly finish?: Finish | undefined;
   /** Whether budgets that are not chosen are measured too. */
@@ -90,14 +93,15 @@ export async function chooseAndFit(
   if (calibrate === undefined) {
     const searched = settings.rankMode.kind === 'accuracy' ? await context.search?.(undefined, new Map()) : undefined;
     const plans = searched?.plans ?? (await planRanks(candidates, planning));
-    const fits = await fitPlans(plans, fitting);
+    const used = reusing(context, plans, searched?.init);
+    const fits = await fitPlans(plans, used);
     const nothing = { calibrated: undefined, observed: undefined, keptOut: undefined, tradeOff: undefined };
     const { rankMode } = settings;
     return {
       plans,
       rules: [],
       fits,
-      fitting,
+      fitting: used,
       searched,
       rankMode,
       ...nothing,
@@ -119,13 +123,14 @@ export async function chooseAndFit(
       }),
     });
     const warnings = [...chosen.warnings];
-    let fitted = await fitBy(fitting);
-    const missed = await missedShare(fitted.calibrated.fits, { ...chosen, opened }, fitting.init, context.finish);
+    const init = chosen.searched?.init ?? fitting.init;
+    let fitted = await fitBy(reusing(context, chosen.plans, init));
+    const missed = await missedShare(fitted.calibrated.fits, { ...chosen, opened }, init, context.finish);
     if (missed !== undefined) {
       warnings.push(
-        `fitted by whitened, as the models that --keep measured: by ${fitting.init}, ${percent(missed)} of the images kept out get the same class`,
+        `fitted by whitened, as the models that --keep measured: by ${init}, ${percent(missed)} of the images kept out get the same class`,
       );
-      fitted = await fitBy({ ...fitting, init: 'whitened' });
+      fitted = await fitBy(reusing(context, chosen.plans, 'whitened'));
     }
     warnings.push(...fitted.calibrated.warnings);
     return { ...chosen, ...fitted, fits: fitted.calibrated.fits, warnings };
@@ -133,6 +138,11 @@ export async function chooseAndFit(
     await chosen.close();
     throw error;
   }
+}
+
+/** Fits by `init`, by default the one that was asked for, where they are not known from a search. */
+function reusing({ fitting, known }: ChooseContext, plans: readonly Plan[], init = fitting.init): FitContext {
+  return { ...fitting, init, knownFits: known.of(init, plans) };
 }
 
 /** What fits by another initialization than that of the models that were measured agree on, where it is less than was asked for. */
@@ -310,7 +320,7 @@ function budgetOf(
 }
 
 function buildTrial(plans: readonly Plan[], ready: Ready, { moments }: ObservedModel): Promise<Uint8Array> {
-  const { fitting, finish, images, opened, planning } = ready;
+  const { fitting, finish, images, opened, planning, known } = ready;
   const { biasCorrection } = planning.settings;
-  return trialModel(plans, opened, { ...fitting, model: images.model, biasCorrection, moments, finish });
+  return trialModel(plans, opened, { ...fitting, model: images.model, biasCorrection, moments, finish, known });
 }

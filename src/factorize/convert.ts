@@ -29,6 +29,7 @@ import { startEngine } from './engine.js';
 import type { Fit, FittedSpectrum } from './fit.js';
 import { inits, requireImages } from './inits/index.js';
 import { shareOf } from './keep-search.js';
+import { type FitsOfSearch, fitsOfSearch } from './known-fits.js';
 import { latencySource } from './latency-source.js';
 import { activationOf, factorizedReport, keptReport } from './layer-report.js';
 import { findLayers, type Layer, layerCounts } from './layers.js';
@@ -38,6 +39,7 @@ import type { Plan } from './plan-types.js';
 import { prepareModel, summarize } from './prepare.js';
 import { type SearchRanks, tryPlans } from './rank-search.js';
 import type { Finish } from './trial-model.js';
+import { postponable } from './postponable.js';
 import { recordPreparation } from './record-preparation.js';
 import { sensitivityOf } from './sensitivity/report.js';
 import { nearlyLost } from './nearly-lost.js';
@@ -112,11 +114,13 @@ export interface ConvertCall extends ConvertOptions {
   /** Chooses the ranks for an `accuracyBudget`: `accuracySearch` makes it from labelled images. */
   readonly searchRanks?: SearchRanks | undefined;
   /** A conversion of a search: what is known of the layers by name, with this calibration; agreement is not measured. */
-  readonly trial?: { readonly moments: ReadonlyMap<string, Moments> };
+  readonly trial?: { readonly moments: ReadonlyMap<string, Moments>; readonly known: FitsOfSearch };
   /** Default: the input's name with `.lowrank.onnx`. */
   readonly output?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
+  /** Lines for people on what long work has come to: every model that a search has measured. */
+  readonly onNote?: (line: string) => void;
   /** Asks for the leading singular values of each factorized weight; costs a full spectrum per layer. */
   readonly onSpectrum?: (layer: string, spectrum: FittedSpectrum) => void;
 }
@@ -129,8 +133,10 @@ export interface ConvertCall extends ConvertOptions {
  * that could be factorized, quantized models), NUMERIC (weights that are not finite), OUTPUT, VERIFY, DEVICE, RUNTIME,
  * ABORTED. Nothing is written then.
  */
-export async function convert(input: string, call: ConvertCall = {}): Promise<ConvertReport> {
+export async function convert(input: string, asked: ConvertCall = {}): Promise<ConvertReport> {
   const started = performance.now();
+  const interruption = asked.searchRanks === undefined ? undefined : postponable(asked.signal);
+  const call: ConvertCall = interruption === undefined ? asked : { ...asked, signal: interruption.signal };
   let calibrate = call.calibrate;
   let settings = resolveSettings(call, calibrate?.kind);
   const { signal } = call;
@@ -154,6 +160,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
   let linalg: Linalg | undefined;
   let staged: StagedModel | undefined;
   let chosen: Chosen | undefined;
+  const known = call.trial?.known ?? fitsOfSearch();
   try {
     checkWritable(output, settings.force);
     /** Goes on without images that nobody asked for. */
@@ -232,6 +239,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
           signal,
         },
         trial: call.trial,
+        known,
         finish: await finishing(call, { path: input, driver: getDriver, session: sessionOptions }),
         isCurveMeasured: false,
         onSearch: (done, total, detail) => report(call, 'search', done, total, detail),
@@ -243,13 +251,16 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
                   settings,
                   linalg: algebra,
                   totals: before,
-                  signal,
+                  signal: asked.signal,
                   curves,
                   path: input,
                   candidates: selection.candidates,
                   driver: await getDriver(),
-                  onProgress: (done, total, detail) => report(call, 'search', done, total, detail),
-                  tryPlans: (tried, use) => tryPlans(tried, { input, output, call, moments, convert }, use),
+                  onProgress: (done, total, detail) => report(asked, 'search', done, total, detail),
+                  onNote: (line) => call.onNote?.(line),
+                  onFound: () => interruption?.postpone(),
+                  tryPlans: (tried, how, use) =>
+                    tryPlans(tried, { input, output, call: asked, moments, known, convert }, how, use),
                 }),
       });
     };
@@ -265,6 +276,8 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     let fits: readonly Fit[] = chosen.fits;
     warnings.push(...chosen.warnings, ...engine.warnings);
     warnings.push(...fits.flatMap((fit) => fit.warnings ?? []));
+    // What it holds of the search listens to the interruption that was put off.
+    if (asked.signal?.aborted === true) await call.recalibrate?.close?.();
     const preparation =
       calibrated?.report.preparation ??
       (await call.findPreparation?.(model, {
@@ -413,6 +426,7 @@ export async function convert(input: string, call: ConvertCall = {}): Promise<Co
     if (call.trial === undefined) await call.recalibrate?.close?.();
     await linalg?.close();
     model.file?.close();
+    interruption?.close();
   }
 }
 

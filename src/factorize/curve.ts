@@ -9,6 +9,7 @@ import { chooseRanks } from './choose-and-fit.js';
 import { type ConvertCall, convertPaths, finishing } from './convert.js';
 import { countMacs, countParameters } from './count.js';
 import { startEngine } from './engine.js';
+import { fitsOfSearch } from './known-fits.js';
 import { latencySource } from './latency-source.js';
 import { prepareModel, summarize } from './prepare.js';
 import { selectLayers } from './select-layers.js';
@@ -66,6 +67,7 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
         ...(latency === undefined ? {} : { latency }),
       },
       fitting: { linalg, init: settings.init, seed: settings.seed, signal },
+      known: fitsOfSearch(),
       finish: await finishing(call, { path: input, driver: () => Promise.resolve(driver), session }),
       isCurveMeasured: true,
       search: undefined,

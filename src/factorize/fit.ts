@@ -11,8 +11,9 @@ import type { Candidate } from './candidates.js';
 import { type PairErrors, pairErrors } from './function-error.js';
 import { matrixShape } from './geometry.js';
 import { inits } from './inits/index.js';
+import type { KnownFits, RatedFit } from './known-fits.js';
 import { isOutputMajor, toMatrix } from './layout.js';
-import type { Plan } from './plan-types.js';
+import type { Plan, Trial } from './plan-types.js';
 import { sampledFunctionError } from './sampled/error.js';
 import type { SampledContext } from './sampled/fit-pair.js';
 import type { FactorPair, FittedPair, InitName, InitProblem } from './types.js';
@@ -45,6 +46,8 @@ export interface FitContext {
   readonly sampled?: Pick<SampledContext, 'settings' | 'driver' | 'session' | 'tensorFlow'> | undefined;
   /** The weight of a candidate; default: as the model has it. */
   readonly weightOf?: (candidate: Candidate) => Float32Array;
+  /** Pairs that the initialization fitted before, with the same data and seed; those that it fits are put there. */
+  readonly knownFits?: KnownFits | undefined;
   /** Pairs that are there already, only to be measured; default: the initialization fits them. */
   readonly pairOf?: (candidate: Candidate) => FactorPair;
   /** What calibration images tell of a candidate, patches in the order (in·kh + y)·kw + x. */
@@ -68,6 +71,17 @@ type FittedPlan = Extract<Plan, { trials: readonly unknown[] }>;
 const largestLoad = 32e6;
 const mostAtOnce = 4;
 
+/** Work units of the fits of these plans. */
+export function workOf(plans: readonly Plan[]): number {
+  return plans.reduce((sum, { candidate, trials }) => {
+    const own = (trials ?? []).map(({ scheme, rank }) => {
+      const { rows, cols } = matrixShape(candidate.layer.geometry, scheme);
+      return rows * cols * (rank + 16);
+    });
+    return own.reduce((all, each) => all + each, sum);
+  }, 0);
+}
+
 /**
  * Fits every plan's pair; where a plan has two trials, the one with the smaller error is taken: what the initialization
  * minimizes on calibration images where it does, otherwise the function error. Layers are
@@ -76,17 +90,12 @@ const mostAtOnce = 4;
  */
 export async function fitPlans(plans: readonly Plan[], context: FitContext): Promise<Fit[]> {
   const work = plans.filter((plan): plan is FittedPlan => plan.trials !== null);
-  const costOf = (plan: FittedPlan): number =>
-    plan.trials.reduce((sum, { scheme, rank }) => {
-      const { rows, cols } = matrixShape(plan.candidate.layer.geometry, scheme);
-      return sum + rows * cols * (rank + 16);
-    }, 0);
-  const total = work.reduce((sum, plan) => sum + costOf(plan), 0);
+  const total = workOf(work);
   const shared = { ...context, sampled: withThreads(context.sampled, Math.min(mostAtOnce, work.length)) };
   let done = 0;
   const fits = new Map<FittedPlan, Fit>();
   // Large layers first: the small ones then fill the gaps.
-  const queue = [...work].sort((a, b) => costOf(b) - costOf(a));
+  const queue = [...work].sort((a, b) => workOf([b]) - workOf([a]));
   const running = new Set<Promise<void>>();
   let load = 0;
   try {
@@ -98,7 +107,7 @@ export async function fitPlans(plans: readonly Plan[], context: FitContext): Pro
       const task = fitPlan(plan, shared).then((fit) => {
         fits.set(plan, fit);
         load -= size;
-        done += costOf(plan);
+        done += workOf([plan]);
         context.onProgress?.(done, total, plan.candidate.layer.label);
       });
       const tracked = task.finally(() => running.delete(tracked));
@@ -130,66 +139,78 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
   const stored32 = context.weightOf?.(candidate) ?? layer.weight.data(stored.data);
   refuseNonFinite(stored32, layer.label);
   const outputMajor = isOutputMajor(layer.form, layer.node.int('transB', 0));
+  const arrange = ({ scheme }: Pick<Trial, 'scheme'>): Matrix =>
+    toMatrix(stored32, layer.geometry, scheme, outputMajor, arranged.data);
+  const known = context.pairOf === undefined ? context.knownFits : undefined;
+  const rated: RatedFit[] = [];
+  for (const trial of plan.trials) {
+    throwIfAborted(context.signal);
+    const fit = known?.get(layer.name, trial) ?? (await fitTrial(candidate, trial, arrange(trial), context));
+    known?.put(layer.name, fit);
+    rated.push(fit);
+  }
+  const { rating: _, ...best } = rated.reduce((least, fit) => (fit.rating < least.rating ? fit : least));
+  const seconds = (performance.now() - started) / 1000;
+  if (context.onSpectrum !== undefined) {
+    const values = await context.linalg.singularValues(arrange(best), { signal: context.signal });
+    context.onSpectrum(layer.name, { singularValues: [...values], rank: best.rank });
+  }
+  scratch.give(stored, arranged);
+  const warnings = rated.flatMap((fit) => fit.warnings ?? []);
+  return { ...best, candidate, note: plan.note, seconds, warnings };
+}
+
+/** `weight` is that of the candidate, as a matrix of the trial's scheme. */
+async function fitTrial(
+  candidate: Candidate,
+  { scheme, rank }: Trial,
+  weight: Matrix,
+  context: FitContext,
+): Promise<RatedFit> {
+  const { layer } = candidate;
   const warnings: string[] = [];
   const init = inits[context.init];
   const data = context.dataOf?.(candidate);
-  let best: (Omit<Fit, 'seconds' | 'warnings'> & { readonly rating: number }) | undefined;
-  for (const { scheme, rank } of plan.trials) {
-    throwIfAborted(context.signal);
-    const weight = toMatrix(stored32, layer.geometry, scheme, outputMajor, arranged.data);
-    const { rowsPerNeuron } = matrixShape(layer.geometry, scheme);
-    const problem = {
-      weight,
-      rowsPerNeuron,
-      rank,
-      activation: candidate.activation,
-      seed: context.seed,
-      linalg: context.linalg,
-      signal: context.signal,
-      sampled: {
-        ...context.sampled,
-        name: layer.name,
-        activation: candidate.form,
-        onWarning: (message: string) => void warnings.push(`layer '${layer.label}', ${scheme}: ${message}`),
-      },
-      data: data === undefined ? undefined : orderData(data, layer.geometry, scheme),
-    };
-    let fitted: FittedPair;
-    let pair: FactorPair;
-    let errors: PairErrors;
-    let onData: DataErrors;
-    try {
-      // Errors are those of what is written: factors in the element type of the weight.
-      fitted = context.pairOf?.(candidate) ?? (await init.fit(problem));
-      pair = roundTo(fitted, layer.weight.dataType);
-      errors = await pairErrors(problem, pair);
-      if (candidate.form !== undefined) {
-        errors = { ...errors, functionError: await sampledFunctionError(problem, pair, candidate.form) };
-      }
-      onData = await dataErrors(problem, pair, fitted, init.needs !== undefined);
-    } catch (cause) {
-      if (cause instanceof LowrankError && cause.code !== 'NUMERIC' && cause.code !== 'INTERNAL') throw cause;
-      throw new LowrankError('NUMERIC', `fitting failed: ${messageOf(cause)}`, {
-        place: `layer '${layer.label}'`,
-        remedy: `keep it with --exclude '${layer.label}'`,
-        cause,
-      });
+  const { rowsPerNeuron } = matrixShape(layer.geometry, scheme);
+  const problem = {
+    weight,
+    rowsPerNeuron,
+    rank,
+    activation: candidate.activation,
+    seed: context.seed,
+    linalg: context.linalg,
+    signal: context.signal,
+    sampled: {
+      ...context.sampled,
+      name: layer.name,
+      activation: candidate.form,
+      onWarning: (message: string) => void warnings.push(`layer '${layer.label}', ${scheme}: ${message}`),
+    },
+    data: data === undefined ? undefined : orderData(data, layer.geometry, scheme),
+  };
+  let fitted: FittedPair;
+  let pair: FactorPair;
+  let errors: PairErrors;
+  let onData: DataErrors;
+  try {
+    // Errors are those of what is written: factors in the element type of the weight.
+    fitted = context.pairOf?.(candidate) ?? (await init.fit(problem));
+    pair = roundTo(fitted, layer.weight.dataType);
+    errors = await pairErrors(problem, pair);
+    if (candidate.form !== undefined) {
+      errors = { ...errors, functionError: await sampledFunctionError(problem, pair, candidate.form) };
     }
-    const rating = fitted.loss ?? (init.needs === undefined ? undefined : onData.dataError) ?? errors.functionError;
-    if (best === undefined || rating < best.rating) {
-      best = { candidate, scheme, rank, pair, ...errors, ...onData, rating, note: plan.note };
-    }
+    onData = await dataErrors(problem, pair, fitted, init.needs !== undefined);
+  } catch (cause) {
+    if (cause instanceof LowrankError && cause.code !== 'NUMERIC' && cause.code !== 'INTERNAL') throw cause;
+    throw new LowrankError('NUMERIC', `fitting failed: ${messageOf(cause)}`, {
+      place: `layer '${layer.name}'`,
+      remedy: `keep it with --exclude '${layer.name}'`,
+      cause,
+    });
   }
-  const seconds = (performance.now() - started) / 1000;
-  if (context.onSpectrum !== undefined) {
-    const { scheme, rank } = best!;
-    const matrix = toMatrix(stored32, layer.geometry, scheme, outputMajor, arranged.data);
-    const values = await context.linalg.singularValues(matrix, { signal: context.signal });
-    context.onSpectrum(layer.name, { singularValues: [...values], rank });
-  }
-  scratch.give(stored, arranged);
-  const { rating: _, ...fit } = best!;
-  return { ...fit, seconds, warnings };
+  const rating = fitted.loss ?? (init.needs === undefined ? undefined : onData.dataError) ?? errors.functionError;
+  return { scheme, rank, pair, ...errors, ...onData, rating, warnings };
 }
 
 type DataErrors = Pick<Fit, 'dataError' | 'shift'>;

@@ -7,9 +7,11 @@ import type { AccuracyBudget, ConvertReport } from '../report/contract.js';
 import type { Driver } from '../runtime/types.js';
 import type { Moments } from './calibration/types.js';
 import type { Candidate } from './candidates.js';
-import type { ConvertCall } from './convert.js';
+import type { ConvertCall, Progress } from './convert.js';
+import type { FitsOfSearch } from './known-fits.js';
 import type { Plan, PlanContext } from './plan-types.js';
 import type { LayerRank } from './settings.js';
+import type { InitName } from './types.js';
 
 /** What `SearchRanks` works with. */
 export interface RankSearchContext extends Pick<PlanContext, 'settings' | 'linalg' | 'totals' | 'signal' | 'curves'> {
@@ -19,15 +21,31 @@ export interface RankSearchContext extends Pick<PlanContext, 'settings' | 'linal
   readonly driver: Driver;
   /** Counts conversions that were evaluated; `total` is the most there can be. */
   readonly onProgress: (done: number, total: number, detail: string) => void;
-  /** Converts with these plans, all else as it was asked for, and hands over the file and its report; then the file is removed. */
+  /** A line for people, that stays. */
+  readonly onNote: (line: string) => void;
+  /** To be called where there is something to write: from then on an interruption stops the search alone. */
+  readonly onFound: () => void;
+  /**
+   * Converts with these plans, all else as it was asked for, and hands over the file and its report; then the file is removed.
+   * Throws what `convert` does.
+   */
   tryPlans<Result>(
     plans: readonly Plan[],
+    how: TryOptions,
     use: (path: string, report: ConvertReport) => Promise<Result>,
   ): Promise<Result>;
 }
 
+export interface TryOptions {
+  /** What the pairs are fitted by. */
+  readonly init: InitName;
+  readonly onProgress: (progress: Progress) => void;
+}
+
 export interface FoundRanks {
   readonly plans: readonly Plan[];
+  /** What the pairs were fitted by where they were measured, and are to be fitted by. Default: what was asked for. */
+  readonly init?: InitName;
   /** Looks at the file before it takes its name and says what came of the search; what it throws keeps it from being written. */
   confirm(path: string): Promise<{ readonly report: AccuracyBudget; readonly warnings: readonly string[] }>;
 }
@@ -38,11 +56,12 @@ export type SearchRanks = ((context: RankSearchContext) => Promise<FoundRanks>) 
 /** `RankSearchContext.tryPlans` by means of `convert`, in a folder beside the output. */
 export async function tryPlans<Result>(
   plans: readonly Plan[],
-  { input, output, call, moments, convert }: TryCall,
+  { input, output, call, moments, known, convert }: TryCall,
+  { init, onProgress }: TryOptions,
   use: (path: string, report: ConvertReport) => Promise<Result>,
 ): Promise<Result> {
   const { accuracyBudget: _, searchRanks: __, onProgress: ___, onSpectrum: ____, ...others } = call;
-  const trial = { moments };
+  const trial = { moments, known };
   const folder = temporaryName(output);
   try {
     mkdirSync(folder);
@@ -55,7 +74,9 @@ export async function tryPlans<Result>(
     const ranks = Object.fromEntries(plans.map((plan) => [plan.candidate.layer.name, rankOf(plan)]));
     const report = await convert(input, {
       ...others,
+      init,
       ranks,
+      onProgress,
       output: path,
       verify: false,
       measureLatency: false,
@@ -72,6 +93,8 @@ export interface TryCall {
   /** Where the result of the search will go. */
   readonly output: string;
   readonly call: ConvertCall;
+  /** Pairs of models that were tried. */
+  readonly known: FitsOfSearch;
   /** What the images have told of the layers, by name. */
   readonly moments: ReadonlyMap<string, Moments>;
   readonly convert: (input: string, call: ConvertCall) => Promise<ConvertReport>;

@@ -7,13 +7,16 @@ import type { Moments } from './calibration/types.js';
 import type { Candidate } from './candidates.js';
 import { emitFit } from './emit-fits.js';
 import { type Fit, type FitContext, fitPlans } from './fit.js';
+import type { FitsOfSearch } from './known-fits.js';
 import type { Plan } from './plan-types.js';
+import type { InitName } from './types.js';
 
-export interface TrialContext extends FitContext {
+export interface TrialContext extends Omit<FitContext, 'knownFits'> {
   /** That of the candidates. */
   readonly model: Model;
   readonly biasCorrection: boolean;
   readonly moments: ReadonlyMap<Candidate, Moments>;
+  readonly known: FitsOfSearch;
   /** What is done to a model with pairs before it is written. */
   readonly finish: Finish | undefined;
 }
@@ -29,16 +32,17 @@ export async function trialModel(
   opened: OpenedImages,
   context: TrialContext,
 ): Promise<Uint8Array> {
-  const { model, moments, biasCorrection } = context;
-  const [known, others] = [true, false].map((has) => plans.filter(({ candidate }) => moments.has(candidate) === has));
+  const { model, moments, biasCorrection, known } = context;
+  const [seen, others] = [true, false].map((has) => plans.filter(({ candidate }) => moments.has(candidate) === has));
   const dataOf: FitContext['dataOf'] = (candidate) => ({
     moments: moments.get(candidate)!,
     hasBias: biasCorrection && isCorrectable(model, candidate),
   });
   const { onProgress: _, onSpectrum: __, finish: ___, ...quiet } = context;
+  const by = (init: InitName): Pick<FitContext, 'init' | 'knownFits'> => ({ init, knownFits: known.of(init, plans) });
   const fits = [
-    ...(await fitPlans(known!, { ...quiet, init: 'whitened', dataOf })),
-    ...(await fitPlans(others!, { ...quiet, init: 'spectral' })),
+    ...(await fitPlans(seen!, { ...quiet, ...by('whitened'), dataOf })),
+    ...(await fitPlans(others!, { ...quiet, ...by('spectral') })),
   ];
   return modelWith(fits, opened, context.finish);
 }

@@ -302,6 +302,8 @@ export interface AccuracyTrial {
   readonly isWithinBudget: boolean;
   /** Whether the evaluation was found in the cache. */
   readonly isCached: boolean;
+  /** What its pairs were fitted by; absent in reports of earlier versions. */
+  readonly init?: string;
   /** SHA-256 of the model. */
   readonly sha256: string;
   readonly seconds: number;
@@ -334,6 +336,8 @@ export interface AccuracyBudget {
   readonly chosen: number;
   /** False where the interval of the chosen one's drop is too wide to tell whether it is within the budget. */
   readonly isResolved: boolean;
+  /** Whether it was ended before its end: more would have been tried. Absent in reports of earlier versions. */
+  readonly isInterrupted?: boolean;
   readonly seconds: number;
 }
 

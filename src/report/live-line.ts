@@ -1,3 +1,5 @@
+import { columnsOf } from './terminal.js';
+
 /** The part of `process.stderr` that is used. */
 export interface ProgressStream {
   readonly isTTY?: boolean;
@@ -7,13 +9,16 @@ export interface ProgressStream {
 
 export interface LiveLineOptions {
   readonly stream: ProgressStream;
-  /** Nothing is written where false, nor where the stream is not a terminal. */
+  /** Nothing is written where false. */
   readonly enabled: boolean;
   /** Milliseconds that only grow. */
   readonly now: () => number;
 }
 
-/** One line of a terminal that is drawn again and again. */
+/**
+ * One line of a terminal that is drawn again and again. In a file it is written, as a line that stays, where nothing else was
+ * for half a minute.
+ */
 export interface LiveLine {
   /** `line` gets the columns that it may take. At most ten frames a second are drawn, except where `isNew`. */
   draw(line: (columns: number) => string, isNew: boolean): void;
@@ -22,14 +27,16 @@ export interface LiveLine {
 }
 
 const MILLISECONDS_BETWEEN_FRAMES = 100;
-const DEFAULT_COLUMNS = 80;
+/** In a file. */
+const MILLISECONDS_OF_SILENCE = 30_000;
 /** Carriage return, then "erase to the end of the line". */
 const CLEAR_LINE = '\r\u001B[K';
 
 const SILENT: LiveLine = { draw: () => {}, clear: () => {} };
 
 export function createLiveLine({ stream, enabled, now }: LiveLineOptions): LiveLine {
-  if (!enabled || stream.isTTY !== true) return SILENT;
+  if (!enabled) return SILENT;
+  if (stream.isTTY !== true) return createSignOfLife(stream, now);
   let lastFrame = -Infinity;
   let isShown = false;
   return {
@@ -39,13 +46,29 @@ export function createLiveLine({ stream, enabled, now }: LiveLineOptions): LiveL
       lastFrame = time;
       isShown = true;
       // The last column stays free: some terminals wrap as soon as it is written.
-      stream.write(CLEAR_LINE + line((stream.columns ?? DEFAULT_COLUMNS) - 1));
+      stream.write(CLEAR_LINE + line(columnsOf(stream) - 1));
     },
     clear() {
       if (!isShown) return;
       isShown = false;
       lastFrame = -Infinity;
       stream.write(CLEAR_LINE);
+    },
+  };
+}
+
+function createSignOfLife(stream: ProgressStream, now: () => number): LiveLine {
+  let last = now();
+  return {
+    draw(line) {
+      const time = now();
+      if (time - last < MILLISECONDS_OF_SILENCE) return;
+      last = time;
+      stream.write(`${line(Infinity)}\n`);
+    },
+    // Something else is written.
+    clear() {
+      last = now();
     },
   };
 }

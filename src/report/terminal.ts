@@ -18,13 +18,19 @@ export type Paint = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 /** A file or a pipe: full width, no colours. */
 export const PLAIN: Terminal = { columns: undefined, hasColors: false };
 
+/** Of a terminal that does not know its width, or says 0. */
+const usualColumns = 80;
+
+/** The width of a terminal. */
+export function columnsOf({ columns = 0 }: TerminalStream): number {
+  return columns < 1 ? usualColumns : columns;
+}
+
 /** Colours only on a terminal that is not dumb, and not where NO_COLOR is set and not empty (https://no-color.org). */
 export function terminalOf(stream: TerminalStream, environment: NodeJS.ProcessEnv): Terminal {
   if (stream.isTTY !== true) return PLAIN;
   const noColor = environment['NO_COLOR'] ?? '';
-  // Width 0 is what a terminal of unknown size reports.
-  const columns = stream.columns === undefined || stream.columns < 1 ? undefined : stream.columns;
-  return { columns, hasColors: noColor === '' && environment['TERM'] !== 'dumb' };
+  return { columns: columnsOf(stream), hasColors: noColor === '' && environment['TERM'] !== 'dumb' };
 }
 
 /** `text` in a colour, where the terminal has colours. */

@@ -1,7 +1,7 @@
 import { formatLoss, formatPercent, formatRate, formatSeconds, formatSpeed } from './format.js';
 import { createLiveLine } from './live-line.js';
 import type { ProgressStream } from './live-line.js';
-import { timeLeft } from './progress.js';
+import { type Progress, timeLeft } from './progress.js';
 import { displayWidth, truncate } from './text.js';
 import type { TrainEpoch, TrainStart } from './train-contract.js';
 
@@ -42,6 +42,8 @@ export interface TrainProgressOptions {
   readonly enabled: boolean;
   /** Milliseconds that only grow. Default: `performance.now`. */
   readonly now?: () => number;
+  /** What is shown until the first step or validation. Default: nothing. */
+  readonly preparing?: { readonly progress: Progress; readonly detail: string };
 }
 
 const BAR_WIDTH = 12;
@@ -138,6 +140,14 @@ export function createTrainProgress(options: TrainProgressOptions): TrainProgres
   const { stream, enabled, now = () => performance.now() } = options;
   const line = createLiveLine({ stream, enabled, now });
   const secondsLeft = createClock(now);
+  let { preparing } = options;
+  const prepare = (): void =>
+    preparing?.progress.update({ phase: 'preparing', done: 0, total: 1, detail: preparing.detail });
+  const prepared = (): void => {
+    preparing?.progress.done();
+    preparing = undefined;
+  };
+  prepare();
   let phase = '';
   const isNew = (name: string): boolean => {
     const hasChanged = name !== phase;
@@ -145,15 +155,19 @@ export function createTrainProgress(options: TrainProgressOptions): TrainProgres
     return hasChanged;
   };
   const write = (text: string): void => {
+    preparing?.progress.done();
     line.clear();
     if (enabled) stream.write(`${text}\n`);
+    prepare();
   };
   return {
     step(step) {
+      prepared();
       const left = secondsLeft(step);
       line.draw((columns) => stepLine(step, left, columns), isNew(`train ${step.epoch}`));
     },
     validating(epoch, epochs, done, total) {
+      prepared();
       const parts = [
         { text: `epoch ${epoch}/${epochs}`, importance: 4 },
         { text: 'validating', importance: 3 },
@@ -167,6 +181,7 @@ export function createTrainProgress(options: TrainProgressOptions): TrainProgres
     },
     note: write,
     done() {
+      prepared();
       line.clear();
     },
   };

@@ -45,6 +45,8 @@ export interface ArtifactsOptions {
   /** MiB that the model may need at once; default: the memory of the machine. */
   readonly maxMemory?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Counts graphs that are built and files that are written. */
+  readonly onProgress?: (done: number, total: number, detail: string) => void;
 }
 
 /**
@@ -63,8 +65,15 @@ export async function writeArtifacts(
   checkPaths(artifactPaths(modelPath, folder));
   const { classes, maxMemory, signal } = options;
   const listed = classes === undefined ? undefined : readClassList(classes);
+  const total = (settings.batchSize === null ? 4 : 2) + Object.keys(artifactFiles).length;
+  let done = 0;
+  const step = async (detail: string): Promise<void> => {
+    options.onProgress?.(done++, total, detail);
+    await pause(signal);
+  };
   const staged = stageFolder(folder, { force: options.force === true, files: Object.values(artifactFiles) });
   try {
+    options.onProgress?.(done, total, modelPath);
     const { imageSize, target } = settings;
     const prepared = prepareTraining(modelPath, {
       settings,
@@ -74,7 +83,7 @@ export async function writeArtifacts(
     try {
       requireListed(listed, prepared, classes);
       await pause(signal);
-      const emitted = emitter(prepared, settings, await targetOf(target, await loadDriver()), signal);
+      const emitted = emitter(prepared, settings, await targetOf(target, await loadDriver()), step);
       const graphs = await (settings.batchSize === null ? openGraphs(emitted) : emitted(settings.batchSize, false));
       await pause(signal);
       const update = buildUpdateGraph(prepared, settings);
@@ -96,7 +105,7 @@ export async function writeArtifacts(
         ([name, data]) => [name, { shape: [data.length], data }] as const,
       );
       const put = async (file: string, content: Uint8Array | string): Promise<void> => {
-        await pause(options.signal);
+        await step(file);
         writeFileWhole(join(staged.temporaryPath, file), content);
       };
       await put(artifactFiles.gradient, graphs.gradient.bytes());
@@ -179,13 +188,13 @@ function emitter(
   prepared: Prepared,
   settings: ArtifactsSettings,
   target: Target,
-  signal: AbortSignal | undefined,
+  step: (detail: string) => Promise<void>,
 ): EmitGraphs {
   return async (batch, isBatchOpen) => {
     const emit: EmitSettings = { batch, isBatchOpen, passes: target.passes };
-    await pause(signal);
+    await step('the gradient graph');
     const gradient = buildGradientGraph(prepared, settings, emit, target.build, target.opsets);
-    await pause(signal);
+    await step('the eval graph');
     return { gradient, eval: buildEvalGraph(prepared, emit) };
   };
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -121,19 +121,66 @@ describe.skipIf(!hasShared)('lowrank-convert --accuracy-budget', () => {
     await once(child, 'close');
     expect({ code: child.exitCode, signal: child.signalCode }).toEqual({ code: 130, signal: null });
     expect(stderr).not.toMatch(/^\s+at /m);
+    expect(stderr).toMatch(
+      /error\[ABORTED\]: interrupted after \d trials?, before one was within .*nothing was written/,
+    );
     expect(namesOf('interrupted.onnx')).toEqual([]);
     expect(readdirSync(own)).toEqual(finished());
     expect(finished().length).toBeGreaterThanOrEqual(2);
   });
 
-  it('fits on images and is judged by others', () => {
+  it.skipIf(process.platform === 'win32')(
+    'is interrupted where something is found: the best so far is written',
+    async () => {
+      const own = join(folder, 'best-cache');
+      const output = join(folder, 'best.onnx');
+      const budget = ['--accuracy-budget', '25', '--cache', own, '-o', output, '--evaluations', '6'];
+      const interrupted = async (times: number): Promise<{ code: number | null; stdout: string; stderr: string }> => {
+        const child = spawn(process.execPath, [lowrank, ...words, ...budget, '--json']);
+        let [stdout, stderr] = ['', ''];
+        child.stdout.on('data', (part: Buffer) => (stdout += part.toString()));
+        child.stderr.on('data', (part: Buffer) => {
+          stderr += part.toString();
+          if (child.killed ? times > 1 && stderr.includes('interrupted') : / within 25;/.test(stderr))
+            child.kill('SIGINT');
+        });
+        const [code] = (await once(child, 'close')) as [number | null];
+        return { code, stdout, stderr };
+      };
+      const first = await interrupted(1);
+      expect(first.code, first.stderr).toBe(130);
+      const report = JSON.parse(first.stdout) as ConvertReport;
+      const { trials, chosen, isInterrupted } = report.accuracyBudget!;
+      expect(isInterrupted).toBe(true);
+      expect(trials[chosen]).toMatchObject({ isWithinBudget: true, sha256: report.output.sha256 });
+      expect(report.warnings).toContainEqual(
+        expect.stringMatching(/^interrupted after \d+ of at most \d+ trials: the best so far was written; .* --force /),
+      );
+      expect(namesOf('best.onnx')).toEqual(['best.onnx']);
+
+      rmSync(output);
+      const second = await interrupted(2);
+      expect(second).toMatchObject({ code: 130, stdout: '' });
+      expect(existsSync(output)).toBe(false);
+      const tried = second.stderr.match(/^trial .*$/gm)!;
+      expect(tried.filter((line) => line.includes('evaluated before'))).toEqual(tried.slice(0, trials.length));
+    },
+  );
+
+  it('fits on images and is judged by others: fast where layers are tried, as it was asked for at the end', () => {
     const calibrate = ['--calibrate', join(sharedFolder, 'data/images/cifar10/train'), '--calibrate-images', '64'];
-    const report = convertTo('data.onnx', 25, cache, '--init', 'whitened', ...calibrate, '--evaluations', '2');
+    const report = convertTo('data.onnx', 25, cache, ...calibrate, '--evaluations', '2');
     const { trials, chosen } = report.accuracyBudget!;
-    expect(trials[chosen]).toMatchObject({ sha256: report.output.sha256 });
-    expect(trials[chosen]!.drop).toBeLessThanOrEqual(0.25);
+    expect(trials.map(({ init }) => init)).toEqual([...trials.slice(1).map(() => 'whitened'), 'lfai-data']);
+    const best = trials[chosen]!;
+    expect(best).toMatchObject({ sha256: report.output.sha256 });
+    expect(best.drop).toBeLessThanOrEqual(0.25);
     expect(report.calibration).toMatchObject({ images: 64 });
-    expect(report.layers.some(({ init }) => init === 'whitened')).toBe(true);
+    const factorized = report.layers.filter(({ action }) => action === 'factorized');
+    expect(factorized.map(({ init }) => init)).toEqual(factorized.map(() => best.init));
+    // The pairs are those of the trial: not fitted again.
+    const fitted = factorized.reduce((sum, { seconds }) => sum + seconds, 0);
+    expect(fitted).toBeLessThan(trials.at(-1)!.seconds / 5);
   });
 
   it('goes along the curve of what the outputs feel, where there are pictures: no price is measured', () => {
@@ -170,7 +217,18 @@ describe.skipIf(!hasShared)('lowrank-convert --accuracy-budget', () => {
 
   it('writes nothing where nothing is within the budget', () => {
     const output = join(folder, 'none.onnx');
-    const outcome = run(...words, '-o', output, '--accuracy-budget', '0', '--cache', cache, '--evaluations', '2');
+    const outcome = run(
+      ...words,
+      '-o',
+      output,
+      '--accuracy-budget',
+      '0',
+      '--cache',
+      cache,
+      '--evaluations',
+      '2',
+      '--quiet',
+    );
     expectFailure(outcome, 'NUMERIC', /no conversion within the accuracy budget of 0 points was found: the least/);
     expect(namesOf('none.onnx')).toEqual([]);
   });
@@ -185,8 +243,15 @@ describe.skipIf(!hasShared)('lowrank-convert --accuracy-budget', () => {
 
   it('shows every evaluation', () => {
     const budget = ['--accuracy-budget', '25', '--cache', cache];
-    const { code, stdout } = run(...words, '-o', join(folder, 'shown.onnx'), ...budget);
+    const { code, stdout, stderr } = run(...words, '-o', join(folder, 'shown.onnx'), ...budget);
     expect(code).toBe(0);
+    const lines = stderr.split('\n');
+    expect(lines[0]).toMatch(/^accuracy budget 25: the original has top-1 [\d.]+ %; at most 9 models on 200 images/);
+    const trials = lines.filter((line) =>
+      /^trial \d+: [\d.]+ % of MACs, .* layers? by lfai; top-1 .*, drop .*; /.test(line),
+    );
+    expect(trials).toHaveLength(stdout.match(/^ *\d+ +(sensitivity|written|within|beyond) /gm)!.length);
+    expect(trials[0]).toMatch(/for the price of errors; .* s, evaluated before; at most .* left$/);
     expect(stdout.match(/^ *\d+ +sensitivity .* before$/gm)).toHaveLength(6);
     expect(stdout.match(/^ *\d+ +written .* before$/gm)).toHaveLength(1);
     expect(stdout).toMatch(/^accuracy +top-1 [\d.]+ % -> [\d.]+ %, drop .* points \(95 %: .*\) of 25 allowed/m);

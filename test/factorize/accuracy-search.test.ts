@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Picks, searchAccuracy } from '../../src/factorize/accuracy-search.js';
+import { type AccuracyFinding, type Picks, searchAccuracy } from '../../src/factorize/accuracy-search.js';
 
 const seed = 5;
 
@@ -119,6 +119,29 @@ describe(`search for the cheapest picks within a drop (seed ${seed})`, () => {
       groups: 2,
       measure: () => Promise.reject(new Error('asked')),
     });
-    expect(nothing).toEqual({ best: undefined, sensitivities: [] });
+    expect(nothing).toEqual({ best: undefined, sensitivities: [], isInterrupted: false });
+  });
+
+  it('ends at an interruption with the best so far, and passes it on where there is none', async () => {
+    const choices = [modelOf([{ full: 20, decay: 0.5, price: 0.1 }]).choices[0]!];
+    const interrupted = new Error('interrupted');
+    const after = (most: number): Promise<AccuracyFinding> => {
+      const asked: Picks[] = [];
+      return searchAccuracy({
+        layers: choices,
+        arePriced: true,
+        fixedCost: 0,
+        largestDrop: 0.01,
+        evaluations: 8,
+        groups: 1,
+        measure: (picks) => {
+          if (asked.push(picks) > most) return Promise.reject(interrupted);
+          return Promise.resolve({ drop: picks[0]! < 5 ? 1 : 0, lossIncrease: 0 });
+        },
+        isInterruption: (error) => error === interrupted,
+      });
+    };
+    await expect(after(0)).rejects.toBe(interrupted);
+    expect(await after(2)).toMatchObject({ best: [10], isInterrupted: true });
   });
 });

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createProgress } from '../../src/report/progress.js';
 
 /** A terminal that keeps what is written to it, and the line that a person would see. */
@@ -64,6 +64,58 @@ describe('createProgress', () => {
       progress.done();
       expect(stream.frames).toEqual([]);
     }
+  });
+
+  it('writes a line that stays in half a minute without others, where the stream is no terminal', () => {
+    const stream = terminal(80, false);
+    let time = 0;
+    const progress = createProgress({ stream, enabled: true, now: () => time });
+    const at = (seconds: number, done: number): void => {
+      time = 1000 * seconds;
+      progress.update({ phase: 'factorizing', done, total: 100, detail: 'a layer of which the name is rather long' });
+    };
+    for (let second = 0; second < 45; second++) at(second, second);
+    const line = `factorizing [#######-----------------] 30/100 1 min 10 s left  a layer of which the name is rather long\n`;
+    expect(stream.frames).toEqual([line]);
+    progress.done();
+    for (let second = 45; second < 74; second++) at(second, second);
+    expect(stream.frames).toEqual([line]);
+    at(74, 74);
+    expect(stream.frames).toHaveLength(2);
+  });
+
+  it('goes on by itself between updates, with the time left or the time so far', () => {
+    vi.useFakeTimers();
+    try {
+      const stream = terminal(100);
+      let time = 0;
+      const progress = createProgress({ stream, enabled: true, now: () => time });
+      const pass = (seconds: number): void => {
+        for (let second = 0; second < seconds; second++) {
+          time += 1000;
+          vi.advanceTimersByTime(1000);
+        }
+      };
+      progress.update({ phase: 'p', done: 0, total: 4 });
+      pass(2);
+      expect(stream.screen()).toBe('p [------------------------] 0/4');
+      pass(6);
+      expect(stream.screen()).toBe('p [------------------------] 0/4 8 s so far');
+      progress.update({ phase: 'p', done: 2, total: 4 });
+      pass(5);
+      expect(stream.screen()).toBe('p [############------------] 2/4 3 s left');
+      progress.done();
+      pass(5);
+      expect(stream.screen()).toBe('');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('takes a terminal of unknown width for one of 80 columns', () => {
+    const stream = terminal(0);
+    createProgress({ stream, enabled: true }).update({ phase: 'p'.repeat(200), done: 1, total: 2 });
+    expect(stream.screen()).toHaveLength(79);
   });
 
   it('never fills the last column, whatever the text', () => {

@@ -79,7 +79,7 @@ describe('terminalOf', () => {
     expect(terminalOf(terminal, { NO_COLOR: '' })).toEqual({ columns: 120, hasColors: true });
     expect(terminalOf(terminal, { TERM: 'dumb' }).hasColors).toBe(false);
     expect(terminalOf({ columns: 120 }, {})).toEqual({ columns: undefined, hasColors: false });
-    expect(terminalOf({ isTTY: true, columns: 0 }, {}).columns).toBeUndefined();
+    for (const columns of [{ columns: 0 }, {}]) expect(terminalOf({ isTTY: true, ...columns }, {}).columns).toBe(80);
   });
 });
 

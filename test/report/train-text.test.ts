@@ -5,6 +5,7 @@ import { PLAIN } from '../../src/report/terminal.js';
 import { displayWidth, printable } from '../../src/report/text.js';
 import { bestEpoch, type TrainReport } from '../../src/report/train-contract.js';
 import { trainVerdict } from '../../src/report/train-verdict.js';
+import { createProgress } from '../../src/report/progress.js';
 import { createTrainProgress, epochLine, startLine } from '../../src/report/train-progress.js';
 import type { TrainStep } from '../../src/report/train-progress.js';
 import { renderTrainTable } from '../../src/report/train-table.js';
@@ -45,6 +46,21 @@ describe('createTrainProgress', () => {
     );
     progress.done();
     expect(output.text.at(-1)).toBe('\r\u001B[K');
+  });
+
+  it('shows that it prepares, around notes, until there is a step', () => {
+    const output = stream(80, true);
+    const shared = { stream: output, enabled: true, now: () => 0 };
+    const preparing = { progress: createProgress(shared), detail: 'm.onnx' };
+    const progress = createTrainProgress({ ...shared, preparing });
+    const line = '\r\u001B[Kpreparing [------------------------] 0/1  m.onnx';
+    expect(output.text).toEqual([line]);
+    progress.note('images: …');
+    expect(output.text.slice(1)).toEqual(['\r\u001B[K', 'images: …\n', line]);
+    progress.validating(0, 1, 0, 8);
+    progress.note('epoch 0/1');
+    progress.done();
+    expect(output.text.slice(4).filter((text) => text.includes('preparing'))).toEqual([]);
   });
 
   it('counts the time left of a resumed run from where it went on', () => {

@@ -314,7 +314,16 @@ describe.skipIf(!hasGoldens)('the nets of ../shared/golden', () => {
   it.each(nets)('%s', async (name) => {
     const golden = readGolden(name);
     const output = inFolder(`golden-${name}`);
-    await writeArtifacts(golden.modelPath, output, { settings: golden.settings });
+    const steps: string[] = [];
+    await writeArtifacts(golden.modelPath, output, {
+      settings: golden.settings,
+      onProgress: (done, total, detail) => {
+        expect(done).toBeLessThan(total);
+        steps.push(detail);
+      },
+    });
+    expect(steps.slice(0, 3)).toEqual([golden.modelPath, 'the gradient graph', 'the eval graph']);
+    expect(steps.slice(-5).sort()).toEqual(readdirSync(output).sort());
     const manifest = checkManifest(output, golden.modelPath);
     const decayed = manifest.parameters.filter(({ decay }) => decay).map((parameter) => parameter.name);
     const { decayed: expected } = golden.meta.optimizer;

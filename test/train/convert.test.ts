@@ -1,6 +1,7 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { Progress } from '../../src/factorize/convert.js';
 import { tradeOffCurve } from '../../src/factorize/curve.js';
 import { readModel } from '../../src/graph/read.js';
 import { modelBytes, writeModel } from '../../src/graph/write.js';
@@ -428,7 +429,14 @@ describe('full rank', () => {
 
   it.each(['synthetic', 'none'] as const)('is exact with --calibrate %s', async (calibrate) => {
     for (const init of calibrate === 'none' ? (['lfai', 'spectral'] as const) : (['whitened', 'lfai-data'] as const)) {
-      const report = await converted(tiny, { ...whole, calibrate, init, rankScale: 1 });
+      const steps: Progress[] = [];
+      const onProgress = (step: Progress): void => void steps.push(step);
+      const report = await converted(tiny, { ...whole, calibrate, init, rankScale: 1, onProgress });
+      // Of all layers, also where they are fitted one behind the other.
+      const fits = steps.filter(({ phase }) => phase === 'factorize');
+      expect(new Set(fits.map(({ total }) => total)).size).toBe(1);
+      expect(fits.map(({ done }) => done)).toEqual(fits.map(({ done }) => done).toSorted((a, b) => a - b));
+      expect(fits.at(-1)!.done).toBe(fits[0]!.total);
       expect(report.layers.every(({ action }) => action === 'factorized')).toBe(true);
       // float32 throughout.
       expect(report.verify!.relativeDiff, init).toBeLessThan(1e-4);

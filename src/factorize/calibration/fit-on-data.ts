@@ -10,7 +10,7 @@ import type { Driver, SessionOptions } from '../../runtime/types.js';
 import { hasBiasPlace } from '../bias.js';
 import type { Candidate } from '../candidates.js';
 import { emitFit } from '../emit-fits.js';
-import { type Fit, type FitContext, fitPlans } from '../fit.js';
+import { type Fit, type FitContext, fitPlans, workOf } from '../fit.js';
 import { inits } from '../inits/index.js';
 import { type FactorizableLayer, findLayers } from '../layers.js';
 import type { Plan } from '../plan-types.js';
@@ -80,16 +80,27 @@ export async function fitOnData(
     const fits = new Map<Plan, Fit>();
     const student = run.isSequential ? createStudent(run) : undefined;
     let fitSeconds = 0;
+    const all = workOf(work);
+    let behind = 0;
+    const running: Run = {
+      ...run,
+      onImages: (done, images, detail) => context.onProgress?.(behind, all, `${detail}, image ${done} of ${images}`),
+    };
     const fit = async (batch: readonly Plan[], options: Partial<FitContext>): Promise<readonly Fit[]> => {
       const from = performance.now();
-      const results = await fitPlans(batch, { ...context, ...options });
+      const onProgress: FitContext['onProgress'] = (done, _, detail) =>
+        context.onProgress?.(behind + done, all, detail);
+      const results = await fitPlans(batch, { ...context, ...options, onProgress });
+      behind += workOf(batch);
       results.forEach((result, index) => fits.set(batch[index]!, result));
       fitSeconds += (performance.now() - from) / 1000;
       return results;
     };
     const few = { layers: 0, example: '' };
+    const isFitted = ({ candidate, trials }: Plan): boolean =>
+      trials?.every((trial) => context.knownFits?.get(candidate.layer.name, trial) !== undefined) === true;
     for (const group of groupsOf(measured, run)) {
-      const seen = await observeOriginal(run, group);
+      const seen = await observeOriginal(run, group, run.isSequential && !group.every(isFitted));
       for (const { candidate } of group) note(few, candidate, seen.get(candidate)!.data.moments);
       if (student === undefined) {
         await fit(group, { dataOf: (candidate) => seen.get(candidate)?.data });
@@ -98,7 +109,7 @@ export async function fitOnData(
       for (const plan of group) {
         throwIfAborted(context.signal);
         const own = seen.get(plan.candidate)!;
-        const data = await observeStudent(run, student, plan.candidate, own);
+        const data = isFitted(plan) ? own.data : await observeStudent(running, student, plan.candidate, own);
         const [result] = await fit([plan], { dataOf: () => data });
         student.replace(result!);
       }
@@ -237,17 +248,21 @@ interface Seen {
   readonly target: Measured['observed'];
 }
 
-/** One pass over the images through the original model. */
-async function observeOriginal(run: Run, group: readonly Plan[]): Promise<ReadonlyMap<Candidate, Seen>> {
+/** One pass over the images through the original model, where it tells what is not known. */
+async function observeOriginal(
+  run: Run,
+  group: readonly Plan[],
+  areTargetsNeeded: boolean,
+): Promise<ReadonlyMap<Candidate, Seen>> {
   const known = run.known?.moments;
-  const isRunNeeded = run.isSequential || group.some(({ candidate }) => known?.has(candidate) !== true);
+  const isRunNeeded = areTargetsNeeded || group.some(({ candidate }) => known?.has(candidate) !== true);
   const measured = !isRunNeeded
     ? new Map<string, Measured>()
     : await probe(run, sourceOf(run.copy, run.images), plural(group.length), (layers, shapes, graph) =>
         group.flatMap(({ candidate }) =>
           candidate.layers.flatMap((layer): ProbeRequest[] => {
             const same = sameLayer(layers, layer);
-            const isTarget = run.isSequential && layer === candidate.layer;
+            const isTarget = areTargetsNeeded && layer === candidate.layer;
             const request = momentRequest(run, same);
             const isKnown = known?.has(candidate) === true;
             if (isKnown && !isTarget) return [];
