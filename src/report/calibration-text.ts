@@ -3,11 +3,11 @@ import { formatSeconds, plural } from './format.js';
 
 /** What layers were fitted on, in one line. */
 export function calibrationText(calibration: Calibration): string {
-  const { data, images, imageSize, layers, seconds } = calibration;
+  const { data, images, imageSize, layers, seconds, towardClasses } = calibration;
   const size = `of ${imageSize}x${imageSize}`;
   const shown =
     data === 'synthetic'
-      ? `${plural(images, 'synthetic picture')} ${size}`
+      ? `${plural(images, 'synthetic picture')} ${size}${towardClasses === undefined ? '' : ', moved toward its classes'}`
       : `${plural(images, 'image')} ${size} from ${data}`;
   return `${plural(layers, 'layer')}, on ${shown}, ${formatSeconds(seconds)}${normalizationText(calibration)}`;
 }

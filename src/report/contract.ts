@@ -274,6 +274,8 @@ export interface Calibration {
   /** All of it; absent where a program of somebody else gave the images. */
   readonly preparation?: Preparation;
   readonly badImages: number;
+  /** Drawn pictures that were moved toward classes of the model by its gradient; absent where none was. */
+  readonly towardClasses?: number;
   /** Layers that were looked at. */
   readonly layers: number;
   /** Seconds of running the images; fitting is not included. */

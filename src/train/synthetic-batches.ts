@@ -13,6 +13,11 @@ function tablesOf({ mean, deviation }: Normalization, channels: number): readonl
   return Array.from({ length: channels }, () => table);
 }
 
+/** What black and white of each channel are to a model. */
+export function rangesOf(normalization: Normalization, channels: number): readonly (readonly [number, number])[] {
+  return tablesOf(normalization, channels).map((table) => [table[0]!, table[255]!] as const);
+}
+
 /** Pictures, [height, width, channels] each, as a model takes them; bytes are not normalized. */
 export function pictureFeed(
   pictures: readonly Uint8Array[],

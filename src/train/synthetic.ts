@@ -11,7 +11,8 @@ import { inputsOf, whyNoPictures } from './image-input.js';
 import { defaultImageSettings, givenNormalization } from './image-settings.js';
 import { keptBatches } from './kept-batches.js';
 import { prepareImages } from './preparation.js';
-import { pictureFeed } from './synthetic-batches.js';
+import { pictureFeed, rangesOf } from './synthetic-batches.js';
+import { type ClassSteps, defaultClassSteps, openPictureMover, type PictureMover } from './toward-classes.js';
 
 /** Which drawn pictures a model is shown, and how. */
 export interface SyntheticSettings {
@@ -28,6 +29,8 @@ export interface SyntheticSettings {
   readonly seed: number;
   /** What the pictures are like. */
   readonly recipe: PictureRecipe;
+  /** How they are moved toward classes of the model; null: they stay as they were drawn. */
+  readonly towardClasses: ClassSteps | null;
 }
 
 export const defaultSyntheticSettings: SyntheticSettings = {
@@ -39,6 +42,7 @@ export const defaultSyntheticSettings: SyntheticSettings = {
   std: null,
   seed: 0,
   recipe: defaultRecipe,
+  towardClasses: defaultClassSteps,
 };
 
 /** Pixels up to which a picture is small. */
@@ -64,6 +68,9 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
       remedy: `give a whole number from ${least} on`,
     });
   }
+  // The same pictures are shown to several models; they are those of one file for as long as any of them are open.
+  const moved = new Map<number, Uint8Array>();
+  let openCount = 0;
   const calibrate = async (
     model: Model,
     largestBatch: number,
@@ -80,11 +87,24 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
     const first = settings.first + (isKeptOut ? whole(wanted) : 0);
     const images = whole(isKeptOut ? keptOut : wanted);
     const drawer = pictureDrawer(settings.seed, settings.recipe);
+    let mover: Promise<PictureMover | undefined> | undefined;
+    const moveAll = async (numbers: readonly number[]): Promise<readonly Uint8Array[]> => {
+      const drawn = numbers.map((index) => moved.get(index) ?? drawer.draw(index, input));
+      const steps = settings.towardClasses;
+      if (steps === null || numbers.every((index) => moved.has(index))) return drawn;
+      const ranges = rangesOf(normalization, input.channels);
+      mover ??= openPictureMover(model, input, { ...context, seed: settings.seed, steps, ranges });
+      const pictures = await (await mover)?.move(drawn, numbers[0]!);
+      for (const [at, index] of numbers.entries()) if (pictures !== undefined) moved.set(index, pictures[at]!);
+      return pictures ?? drawn;
+    };
+    let isOpen = true;
+    openCount++;
     async function* draw(): AsyncGenerator<CalibrationBatch> {
       for (let done = 0; done < images; done += batchSize) {
         throwIfAborted(context.signal);
         const size = Math.min(batchSize, images - done);
-        const pictures = Array.from({ length: size }, (_, index) => drawer.draw(first + done + index, input));
+        const pictures = await moveAll(Array.from({ length: size }, (_, index) => first + done + index));
         yield { feeds: pictureFeed(pictures, input, normalization), size };
       }
     }
@@ -105,9 +125,15 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
         normalizationFrom: report.normalization.from,
         preparation: report,
         badImages: 0,
+        ...(moved.size === 0 ? {} : { towardClasses: images }),
       }),
       warnings: [],
-      close: () => Promise.resolve(),
+      close: async () => {
+        if (!isOpen) return;
+        isOpen = false;
+        await (await mover)?.close();
+        if (--openCount === 0) moved.clear();
+      },
     };
   };
   return Object.assign(calibrate, {
