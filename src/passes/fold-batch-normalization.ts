@@ -22,20 +22,22 @@ export const foldBatchNormalization: Pass = {
   name: 'fold-batch-normalization',
   summary: 'BatchNormalization goes into the Conv, ConvTranspose or Gemm before it',
   run: (model: Model, { refuse }) => {
-    const { graph } = model;
-    let changes = 0;
-    for (const node of [...graph.nodes]) {
-      if (!node.is('BatchNormalization')) continue;
-      const plan = planFold(graph, node);
-      if (typeof plan === 'string') refuse(node, plan);
-      else {
-        fold(model, node, plan);
-        changes++;
-      }
-    }
-    return changes;
+    const nodes = model.graph.nodes.filter((node) => node.is('BatchNormalization'));
+    return nodes.filter((node) => {
+      const obstacle = foldInto(model, node);
+      if (obstacle !== undefined) refuse(node, obstacle);
+      return obstacle === undefined;
+    }).length;
   },
 };
+
+/** Folds one BatchNormalization into the layer before it; why not, where it stays. */
+export function foldInto(model: Model, node: Node): string | undefined {
+  const plan = planFold(model.graph, node);
+  if (typeof plan === 'string') return plan;
+  fold(model, node, plan);
+  return undefined;
+}
 
 interface Affine {
   readonly a: Float64Array;

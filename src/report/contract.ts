@@ -213,6 +213,8 @@ export interface Recalibration {
   readonly preparation?: Preparation;
   /** BatchNormalizations with new statistics. */
   readonly layers: number;
+  /** Those of them that are folded into convolutions, whose weights and biases are new instead; absent: none. */
+  readonly folded?: number;
   /** Those that keep theirs. */
   readonly kept: readonly Kept[];
   readonly badImages: number;

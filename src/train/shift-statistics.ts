@@ -6,7 +6,9 @@ import type { Node } from '../graph/node.js';
 import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
+import type { Recalibration } from '../report/contract.js';
 import { toInferenceForm } from '../passes/inference-form.js';
+import { type ChannelStatistics, foldAgain, foldedOutputs, unfold } from './folded-normalization.js';
 import { type PooledStatistics, poolObserved } from './pooled-statistics.js';
 import { storeStatistics } from './recalibrate.js';
 import { keptStatistics, observeStatistics } from './statistics-graph.js';
@@ -19,7 +21,8 @@ const batch = 32;
  * the training: the mean by the difference to the original's, in units of its deviation, the variance by their ratio.
  * What the pictures' own statistics are does not matter then; with images like those of the training, `recalibration`
  * estimates them anew. As there, every BatchNormalization normalizes by its batch while it is observed. Both models see the
- * images of the fit as the original takes them. Throws as `recalibration`; a model without BatchNormalization stays as it is.
+ * images of the fit as the original takes them. Where BatchNormalization was folded into the convolutions before it, as exporters do,
+ * the same is done to what they give. Throws as `recalibration`; a model without both stays as it is.
  */
 export function statisticsShift(calibrate: Calibrate): Recalibrate {
   // Several models with pairs are compared with one original.
@@ -28,13 +31,15 @@ export function statisticsShift(calibrate: Calibrate): Recalibrate {
     async (model: Model, context: RecalibrateContext) => {
       const started = performance.now();
       const { layers, kept } = keptStatistics(model.graph);
-      if (kept.length === layers) {
-        const none = { images: 0, batchSize: batch, imageSize: 0, layers: 0, badImages: 0, seconds: 0 };
-        const normalization = { mean: [], deviation: [] };
-        return { report: { data: '', normalization, kept, ...none }, warnings: [] };
-      }
+      const isNormalized = layers > 0 ? kept.length < layers : foldedOutputs(model.graph).length > 0;
+      if (!isNormalized) return { report: nothingMoved(kept), warnings: [] };
       original ??= await openOriginal(calibrate, context);
       const { images, pools: before } = original;
+      // Layers that were kept stay as they are.
+      const isNew = ([, { weight }]: readonly [string, FoldedStatistics]): boolean =>
+        model.graph.value(weight) === undefined;
+      const folded = new Map([...original.folded].filter(isNew));
+      unfold(model, folded);
       const after = await observe(model, images, context);
       let moved = 0;
       for (const [layer, is] of after) {
@@ -44,9 +49,11 @@ export function statisticsShift(calibrate: Calibrate): Recalibrate {
         move(model, node, was, is);
         moved++;
       }
+      foldAgain(model, folded.keys());
       const { data, imageSize, normalization } = images.summary();
       const seconds = (performance.now() - started) / 1000;
-      const report = { data, images: images.images, batchSize: batch, imageSize, layers: moved };
+      const own = { layers: moved, ...(folded.size === 0 ? {} : { folded: moved }) };
+      const report = { data, images: images.images, batchSize: batch, imageSize, ...own };
       return { report: { ...report, normalization, badImages: 0, kept, seconds }, warnings: [] };
     },
     {
@@ -64,6 +71,18 @@ export function statisticsShift(calibrate: Calibrate): Recalibrate {
 interface Original {
   readonly images: CalibrationImages;
   readonly pools: ReadonlyMap<string, PooledStatistics>;
+  /** What convolutions give that BatchNormalization was folded into. */
+  readonly folded: ReadonlyMap<string, FoldedStatistics>;
+}
+
+interface FoldedStatistics extends ChannelStatistics {
+  /** The name of the convolution's weight. */
+  readonly weight: string;
+}
+
+function nothingMoved(kept: Recalibration['kept']): Recalibration {
+  const none = { images: 0, batchSize: batch, imageSize: 0, layers: 0, badImages: 0, seconds: 0 };
+  return { data: '', normalization: { mean: [], deviation: [] }, kept, ...none };
 }
 
 async function openOriginal(calibrate: Calibrate, context: RecalibrateContext): Promise<Original> {
@@ -73,7 +92,9 @@ async function openOriginal(calibrate: Calibrate, context: RecalibrateContext): 
     toInferenceForm(model);
     const images = await calibrate(copyForImages(model, true), batch, { path, driver, session, part: 'fit', signal });
     try {
-      return { images, pools: await observe(model, images, context) };
+      const folded = await statisticsOfFolded(model, images, context);
+      unfold(model, folded);
+      return { images, pools: await observe(model, images, context), folded };
     } catch (error) {
       await images.close();
       throw error;
@@ -83,13 +104,35 @@ async function openOriginal(calibrate: Calibrate, context: RecalibrateContext): 
   }
 }
 
+async function statisticsOfFolded(
+  model: Model,
+  images: CalibrationImages,
+  context: RecalibrateContext,
+): Promise<ReadonlyMap<string, FoldedStatistics>> {
+  const outputs = foldedOutputs(model.graph);
+  if (outputs.length === 0) return new Map();
+  const copy = readModel(modelBytes(model));
+  const units = outputs.map(({ name, channels }) => {
+    return [name, { mean: new Float32Array(channels), variance: new Float32Array(channels).fill(1) }] as const;
+  });
+  unfold(copy, new Map(units));
+  const pools = await observe(copy, images, context, false);
+  return new Map(
+    outputs.flatMap(({ name, weight }) => {
+      const pool = pools.get(name);
+      return pool === undefined ? [] : [[name, { weight, mean: pool.mean, variance: pool.variance() }]];
+    }),
+  );
+}
+
 async function observe(
   model: Model,
   images: CalibrationImages,
   { driver, session: options, path, signal, onProgress }: RecalibrateContext,
+  isNormalized = true,
 ): Promise<ReadonlyMap<string, PooledStatistics>> {
   const copy = readModel(modelBytes(model));
-  const outputs = observeStatistics(copy);
+  const outputs = observeStatistics(copy, isNormalized);
   const session = await driver.createSession(modelBytes(copy), options);
   try {
     const onImages = (done: number): void => onProgress(done, images.images);

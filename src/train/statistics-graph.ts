@@ -55,10 +55,11 @@ const oldestOpset = 7;
 /**
  * Turns a model into one that observes: every BatchNormalization that can be normalizes by the statistics of its batch,
  * which become the outputs in place of the model's own; what they do not depend on is removed, and the batch is open.
+ * `isNormalized` false: it gives on what it is given.
  *
  * The operator's own training form is not used: onnxruntime writes its outputs into the memory of inputs 3 and 4.
  */
-export function observeStatistics(model: Model): readonly Observed[] {
+export function observeStatistics(model: Model, isNormalized = true): readonly Observed[] {
   const { graph } = model;
   if (opsetOf(model) < oldestOpset) runPasses(model, [raiseOpset(17)]);
   const images = graph.inputs.find((value) => value.tensor === undefined);
@@ -66,7 +67,7 @@ export function observeStatistics(model: Model): readonly Observed[] {
   redeclare(model, images);
   const shapes = inferShapes(model);
   const layers = graph.nodes.filter((node) => node.is('BatchNormalization') && reasonToKeep(graph, node) === undefined);
-  const observed = layers.map((node) => observe(model, node, shapes));
+  const observed = layers.map((node) => observe(model, node, shapes, isNormalized));
   for (const output of graph.outputs.splice(0)) output.isOutput = false;
   for (const { mean, variance, shape } of observed) {
     graph.addOutput(graph.value(mean)!, { dataType: FLOAT, dims: undefined });
@@ -78,7 +79,7 @@ export function observeStatistics(model: Model): readonly Observed[] {
 }
 
 /** Puts the training form where `node` was: y = (x − mean) / √(variance + ε) · scale + bias, of the batch. */
-function observe(model: Model, node: Node, shapes: ShapeTable): Observed {
+function observe(model: Model, node: Node, shapes: ShapeTable, isNormalized: boolean): Observed {
   const { graph } = model;
   const [x, scale, bias] = node.inputs as Value[];
   const y = node.outputs[0]!;
@@ -118,6 +119,12 @@ function observe(model: Model, node: Node, shapes: ShapeTable): Observed {
   const mean = reduceMean(input);
   const centered = emit('Sub', [input, mean]);
   const variance = reduceMean(emit('Mul', [centered, centered]));
+  const observed = { layer: y.name, mean: mean.name, variance: variance.name, shape: shape.name };
+  if (!isNormalized) {
+    emit('Identity', [x!], {}, y);
+    graph.replaceNode(node, () => specs);
+    return observed;
+  }
   const deviation = emit('Sqrt', [emit('Add', [variance, epsilon])]);
   // Per channel first: each operator on all elements is another tensor of them.
   const factor = emit('Div', [emit('Reshape', [toFloat(scale!), perChannel]), deviation]);
@@ -126,5 +133,5 @@ function observe(model: Model, node: Node, shapes: ShapeTable): Observed {
   if (isFloat32) emit('Add', [scaled, shift], {}, y);
   else emit('Cast', [emit('Add', [scaled, shift])], { to: int(type!.dataType) }, y);
   graph.replaceNode(node, () => specs);
-  return { layer: y.name, mean: mean.name, variance: variance.name, shape: shape.name };
+  return observed;
 }
