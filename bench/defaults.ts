@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { calibration, convert, type ConvertModelCall, type ConvertReport, evaluateModel } from '../src/index.js';
+import { calibration, convert, type ConvertModelCall, type ConvertReport, evaluateModel, merge } from '../src/index.js';
 import { earlierResults, saveResult } from './support/bench.js';
 import { cases, shared } from './support/cases.js';
 
@@ -53,8 +53,13 @@ try {
   for (const model of values.cases.split(',')) {
     const found = cases[model];
     if (found === undefined) continue;
-    const { file, normalization, budgets, images } = found;
-    const path = shared(`models/${file}`);
+    const { file, normalization, budgets, images, classes, isFolded } = found;
+    let path = shared(`models/${file}`);
+    if (isFolded === true) {
+      const folded = join(folder, `folded-${file}`);
+      await merge(path, { output: folded, force: true });
+      path = folded;
+    }
     const { fit, val } = images(folder);
     const chosen = values.budgets === '' ? budgets : values.budgets.split(',').map(Number);
     for (const macsBudget of chosen) {
@@ -63,7 +68,7 @@ try {
         const call = { output, force: true, macsBudget, verify: false };
         const report = await convert(path, { ...call, ...rules[rule]!(fit, normalization) });
         const settings = { normalization, limit: Number(values.images) };
-        const measured = await evaluateModel({ model: output, versus: path, data: val, settings });
+        const measured = await evaluateModel({ model: output, versus: path, data: val, classes, settings });
         const { difference, ci95 } = measured.versus!;
         const result: Result = {
           model,

@@ -6,6 +6,10 @@ import { sharedFolder } from './bench.js';
 export interface Case {
   readonly file: string;
   readonly normalization: string;
+  /** Whether BatchNormalization is folded into the convolutions first, as exporters do. */
+  readonly isFolded?: boolean;
+  /** The file of the classes in the order of the outputs, where folders are not in it. */
+  readonly classes?: string;
   /** Fractions of the multiply-accumulates. */
   readonly budgets: readonly number[];
   /** Images without labels to fit on, and others with labels to measure on. `folder`: where links may be put. */
@@ -36,12 +40,38 @@ const imagenette = (): { readonly fit: string; readonly val: string } => ({
   val: shared('images/imagenette-160/val'),
 });
 
+/** One picture of each of 100 classes to measure on; there are none of the other 900 to fit on. */
+function imagenetSample(folder: string): { readonly fit: string; readonly val: string } {
+  const source = resolve(shared('images/imagenet-sample'));
+  const val = join(folder, 'imagenet-sample');
+  for (const file of readdirSync(source).filter((name) => name.endsWith('.JPEG'))) {
+    const target = join(val, file.slice(0, file.indexOf('_')));
+    mkdirSync(target, { recursive: true });
+    if (!existsSync(join(target, file))) symlinkSync(join(source, file), join(target, file));
+  }
+  return { fit: shared('images/imagenette-160/train'), val };
+}
+
 export const cases: Readonly<Record<string, Case>> = {
   resnet20: {
     file: 'cifar10-resnet20-pt1.6-op9-bn.onnx',
     normalization: 'cifar10',
     budgets: [0.5, 0.35, 0.25],
     images: cifar,
+  },
+  'resnet20-folded': {
+    file: 'cifar10-resnet20-pt1.6-op9-bn.onnx',
+    isFolded: true,
+    normalization: 'cifar10',
+    budgets: [0.5, 0.35, 0.25],
+    images: cifar,
+  },
+  mobilenetv2: {
+    file: 'mobilenetv2-imagenet-fp32-int8fc.onnx',
+    normalization: 'imagenet',
+    classes: shared('images/LOC_synset_mapping.txt'),
+    budgets: [0.9, 0.8],
+    images: imagenetSample,
   },
   'resnet20-op7': {
     file: 'cifar10-resnet20-pt1.5-op7-initinputs.onnx',

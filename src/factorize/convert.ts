@@ -313,7 +313,8 @@ export async function convert(input: string, asked: ConvertCall = {}): Promise<C
     if (preparation !== undefined) recordPreparation(model, preparation);
     checkModel(model);
     seconds.factorize = lap();
-    const isLeftOut = call.recalibrate?.isPartOfFit === true && (calibrate === undefined || fits.length === 0);
+    const isLeftOut =
+      call.recalibrate?.isPartOfFit === true && (calibrate === undefined || fits.length === 0 || settings.reinit);
     const recalibrated = await (isLeftOut ? undefined : call.recalibrate)?.(model, {
       path: input,
       original: input,

@@ -1,3 +1,4 @@
+import { LowrankError } from '../errors.js';
 import { copyForImages } from '../factorize/calibration/fit-on-data.js';
 import type { Calibrate, CalibrationImages } from '../factorize/calibration/types.js';
 import type { Recalibrate, RecalibrateContext } from '../factorize/convert.js';
@@ -5,6 +6,7 @@ import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
+import { inferShapes } from '../ops/infer.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
 import type { Recalibration } from '../report/contract.js';
 import { toInferenceForm } from '../passes/inference-form.js';
@@ -26,7 +28,7 @@ const batch = 32;
  */
 export function statisticsShift(calibrate: Calibrate): Recalibrate {
   // Several models with pairs are compared with one original.
-  let original: Original | undefined;
+  let original: Original | 'one by one' | undefined;
   const shift: Recalibrate = Object.assign(
     async (model: Model, context: RecalibrateContext) => {
       const started = performance.now();
@@ -34,11 +36,13 @@ export function statisticsShift(calibrate: Calibrate): Recalibrate {
       const isNormalized = layers > 0 ? kept.length < layers : foldedOutputs(model.graph).length > 0;
       if (!isNormalized) return { report: nothingMoved(kept), warnings: [] };
       original ??= await openOriginal(calibrate, context);
+      if (original === 'one by one') return { report: nothingMoved(kept), warnings: [oneByOne] };
       const { images, pools: before } = original;
       // Layers that were kept stay as they are.
       const isNew = ([, { weight }]: readonly [string, FoldedStatistics]): boolean =>
         model.graph.value(weight) === undefined;
       const folded = new Map([...original.folded].filter(isNew));
+      if (layers === 0 && folded.size === 0) return { report: nothingMoved(kept), warnings: [] };
       unfold(model, folded);
       const after = await observe(model, images, context);
       let moved = 0;
@@ -60,7 +64,7 @@ export function statisticsShift(calibrate: Calibrate): Recalibrate {
       paths: [],
       isPartOfFit: true as const,
       close: async () => {
-        await original?.images.close();
+        if (typeof original === 'object') await original.images.close();
         original = undefined;
       },
     },
@@ -85,13 +89,21 @@ function nothingMoved(kept: Recalibration['kept']): Recalibration {
   return { data: '', normalization: { mean: [], deviation: [] }, kept, ...none };
 }
 
-async function openOriginal(calibrate: Calibrate, context: RecalibrateContext): Promise<Original> {
+const oneByOne =
+  'statistics did not move with the pairs: a batch of images is what tells them, and the model takes one at a time';
+
+async function openOriginal(calibrate: Calibrate, context: RecalibrateContext): Promise<Original | 'one by one'> {
   const { path, driver, session, signal } = context;
   const model = readModel(path);
   try {
     toInferenceForm(model);
-    const images = await calibrate(copyForImages(model, true), batch, { path, driver, session, part: 'fit', signal });
+    const copy = copyForImages(model, true);
+    const images = await calibrate(copy, batch, { path, driver, session, part: 'fit', signal });
     try {
+      if (!isBatchOpen(copy, images)) {
+        await images.close();
+        return 'one by one';
+      }
       const folded = await statisticsOfFolded(model, images, context);
       unfold(model, folded);
       return { images, pools: await observe(model, images, context), folded };
@@ -101,6 +113,17 @@ async function openOriginal(calibrate: Calibrate, context: RecalibrateContext): 
     }
   } finally {
     model.file?.close();
+  }
+}
+
+/** Whether the graph bears the batch of the images. */
+function isBatchOpen(copy: Model, { input, dims }: CalibrationImages): boolean {
+  try {
+    inferShapes(copy, { inputShapes: { [input]: dims } });
+    return true;
+  } catch (error) {
+    if (!(error instanceof LowrankError) || error.code !== 'SHAPE') throw error;
+    return false;
   }
 }
 

@@ -162,9 +162,23 @@ describe('a conversion without options', () => {
     const sampled: TestNode = { op: 'GridSample', inputs: ['a', 'grid'], outputs: ['b'] };
     const grid = weight('grid', [1, 10, 10, 2]);
     const report = await converted(chain({ input: [1, 3, 16, 16], between: [sampled], initializers: [grid] }));
+    const unmoved = [expect.stringMatching(/^statistics did not move with the pairs: .* one at a time$/)];
     expect(report.settings).toMatchObject({ init: 'whitened' });
     expect(report.calibration).toMatchObject({ images: 32 });
-    expect(report.warnings).toEqual([]);
+    expect(report.warnings).toEqual(unmoved);
+    const channels = 12;
+    const ones = ['scale', 'variance'].map((name) => weight(name, [channels], 0, 1.5));
+    const zeros = ['shift', 'mean'].map((name) => weight(name, [channels]));
+    const normalized: TestNode = {
+      op: 'BatchNormalization',
+      inputs: ['sampled', 'scale', 'shift', 'mean', 'variance'],
+      outputs: ['b'],
+    };
+    const between = [{ ...sampled, outputs: ['sampled'] }, normalized];
+    const initializers = [grid, ...ones, ...zeros];
+    const other = await converted(chain({ input: [1, 3, 16, 16], between, initializers }));
+    expect(other.settings).toMatchObject({ init: 'whitened' });
+    expect(other.warnings).toEqual(unmoved);
   });
 
   it.each(['NHWC', 'NCHW'])('takes %s', async (layout) => {
