@@ -15,6 +15,8 @@ const patterns = {
   columns: '<path d="M0,0h1v2h-1z"/>',
 };
 
+export const classes = Object.keys(patterns).length;
+
 /** A small deterministic generator (mulberry32): the demo is the same everywhere. */
 function randomOf(seed) {
   let state = seed >>> 0;
@@ -53,5 +55,4 @@ export async function drawImages(folder, counts) {
       }
     }
   }
-  return Object.keys(patterns).length;
 }

@@ -1,68 +1,63 @@
 // The main job on a fresh machine, without any other file: a ResNet is created, trained on images drawn here, converted,
-// verified, inspected, fine-tuned and evaluated. Ends with one table.
-import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+// verified, fine-tuned and evaluated. Ends with one table.
+import { spawn } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { drawImages, side } from './demo-images.js';
+import { drawImages } from './demo-images.js';
+import { steps } from './demo-steps.js';
 
 const folder = 'demo-output';
+const program = fileURLToPath(new URL('../bin/lowrank.js', import.meta.url));
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
-mkdirSync(folder, { recursive: true });
+rmSync(folder, { recursive: true, force: true });
+mkdirSync(folder);
+process.chdir(folder);
 const started = performance.now();
 
-/** Runs a command line as a user would; gives its JSON document where it is asked for one. */
-function lowrank(line) {
-  process.stdout.write(`\n$ lowrank ${line}\n`);
-  const words = line.split(' ');
-  const isJson = words.includes('--json');
-  const { status, stdout } = spawnSync(process.execPath, ['bin/lowrank.js', ...words], {
-    stdio: ['inherit', isJson ? 'pipe' : 'inherit', 'inherit'],
-    maxBuffer: 2 ** 28,
-    encoding: 'utf8',
+/** Runs a command line as a user would, and gives what it printed. */
+async function run(line) {
+  process.stdout.write(`\n$ ${line}\n`);
+  const child = spawn(process.execPath, [program, ...line.split(' ').slice(1)], {
+    stdio: ['inherit', 'pipe', 'inherit'],
   });
-  if (status !== 0) process.exit(status ?? 1);
-  return isJson ? JSON.parse(stdout) : undefined;
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (part) => {
+    text += part;
+    process.stdout.write(part);
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  if (code !== 0) process.exit(code ?? 1);
+  return text;
 }
 
-const full = `${folder}/resnet18.onnx`;
-const trained = `${folder}/resnet18.trained.onnx`;
-const small = `${folder}/resnet18.lowrank.onnx`;
-const tuned = `${folder}/resnet18.tuned.onnx`;
-const images = `${folder}/images`;
-const data = `--data ${images}`;
-const training = `${data} --batch-size 16 --min-scale 0.5 --force`;
+/** What a line of a printed report says: its name stands at the beginning, two spaces or more behind it. */
+function said(text, name, pattern) {
+  const line = text.split('\n').find((candidate) => candidate.startsWith(`${name}  `)) ?? '';
+  const match = pattern.exec(line.slice(name.length).trim());
+  if (match === null) throw new Error(`no line '${name}' as expected: ${line}`);
+  return match.slice(1);
+}
 
-process.stdout.write(`drawing images into ${images}\n`);
-const classes = await drawImages(images, { train: 150, val: 50 });
+process.stdout.write(`drawing images into ${folder}/images\n`);
+await drawImages('images', { train: 150, val: 50 });
+const printed = [];
+for (const step of steps) printed.push(await run(step));
 
-lowrank(`create resnet18 -o ${full} --image-size ${side} --num-classes ${classes} --force`);
-lowrank(`train ${full} -o ${trained} ${training} --normalization symmetric --epochs 4 --lr 0.02 --warmup 0.5 --json`);
-const converted = lowrank(`convert ${trained} -o ${small} --latency --report ${folder}/report.html --force --json`);
-lowrank(`inspect ${small} --no-spectrum`);
-lowrank(`train ${small} -o ${tuned} ${training} --preset fine-tune --epochs 2 --report ${folder}/training.html --json`);
-const before = lowrank(`eval ${trained} ${data} --json`);
-const after = lowrank(`eval ${small} ${data} --json`);
-const finetuned = lowrank(`eval ${tuned} ${data} --vs ${trained} --report ${folder}/evaluation.html --force --json`);
-
-const { params, macs, latencyMs } = converted.totals;
-const count = (value) => `${(value / 1e6).toFixed(1)} M`;
-const row = (name, side, top1) =>
-  [
-    name.padEnd(12),
-    count(params[side]).padStart(11),
-    count(macs[side]).padStart(9),
-    `${latencyMs[side].toFixed(1)} ms`.padStart(9),
-    `${(100 * top1).toFixed(1)} %`.padStart(8),
-  ].join('  ');
+const [conversion, converted, tuned] = [2, 3, 5].map((index) => printed[index]);
+const change = (name) => said(conversion, name, /^(.+?) -> (.+?) {2}/);
+const [parameters, macs, latency] = ['parameters', 'MACs', 'latency'].map(change);
+const ownTop1 = (text) => said(text, 'top-1', /^([\d.]+ %)/)[0];
+const original = said(converted, 'versus', /top-1 ([\d.]+ %)/)[0];
+const row = (name, ...values) => `${name.padEnd(12)}${values.map((value) => value.padStart(11)).join('')}`;
 process.stdout.write(
   [
     '',
-    `${''.padEnd(12)}  ${'parameters'.padStart(11)}  ${'MACs'.padStart(9)}  ${'measured'.padStart(9)}  ${'top-1'.padStart(8)}`,
-    row('original', 'before', before.top1),
-    row('converted', 'after', after.top1),
-    row('fine-tuned', 'after', finetuned.top1),
+    row('', 'parameters', 'MACs', 'measured', 'top-1'),
+    row('original', parameters[0], macs[0], latency[0], original),
+    row('converted', parameters[1], macs[1], latency[1], ownTop1(converted)),
+    row('fine-tuned', parameters[1], macs[1], latency[1], ownTop1(tuned)),
     '',
-    `Done in ${Math.round((performance.now() - started) / 1000)} s. Reports to open in any browser: ${folder}/report.html (conversion), ${folder}/training.html, ${folder}/evaluation.html.`,
+    `Done in ${Math.round((performance.now() - started) / 1000)} s. Reports to open in any browser, in ${folder}: report.html (conversion), training.html, evaluation.html.`,
     '',
   ].join('\n'),
 );

@@ -78,13 +78,13 @@ export const command = defineCommand({
       placeholder: 'n',
       description: 'channels of the input image (default: as published)',
     },
-    seed: { type: 'integer', default: 0, minimum: 0, placeholder: 'n', description: 'of the weights' },
+    seed: { type: 'integer', default: 0, minimum: 0, placeholder: 'n', description: 'seed of the weights' },
     list: { type: 'boolean', default: false, description: 'show the architectures and write nothing' },
   },
   examples: [
     { command: 'lowrank create resnet50 -o resnet50.onnx', description: 'ResNet-50 for ImageNet, untrained' },
     { command: 'lowrank create resnet18 --num-classes 10 --image-size 32', description: 'ResNet-18 for CIFAR-10' },
-    { command: 'lowrank create --list', description: 'All architectures with their sizes' },
+    { command: 'lowrank create --list', description: 'all architectures with their sizes' },
   ],
   async run({ arguments: { arch }, settings, configPath, signal, progress }) {
     if (settings.list) return listArchitectures();

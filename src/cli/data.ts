@@ -82,7 +82,7 @@ const options = {
     choices: ['jpeg', 'ppm'],
     default: 'jpeg',
     group: packGroup,
-    description: 'ppm is not compressed: several times as large, and much faster to read',
+    description: 'how images are stored; ppm is not compressed: several times as large, and much faster to read',
   },
   quality: {
     type: 'integer',
@@ -91,7 +91,7 @@ const options = {
     default: 92,
     placeholder: 'n',
     group: packGroup,
-    description: 'of JPEG',
+    description: 'quality of JPEG',
   },
   shardSize: {
     type: 'integer',
@@ -103,7 +103,14 @@ const options = {
     description: 'images per shard',
   },
   shuffle: { type: 'boolean', default: true, group: packGroup, description: 'keep the order of the data set' },
-  seed: { type: 'integer', minimum: 0, default: 0, placeholder: 'n', group: packGroup, description: 'of the order' },
+  seed: {
+    type: 'integer',
+    minimum: 0,
+    default: 0,
+    placeholder: 'n',
+    group: packGroup,
+    description: 'seed of the order',
+  },
   maxBad: {
     type: 'integer',
     minimum: 0,
@@ -129,7 +136,7 @@ export const command = defineCommand({
   examples: [
     {
       command: 'lowrank data check photos/train',
-      description: 'Classes, sizes, and every file that cannot be decoded',
+      description: 'classes, sizes, and every file that cannot be decoded',
     },
     {
       command: 'lowrank data check ILSVRC2012_img_train.tar --json',
@@ -137,7 +144,7 @@ export const command = defineCommand({
     },
     {
       command: 'lowrank data pack photos/train -o shards/',
-      description: 'Shards with a shorter side of 256, for fast epochs',
+      description: 'shards with a shorter side of 256, for fast epochs',
     },
   ],
   async run(context) {

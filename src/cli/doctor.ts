@@ -42,8 +42,8 @@ export const command = defineCommand({
   arguments: {},
   options: {},
   examples: [
-    { command: 'lowrank doctor', description: 'What works here, and what to do about the rest' },
-    { command: 'lowrank doctor --json', description: 'The same for a program' },
+    { command: 'lowrank doctor', description: 'what works here, and what to do about the rest' },
+    { command: 'lowrank doctor --json', description: 'the same for a program' },
   ],
   async run() {
     const diagnoses = await diagnose();

@@ -44,7 +44,7 @@ export const command = defineCommand({
       placeholder: 'n',
       description: 'so many images only, drawn at random (default: all)',
     },
-    seed: { type: 'integer', minimum: 0, group: images, description: 'of the draw of --limit (default: 0)' },
+    seed: { type: 'integer', minimum: 0, group: images, description: 'seed of the draw of --limit (default: 0)' },
     batchSize: { type: 'integer', minimum: 1, group: running, description: 'images of one run (default: 32)' },
     device: {
       type: 'string',

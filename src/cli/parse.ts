@@ -227,7 +227,14 @@ export function parseRoot(
     .helpCommand('help [command]', 'show the help of a command')
     .addHelpText(
       'after',
-      "\nRun 'lowrank <command> --help' for the options of a command. Each is also a program of its own: lowrank-<command>.",
+      `
+First steps:
+  lowrank convert model.onnx
+  lowrank eval model.lowrank.onnx --vs model.onnx --data photos
+  lowrank train model.lowrank.onnx --data photos --preset fine-tune
+
+Run 'lowrank <command> --help' for the options of a command. Each is also a program of its own: lowrank-<command>.
+What to type in your case: docs/recipes.md, beside the program.`,
     );
   for (const [name, { summary }] of Object.entries(commands)) program.command(name).description(summary);
   return parseWith(program, words, shown, guessCommand(Object.keys(commands))) ?? shown.join('');

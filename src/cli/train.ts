@@ -123,7 +123,12 @@ export const trainOptions = {
   },
   lr: { ...trainRanges.lr, group: schedule, description: 'largest learning rate (default: 0.01)' },
   warmup: { ...trainRanges.warmup, group: schedule, description: 'epochs of rising learning rate (default: 0)' },
-  schedule: { type: 'string', choices: scheduleNames, group: schedule, description: 'default: cosine' },
+  schedule: {
+    type: 'string',
+    choices: scheduleNames,
+    group: schedule,
+    description: 'how the learning rate falls (default: cosine)',
+  },
   minLr: { ...trainRanges.minLr, group: schedule, description: 'where the cosine ends (default: 0)' },
   decayEvery: {
     ...trainRanges.decayEvery,
@@ -164,7 +169,7 @@ export const trainOptions = {
     placeholder: 'MiB',
     description: 'memory for decoded images, so that later epochs decode nothing (default: 0)',
   },
-  seed: { ...trainRanges.seed, group: running, description: 'of everything random (default: 0)' },
+  seed: { ...trainRanges.seed, group: running, description: 'seed of everything random (default: 0)' },
   checkpointEvery: {
     ...trainRanges.checkpointEvery,
     group: running,

@@ -8,15 +8,19 @@ const group = 'Optimization';
 /** Options of the emitted training graphs, the same in `train` and `artifacts`. */
 export const graphOptions = {
   optimizer: { type: 'string', choices: optimizerNames, group, description: 'update rule (default: sgd)' },
-  momentum: { ...graphRanges.momentum, group, description: 'of SGD and RMSprop (default: 0.9)' },
+  momentum: { ...graphRanges.momentum, group, description: 'momentum of SGD and RMSprop (default: 0.9)' },
   nesterov: { type: 'boolean', group, description: "Nesterov's form of momentum" },
-  beta1: { ...graphRanges.beta1, group, description: 'of Adam and AdamW (default: 0.9)' },
+  beta1: {
+    ...graphRanges.beta1,
+    group,
+    description: 'β₁ of Adam and AdamW: how long the mean gradient remembers (default: 0.9)',
+  },
   beta2: {
     ...graphRanges.beta2,
     group,
-    description: 'of Adam and AdamW; of the mean square of RMSprop (default: 0.999)',
+    description: 'β₂ of Adam and AdamW, α of RMSprop: how long the mean square remembers (default: 0.999)',
   },
-  epsilon: { ...graphRanges.epsilon, group, description: 'of Adam, AdamW and RMSprop (default: 1e-8)' },
+  epsilon: { ...graphRanges.epsilon, group, description: 'ε of Adam, AdamW and RMSprop (default: 1e-8)' },
   weightDecay: { ...graphRanges.weightDecay, group, description: 'L2 penalty; decoupled with AdamW (default: 1e-4)' },
   decay: {
     type: 'list',
@@ -30,12 +34,16 @@ export const graphOptions = {
     group,
     description: 'decay of the product U·V of each low-rank pair, in place of weight decay (default: 0)',
   },
-  labelSmoothing: { ...graphRanges.labelSmoothing, group, description: 'share of the target (default: 0)' },
+  labelSmoothing: {
+    ...graphRanges.labelSmoothing,
+    group,
+    description: 'share of the target that all classes get (default: 0)',
+  },
   clip: { ...graphRanges.clip, group, description: 'largest norm of the gradient (default: none)' },
   dropout: {
     ...graphRanges.dropout,
     group,
-    description: 'before the last dense layer (default: what the model says)',
+    description: 'share that is dropped before the last dense layer (default: what the model says)',
   },
   dropPath: {
     ...graphRanges.dropPath,

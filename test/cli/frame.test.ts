@@ -107,6 +107,30 @@ describe('lowrank', () => {
     expect(textOf(short).includes('--help-all')).toBe(command.usual !== undefined);
   });
 
+  it.each(Object.entries(COMMANDS))('%s: every description says what is given', async (_, entry) => {
+    const { command } = await entry.load();
+    const texts = [...Object.values(command.options), ...Object.values(command.arguments)].map(
+      ({ description }) => description,
+    );
+    for (const text of texts) expect(text).not.toMatch(/^(?:of|default|before|in|for)\b|^$|\.$/);
+    // Names keep their capitals: ImageNet, ResNet-18, JSON.
+    for (const { description } of command.examples) expect(description).not.toMatch(/^[A-Z][a-z]+\b|\.$/);
+  });
+
+  it('shows what to type first, and where recipes are: a command line each that parses', async () => {
+    const { stdout } = run(lowrank, ['--help']);
+    const [, steps = ''] = /\nFirst steps:\n([^]*?)\n\n/.exec(stdout)!;
+    const lines = steps.split('\n').map((line) => line.trim().split(' '));
+    expect(lines.map(([, name]) => name)).toEqual(['convert', 'eval', 'train']);
+    for (const [, name, ...words] of lines) {
+      const { command } = await COMMANDS[name!]!.load();
+      expect(parseCommandLine(command, `lowrank ${name}`, words).kind).toBe('run');
+    }
+    const [, path] = /What to type in your case: (\S+\.md)/.exec(stdout)!;
+    expect(existsSync(join(root, path!))).toBe(true);
+    expect(stdout.split('\n').length).toBeLessThan(50);
+  });
+
   it('has a launcher in package.json for each file in bin/', () => {
     const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { bin: Record<string, string> };
     const files = readdirSync(join(root, 'bin')).map((file) => `bin/${file}`);
