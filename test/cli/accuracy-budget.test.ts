@@ -160,7 +160,8 @@ describe.skipIf(!hasShared)('lowrank-convert --accuracy-budget', () => {
 
       rmSync(output);
       const second = await interrupted(2);
-      expect(second).toMatchObject({ code: 130, stdout: '' });
+      expect(second.code).toBe(130);
+      expect(JSON.parse(second.stdout)).toMatchObject({ error: { code: 'ABORTED' }, exitCode: 130 });
       expect(existsSync(output)).toBe(false);
       const tried = second.stderr.match(/^trial .*$/gm)!;
       expect(tried.filter((line) => line.includes('evaluated before'))).toEqual(tried.slice(0, trials.length));
