@@ -1,7 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
-/** TensorFlow.js keeps one backend a process, and one process runs many files. */
-const alone = ['test/linalg/tensorflow*.test.ts', 'test/factorize/sampled/tensorflow.test.ts'];
+/**
+ * One process runs many files, but for those that change it: TensorFlow.js keeps one backend, and errors name fields where the
+ * library was imported.
+ */
+const alone = [
+  'test/linalg/tensorflow*.test.ts',
+  'test/factorize/sampled/tensorflow.test.ts',
+  'test/library-words.test.ts',
+];
 
 export default defineConfig({
   test: {
