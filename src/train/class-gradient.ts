@@ -36,14 +36,14 @@ export interface ClassGradient {
   close(): Promise<void>;
 }
 
-/** undefined where the model has no classes, takes no float32, has no gradient, or needs more memory than there may be. */
+/** undefined where the model has fewer classes, or none, takes no float32, has no gradient, or needs more memory than there may be. */
 export async function openClassGradient(
   model: Model,
   input: ImageInput,
-  largestBatch: number,
+  { largestBatch, fewestClasses }: { readonly largestBatch: number; readonly fewestClasses: number },
   { driver, session: options, signal }: Pick<CalibrateContext, 'driver' | 'session' | 'signal'>,
 ): Promise<ClassGradient | undefined> {
-  if (input.type !== 'float32') return undefined;
+  if (input.type !== 'float32' || !hasClassesFrom(model, fewestClasses)) return undefined;
   const batch = input.batch > 0 ? input.batch : largestBatch;
   const dims = [batch, ...input.imageDims];
   const inputShapes = { [input.name]: dims };
@@ -53,7 +53,7 @@ export async function openClassGradient(
     inlineFunctions(copy);
     runPasses(copy, [constantsToInitializers, raiseOpset(opset)], { shapes: { inputShapes } });
     names = emitClassGradient(copy, input.name, inputShapes);
-    if (names === undefined) return undefined;
+    if (names === undefined || names.classes < fewestClasses) return undefined;
     requireMemory(copy.graph, inferShapes(copy, { inputShapes }), options.limits?.memory);
   } catch (error) {
     if (!(error instanceof LowrankError) || error.code === 'ABORTED') throw error;
@@ -79,6 +79,13 @@ export async function openClassGradient(
       await session.close();
     },
   };
+}
+
+/** As far as the model says it; otherwise its graph is looked at for the images. */
+function hasClassesFrom(model: Model, fewest: number): boolean {
+  const dims = model.graph.outputs[0]?.declared?.dims?.slice(1);
+  const known = dims?.every((dim) => typeof dim === 'number') === true ? dims : undefined;
+  return known === undefined || known.reduce<number>((product, dim) => product * Number(dim), 1) >= fewest;
 }
 
 interface Names {

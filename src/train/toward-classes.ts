@@ -47,13 +47,14 @@ export async function openPictureMover(
   input: ImageInput,
   { seed, steps, ranges, ...context }: MoverContext,
 ): Promise<PictureMover | undefined> {
-  const gradient = await openClassGradient(model, input, largestBatch(input), context);
+  const gradient = await openClassGradient(
+    model,
+    input,
+    { largestBatch: largestBatch(input), fewestClasses: steps.fewestClasses },
+    context,
+  );
   if (gradient === undefined) return undefined;
   const { classes, batch } = gradient;
-  if (classes < steps.fewestClasses) {
-    await gradient.close();
-    return undefined;
-  }
   const order = shuffled(classes, seed);
   const layout = layoutOf(input);
   const { channel, from } = layout;
