@@ -106,7 +106,9 @@ async function openOriginal(calibrate: Calibrate, context: RecalibrateContext): 
       }
       const folded = await statisticsOfFolded(model, images, context);
       unfold(model, folded);
-      return { images, pools: await observe(model, images, context), folded };
+      const { layers, kept } = keptStatistics(model.graph);
+      const pools = layers > kept.length ? await observe(model, images, context) : new Map<string, PooledStatistics>();
+      return { images, pools, folded };
     } catch (error) {
       await images.close();
       throw error;

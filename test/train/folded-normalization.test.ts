@@ -94,6 +94,22 @@ describe('BatchNormalization that was folded', () => {
     expect(foldedOutputs(readModel(model).graph).map(({ name }) => name)).toEqual(['normal']);
   });
 
+  it('is nowhere in a model without biases, whose pairs get some', async () => {
+    const plain = readModel(folded);
+    for (const node of plain.graph.nodes) {
+      if (!node.is('Conv')) continue;
+      const bias = node.inputs[2]!;
+      plain.graph.setInput(node, 2, undefined);
+      plain.graph.removeIfUnused(bias);
+    }
+    const [model, output] = [join(folder, 'plain.onnx'), join(folder, 'plain-out.onnx')];
+    writeFileSync(model, modelBytes(plain));
+    const report = await convert(model, { output, init: 'whitened', rankScale: 0.25 });
+    expect(report.layers.filter(({ action }) => action === 'factorized')).toHaveLength(4);
+    expect(report.recalibration).toBeUndefined();
+    expect(foldedOutputs(readModel(output).graph).length).toBeGreaterThan(0);
+  });
+
   it('changes nothing where it is put back and folded again', async () => {
     const model = readModel(folded);
     const before = (await valuesOf(model, ['y'])).get('y')!;

@@ -123,7 +123,7 @@ describe('the images of a checkpoint', () => {
 describe('lowrank train --resume', () => {
   const words = (data: string, output: string, ...more: readonly string[]): string[] => [
     ...['train', model, '--data', data, '-o', output, '--epochs', '1', '--batch-size', '4', '--threads', '1'],
-    ...['--workers', '0', '--quiet', '--json', ...more],
+    ...['--workers', '0', '--quiet', ...more],
   ];
   const started = (data: string, ...more: readonly string[]): ((...options: readonly string[]) => Outcome) => {
     const output = join(folder, `trained-${++copies}.onnx`);
