@@ -1,5 +1,6 @@
 import { differentiate } from '../autodiff/differentiate.js';
 import { LowrankError } from '../errors.js';
+import { countMacs } from '../factorize/count.js';
 import type { CalibrateContext } from '../factorize/calibration/types.js';
 import { int } from '../graph/attributes.js';
 import type { Model } from '../graph/model.js';
@@ -25,6 +26,8 @@ export interface ClassGradient {
   readonly classes: number;
   /** Images of a run. */
   readonly batch: number;
+  /** Multiply-accumulates of the model for one image. */
+  readonly macs: number;
   /**
    * `images`: [batch, …] as the model takes them. Gives the softmax of the logits, [batch, classes], and the gradient of the
    * cross-entropy to `targets`, one class for each image, like the images. Throws RUNTIME, ABORTED.
@@ -49,9 +52,11 @@ export async function openClassGradient(
   const inputShapes = { [input.name]: dims };
   const copy = readModel(modelBytes(model));
   let names: Names | undefined;
+  let macs: number;
   try {
     inlineFunctions(copy);
     runPasses(copy, [constantsToInitializers, raiseOpset(opset)], { shapes: { inputShapes } });
+    macs = countMacs(copy.graph, inferShapes(copy, { inputShapes })) / batch;
     names = emitClassGradient(copy, input.name, inputShapes);
     if (names === undefined || names.classes < fewestClasses) return undefined;
     requireMemory(copy.graph, inferShapes(copy, { inputShapes }), options.limits?.memory);
@@ -64,6 +69,7 @@ export async function openClassGradient(
   return {
     classes,
     batch,
+    macs,
     run: async (images, chosen) => {
       const oneHot = new Float32Array(batch * classes);
       for (const [image, target] of chosen.entries()) oneHot[image * classes + target] = 1;

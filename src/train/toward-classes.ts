@@ -5,7 +5,7 @@ import { fillWords, randomStream } from '../random.js';
 import { openClassGradient } from './class-gradient.js';
 import type { ImageInput } from './image-input.js';
 
-/** Gradient steps of at most so many, a picture until the model is sure enough of its class. */
+/** Gradient steps of at most so many, half as many of twice the size for large models; a picture until the model is sure enough of its class. */
 export interface ClassSteps {
   readonly count: number;
   /** Root mean square of what a step moves a picture by, in units of 1 = white. */
@@ -37,6 +37,9 @@ export interface MoverContext extends Pick<CalibrateContext, 'driver' | 'session
   readonly ranges: readonly (readonly [black: number, white: number])[];
 }
 
+/** Multiply-accumulates of a model that takes long to run. */
+const manyMacs = 1e9;
+
 /** Pixels up to which a picture is small, and pictures of a run: gradients keep what every layer gives. */
 const smallPicture = 96 * 96;
 const largestBatch = ({ width, height }: ImageInput): number => (width * height > smallPicture ? 8 : 32);
@@ -54,7 +57,8 @@ export async function openPictureMover(
     context,
   );
   if (gradient === undefined) return undefined;
-  const { classes, batch } = gradient;
+  const { classes, batch, macs } = gradient;
+  const coarse = macs > manyMacs ? 2 : 1;
   const order = shuffled(classes, seed);
   const layout = layoutOf(input);
   const { channel, from } = layout;
@@ -66,7 +70,7 @@ export async function openPictureMover(
   const moveBatch = async (pixels: Float32Array, targets: readonly number[]): Promise<void> => {
     const images = new Float32Array(pixels.length);
     const isDone = targets.map(() => false);
-    for (let step = 0; step < steps.count && isDone.includes(false); step++) {
+    for (let step = 0; step < steps.count / coarse && isDone.includes(false); step++) {
       throwIfAborted(context.signal);
       for (let at = 0; at < images.length; at++) images[at] = black[at % size]! + wide[at % size]! * pixels[at]!;
       const { probabilities, gradient: g } = await gradient.run(images, targets);
@@ -79,7 +83,7 @@ export async function openPictureMover(
           continue;
         }
         for (let at = 0; at < size; at++) {
-          const moved = pixels[image * size + at]! - (steps.size / length) * wide[at]! * own[at]!;
+          const moved = pixels[image * size + at]! - ((coarse * steps.size) / length) * wide[at]! * own[at]!;
           pixels[image * size + at] = Math.min(1, Math.max(0, moved));
         }
       }
