@@ -37,6 +37,9 @@ export function countParameters(graph: Graph): number {
   return count;
 }
 
+/** Multiply-accumulates for one image beyond which a model takes long to run: it is shown fewer images, less often. */
+export const manyMacs = 1e9;
+
 /** Multiply-accumulates of one run at the bound shapes: convolutions and matrix products, constant or not. */
 export function countMacs(graph: Graph, shapes: ShapeTable): number {
   return graph.nodes.reduce((sum, node) => sum + shapes.macsOf(node), 0);

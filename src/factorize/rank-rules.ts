@@ -1,6 +1,7 @@
 import type { MeasuredRule, RankRule, Scheme, SensitivityReport } from '../report/contract.js';
 import type { Judge } from './agreement.js';
 import type { Candidate } from './candidates.js';
+import { manyMacs } from './count.js';
 import { type BudgetMode, type Option, plansWithin } from './plan-by-budget.js';
 import type { Plan, PlanContext, Trial } from './plan-types.js';
 import { spectra, tailEnergies } from './spectra.js';
@@ -10,8 +11,6 @@ import { measurePoint, type TradeOffContext, worthOf } from './trade-off.js';
 const smallChange: Readonly<Record<SensitivityReport['unit'], number>> = { kl: 0.1, 'squared-error': 0.005 };
 /** Of images that a model was not made for, small differences tell nothing. */
 const clearlyLess = 0.98;
-/** Multiply-accumulates of a model that takes long to measure. */
-const manyMacs = 1e9;
 
 export interface RuleContext {
   readonly mode: BudgetMode;

@@ -3,11 +3,13 @@ import { LowrankError } from '../errors.js';
 import type { Attribute } from '../graph/attribute.js';
 import { float, int, ints } from '../graph/attributes.js';
 import type { Graph } from '../graph/graph.js';
+import type { Model } from '../graph/model.js';
 import type { Value } from '../graph/value.js';
 import { BFLOAT16, DOUBLE, FLOAT, INT64, isFloatType } from '../onnx/data-type.js';
 import { encodeFloats } from '../onnx/elements.js';
 import { Tensor } from '../onnx/tensor.js';
 import { castInputs, isRepresentable } from './autocast.js';
+import type { ShapeTable } from './infer.js';
 import type { Known } from './operator.js';
 import type { HalfType } from './precision.js';
 import { findOperator } from './registry.js';
@@ -427,4 +429,14 @@ export class Emitter {
 
 function isEqual(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((dim, i) => dim === b[i]);
+}
+
+/** An emitter for a model whose values, as far as their types are known, may be read. */
+export function emitterFor(model: Model, shapes: ShapeTable, prefix: string): Emitter {
+  const e = new Emitter(model.graph, { opsets: model.opsets, prefix });
+  for (const value of model.graph.values.values()) {
+    const type = shapes.typeOf(value);
+    if (type !== undefined) e.declare(value, type);
+  }
+  return e;
 }

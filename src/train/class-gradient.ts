@@ -7,8 +7,8 @@ import type { Model } from '../graph/model.js';
 import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
 import { FLOAT } from '../onnx/data-type.js';
-import { Emitter } from '../ops/emitter.js';
-import { inferShapes } from '../ops/infer.js';
+import { emitterFor } from '../ops/emitter.js';
+import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { requireMemory } from '../ops/memory.js';
 import { endOfModel, hasClasses } from '../passes/classifier-end.js';
 import { constantsToInitializers } from '../passes/constants-to-initializers.js';
@@ -55,10 +55,11 @@ export async function openClassGradient(
   let macs: number;
   try {
     inlineFunctions(copy);
-    runPasses(copy, [constantsToInitializers, raiseOpset(opset)], { shapes: { inputShapes } });
-    macs = countMacs(copy.graph, inferShapes(copy, { inputShapes })) / batch;
-    names = emitClassGradient(copy, input.name, inputShapes);
-    if (names === undefined || names.classes < fewestClasses) return undefined;
+    const passes = [constantsToInitializers, raiseOpset(opset)];
+    const { shapes } = runPasses(copy, passes, { shapes: { inputShapes } });
+    macs = countMacs(copy.graph, shapes) / batch;
+    names = emitClassGradient(copy, input.name, shapes, fewestClasses);
+    if (names === undefined) return undefined;
     requireMemory(copy.graph, inferShapes(copy, { inputShapes }), options.limits?.memory);
   } catch (error) {
     if (!(error instanceof LowrankError) || error.code === 'ABORTED') throw error;
@@ -104,25 +105,18 @@ interface Names {
 }
 
 /** Gives a classifier other outputs: softmax(z), and the gradient of −log softmax(z)[target] by the images, which begins as p − target. */
-function emitClassGradient(
-  model: Model,
-  name: string,
-  inputShapes: Readonly<Record<string, readonly number[]>>,
-): Names | undefined {
-  const { graph } = model;
-  const shapes = inferShapes(model, { inputShapes });
+function emitClassGradient(model: Model, name: string, shapes: ShapeTable, fewestClasses: number): Names | undefined {
   if (!hasClasses(model, shapes)) return undefined;
-  const e = new Emitter(graph, { opsets: model.opsets, prefix: 'classes.' });
-  for (const value of graph.values.values()) {
-    const type = shapes.typeOf(value);
-    if (type !== undefined) e.declare(value, type);
-  }
-  const nodes = graph.sorted();
+  const { graph } = model;
   const { logits } = endOfModel(model, shapes);
+  const e = emitterFor(model, shapes, 'classes.');
+  const nodes = graph.sorted();
   const targetDims = e.dims(logits);
+  const axis = targetDims.findIndex((dim, at) => at > 0 && dim > 1);
+  const classes = targetDims[axis]!;
+  if (classes < fewestClasses) return undefined;
   const type = { dataType: FLOAT, dims: targetDims };
   const targets = e.declare(graph.addInput(graph.uniqueName('classes.targets'), type), type);
-  const axis = targetDims.findIndex((dim, at) => at > 0 && dim > 1);
   const probabilities = e.emit('Softmax', [e.cast(logits, FLOAT)], { axis: int(axis) });
   const seed = e.cast(e.sub(probabilities, targets), e.typeOf(logits).dataType);
   const images = graph.value(name)!;
@@ -134,7 +128,7 @@ function emitClassGradient(
   return {
     targets: targets.name,
     targetDims,
-    classes: targetDims[axis]!,
+    classes,
     probabilities: probabilities.name,
     gradient: gradient.name,
   };

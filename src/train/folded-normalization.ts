@@ -1,13 +1,14 @@
 import { LowrankError } from '../errors.js';
 import { float } from '../graph/attributes.js';
 import type { Graph } from '../graph/graph.js';
-import type { Model } from '../graph/model.js';
+import { type Model, opsetOf } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { FLOAT } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
 import { foldInto } from '../passes/fold-batch-normalization.js';
+import { oldestOpset } from './statistics-graph.js';
 
 /** Of each channel. */
 export interface ChannelStatistics {
@@ -30,11 +31,12 @@ export interface FoldedOutput {
 }
 
 /**
- * The outputs of convolutions that a BatchNormalization was folded into, by the looks of it:
- * in a model that has none, those of float32 with a stored weight and bias of their own that lead on to other layers.
+ * The outputs of convolutions that a BatchNormalization was folded into, by the looks of it: in a model that has none, those
+ * of float32 with a stored weight and bias of their own that lead on to other layers. None of opsets below 7.
  */
-export function foldedOutputs(graph: Graph): readonly FoldedOutput[] {
-  if (graph.nodes.some((node) => node.is('BatchNormalization'))) return [];
+export function foldedOutputs(model: Model): readonly FoldedOutput[] {
+  const { graph } = model;
+  if (opsetOf(model) < oldestOpset || graph.nodes.some((node) => node.is('BatchNormalization'))) return [];
   return graph.nodes.flatMap((node) => {
     const found = node.is('Conv') ? foldedOutput(graph, node) : undefined;
     return found === undefined ? [] : [found];

@@ -72,6 +72,11 @@ function pictureLayoutOf(declared: readonly number[]): ImageInput['layout'] {
   return !isUsual && isLast ? 'nhwc' : layoutOf(declared);
 }
 
+/** Pictures of so few pixels that many of them cost what one of the usual size does. */
+export function isSmallPicture({ width, height }: Pick<ImageInput, 'width' | 'height'>): boolean {
+  return width * height <= 96 * 96;
+}
+
 /** Whether a model takes nothing but a batch of pictures, of whatever number of channels. */
 export function isImageModel(model: Model): boolean {
   return whyNoPictures({ inputs: inputsOf(model) }) === undefined;

@@ -15,6 +15,7 @@ import type { Slot } from './flat.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { openBatch } from '../passes/open-batch.js';
 import { poolStatistics, type PooledStatistics } from './pooled-statistics.js';
+import { oldestOpset } from './statistics-graph.js';
 
 /** A BatchNormalization that was put behind a convolution for training, by the names of its tensors. */
 export interface InsertedNormalization {
@@ -31,8 +32,6 @@ export interface InsertedNormalization {
 const epsilon = 1e-5;
 /** Of the old running statistics, as ONNX counts it. */
 const momentum = 0.9;
-/** The first opset in which BatchNormalization has its inference form without an attribute. */
-const oldestOpset = 7;
 
 /**
  * Puts a BatchNormalization behind every convolution that has a bias and none behind it: where an exporter has folded it

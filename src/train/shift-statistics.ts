@@ -33,7 +33,7 @@ export function statisticsShift(calibrate: Calibrate): Recalibrate {
     async (model: Model, context: RecalibrateContext) => {
       const started = performance.now();
       const { layers, kept } = keptStatistics(model.graph);
-      const isNormalized = layers > 0 ? kept.length < layers : foldedOutputs(model.graph).length > 0;
+      const isNormalized = layers > 0 ? kept.length < layers : foldedOutputs(model).length > 0;
       if (!isNormalized) return { report: nothingMoved(kept), warnings: [] };
       original ??= await openOriginal(calibrate, context);
       if (original === 'one by one') return { report: nothingMoved(kept), warnings: [oneByOne] };
@@ -134,7 +134,7 @@ async function statisticsOfFolded(
   images: CalibrationImages,
   context: RecalibrateContext,
 ): Promise<ReadonlyMap<string, FoldedStatistics>> {
-  const outputs = foldedOutputs(model.graph);
+  const outputs = foldedOutputs(model);
   if (outputs.length === 0) return new Map();
   const copy = readModel(modelBytes(model));
   const units = outputs.map(({ name, channels }) => {

@@ -49,8 +49,8 @@ export function keptStatistics(graph: Graph): { readonly layers: number; readonl
   return { layers: nodes.length, kept };
 }
 
-/** Oldest opset with the broadcasting that the training form uses. */
-const oldestOpset = 7;
+/** The first opset with the broadcasting of the training form, and with BatchNormalization's inference form without an attribute. */
+export const oldestOpset = 7;
 
 /**
  * Turns a model into one that observes: every BatchNormalization that can be normalizes by the statistics of its batch,

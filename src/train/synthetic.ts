@@ -7,7 +7,7 @@ import type {
   CalibrationImages,
 } from '../factorize/calibration/types.js';
 import type { Model } from '../graph/model.js';
-import { inputsOf, whyNoPictures } from './image-input.js';
+import { inputsOf, isSmallPicture, whyNoPictures } from './image-input.js';
 import { defaultImageSettings, givenNormalization } from './image-settings.js';
 import { keptBatches } from './kept-batches.js';
 import { prepareImages } from './preparation.js';
@@ -45,8 +45,6 @@ export const defaultSyntheticSettings: SyntheticSettings = {
   towardClasses: defaultClassSteps,
 };
 
-/** Pixels up to which a picture is small. */
-const smallPicture = 96 * 96;
 /** Pictures behind those of the fit, which it does not see. */
 const keptOut = 128;
 
@@ -80,7 +78,7 @@ export function syntheticCalibration(chosen: Partial<SyntheticSettings> = {}): C
     const asked = { ...defaultImageSettings, imageSize, normalization: settings.normalization, mean, std };
     const { input, normalization, report } = await prepareImages(model, asked, { ...context, isAnyPicture: true });
     const isFixed = input.batch > 0;
-    const wanted = settings.images ?? (input.width * input.height > smallPicture ? 64 : 256);
+    const wanted = settings.images ?? (isSmallPicture(input) ? 256 : 64);
     const batchSize = isFixed ? input.batch : Math.min(largestBatch, wanted);
     const whole = (count: number): number => (isFixed ? batchSize * Math.max(1, Math.floor(count / batchSize)) : count);
     const isKeptOut = context.part === 'kept-out';

@@ -1,9 +1,10 @@
 import { throwIfAborted } from '../errors.js';
+import { shuffledOrder } from '../data/order.js';
 import type { CalibrateContext } from '../factorize/calibration/types.js';
+import { manyMacs } from '../factorize/count.js';
 import type { Model } from '../graph/model.js';
-import { fillWords, randomStream } from '../random.js';
 import { openClassGradient } from './class-gradient.js';
-import type { ImageInput } from './image-input.js';
+import { type ImageInput, isSmallPicture } from './image-input.js';
 
 /** Gradient steps of at most so many, half as many of twice the size for large models; a picture until the model is sure enough of its class. */
 export interface ClassSteps {
@@ -37,12 +38,8 @@ export interface MoverContext extends Pick<CalibrateContext, 'driver' | 'session
   readonly ranges: readonly (readonly [black: number, white: number])[];
 }
 
-/** Multiply-accumulates of a model that takes long to run. */
-const manyMacs = 1e9;
-
-/** Pixels up to which a picture is small, and pictures of a run: gradients keep what every layer gives. */
-const smallPicture = 96 * 96;
-const largestBatch = ({ width, height }: ImageInput): number => (width * height > smallPicture ? 8 : 32);
+/** Pictures of a run: gradients keep what every layer gives. */
+const largestBatch = (input: ImageInput): number => (isSmallPicture(input) ? 32 : 8);
 
 /** undefined where the model has few classes or none, or no gradient. */
 export async function openPictureMover(
@@ -59,9 +56,8 @@ export async function openPictureMover(
   if (gradient === undefined) return undefined;
   const { classes, batch, macs } = gradient;
   const coarse = macs > manyMacs ? 2 : 1;
-  const order = shuffled(classes, seed);
-  const layout = layoutOf(input);
-  const { channel, from } = layout;
+  const order = shuffledOrder({ length: classes, seed, epoch: 0 });
+  const { channel, from } = layoutOf(input);
   const size = channel.length;
   const wide = Float32Array.from(channel, (c) => ranges[c]![1] - ranges[c]![0]);
   const black = Float32Array.from(channel, (c) => ranges[c]![0]);
@@ -132,10 +128,4 @@ function rootMeanSquare(values: Float32Array, factors: Float32Array): number {
   let square = 0;
   for (let at = 0; at < values.length; at++) square += (values[at]! * factors[at]!) ** 2;
   return Math.sqrt(square / values.length);
-}
-
-function shuffled(classes: number, seed: number): readonly number[] {
-  const words = new Int32Array(classes);
-  fillWords(randomStream(seed, 'classes of pictures'), words);
-  return Array.from(words.keys()).sort((a, b) => words[a]! - words[b]!);
 }

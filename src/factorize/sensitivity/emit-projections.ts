@@ -4,7 +4,7 @@ import { int } from '../../graph/attributes.js';
 import type { Model } from '../../graph/model.js';
 import type { Value } from '../../graph/value.js';
 import { FLOAT, isFloatType } from '../../onnx/data-type.js';
-import { Emitter } from '../../ops/emitter.js';
+import { type Emitter, emitterFor } from '../../ops/emitter.js';
 import type { ShapeTable } from '../../ops/infer.js';
 import { endOfModel, hasClasses } from '../../passes/classifier-end.js';
 import { eliminateDeadNodes } from '../../passes/eliminate-dead-nodes.js';
@@ -66,11 +66,7 @@ export function emitProjections(
 ): ProjectionGraph {
   const { graph } = model;
   const isOfClasses = hasClasses(model, shapes);
-  const e = new Emitter(graph, { opsets: model.opsets, prefix: 'sensitivity.' });
-  for (const value of graph.values.values()) {
-    const type = shapes.typeOf(value);
-    if (type !== undefined) e.declare(value, type);
-  }
+  const e = emitterFor(model, shapes, 'sensitivity.');
   const nodes = graph.sorted();
   const end = endOfModel(model, shapes);
   const draws: ProjectionGraph['draws'][number][] = [];
