@@ -127,29 +127,30 @@ export function openModelFile(input: string | Uint8Array, options: ReadOptions =
 }
 
 /** What is only passed through takes less than what is made of it. */
-const entryItems = 1 / 2;
+const entryItems = 2 / 3;
+/** A decoded message of its own, without its fields. */
+const messageItems = 3;
 
+/** Counted before any is kept: a file of too many is refused before it takes memory. */
 function topFields(range: ByteRange, budget: Budget): Entry[] {
+  for (const _ of fields(range)) budget(entryItems);
   const entries: Entry[] = [];
-  for (const field of fields(range)) {
-    budget(entryItems);
-    entries.push(new Entry(range.source, field));
-  }
+  for (const field of fields(range)) entries.push(new Entry(range.source, field));
   return entries;
 }
 
 function readHead(entries: readonly Entry[], range: ByteRange, budget: Budget): Message {
   const light = entries.filter(({ number }) => headFields.has(number));
+  for (const entry of light) {
+    const isMessage = entry.is(modelFields.opsetImport) || entry.is(modelFields.metadataProps);
+    if (isMessage) budget(messageItems + countFields(entry.payload));
+  }
   const size = totalLength(light.map(({ whole }) => whole));
   if (size > largestHead) {
     throw new LowrankError('UNSUPPORTED', `${size} bytes of metadata and operator sets`, {
       place: range.source.label,
       remedy: 'check that this is an .onnx file',
     });
-  }
-  for (const entry of light) {
-    const isMessage = entry.is(modelFields.opsetImport) || entry.is(modelFields.metadataProps);
-    if (isMessage) budget(countFields(entry.payload));
   }
   return decode(ModelProto.decode, gather(light.map(({ whole }) => whole)), range);
 }

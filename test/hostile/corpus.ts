@@ -293,6 +293,8 @@ const models: readonly HostileFile[] = [
   ...of('model', 'UNSUPPORTED', {
     '18 million fields': () => flat(graph(relu(), input, output), fill(3.6e7, Buffer.from([0x20, 0]))),
     '18 million empty operator sets': () => flat(graph(relu(), input, output), fill(3.6e7, Buffer.from([0x42, 0]))),
+    '3.6 million empty operator sets beside 29 MB of something else': () =>
+      flat(graph(relu(), input, output), fill(7.2e6, Buffer.from([0x42, 0])), field(99, Buffer.alloc(2.9e7))),
     'an operator set of 4 million fields': () =>
       flat(graph(relu(), input, output), field(8, fill(8e6, Buffer.from([0x50, 0])))),
     'metadata of 4 million fields': () =>
@@ -386,6 +388,12 @@ const others: readonly HostileFile[] = [
       }),
   }),
   ...of('tar', 'INPUT', { '30,000 empty members': manyMembers }),
+  ...of('model', undefined, {
+    '500,000 empty operator sets beside 35 MB of something else': () =>
+      flat(graph(relu(), input, output), fill(1e6, Buffer.from([0x42, 0])), field(99, Buffer.alloc(3.5e7))),
+    '2.8 million unknown fields beside 30 MB of something else': () =>
+      flat(graph(relu(), input, output), fill(5.6e6, Buffer.from([0x20, 0])), field(99, Buffer.alloc(3e7))),
+  }),
   ...of('safetensors', undefined, {
     'a hundred thousand empty tensors': () =>
       safetensors(
