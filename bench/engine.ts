@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ConvertReport } from '../src/report/contract.js';
+import type { ConvertReport } from '../src/contracts/convert.js';
 import { median, saveResult, timed } from './support/bench.js';
 
 const rounds = Number(process.argv[2] ?? 3);

@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
-import type { TrainReport } from '../src/report/train-contract.js';
+import type { TrainReport } from '../src/contracts/train.js';
 import { loadDriver } from '../src/runtime/driver.js';
 import { measureFitting } from './gpu/fitting.js';
 import { formulations, timeFormulation } from './gpu/operators.js';

@@ -11,14 +11,14 @@ import { create } from '../models/index.js';
 import { type Candidate, selectCandidates } from '../src/factorize/candidates.js';
 import { fitPlans } from '../src/factorize/fit.js';
 import { functionRisk } from '../src/factorize/function-error.js';
-import { matrixShape, schemesOf } from '../src/factorize/geometry.js';
+import { matrixShape, schemesOf } from '../src/rewrite/geometry.js';
 import { inits } from '../src/factorize/inits/index.js';
-import { findLayers } from '../src/factorize/layers.js';
-import { isOutputMajor, toMatrix } from '../src/factorize/layout.js';
+import { findLayers } from '../src/rewrite/layers.js';
+import { isOutputMajor, toMatrix } from '../src/rewrite/layout.js';
 import type { Plan, Trial } from '../src/factorize/plan-types.js';
-import { prepareModel } from '../src/factorize/prepare.js';
+import { prepareModel } from '../src/rewrite/prepare.js';
 import type { FitSettings } from '../src/factorize/sampled/settings.js';
-import { resolveSettings } from '../src/factorize/settings.js';
+import { resolveSettings } from '../src/convert/settings.js';
 import type { InitName, InitProblem } from '../src/factorize/types.js';
 import { writeModel } from '../src/graph/write.js';
 import { createLinalg } from '../src/linalg/linalg.js';
@@ -45,7 +45,7 @@ const folder = mkdtempSync(join(tmpdir(), 'lowrank-bench-'));
 const path = join(folder, 'resnet18.onnx');
 writeModel(create('resnet18'), path);
 const { model, shapes } = await prepareModel(path, { driver: loadDriver });
-const selection = selectCandidates(model, findLayers(model.graph, shapes), resolveSettings({}));
+const selection = selectCandidates(model, findLayers(model.graph, shapes), resolveSettings({}).selection);
 const candidates = selection.candidates.slice(0, Number(values.layers));
 
 function trialOf({ layer }: Candidate): Trial {

@@ -8,13 +8,14 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { selectCandidates } from '../src/factorize/candidates.js';
 import { functionRisk } from '../src/factorize/function-error.js';
-import { matrixShape, schemesOf } from '../src/factorize/geometry.js';
+import { matrixShape, schemesOf } from '../src/rewrite/geometry.js';
 import { inits } from '../src/factorize/inits/index.js';
-import { findLayers } from '../src/factorize/layers.js';
-import { isOutputMajor, toMatrix } from '../src/factorize/layout.js';
-import { prepareModel } from '../src/factorize/prepare.js';
-import { resolveSettings } from '../src/factorize/settings.js';
-import type { FactorPair, InitName, InitProblem } from '../src/factorize/types.js';
+import { findLayers } from '../src/rewrite/layers.js';
+import { isOutputMajor, toMatrix } from '../src/rewrite/layout.js';
+import { prepareModel } from '../src/rewrite/prepare.js';
+import { resolveSettings } from '../src/convert/settings.js';
+import type { InitName, InitProblem } from '../src/factorize/types.js';
+import type { FactorPair } from '../src/rewrite/types.js';
 import { createLinalg } from '../src/linalg/linalg.js';
 import { loadDriver } from '../src/runtime/driver.js';
 import { oraclePython, saveResult, sharedFolder, timed } from './support/bench.js';
@@ -91,7 +92,7 @@ const round = (value: number, digits: number): number => Number(value.toPrecisio
 
 for (const name of values.models.split(',')) {
   const { model, shapes } = await prepareModel(join(sharedFolder, 'data/models', files[name]!), { driver: loadDriver });
-  const { candidates } = selectCandidates(model, findLayers(model.graph, shapes), resolveSettings({}));
+  const { candidates } = selectCandidates(model, findLayers(model.graph, shapes), resolveSettings({}).selection);
   for (const { layer, activation } of candidates) {
     if (activation.kind === 'linear') continue;
     const outputMajor = isOutputMajor(layer.form, layer.node.int('transB', 0));

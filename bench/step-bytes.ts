@@ -13,11 +13,11 @@ import { parseArgs } from 'node:util';
 import { NORMALIZATIONS } from '../src/data/normalize.js';
 import { inferShapes } from '../src/ops/infer.js';
 import { loadDriver } from '../src/runtime/driver.js';
-import { buildGradientGraph } from '../src/train/gradient-graph.js';
-import { prepareTraining } from '../src/train/prepare.js';
-import { defaultGraphSettings, precisionNames } from '../src/train/settings.js';
-import { type StepCost, stepCost } from '../src/train/step-cost.js';
-import { targetOf } from '../src/train/target.js';
+import { buildGradientGraph } from '../src/step/gradient-graph.js';
+import { prepareTraining } from '../src/step/prepare.js';
+import { defaultGraphSettings, precisionNames } from '../src/step/settings.js';
+import { type StepCost, stepCost } from '../src/step/step-cost.js';
+import { targetOf } from '../src/lower/target.js';
 import { makeStepModel, saveResult } from './support/bench.js';
 
 const { values: options } = parseArgs({

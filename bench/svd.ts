@@ -7,13 +7,13 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LowrankError } from '../src/errors.js';
 import { selectCandidates } from '../src/factorize/candidates.js';
-import { matrixShape, schemesOf } from '../src/factorize/geometry.js';
+import { matrixShape, schemesOf } from '../src/rewrite/geometry.js';
 import { inits } from '../src/factorize/inits/index.js';
-import { findLayers } from '../src/factorize/layers.js';
-import { isOutputMajor, toMatrix } from '../src/factorize/layout.js';
-import { prepareModel } from '../src/factorize/prepare.js';
-import { resolveSettings } from '../src/factorize/settings.js';
-import type { FactorPair } from '../src/factorize/types.js';
+import { findLayers } from '../src/rewrite/layers.js';
+import { isOutputMajor, toMatrix } from '../src/rewrite/layout.js';
+import { prepareModel } from '../src/rewrite/prepare.js';
+import { resolveSettings } from '../src/convert/settings.js';
+import type { FactorPair } from '../src/rewrite/types.js';
 import { createLinalg } from '../src/linalg/linalg.js';
 import type { Matrix } from '../src/linalg/types.js';
 import { loadDriver } from '../src/runtime/driver.js';
@@ -59,7 +59,7 @@ function judge(weight: Matrix, pairs: readonly FactorPair[]): Distances {
 
 async function measureModel(path: string): Promise<readonly Measured[]> {
   const { model, shapes } = await prepareModel(join(modelsFolder, path), { driver: loadDriver });
-  const settings = resolveSettings({ keepFirst: false, keepLast: false });
+  const { selection: settings } = resolveSettings({ keepFirst: false, keepLast: false });
   const { candidates } = selectCandidates(model, findLayers(model.graph, shapes), settings);
   const measured: Measured[] = [];
   for (const { layer, activation } of candidates) {

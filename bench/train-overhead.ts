@@ -14,9 +14,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
 import { fillTruncatedNormal, fillWords, randomStream } from '../src/random.js';
-import { train } from '../src/train/loop.js';
-import { defaultTrainSettings, type TrainSettings } from '../src/train/options.js';
-import { openTrainingRun } from '../src/train/run.js';
+import { train } from '../src/training/loop.js';
+import { defaultTrainSettings, type TrainSettings } from '../src/training/options.js';
+import { openTrainingRun } from '../src/training/run.js';
 import { median, saveResult, timed } from './support/bench.js';
 
 const { values: given } = parseArgs({

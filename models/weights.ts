@@ -1,6 +1,6 @@
 import { LowrankError } from '../src/errors.js';
 import { FLOAT } from '../src/onnx/data-type.js';
-import type { ByteSource } from '../src/onnx/source.js';
+import type { ByteSource } from '../src/files/source.js';
 import { Tensor } from '../src/onnx/tensor.js';
 import { fillTruncatedNormal, randomStream, truncatedDeviation } from '../src/random.js';
 

@@ -1,6 +1,6 @@
 // tsc emits only TypeScript: copy what the library reads at run time.
 import { cpSync, existsSync } from 'node:fs';
 
-for (const asset of ['src/onnx/onnx.proto.json', 'src/ops/cuda/kernels.json']) {
+for (const asset of ['src/onnx/onnx.proto.json', 'src/lower/cuda/kernels.json']) {
   if (existsSync(asset)) cpSync(asset, `dist/${asset}`);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks onnxruntime's CUDA provider, on a machine without a GPU, which kernels it has and where it puts nodes.
 
-usage: cuda-kernels.py table WHEEL FOLDER > src/ops/cuda/kernels.json   (then: prettier --write src/ops/cuda/kernels.json)
+usage: cuda-kernels.py table WHEEL FOLDER > src/lower/cuda/kernels.json   (then: prettier --write src/lower/cuda/kernels.json)
        cuda-kernels.py place WHEEL FOLDER [--nhwc] MODEL.onnx…
        cuda-kernels.py prepare WHEEL FOLDER
 

@@ -24,18 +24,12 @@ export type { Blocks, Extent, ImageContent, ImageSample, ImageSource, SourceForm
 export { compare, type CompareCall, type ComparePhase, type CompareProgress } from './compare/compare.js';
 export type { CompareOptions, ValidationOptions } from './compare/settings.js';
 export { type ErrorCode, type ErrorDetails, LowrankError } from './errors.js';
-export { convert, type ConvertModelCall, usualCalibration } from './train/convert.js';
-export {
-  type ConvertCall,
-  type ConvertPhase,
-  type FindPreparation,
-  type Progress,
-  type Recalibrate,
-  type RecalibrateContext,
-} from './factorize/convert.js';
-export { tradeOffCurve } from './factorize/curve.js';
+export { convert, type ConvertModelCall, usualCalibration } from './convert/usual-calls.js';
+export { type ConvertCall, type ConvertPhase, type FindPreparation, type Progress } from './convert/convert.js';
+export type { Recalibrate, RecalibrateContext } from './training/recalibrate.js';
+export { tradeOffCurve } from './convert/curve.js';
 export type { PathUse, WithPaths } from './files/conflicts.js';
-export type { FoundRanks, RankSearchContext, SearchRanks } from './factorize/rank-search.js';
+export type { FoundRanks, RankSearchContext, SearchRanks } from './convert/rank-search.js';
 export type {
   Calibrate,
   CalibrateContext,
@@ -45,10 +39,12 @@ export type {
   LayerSamples,
   Moments,
 } from './factorize/calibration/types.js';
-export type { Approximate, ApproximateContext } from './factorize/approximate.js';
+export type { Approximate, ApproximateContext } from './convert/fit-whole.js';
 export type { FittedSpectrum } from './factorize/fit.js';
-export type { ConvertOptions, LayerRank } from './factorize/settings.js';
-export type { Activation, FactorPair, FittedPair, Init, InitName, InitProblem } from './factorize/types.js';
+export type { ConvertOptions } from './convert/settings.js';
+export type { LayerRank } from './factorize/settings.js';
+export type { FittedPair, Init, InitName, InitProblem } from './factorize/types.js';
+export type { Activation, FactorPair } from './rewrite/types.js';
 export {
   type KernelSamples,
   projectNonlinearKernel,
@@ -64,7 +60,7 @@ export { readModel } from './graph/read.js';
 export { type DeclaredType, type Dimension, type Use, Value } from './graph/value.js';
 export { modelBytes, writeModel, type WriteOptions, type WrittenFile } from './graph/write.js';
 export { inspect, type InspectOptions, type InspectProgress } from './inspect/inspect.js';
-export { merge, type MergeCall, type MergeOptions, type MergeProgress } from './inspect/merge.js';
+export { merge, type MergeCall, type MergeOptions, type MergeProgress } from './merge/merge.js';
 export { Tensor } from './onnx/tensor.js';
 export { inferShapes, type InferOptions, type ShapeTable } from './ops/infer.js';
 export { type TensorType } from './ops/operator.js';
@@ -73,16 +69,16 @@ export { convertHtml } from './report/html/convert-html.js';
 export { evalHtml, type EvalHtmlOptions } from './report/html/eval.js';
 export { studyHtml } from './report/html/study.js';
 export { trainHtml, type TrainHtmlOptions } from './report/html/train.js';
-export type * from './report/compare-contract.js';
-export type * from './report/error-contract.js';
-export type * from './report/contract.js';
-export type * from './report/eval-contract.js';
-export type * from './report/study-contract.js';
+export type * from './contracts/compare.js';
+export type * from './contracts/error.js';
+export type * from './contracts/convert.js';
+export type * from './contracts/eval.js';
+export type * from './contracts/study.js';
 export { createStudyProgress, type StudyProgress, type StudyProgressOptions } from './report/study-progress.js';
-export type * from './report/train-contract.js';
-export type * from './report/train-explain-contract.js';
-export type * from './report/lr-find-contract.js';
-export type * from './report/write-back-contract.js';
+export type * from './contracts/train.js';
+export type * from './contracts/train-explain.js';
+export type * from './contracts/lr-find.js';
+export type * from './contracts/write-back.js';
 export {
   createTrainProgress,
   type TrainProgress,
@@ -92,27 +88,27 @@ export {
 export { type Diagnosis, diagnose } from './runtime/diagnose.js';
 export { raiseOpset } from './passes/raise-opset.js';
 export { type Pass, type PassReport, runPasses, type RunPassesOptions } from './passes/runner.js';
-export { accuracySearch, type AccuracySearchSettings } from './train/accuracy-search.js';
+export { accuracySearch, type AccuracySearchSettings } from './convert/search-by-accuracy.js';
 export { runStudy, type StudyCall } from './study/run.js';
 export type { ModelSource, Regularizer, Study, StudyArchitecture } from './study/study.js';
-export { type ArtifactsOptions, writeArtifacts } from './train/artifacts.js';
-export { writeBack, type WriteBackOptions } from './train/write-back.js';
-export type { ArtifactsManifest, ArtifactsSettings } from './train/manifest.js';
-export { explainTraining } from './train/explain.js';
-export { train } from './train/loop.js';
-export { findLearningRate } from './train/lr-find.js';
-export { defaultTrainSettings, type TrainOptions, type TrainSettings } from './train/options.js';
-export { type PresetName, presetNames, presets, withPreset } from './train/presets.js';
-export type { RunMode } from './train/run.js';
-export type { GraphSettings, OptimizerName, PrecisionName } from './train/settings.js';
-export { evaluateModel, type EvalOptions } from './train/eval.js';
-export { type EvalSettings } from './train/eval-settings.js';
-export { calibration, type CalibrationSettings } from './train/calibrate.js';
-export { functionApproximation } from './train/approximate.js';
+export { type ArtifactsOptions, writeArtifacts } from './artifacts/artifacts.js';
+export { writeBack, type WriteBackOptions } from './artifacts/write-back.js';
+export type { ArtifactsManifest, ArtifactsSettings } from './step/manifest.js';
+export { explainTraining } from './training/explain.js';
+export { train } from './training/loop.js';
+export { findLearningRate } from './training/lr-find.js';
+export { defaultTrainSettings, type TrainOptions, type TrainSettings } from './training/options.js';
+export { type PresetName, presetNames, presets, withPreset } from './training/presets.js';
+export type { RunMode } from './training/run.js';
+export type { GraphSettings, OptimizerName, PrecisionName } from './step/settings.js';
+export { evaluateModel, type EvalOptions } from './evaluate/eval.js';
+export { type EvalSettings } from './evaluate/eval-settings.js';
+export { calibration, type CalibrationSettings } from './images/calibrate.js';
+export { functionApproximation } from './convert/function-approximation.js';
 export { defaultRecipe, type PictureRecipe } from './data/dead-leaves.js';
-export { syntheticCalibration, type SyntheticSettings } from './train/synthetic.js';
-export { isImageModel } from './train/image-input.js';
-export { recalibration, type RecalibrationSettings } from './train/recalibrate.js';
+export { syntheticCalibration, type SyntheticSettings } from './images/synthetic.js';
+export { isImageModel } from './images/image-input.js';
+export { recalibration, type RecalibrationSettings } from './training/recalibrate.js';
 export { loadDriver, type DriverOptions } from './runtime/driver.js';
 export type * from './runtime/types.js';
 

@@ -11,7 +11,7 @@ import { fitPairBySampling } from '../../src/factorize/sampled/fit-pair.js';
 import { createLinalg } from '../../src/linalg/linalg.js';
 import type { Linalg, Matrix } from '../../src/linalg/types.js';
 import { fillNormal, randomStream } from '../../src/random.js';
-import type { ConvertReport } from '../../src/report/contract.js';
+import type { ConvertReport } from '../../src/contracts/convert.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import { identityModel } from '../../src/runtime/tiny-model.js';
 import type { Driver, SessionOptions } from '../../src/runtime/types.js';

@@ -8,7 +8,7 @@ import type { Convolution } from '../../src/ops/support/convolution.js';
 import { depthwiseWeightByConvolution, depthwiseWeightByProducts } from '../../src/ops/support/depthwise-gradient.js';
 import { fillTruncatedNormal, randomStream } from '../../src/random.js';
 import type { Driver, SessionOptions } from '../../src/runtime/types.js';
-import { addInput, addOutput, startGraph } from '../../src/train/emitted.js';
+import { addInput, addOutput, startGraph } from '../../src/step/emitted.js';
 import { misplaced } from '../../src/runtime/placement.js';
 import { median } from '../support/bench.js';
 

@@ -6,15 +6,15 @@ import { sizeOf } from '../../src/ops/support/layout.js';
 import { fillTruncatedNormal, randomStream } from '../../src/random.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import type { Device } from '../../src/runtime/types.js';
-import { buildGradientGraph } from '../../src/train/gradient-graph.js';
-import { defaultTrainSettings, trainingSession } from '../../src/train/options.js';
-import { prepareTraining } from '../../src/train/prepare.js';
-import { defaultGraphSettings, type GraphSettings } from '../../src/train/settings.js';
-import { stepCost } from '../../src/train/step-cost.js';
-import { targetOf } from '../../src/train/target.js';
-import { createTrainer } from '../../src/train/trainer.js';
-import { buildUpdateGraph } from '../../src/train/update-graph.js';
-import { initialState } from '../../src/train/vectors.js';
+import { buildGradientGraph } from '../../src/step/gradient-graph.js';
+import { defaultTrainSettings, trainingSession } from '../../src/training/options.js';
+import { prepareTraining } from '../../src/step/prepare.js';
+import { defaultGraphSettings, type GraphSettings } from '../../src/step/settings.js';
+import { stepCost } from '../../src/step/step-cost.js';
+import { targetOf } from '../../src/lower/target.js';
+import { createTrainer } from '../../src/training/trainer.js';
+import { buildUpdateGraph } from '../../src/step/update-graph.js';
+import { initialState } from '../../src/step/vectors.js';
 
 interface Arguments {
   readonly model: string;

@@ -1,13 +1,13 @@
 /** One contender of bench/train-step.ts: node train-step-worker.js model.onnx batch threads */
 import { createInterface } from 'node:readline';
-import { buildGradientGraph } from '../../src/train/gradient-graph.js';
-import { defaultTrainSettings, trainingSession } from '../../src/train/options.js';
-import { prepareTraining } from '../../src/train/prepare.js';
-import { defaultGraphSettings, type GraphSettings } from '../../src/train/settings.js';
-import { buildUpdateGraph } from '../../src/train/update-graph.js';
-import { createTrainer } from '../../src/train/trainer.js';
-import { initialState } from '../../src/train/vectors.js';
-import { targetOf } from '../../src/train/target.js';
+import { buildGradientGraph } from '../../src/step/gradient-graph.js';
+import { defaultTrainSettings, trainingSession } from '../../src/training/options.js';
+import { prepareTraining } from '../../src/step/prepare.js';
+import { defaultGraphSettings, type GraphSettings } from '../../src/step/settings.js';
+import { buildUpdateGraph } from '../../src/step/update-graph.js';
+import { createTrainer } from '../../src/training/trainer.js';
+import { initialState } from '../../src/step/vectors.js';
+import { targetOf } from '../../src/lower/target.js';
 import { randomStream, fillTruncatedNormal } from '../../src/random.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 

@@ -1,5 +1,5 @@
 import { LowrankError } from '../errors.js';
-import type { ConvertReport } from '../report/contract.js';
+import type { ConvertReport } from '../contracts/convert.js';
 import { flagOf } from './options.js';
 
 /** The options of `convert --accuracy-budget`. */

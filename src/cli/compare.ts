@@ -6,7 +6,7 @@ import { modelReads } from '../graph/model-paths.js';
 import { renderCompareTable } from '../report/compare-table.js';
 import { compareHtml } from '../report/html/compare-html.js';
 import { inPercent } from '../report/progress.js';
-import { calibration } from '../train/calibrate.js';
+import { calibration } from '../images/calibrate.js';
 import { defineCommand } from './command.js';
 import { command as convertCommand } from './convert.js';
 import { command as evalCommand } from './eval.js';

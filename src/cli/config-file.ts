@@ -1,8 +1,16 @@
 import { LowrankError, messageOf } from '../errors.js';
 import { readRegularText, unusable } from '../files/regular.js';
 import { meantOptions } from './meant.js';
-import { checkValue, closest, formerNameNote, kebabCase, otherNames } from './options.js';
-import type { GivenValues, OptionTable, OtherName } from './options.js';
+import {
+  checkValue,
+  closest,
+  formerNameNote,
+  kebabCase,
+  otherNames,
+  type GivenValues,
+  type OptionTable,
+  type OtherName,
+} from './options.js';
 
 function read(path: string, what: string, remedy: string): string {
   try {

@@ -1,16 +1,16 @@
 import type { FittedSpectrum } from '../factorize/fit.js';
-import { convert, convertPaths } from '../factorize/convert.js';
-import { tradeOffCurve } from '../factorize/curve.js';
+import { convert, convertPaths } from '../convert/convert.js';
+import { tradeOffCurve } from '../convert/curve.js';
 import { engineNames } from '../factorize/engine.js';
 import { initNames, inits } from '../factorize/inits/index.js';
 import { fitSchedules } from '../factorize/sampled/settings.js';
 import { renderConvertTable } from '../report/convert-table.js';
 import { renderCurve } from '../report/curve-table.js';
-import type { ConvertReport } from '../report/contract.js';
+import type { ConvertReport } from '../contracts/convert.js';
 import { inPercent } from '../report/progress.js';
 import { convertHtml } from '../report/html/convert-html.js';
-import type { ConvertModelCall } from '../train/convert.js';
-import type { RecalibrationSettings } from '../train/recalibrate.js';
+import type { ConvertModelCall } from '../convert/usual-calls.js';
+import type { RecalibrationSettings } from '../training/recalibrate.js';
 import { drawnSettings, namedCalibration } from './calibration.js';
 import { defineCommand } from './command.js';
 import { accuracyInForce, accuracyOptions, checkAccuracyOptions } from './accuracy-options.js';
@@ -365,11 +365,11 @@ export const command = defineCommand({
     });
     checkAccuracyOptions(settings);
     // Loaded where they are asked for: they bring the image decoder.
-    const searching = val === undefined ? undefined : await import('../train/accuracy-search.js');
+    const searching = val === undefined ? undefined : await import('../convert/search-by-accuracy.js');
     const drawn = { ...preparation, ...given({ images: calibrateImages }) };
     const isWhole = settings.init !== undefined && inits[settings.init].isWhole === true;
-    const approximating = isWhole ? await import('../train/approximate.js') : undefined;
-    const recalibrating = recalibrate === undefined ? undefined : await import('../train/recalibrate.js');
+    const approximating = isWhole ? await import('../convert/function-approximation.js') : undefined;
+    const recalibrating = recalibrate === undefined ? undefined : await import('../training/recalibrate.js');
     const spectra: Record<string, FittedSpectrum> = {};
     const onSpectrum = (layer: string, spectrum: FittedSpectrum): void => {
       spectra[layer] = spectrum;
@@ -401,7 +401,7 @@ export const command = defineCommand({
       onNote: context.note,
       ...(report === undefined ? {} : { onSpectrum }),
     };
-    const { fittedTo } = await import('../train/convert.js');
+    const { fittedTo } = await import('../convert/usual-calls.js');
     const call = fittedTo(askedCall, drawnSettings(drawn));
     const isCalibrated = { ...settings, calibrate: call.calibrate?.kind };
     for (const note of orphanNotes(isCalibrated, imageOptionOwners)) context.note(note);

@@ -1,8 +1,7 @@
 import type { DataCheck, Spread } from '../data/check.js';
 import { formatBytes, formatRatio, formatWhole, plural } from '../report/format.js';
 import { renderFacts, renderTable } from '../report/table.js';
-import { paint } from '../report/terminal.js';
-import type { Terminal } from '../report/terminal.js';
+import { paint, type Terminal } from '../report/terminal.js';
 import { printable } from '../report/text.js';
 
 type ClassRow = DataCheck['classes'][number];

@@ -1,6 +1,5 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
-import { checkSource } from '../data/check.js';
-import type { DataCheck } from '../data/check.js';
+import { checkSource, type DataCheck } from '../data/check.js';
 import { readClassList } from '../data/class-list.js';
 import { defaultPixelLimit } from '../data/decode.js';
 import { openSource } from '../data/open.js';
@@ -14,11 +13,9 @@ import { formatBytes, plural } from '../report/format.js';
 import { printable } from '../report/text.js';
 import { tool } from '../version.js';
 import { dataCheckText } from './data-text.js';
-import type { CommandContext, CommandResult } from './command.js';
-import { defineCommand } from './command.js';
-import { closest } from './options.js';
+import { type CommandContext, type CommandResult, defineCommand } from './command.js';
+import { closest, type SettingsOf } from './options.js';
 import { checkCommandPaths } from './paths.js';
-import type { SettingsOf } from './options.js';
 
 /** `lowrank data check --json`, a published contract. */
 export interface DataCheckReport extends DataCheck {

@@ -1,8 +1,6 @@
-import type { Terminal, Paint } from '../report/terminal.js';
-import { paint } from '../report/terminal.js';
+import { type Terminal, type Paint, paint } from '../report/terminal.js';
 import { pad, printable, wrap } from '../report/text.js';
-import { diagnose } from '../runtime/diagnose.js';
-import type { Diagnosis } from '../runtime/diagnose.js';
+import { diagnose, type Diagnosis } from '../runtime/diagnose.js';
 import { defineCommand } from './command.js';
 import { tool } from '../version.js';
 
@@ -32,7 +30,7 @@ async function trainingOnCuda(): Promise<Diagnosis> {
   const { create } = await import('../../models/index.js');
   const { modelBytes } = await import('../graph/write.js');
   const { loadDriver } = await import('../runtime/driver.js');
-  const { diagnoseTraining } = await import('../train/device-step.js');
+  const { diagnoseTraining } = await import('../training/device-step.js');
   return diagnoseTraining(modelBytes(create('resnet8_cifar')), await loadDriver(), 'cuda');
 }
 

@@ -2,7 +2,7 @@ import { modelReads } from '../graph/model-paths.js';
 import { renderEvalTable } from '../report/eval-table.js';
 import { evalHtml } from '../report/html/eval.js';
 import { preparationText } from '../report/preparation-text.js';
-import { type EvalOptions, evaluateModel } from '../train/eval.js';
+import { type EvalOptions, evaluateModel } from '../evaluate/eval.js';
 import { type CommandContext, defineCommand } from './command.js';
 import { givenImageSettings, imageOptions } from './image-options.js';
 import { checkCommandPaths, writeReport } from './paths.js';

@@ -1,5 +1,5 @@
 import { LowrankError } from '../errors.js';
-import type { FactOrigin, Preparation } from '../report/contract.js';
+import type { FactOrigin, Preparation } from '../contracts/convert.js';
 import type { SettingsOf } from './options.js';
 import { given } from './training-options.js';
 

@@ -2,12 +2,9 @@ import { LowrankError } from '../errors.js';
 import { errorFor } from './advice.js';
 import { isSaving } from '../files/saving.js';
 import type { CommandDefinition } from './command.js';
-import { commandLineOf, mergeSettings, resolveSettings } from './options.js';
-import type { GivenValues } from './options.js';
-import { createOutput, toLowrankError, watchStandardStreams } from './output.js';
-import type { Output } from './output.js';
-import { parseCommandLine, parseRoot } from './parse.js';
-import type { Parsed } from './parse.js';
+import { commandLineOf, mergeSettings, resolveSettings, type GivenValues } from './options.js';
+import { createOutput, toLowrankError, watchStandardStreams, type Output } from './output.js';
+import { parseCommandLine, parseRoot, type Parsed } from './parse.js';
 
 /** Exit codes of all commands. */
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;

@@ -1,7 +1,6 @@
 import { environmentError, LowrankError, messageOf } from '../errors.js';
-import type { ErrorReport } from '../report/error-contract.js';
-import { createProgress } from '../report/progress.js';
-import type { Progress } from '../report/progress.js';
+import type { ErrorReport } from '../contracts/error.js';
+import { createProgress, type Progress } from '../report/progress.js';
 import { paint, terminalOf } from '../report/terminal.js';
 import { printable } from '../report/text.js';
 import { tool } from '../version.js';

@@ -2,8 +2,16 @@ import { Command, CommanderError, Option } from 'commander';
 import { LowrankError } from '../errors.js';
 import type { CommandDefinition } from './command.js';
 import { flagNames, meantCommand, meantOptions } from './meant.js';
-import { flagOf, formerNameNote, kebabCase, otherNames, parseValue, shellQuote } from './options.js';
-import type { GivenValues, OptionDefinition } from './options.js';
+import {
+  flagOf,
+  formerNameNote,
+  kebabCase,
+  otherNames,
+  parseValue,
+  shellQuote,
+  type GivenValues,
+  type OptionDefinition,
+} from './options.js';
 import { tool } from '../version.js';
 
 /** What a command line asks for: to run with these values, or only to show a text. */

@@ -1,6 +1,6 @@
 import { imageReads } from '../data/paths.js';
 import { checkPaths, type PathUse, reads, writes } from '../files/conflicts.js';
-import { checkWritable, writeFileWhole } from '../onnx/write-file.js';
+import { checkWritable, writeFileWhole } from '../files/write-file.js';
 import { LowrankError } from '../errors.js';
 import { toLowrankError } from './output.js';
 

@@ -4,11 +4,19 @@ import { LowrankError } from '../errors.js';
 import { initNames, inits } from '../factorize/inits/index.js';
 import type { InitName } from '../factorize/types.js';
 import type { ModelSource, Regularizer, Study, StudyArchitecture } from '../study/study.js';
-import type { TrainSettings } from '../train/options.js';
+import type { TrainSettings } from '../training/options.js';
 import { checkKeys, entriesOf, type KnownEntry, readYaml } from './config-file.js';
 import { command as convertCommand } from './convert.js';
-import { checkValue, closest, kebabCase, mergeSettings } from './options.js';
-import type { GivenValues, OptionDefinition, OptionTable, SettingsOf } from './options.js';
+import {
+  checkValue,
+  closest,
+  kebabCase,
+  mergeSettings,
+  type GivenValues,
+  type OptionDefinition,
+  type OptionTable,
+  type SettingsOf,
+} from './options.js';
 import { settingsFor, trainOptions } from './train.js';
 
 /** Options of `train` that a study sets itself, or that belong to a single training. */

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { join } from 'node:path';
 import { reads } from '../files/conflicts.js';
-import { writeFileWhole } from '../onnx/write-file.js';
+import { writeFileWhole } from '../files/write-file.js';
 import { createStudyProgress } from '../report/study-progress.js';
 import { renderStudyTable } from '../report/study-table.js';
 import { runStudy, studyPaths } from '../study/run.js';

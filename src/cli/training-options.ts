@@ -1,7 +1,6 @@
-import { graphRanges } from '../train/ranges.js';
-import { optimizerNames, precisionNames } from '../train/settings.js';
+import { graphRanges } from '../step/ranges.js';
+import { optimizerNames, precisionNames, type GraphSettings } from '../step/settings.js';
 import { tieNames } from '../passes/untie.js';
-import type { GraphSettings } from '../train/settings.js';
 
 const group = 'Optimization';
 

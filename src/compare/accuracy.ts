@@ -1,16 +1,16 @@
 import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
-import type { ComparedAccuracy, ComparedInit, CompareReport } from '../report/compare-contract.js';
-import { comparePredictions, type Predictions, summarizePredictions } from '../report/eval-summary.js';
+import type { ComparedAccuracy, ComparedInit, CompareReport } from '../contracts/compare.js';
+import { comparePredictions, type Predictions, summarizePredictions } from '../evaluate/eval-summary.js';
 import type { RunLimits } from '../limits.js';
 import type { Device, Driver } from '../runtime/types.js';
-import { defaultEvalSettings, type EvalSettings } from '../train/eval-settings.js';
-import { checkImageSettings } from '../train/image-settings.js';
-import { openEvaluation, summaryOf } from '../train/images.js';
-import { classesOfModel } from '../train/labelled-images.js';
-import { trialWarning, tryNormalizations } from '../train/normalization-trial.js';
-import { inForce } from '../train/preparation.js';
-import { badImagesOf, runClassifier } from '../train/run-classifier.js';
+import { defaultEvalSettings, type EvalSettings } from '../evaluate/eval-settings.js';
+import { checkImageSettings } from '../images/image-settings.js';
+import { openEvaluation, summaryOf } from '../images/images.js';
+import { classesOfModel } from '../images/labelled-images.js';
+import { trialWarning, tryNormalizations } from '../evaluate/normalization-trial.js';
+import { inForce } from '../images/preparation.js';
+import { badImagesOf, runClassifier } from '../evaluate/run-classifier.js';
 import type { ValidationOptions } from './settings.js';
 
 /** Labelled images, and what the original makes of them. */

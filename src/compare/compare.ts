@@ -1,24 +1,24 @@
 import { inWords, LowrankError, throwIfAborted } from '../errors.js';
 import { observeSamples } from '../factorize/calibration/observe-samples.js';
 import type { Candidate } from '../factorize/candidates.js';
-import { countMacs, countParameters } from '../factorize/count.js';
+import { countMacs, countParameters } from '../rewrite/count.js';
 import { emitFits } from '../factorize/emit-fits.js';
 import { startEngine } from '../factorize/engine.js';
 import { type Fit, type FitContext, fitPlans } from '../factorize/fit.js';
 import { inits as registry } from '../factorize/inits/index.js';
-import { latencySource } from '../factorize/latency-source.js';
+import { latencySource } from '../convert/latency-source.js';
 import type { Plan } from '../factorize/plan-types.js';
 import { planRanks } from '../factorize/plan.js';
-import { summarize } from '../factorize/prepare.js';
-import { stopwatch } from '../factorize/report-parts.js';
-import { type ConvertSettings, describeSettings, resolveSettings } from '../factorize/settings.js';
+import { summarize } from '../rewrite/prepare.js';
+import { stopwatch } from '../rewrite/report-parts.js';
+import { type ConvertSettings, describeSettings, resolveSettings } from '../convert/settings.js';
 import type { InitName } from '../factorize/types.js';
 import { checkModel } from '../graph/check.js';
 import { modelBytes } from '../graph/write.js';
 import type { Linalg } from '../linalg/types.js';
-import type { CompareReport } from '../report/compare-contract.js';
-import type { Calibration } from '../report/contract.js';
-import type { Predictions } from '../report/eval-summary.js';
+import type { CompareReport } from '../contracts/compare.js';
+import type { Calibration } from '../contracts/convert.js';
+import type { Predictions } from '../evaluate/eval-summary.js';
 import { loadDriver } from '../runtime/driver.js';
 import { limitsOf } from '../limits.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
@@ -85,7 +85,7 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
   const driver = await loadDriver();
   let linalg: Linalg | undefined;
   let validation: Validation | undefined;
-  const isByLatency = settings.rankMode.kind === 'budget' && settings.rankMode.of === 'latency';
+  const isByLatency = settings.ranks.rankMode.kind === 'budget' && settings.ranks.rankMode.of === 'latency';
   const isRun = images !== undefined || calibrate !== undefined || isByLatency;
   const subject = await openSubject(input, settings, driver, { isRun, signal });
   try {
@@ -96,24 +96,24 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
       validation = await openValidationImages(images, {
         path: input,
         seed: settings.seed,
-        device: settings.device,
-        threads: settings.threads,
-        limits: limitsOf(settings),
+        device: settings.running.device,
+        threads: settings.running.threads,
+        limits: limitsOf(settings.running),
         driver,
         signal,
         onProgress: (done, total) => report('evaluate', done, total, 'original'),
       });
       seconds.evaluate += lap();
     }
-    const engine = await startEngine({ ...settings, driver });
+    const engine = await startEngine({ ...settings.running, driver });
     linalg = engine.linalg;
-    const session = sessionOptionsOf(settings);
+    const session = sessionOptionsOf(settings.running);
     const fitting = { linalg, seed: settings.seed, driver, session, tensorFlow: engine.tensorFlow, signal };
     const latency = isByLatency
       ? await latencySource(driver, model, shapes, settings.reinit ? modelBytes(model) : input, settings, signal)
       : undefined;
     const planned = await planRanks(selection.candidates, {
-      settings,
+      settings: settings.ranks,
       linalg,
       totals: before,
       ...(latency === undefined ? {} : { latency }),
@@ -157,7 +157,7 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
         fitOptions: options,
         calibrate: inits.includes(init) ? calibrate : undefined,
         samples: inits.includes(init) ? samples : undefined,
-        biasCorrection: settings.biasCorrection,
+        biasCorrection: settings.fitting.biasCorrection,
         onProgress: (done, total, detail) => report('factorize', done, total, `${init}, ${detail}`),
         onImages: (done, total, detail) => report('calibrate', done, total, `${init}, ${detail}`),
         onSteps: (done, total) => report('factorize', done, total, `${init}, the whole model`),

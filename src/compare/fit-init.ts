@@ -1,5 +1,5 @@
 import { LowrankError } from '../errors.js';
-import { fitWhole } from '../factorize/approximate.js';
+import { fitWhole } from '../convert/fit-whole.js';
 import { type DataFitContext, fitOnData } from '../factorize/calibration/fit-on-data.js';
 import { orderPatches } from '../factorize/calibration/scheme-order.js';
 import type { Calibrate, LayerSamples } from '../factorize/calibration/types.js';
@@ -11,11 +11,11 @@ import { sampleLoss } from '../factorize/inits/support/fit-through.js';
 import type { Plan } from '../factorize/plan-types.js';
 import { type FitOptions, fitSettingsOf } from '../factorize/sampled/options.js';
 import type { FitSettings } from '../factorize/sampled/settings.js';
-import type { ConvertSettings } from '../factorize/settings.js';
+import type { ConvertSettings } from '../convert/settings.js';
 import { modelBytes } from '../graph/write.js';
-import type { Calibration } from '../report/contract.js';
+import type { Calibration } from '../contracts/convert.js';
 import type { TensorFlow } from '../runtime/tensorflow.js';
-import { functionApproximation } from '../train/approximate.js';
+import { functionApproximation } from '../convert/function-approximation.js';
 import { layerMatrix } from './layer-matrix.js';
 import { openSubject, type Subject, transferred } from './subject.js';
 
@@ -61,7 +61,7 @@ async function fitInit(plans: readonly Plan[], context: InitFitContext): Promise
   const started = performance.now();
   const { init, calibrate, subject, driver, session, tensorFlow } = context;
   const isSampled = inits[init].isSampled === true;
-  const fit = isSampled ? fitSettingsOf(context.fitOptions, init) : context.settings.fit;
+  const fit = isSampled ? fitSettingsOf(context.fitOptions, init) : context.settings.fitting.sampled;
   const fitting: DataFitContext = {
     ...context,
     model: subject.model,

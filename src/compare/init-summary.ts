@@ -1,7 +1,7 @@
 import type { LowrankError } from '../errors.js';
 import { inits as registry } from '../factorize/inits/index.js';
 import type { InitName } from '../factorize/types.js';
-import type { ComparedAccuracy, ComparedInit } from '../report/compare-contract.js';
+import type { ComparedAccuracy, ComparedInit } from '../contracts/compare.js';
 import type { JudgedFit } from './fit-init.js';
 
 /** What is kept of a fit once it was judged. */

@@ -1,8 +1,8 @@
-import { matrixShape } from '../factorize/geometry.js';
-import type { FactorizableLayer } from '../factorize/layers.js';
-import { isOutputMajor, toMatrix } from '../factorize/layout.js';
+import { matrixShape } from '../rewrite/geometry.js';
+import type { FactorizableLayer } from '../rewrite/layers.js';
+import { isOutputMajor, toMatrix } from '../rewrite/layout.js';
 import type { Matrix } from '../linalg/types.js';
-import type { Scheme } from '../report/contract.js';
+import type { Scheme } from '../contracts/convert.js';
 
 /** The weight of a layer as the matrix of a scheme. */
 export function layerMatrix(

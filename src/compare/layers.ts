@@ -1,11 +1,11 @@
 import type { Candidate, Selection } from '../factorize/candidates.js';
-import { breakEvenRank, macsPerRank, maxRank, paramsPerRank } from '../factorize/geometry.js';
+import { breakEvenRank, macsPerRank, maxRank, paramsPerRank } from '../rewrite/geometry.js';
 import { activationOf, keptReport } from '../factorize/layer-report.js';
-import type { Layer } from '../factorize/layers.js';
+import type { Layer } from '../rewrite/layers.js';
 import type { Plan } from '../factorize/plan-types.js';
-import { ratio } from '../factorize/report-parts.js';
+import { ratio } from '../rewrite/report-parts.js';
 import type { InitName } from '../factorize/types.js';
-import type { ComparedFit, ComparedLayer, CompareReport } from '../report/compare-contract.js';
+import type { ComparedFit, ComparedLayer, CompareReport } from '../contracts/compare.js';
 import type { Outcome } from './init-summary.js';
 import { describeTheorem, type TheoremTerms } from './theorem.js';
 

@@ -1,10 +1,10 @@
 import { LowrankError } from '../errors.js';
 import type { Calibrate } from '../factorize/calibration/types.js';
 import { initNames, inits as registry, requireImages } from '../factorize/inits/index.js';
-import type { ConvertOptions } from '../factorize/settings.js';
+import type { ConvertOptions } from '../convert/settings.js';
 import type { InitName } from '../factorize/types.js';
-import type { Kept } from '../report/contract.js';
-import type { EvalSettings } from '../train/eval-settings.js';
+import type { Kept } from '../contracts/convert.js';
+import type { EvalSettings } from '../evaluate/eval-settings.js';
 
 /** Labelled images on which the converted models are run. */
 export interface ValidationOptions {

@@ -1,9 +1,9 @@
 import type { Selection } from '../factorize/candidates.js';
 import type { Fit } from '../factorize/fit.js';
-import type { Layer } from '../factorize/layers.js';
-import { type PreparedModel, prepareModel, type PrepareOptions } from '../factorize/prepare.js';
+import type { Layer } from '../rewrite/layers.js';
+import { type PreparedModel, prepareModel, type PrepareOptions } from '../rewrite/prepare.js';
 import { selectLayers } from '../factorize/select-layers.js';
-import type { ConvertSettings } from '../factorize/settings.js';
+import type { ConvertSettings } from '../convert/settings.js';
 import { limitsOf } from '../limits.js';
 import type { Driver } from '../runtime/types.js';
 
@@ -23,13 +23,18 @@ export async function openSubject(
   const prepared = await prepareModel(input, {
     inputShapes: settings.inputShapes,
     driver: () => Promise.resolve(driver),
-    limits: limitsOf(settings),
+    limits: limitsOf(settings.running),
     isRun,
     signal,
   });
   const { model, shapes, warnings } = prepared;
   try {
-    const { layers, selection } = selectLayers(model, shapes, settings);
+    const { layers, selection } = selectLayers(
+      model,
+      shapes,
+      settings.selection,
+      settings.reinit ? settings : undefined,
+    );
     return { ...prepared, layers, selection, warnings: [...warnings, ...selection.warnings] };
   } catch (error) {
     model.file?.close();

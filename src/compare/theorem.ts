@@ -2,7 +2,7 @@ import type { Candidate } from '../factorize/candidates.js';
 import type { Fit } from '../factorize/fit.js';
 import { type TheoremBound, theoremBound } from '../factorize/theorem-bound.js';
 import type { Linalg } from '../linalg/types.js';
-import type { ComparedTheorem } from '../report/compare-contract.js';
+import type { ComparedTheorem } from '../contracts/compare.js';
 import { layerMatrix } from './layer-matrix.js';
 
 export interface TheoremTerms extends TheoremBound {

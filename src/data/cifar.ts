@@ -4,8 +4,7 @@ import { LowrankError } from '../errors.js';
 import { plainClasses, readClassList } from './class-list.js';
 import { readRegular } from '../files/regular.js';
 import type { Pixels } from './pixels.js';
-import { findSplit } from './source.js';
-import type { SourceOptions } from './source.js';
+import { findSplit, type SourceOptions } from './source.js';
 import type { ImageSource } from './types.js';
 
 /** Binary CIFAR of https://www.cs.toronto.edu/~kriz/cifar.html: label bytes, then 1024 bytes each of red, green, blue. */

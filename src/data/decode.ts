@@ -1,14 +1,12 @@
 import sharp from 'sharp';
 import { LowrankError, messageOf } from '../errors.js';
-import { loadTurboJpeg } from '../runtime/turbojpeg.js';
-import type { JpegDecoder } from '../runtime/turbojpeg.js';
+import { loadTurboJpeg, type JpegDecoder } from '../runtime/turbojpeg.js';
 import { decodeBmp } from './bmp.js';
 import { decodeGif } from './gif.js';
 import { readableFormats, recognizeImage } from './image-format.js';
 import type { ImageFormat, ImageHeader } from './image-header.js';
 import { hasJpegEnd } from './jpeg-header.js';
-import { cmykToRgb, toRgb } from './pixels.js';
-import type { Box, Pixels } from './pixels.js';
+import { cmykToRgb, toRgb, type Box, type Pixels } from './pixels.js';
 import { decodePnm } from './pnm.js';
 
 /**

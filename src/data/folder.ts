@@ -3,8 +3,15 @@ import { join } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { byCodePoint, labelNames } from './class-list.js';
 import { unreadable } from '../files/regular.js';
-import { extentSource, isImageName, isLeftOutFolder, leftOutWarnings, pacer, splitNameWarnings } from './source.js';
-import type { SourceOptions } from './source.js';
+import {
+  extentSource,
+  isImageName,
+  isLeftOutFolder,
+  leftOutWarnings,
+  pacer,
+  splitNameWarnings,
+  type SourceOptions,
+} from './source.js';
 import type { ImageSource } from './types.js';
 
 interface Found {

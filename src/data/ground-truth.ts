@@ -1,8 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
-import { byCodePoint, labelNames } from './class-list.js';
-import type { ClassList } from './class-list.js';
+import { byCodePoint, labelNames, type ClassList } from './class-list.js';
 import { readRegular, readRegularText, unreadable } from '../files/regular.js';
 import { expand } from './expand.js';
 import { findLabels, numberedLabels } from './labels.js';

@@ -1,6 +1,5 @@
 import { LowrankError } from '../errors.js';
-import { classIndex, labelNames, plainClasses } from './class-list.js';
-import type { ClassList } from './class-list.js';
+import { classIndex, labelNames, plainClasses, type ClassList } from './class-list.js';
 import { multiHotLabels } from './multi-hot.js';
 
 /** Labels as indices into classes. */

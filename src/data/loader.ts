@@ -1,16 +1,12 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
-import { createBatchMaker } from './batch.js';
-import type { Batch, MadeBatch } from './batch.js';
-import { createBadImages } from './bad-images.js';
-import type { BadImage } from './bad-images.js';
+import { createBatchMaker, type Batch, type MadeBatch } from './batch.js';
+import { createBadImages, type BadImage } from './bad-images.js';
 import { defaultPixelLimit } from './decode.js';
-import { checkFormat } from './normalize.js';
-import type { OutputFormat } from './normalize.js';
+import { checkFormat, type OutputFormat } from './normalize.js';
 import { shuffledOrder } from './order.js';
 import { createPool, defaultWorkers } from './pool.js';
 import type { RenderTaskSettings } from './tasks.js';
-import { checkTransform } from './transform.js';
-import type { Transform } from './transform.js';
+import { checkTransform, type Transform } from './transform.js';
 import type { ImageSource } from './types.js';
 
 export interface LoaderOptions {

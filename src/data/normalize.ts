@@ -1,6 +1,5 @@
 import { LowrankError } from '../errors.js';
-import { loadKernel, roomOf } from './kernel.js';
-import type { KernelMemory } from './kernel.js';
+import { loadKernel, roomOf, type KernelMemory } from './kernel.js';
 import type { Pixels } from './pixels.js';
 import type { View } from './transform.js';
 

@@ -9,8 +9,7 @@ import { checkPackFinished } from './pack-manifest.js';
 import { openParquet } from './parquet.js';
 import { firstBelow, folderParts, isNew, listFolder, partOfFile } from './parts.js';
 import { expandBraces } from './paths.js';
-import { findSplit, isImageName, isSplitName } from './source.js';
-import type { SourceOptions } from './source.js';
+import { findSplit, isImageName, isSplitName, type SourceOptions } from './source.js';
 import { openTars } from './tar-source.js';
 import type { ImageSource } from './types.js';
 

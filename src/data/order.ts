@@ -1,6 +1,5 @@
 import { fillWords, randomStream } from '../random.js';
-import type { Draw } from './transform.js';
-import { wordsPerView } from './transform.js';
+import { type Draw, wordsPerView } from './transform.js';
 import type { Blocks } from './types.js';
 
 /** 2⁻³². */

@@ -1,14 +1,10 @@
 import { LowrankError, messageOf } from '../errors.js';
-import { plainClasses, sameClasses } from './class-list.js';
-import type { ClassList } from './class-list.js';
-import { openFile, shortNames } from './files.js';
-import type { OpenFile } from './files.js';
+import { plainClasses, sameClasses, type ClassList } from './class-list.js';
+import { openFile, shortNames, type OpenFile } from './files.js';
 import { classLabels } from './labels.js';
 import { leavesOf, readColumn } from './parquet/column.js';
-import { readFooter } from './parquet/footer.js';
-import type { FileMetaData, RowGroup } from './parquet/footer.js';
-import type { SourceOptions } from './source.js';
-import { imageFieldNames, pacer, targetsOf } from './source.js';
+import { readFooter, type FileMetaData, type RowGroup } from './parquet/footer.js';
+import { type SourceOptions, imageFieldNames, pacer, targetsOf } from './source.js';
 import type { ImageSource } from './types.js';
 
 /** Rows that are read together. */

@@ -4,8 +4,7 @@ import { LowrankError, messageOf } from '../errors.js';
 import { compileOnOwnThread } from '../worker-flags.js';
 import { builtFile } from '../built-file.js';
 // Loads libvips on this thread: with glibc it would be unloaded with the first worker that ends otherwise.
-import { createTaskRunner } from './tasks.js';
-import type { Task, TaskResults } from './tasks.js';
+import { createTaskRunner, type Task, type TaskResults } from './tasks.js';
 import type { WorkerReply, WorkerRequest } from './worker.js';
 
 /** Threads that run tasks in the order in which they are given. */

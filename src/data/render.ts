@@ -1,9 +1,7 @@
 import { decodeRegion, imageHeaderOf, reductionFor } from './decode.js';
 import type { ImageWriter } from './normalize.js';
-import { planResampling, resample } from './resample.js';
-import type { Resampling } from './resample.js';
-import { viewOf } from './transform.js';
-import type { Draw, Transform } from './transform.js';
+import { planResampling, resample, type Resampling } from './resample.js';
+import { viewOf, type Draw, type Transform } from './transform.js';
 import type { ImageContent } from './types.js';
 
 export interface RenderSettings {

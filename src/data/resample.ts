@@ -1,5 +1,4 @@
-import { loadKernel, roomOf } from './kernel.js';
-import type { KernelMemory } from './kernel.js';
+import { loadKernel, roomOf, type KernelMemory } from './kernel.js';
 import type { Box, Pixels } from './pixels.js';
 
 /**

@@ -1,10 +1,8 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { LowrankError } from '../errors.js';
-import { labelNames, readClassList, sameClasses, stem } from './class-list.js';
-import type { ClassList } from './class-list.js';
-import { openFile, shortNames } from './files.js';
-import type { OpenFile } from './files.js';
+import { labelNames, readClassList, sameClasses, stem, type ClassList } from './class-list.js';
+import { openFile, shortNames, type OpenFile } from './files.js';
 import { groundTruthBeside, readGroundTruth } from './ground-truth.js';
 import { classLabels } from './labels.js';
 import { partsOf } from './parts.js';
@@ -16,13 +14,29 @@ import {
   leftOutWarnings,
   pacer,
   splitNameWarnings,
+  type SourceOptions,
 } from './source.js';
-import type { SourceOptions } from './source.js';
-import { followLinks, nestedTar, noTarNotes, tarEntries, tarWarnings, wholeTar } from './tar.js';
-import type { TarEntry, TarNotes } from './tar.js';
+import {
+  followLinks,
+  nestedTar,
+  noTarNotes,
+  tarEntries,
+  tarWarnings,
+  wholeTar,
+  type TarEntry,
+  type TarNotes,
+} from './tar.js';
 import type { ImageSource, SourceFormat } from './types.js';
-import { certainLabels, chooseImages, possibleLabels, sampleCollector, withoutBeside } from './webdataset.js';
-import type { Image, LabelPlace, SampleCollector } from './webdataset.js';
+import {
+  certainLabels,
+  chooseImages,
+  possibleLabels,
+  sampleCollector,
+  withoutBeside,
+  type Image,
+  type LabelPlace,
+  type SampleCollector,
+} from './webdataset.js';
 
 interface Contents {
   readonly images: Image[];

@@ -2,15 +2,12 @@ import sharp from 'sharp';
 import { LowrankError, messageOf } from '../errors.js';
 import { decodeRegion, imageHeaderOf } from './decode.js';
 import { createExtentReader } from './files.js';
-import { type ImageWriter, imageWriter } from './normalize.js';
-import type { OutputFormat } from './normalize.js';
+import { type ImageWriter, imageWriter, type OutputFormat } from './normalize.js';
 import { drawsOf } from './order.js';
 import type { Pixels } from './pixels.js';
 import { render } from './render.js';
-import { planResampling, resample } from './resample.js';
-import type { Interpolation } from './resample.js';
-import { shorterSide } from './transform.js';
-import type { Transform } from './transform.js';
+import { planResampling, resample, type Interpolation } from './resample.js';
+import { shorterSide, type Transform } from './transform.js';
 import type { Extent, ImageContent } from './types.js';
 
 /** Where a thread gets an image: from a file by itself, or in the message. */

@@ -4,8 +4,7 @@ import { LowrankError } from '../errors.js';
 import { plainClasses } from './class-list.js';
 import { openSource, partsIn } from './open.js';
 import { listFolder } from './parts.js';
-import { extentSource, findSplit, isImageName } from './source.js';
-import type { SourceOptions } from './source.js';
+import { extentSource, findSplit, isImageName, type SourceOptions } from './source.js';
 import type { ImageSource } from './types.js';
 
 /**

@@ -1,8 +1,6 @@
 import { parentPort } from 'node:worker_threads';
-import { LowrankError, messageOf } from '../errors.js';
-import type { ErrorCode } from '../errors.js';
-import { createTaskRunner } from './tasks.js';
-import type { Task, TaskResults } from './tasks.js';
+import { LowrankError, messageOf, type ErrorCode } from '../errors.js';
+import { createTaskRunner, type Task, type TaskResults } from './tasks.js';
 
 /** To a decode thread. 'close' ends it when the tasks that run are done. */
 export type WorkerRequest = { readonly id: number; readonly task: Task } | 'close';

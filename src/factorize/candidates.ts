@@ -1,16 +1,16 @@
 import { LowrankError } from '../errors.js';
 import type { Model } from '../graph/model.js';
 import type { Value } from '../graph/value.js';
-import { findActivation } from './find-activation.js';
-import { clearlyCheaper, type FoundPairs, findPairs } from './find-pairs.js';
-import { matchesGlob } from './glob.js';
-import { namesOf } from './layer-label.js';
-import type { FactorizableLayer, Layer } from './layers.js';
-import type { ConvertSettings } from './settings.js';
+import { findActivation } from '../rewrite/find-activation.js';
+import { clearlyCheaper, type FoundPairs, findPairs } from '../rewrite/find-pairs.js';
+import { matchesGlob } from '../rewrite/glob.js';
+import { namesOf } from '../rewrite/layer-label.js';
+import type { FactorizableLayer, Layer } from '../rewrite/layers.js';
+import type { SelectionSettings } from './settings.js';
 import { inits } from './inits/index.js';
 import type { ActivationForm } from './sampled/activation-form.js';
 import { obstacleOf, regionForm } from './sampled/region-form.js';
-import type { Activation } from './types.js';
+import type { Activation } from '../rewrite/types.js';
 
 /** Layers that use one weight: they are factorized together or not at all. */
 export interface Candidate {
@@ -31,7 +31,7 @@ export interface Selection {
 }
 
 /** Sorts layers into those to factorize and those to keep, with a reason for each. Throws USAGE for globs and names that match nothing. */
-export function selectCandidates(model: Model, layers: readonly Layer[], settings: ConvertSettings): Selection {
+export function selectCandidates(model: Model, layers: readonly Layer[], settings: SelectionSettings): Selection {
   const kept = new Map<Layer, string>();
   const warnings: string[] = [];
   const matches = (layer: Layer, globs: readonly string[]): boolean =>

@@ -1,12 +1,12 @@
 import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
-import { shiftBias } from './bias.js';
-import { addPairWeights, emitPair, type PairWeights } from './emit.js';
+import { shiftBias } from '../rewrite/bias.js';
+import { addPairWeights, emitPair, type PairWeights } from '../rewrite/emit.js';
 import type { Fit } from './fit.js';
 import { activationOf } from './layer-report.js';
-import type { FactorizableLayer } from './layers.js';
-import { toKernels } from './layout.js';
-import { type PairRecord, readPairs, writePairs } from './pairs.js';
+import type { FactorizableLayer } from '../rewrite/layers.js';
+import { toKernels } from '../rewrite/layout.js';
+import { type PairRecord, readPairs, writePairs } from '../rewrite/pairs.js';
 import type { InitName } from './types.js';
 
 /** A layer with the nodes of its pair. */

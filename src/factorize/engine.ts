@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { createLinalg, type ResidentLinalg } from '../linalg/linalg.js';
 import type { Linalg } from '../linalg/types.js';
-import type { EngineReport } from '../report/contract.js';
+import type { EngineReport } from '../contracts/convert.js';
 import { packageLibraryFolder } from '../runtime/library-path.js';
 import { loadTensorFlow, type TensorFlow } from '../runtime/tensorflow.js';
 import type { Device, Driver } from '../runtime/types.js';

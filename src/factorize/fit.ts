@@ -3,20 +3,21 @@ import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
 import type { Linalg, Matrix } from '../linalg/types.js';
 import { DOUBLE, FLOAT } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
-import type { Scheme } from '../report/contract.js';
+import type { Scheme } from '../contracts/convert.js';
 import { dataErrorOf, meanError } from './calibration/data-error.js';
 import { orderData } from './calibration/scheme-order.js';
 import type { LayerData } from './calibration/types.js';
 import type { Candidate } from './candidates.js';
 import { type PairErrors, pairErrors } from './function-error.js';
-import { matrixShape } from './geometry.js';
+import { matrixShape } from '../rewrite/geometry.js';
 import { inits } from './inits/index.js';
 import type { KnownFits, RatedFit } from './known-fits.js';
-import { isOutputMajor, toMatrix } from './layout.js';
+import { isOutputMajor, toMatrix } from '../rewrite/layout.js';
 import type { Plan, Trial } from './plan-types.js';
 import { sampledFunctionError } from './sampled/error.js';
 import type { SampledContext } from './sampled/fit-pair.js';
-import type { FactorPair, FittedPair, InitName, InitProblem } from './types.js';
+import type { FittedPair, InitName, InitProblem } from './types.js';
+import type { FactorPair } from '../rewrite/types.js';
 
 /** A pair fitted to a candidate's weight, with its errors. */
 export interface Fit {

@@ -1,7 +1,8 @@
 import { createKernel } from './activations/index.js';
 import type { Student } from './activations/kernel.js';
 import { product } from './inits/support/product.js';
-import type { FactorPair, InitProblem } from './types.js';
+import type { InitProblem } from './types.js';
+import type { FactorPair } from '../rewrite/types.js';
 
 /** What a layer is and how its products are computed: the part of an InitProblem that the error depends on. */
 export type ErrorProblem = Pick<InitProblem, 'weight' | 'rowsPerNeuron' | 'activation' | 'linalg'>;

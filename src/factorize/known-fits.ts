@@ -1,7 +1,7 @@
 import type { Fit } from './fit.js';
 import { inits } from './inits/index.js';
 import type { Plan, Trial } from './plan-types.js';
-import { rankOf } from './rank-search.js';
+import type { LayerRank } from './settings.js';
 import type { InitName } from './types.js';
 
 /** A pair as it came out of a fit, with how good it is: the smaller, the better. */
@@ -59,4 +59,9 @@ export function knownFits(limit: number = mostBytes): KnownFits {
 
 function bytesOf({ pair: { left, right }, shift }: RatedFit): number {
   return left.data.byteLength + right.data.byteLength + (shift?.byteLength ?? 0);
+}
+
+/** What `--ranks` would say for a plan. */
+export function rankOf({ trials }: Plan): LayerRank {
+  return trials === null ? 'keep' : { rank: trials[0].rank, scheme: trials[0].scheme };
 }

@@ -4,14 +4,14 @@ import { modelBytes } from '../graph/write.js';
 import { FLOAT } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
-import type { Scheme } from '../report/contract.js';
+import type { Scheme } from '../contracts/convert.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
-import { addPairWeights, emitPair } from './emit.js';
-import { matrixShape } from './geometry.js';
-import { findLayers, type FactorizableLayer } from './layers.js';
-import { toKernels } from './layout.js';
-import { layerTurn, measureModels } from './measure-models.js';
-import { randomFloats } from './samples.js';
+import { addPairWeights, emitPair } from '../rewrite/emit.js';
+import { matrixShape } from '../rewrite/geometry.js';
+import { findLayers, type FactorizableLayer } from '../rewrite/layers.js';
+import { toKernels } from '../rewrite/layout.js';
+import { layerTurn, measureModels } from '../rewrite/measure-models.js';
+import { randomFloats } from '../rewrite/samples.js';
 
 /** A way to run a layer: as it is (null), or as a pair. */
 export interface Variant {

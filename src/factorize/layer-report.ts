@@ -1,8 +1,8 @@
-import type { LayerReport } from '../report/contract.js';
+import type { LayerReport } from '../contracts/convert.js';
 import type { Candidate } from './candidates.js';
 import type { Fit } from './fit.js';
-import { breakEvenRank, maxRank, schemesOf } from './geometry.js';
-import { type Layer, layerCounts } from './layers.js';
+import { breakEvenRank, maxRank, schemesOf } from '../rewrite/geometry.js';
+import { type Layer, layerCounts } from '../rewrite/layers.js';
 
 /** "Relu", "Clip(0, 6)", "linear" … */
 export function activationName(activation: Candidate['activation']): string {

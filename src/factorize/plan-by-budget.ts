@@ -1,8 +1,8 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
-import type { Scheme } from '../report/contract.js';
+import type { Scheme } from '../contracts/convert.js';
 import { type Choice, solveBudget } from './budget.js';
 import type { Candidate } from './candidates.js';
-import { breakEvenRank, maxRank, paramsPerRank, weightCount } from './geometry.js';
+import { breakEvenRank, maxRank, paramsPerRank, weightCount } from '../rewrite/geometry.js';
 import { macsOf, macsPerRankOf, refusal } from './plan-choice.js';
 import type { Plan, PlanContext, Trial } from './plan-types.js';
 import type { RankMode } from './settings.js';

@@ -1,6 +1,6 @@
 import type { Candidate } from './candidates.js';
 import { evbmf } from './evbmf.js';
-import { type MatrixShape, matrixShape } from './geometry.js';
+import { type MatrixShape, matrixShape } from '../rewrite/geometry.js';
 import { choose, macsPerRankOf, refusal } from './plan-choice.js';
 import type { Plan, PlanContext, Trial } from './plan-types.js';
 import type { RankMode } from './settings.js';

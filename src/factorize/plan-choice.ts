@@ -1,11 +1,11 @@
-import type { Scheme } from '../report/contract.js';
+import type { Scheme } from '../contracts/convert.js';
 import type { Candidate } from './candidates.js';
-import { breakEvenRank, fullMacs, macsPerRank, paramsPerRank, schemesOf, weightCount } from './geometry.js';
+import { breakEvenRank, fullMacs, macsPerRank, paramsPerRank, schemesOf, weightCount } from '../rewrite/geometry.js';
 import type { Plan, Trial } from './plan-types.js';
-import type { ConvertSettings } from './settings.js';
+import type { SchemeSettings } from './settings.js';
 
 /** Schemes that the settings allow for a candidate. */
-export function allowedSchemes(candidate: Candidate, settings: ConvertSettings): readonly Scheme[] {
+export function allowedSchemes(candidate: Candidate, settings: SchemeSettings): readonly Scheme[] {
   const { layer } = candidate;
   const schemes = schemesOf(layer.geometry, layer.form !== 'conv');
   if (settings.scheme === 'auto' || schemes.length === 1) return schemes;
@@ -22,7 +22,7 @@ export function macsPerRankOf(candidate: Candidate, scheme: Scheme): number {
 }
 
 /** Why a pair of this rank would not be a gain; undefined where it is one. */
-export function refusal(candidate: Candidate, { scheme, rank }: Trial, settings: ConvertSettings): string | undefined {
+export function refusal(candidate: Candidate, { scheme, rank }: Trial, settings: SchemeSettings): string | undefined {
   if (settings.allowBigger) return undefined;
   const { geometry } = candidate.layer;
   const params = (rank * paramsPerRank(geometry, scheme)) / weightCount(geometry);
@@ -40,7 +40,7 @@ export function toMultiple(rank: number, multiple: number, limit: number): numbe
 }
 
 /** Keeps the trials that are a gain; the candidate, with the first refusal as its reason, where none is. */
-export function choose(candidate: Candidate, trials: readonly Trial[], settings: ConvertSettings, note: string): Plan {
+export function choose(candidate: Candidate, trials: readonly Trial[], settings: SchemeSettings, note: string): Plan {
   const [first, ...others] = trials.filter((trial) => refusal(candidate, trial, settings) === undefined);
   if (first !== undefined) return { candidate, trials: [first, ...others], note };
   return { candidate, trials: null, note: refusal(candidate, trials[0]!, settings)! };

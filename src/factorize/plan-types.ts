@@ -1,9 +1,9 @@
 import type { Linalg } from '../linalg/types.js';
-import type { Scheme } from '../report/contract.js';
+import type { Scheme } from '../contracts/convert.js';
 import type { Candidate } from './candidates.js';
 import type { Option } from './plan-by-budget.js';
 import type { Curves } from './sensitivity/observe.js';
-import type { ConvertSettings } from './settings.js';
+import type { RankSettings } from './settings.js';
 
 /** A pair to try on a layer. */
 export interface Trial {
@@ -17,7 +17,7 @@ export type Plan =
   | { readonly candidate: Candidate; readonly trials: null; readonly note: string };
 
 export interface PlanContext {
-  readonly settings: ConvertSettings;
+  readonly settings: RankSettings;
   readonly linalg: Linalg;
   /** Of the whole original model. */
   readonly totals: { readonly params: number; readonly macs: number };

@@ -1,13 +1,13 @@
 import { LowrankError } from '../errors.js';
-import type { Scheme } from '../report/contract.js';
+import type { Scheme } from '../contracts/convert.js';
 import type { Candidate } from './candidates.js';
-import { matrixShape, maxRank, schemesOf } from './geometry.js';
-import { namesOf } from './layer-label.js';
+import { matrixShape, maxRank, schemesOf } from '../rewrite/geometry.js';
+import { namesOf } from '../rewrite/layer-label.js';
 import { planByBudget } from './plan-by-budget.js';
 import { planByEnergy, planByStableRank, planByVbmf } from './plan-by-spectrum.js';
 import { allowedSchemes, choose, macsPerRankOf, toMultiple } from './plan-choice.js';
 import type { Plan, PlanContext, Trial } from './plan-types.js';
-import type { ConvertSettings, RankMode } from './settings.js';
+import type { RankSettings, RankMode } from './settings.js';
 
 /** Chooses scheme and rank of every candidate. Throws USAGE for impossible ranks and budgets. */
 export async function planRanks(candidates: readonly Candidate[], context: PlanContext): Promise<Plan[]> {
@@ -35,11 +35,7 @@ export async function planRanks(candidates: readonly Candidate[], context: PlanC
 }
 
 /** rank = max(1, round(scale · min(rows, cols))), or round(scale · out·kh) clamped to min(rows, cols) (Khodak et al.). */
-function planByScale(
-  candidate: Candidate,
-  mode: Extract<RankMode, { kind: 'scale' }>,
-  settings: ConvertSettings,
-): Plan {
+function planByScale(candidate: Candidate, mode: Extract<RankMode, { kind: 'scale' }>, settings: RankSettings): Plan {
   const { geometry } = candidate.layer;
   const schemes = allowedSchemes(candidate, settings);
   const rankFor = (scheme: Scheme): number => {
@@ -68,7 +64,7 @@ function planByScale(
 function planByNames(
   candidates: readonly Candidate[],
   mode: Extract<RankMode, { kind: 'ranks' }>,
-  settings: ConvertSettings,
+  settings: RankSettings,
 ): Plan[] {
   const left = new Map(mode.ranks);
   const plans = candidates.map((candidate): Plan => {

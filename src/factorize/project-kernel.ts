@@ -5,7 +5,7 @@ import { loadDriver } from '../runtime/driver.js';
 import { createKernel } from './activations/index.js';
 import type { Kernel } from './activations/kernel.js';
 import { inits } from './inits/index.js';
-import type { Activation, FactorPair } from './types.js';
+import type { Activation, FactorPair } from '../rewrite/types.js';
 
 /** What is known of a layer: inputs x ~ N(0, I) and what it made of them, σ(Wx), row by row. */
 export interface KernelSamples {

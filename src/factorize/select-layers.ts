@@ -2,23 +2,24 @@ import { LowrankError } from '../errors.js';
 import type { Model } from '../graph/model.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { type Selection, selectCandidates } from './candidates.js';
-import { findLayers, type Layer } from './layers.js';
-import { reinitialize } from './reinit.js';
-import type { ConvertSettings } from './settings.js';
+import { findLayers, type Layer } from '../rewrite/layers.js';
+import { reinitialize } from '../rewrite/reinit.js';
+import type { SelectionSettings } from './settings.js';
 
 /**
- * The layers of a model and which of them are to be factorized, their weights drawn anew first where the settings say so.
+ * The layers of a model and which of them are to be factorized, their weights drawn anew first with `reinit`.
  * Throws UNSUPPORTED where no layer could ever be, and what `selectCandidates` throws.
  */
 export function selectLayers(
   model: Model,
   shapes: ShapeTable,
-  settings: ConvertSettings,
+  settings: SelectionSettings,
+  reinit?: { readonly seed: number },
 ): { readonly layers: readonly Layer[]; readonly selection: Selection } {
   let layers = findLayers(model.graph, shapes);
   refuseHopeless(model, layers);
-  if (settings.reinit) {
-    reinitialize(model, layers, settings.seed);
+  if (reinit !== undefined) {
+    reinitialize(model, layers, reinit.seed);
     layers = findLayers(model.graph, shapes);
   }
   return { layers, selection: selectCandidates(model, layers, settings) };

@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../errors.js';
-import type { Scheme } from '../report/contract.js';
+import type { Scheme } from '../contracts/convert.js';
 import type { Candidate } from './candidates.js';
-import { isOutputMajor, toMatrix } from './layout.js';
+import { isOutputMajor, toMatrix } from '../rewrite/layout.js';
 import { allowedSchemes } from './plan-choice.js';
 import type { PlanContext } from './plan-types.js';
 

@@ -1,7 +1,7 @@
 import { createKernel } from './activations/index.js';
 import { angleOf, lens } from './activations/kernel.js';
 import { type ErrorProblem, forEachNeuron } from './function-error.js';
-import type { FactorPair } from './types.js';
+import type { FactorPair } from '../rewrite/types.js';
 
 /** What Theorem 3.5 says about a layer, sums over its neurons, x ~ N(0, I). */
 export interface TheoremBound {

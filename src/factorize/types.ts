@@ -1,20 +1,8 @@
 import type { Linalg, Matrix } from '../linalg/types.js';
+import type { Activation, FactorPair } from '../rewrite/types.js';
 import type { SampledContext } from './sampled/fit-pair.js';
 import type { FitSettings } from './sampled/settings.js';
 import type { LayerData } from './calibration/types.js';
-
-/** A scalar function applied to a layer's output. Parameters are those of the ONNX attributes. */
-export type Activation =
-  | { readonly kind: 'linear' }
-  | { readonly kind: 'Relu' }
-  | { readonly kind: 'LeakyRelu'; readonly alpha: number }
-  | { readonly kind: 'Clip'; readonly min: number; readonly max: number } // ReLU6 is Clip(0, 6)
-  | { readonly kind: 'SiLU' } // x · sigmoid(x), also called swish
-  | { readonly kind: 'HardSwish' } // x · clip(x/6 + 1/2, 0, 1)
-  | { readonly kind: 'HardSigmoid'; readonly alpha: number; readonly beta: number } // clip(αx + β, 0, 1)
-  | { readonly kind: 'Sigmoid' }
-  | { readonly kind: 'Tanh' }
-  | { readonly kind: 'Gelu' }; // the erf form
 
 export type InitName =
   | 'spectral'
@@ -46,14 +34,6 @@ export interface InitProblem {
   readonly sampled?: SampledContext | undefined;
   /** What calibration images tell of the layer, in the order of the matrix; undefined where there are none. */
   readonly data?: LayerData | undefined;
-}
-
-/** weight ≈ left · right. */
-export interface FactorPair {
-  /** rows × rank */
-  readonly left: Matrix;
-  /** rank × cols */
-  readonly right: Matrix;
 }
 
 /** What an initialization gives. */

@@ -2,10 +2,11 @@ import { LowrankError } from '../errors.js';
 import type { Budget } from '../onnx/budget.js';
 import { AttributeProto } from '../onnx/proto.js';
 import { countElements, readFloats, readIntegers } from '../onnx/repeated.js';
-import type { ByteRange } from '../onnx/source.js';
+import type { ByteRange } from '../files/source.js';
 import { type ExternalResolver, Tensor } from '../onnx/tensor.js';
 import { textOf } from '../onnx/text.js';
-import { type Chunk, delimited, fields, readVarint, text, type WireField } from '../onnx/wire.js';
+import { delimited, fields, readVarint, text, type WireField } from '../onnx/wire.js';
+import type { Chunk } from '../files/chunk.js';
 
 /**
  * An attribute's value. Integers beyond 2^53 (such as the "to the end" of Slice) are rounded here; an attribute that is

@@ -1,5 +1,5 @@
-import { memorySource } from '../onnx/source.js';
-import { gather } from '../onnx/wire.js';
+import { memorySource } from '../files/source.js';
+import { gather } from '../files/chunk.js';
 import type { Attribute } from './attribute.js';
 import { encodeGraph } from './encode.js';
 import type { Graph } from './graph.js';

@@ -1,9 +1,8 @@
-import type { ByteRange } from '../onnx/source.js';
+import type { ByteRange } from '../files/source.js';
 import { textOf } from '../onnx/text.js';
 import { fields } from '../onnx/wire.js';
 import { refuseDepth } from './nested.js';
-import type { Node, NodeHead } from './node.js';
-import { nodeFields } from './node.js';
+import { type Node, type NodeHead, nodeFields } from './node.js';
 
 /** Field numbers of GraphProto and AttributeProto. */
 const graphNode = 1;

@@ -1,5 +1,5 @@
 import type { Budget } from '../onnx/budget.js';
-import type { ByteRange } from '../onnx/source.js';
+import type { ByteRange } from '../files/source.js';
 import { textOf } from '../onnx/text.js';
 import { fields } from '../onnx/wire.js';
 import type { Attribute } from './attribute.js';

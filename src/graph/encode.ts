@@ -1,10 +1,11 @@
 import { assemble, type Item, type Replacement } from '../onnx/assemble.js';
 import { type Entry, graphFields, modelFields } from '../onnx/model-file.js';
 import { type Message, OperatorSetIdProto, StringStringEntryProto, ValueInfoProto } from '../onnx/proto.js';
-import type { ByteRange } from '../onnx/source.js';
+import type { ByteRange } from '../files/source.js';
 import { isExternalTensor, Tensor } from '../onnx/tensor.js';
 import { textOf } from '../onnx/text.js';
-import { type Chunk, delimited, fields, numeric, text } from '../onnx/wire.js';
+import { delimited, fields, numeric, text } from '../onnx/wire.js';
+import type { Chunk } from '../files/chunk.js';
 import type { Graph } from './graph.js';
 import { metadataOf, type Model, opsetsOf } from './model.js';
 import { rewriteTensors, type TensorHolder, type TensorRewriter } from './nested.js';

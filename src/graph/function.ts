@@ -1,5 +1,5 @@
 import { type ModelFile, modelFields } from '../onnx/model-file.js';
-import type { ByteRange } from '../onnx/source.js';
+import type { ByteRange } from '../files/source.js';
 import { Tensor } from '../onnx/tensor.js';
 import { textOf } from '../onnx/text.js';
 import { fields, readVarint } from '../onnx/wire.js';

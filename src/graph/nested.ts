@@ -1,6 +1,7 @@
 import { LowrankError } from '../errors.js';
-import type { ByteRange } from '../onnx/source.js';
-import { type Chunk, deepestNesting, delimited, fields } from '../onnx/wire.js';
+import type { ByteRange } from '../files/source.js';
+import { deepestNesting, delimited, fields } from '../onnx/wire.js';
+import type { Chunk } from '../files/chunk.js';
 
 /** Messages of onnx.proto that hold tensors, directly or further in. */
 export type TensorHolder = 'graph' | 'node' | 'attribute' | 'function' | 'training' | 'sparse';

@@ -1,9 +1,10 @@
 import { LowrankError } from '../errors.js';
 import { assemble, type Item, type Replacement, type Slot } from '../onnx/assemble.js';
 import { NodeProto } from '../onnx/proto.js';
-import { type ByteRange, memorySource } from '../onnx/source.js';
+import { type ByteRange, memorySource } from '../files/source.js';
 import type { Tensor } from '../onnx/tensor.js';
-import { type Chunk, delimited, fields, gather, text } from '../onnx/wire.js';
+import { delimited, fields, text } from '../onnx/wire.js';
+import { type Chunk, gather } from '../files/chunk.js';
 import { type Attribute, attributeName, writeAttribute } from './attribute.js';
 import { rewriteTensors, type TensorRewriter } from './nested.js';
 import type { Value } from './value.js';

@@ -10,7 +10,7 @@ import {
   type ReadOptions,
 } from '../onnx/model-file.js';
 import { type Message, ValueInfoProto } from '../onnx/proto.js';
-import type { ByteRange } from '../onnx/source.js';
+import type { ByteRange } from '../files/source.js';
 import { decode, isExternalTensor, Tensor } from '../onnx/tensor.js';
 import { nameOf, textOf } from '../onnx/text.js';
 import { fields } from '../onnx/wire.js';

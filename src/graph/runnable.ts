@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { Tensor } from '../onnx/tensor.js';
-import { gather } from '../onnx/wire.js';
+import { gather } from '../files/chunk.js';
 import { encodeModel } from './encode.js';
 import type { Model } from './model.js';
 import { modelBytes } from './write.js';

@@ -1,22 +1,22 @@
 import { inWords, LowrankError, throwIfAborted } from '../errors.js';
 import type { Calibrate } from '../factorize/calibration/types.js';
-import { countMacs, countParameters } from '../factorize/count.js';
-import { findActivation } from '../factorize/find-activation.js';
-import { findPairs, maxRankOf, type Pair, pairCounts } from '../factorize/find-pairs.js';
-import { weightCount } from '../factorize/geometry.js';
+import { countMacs, countParameters } from '../rewrite/count.js';
+import { findActivation } from '../rewrite/find-activation.js';
+import { findPairs, maxRankOf, type Pair, pairCounts } from '../rewrite/find-pairs.js';
+import { weightCount } from '../rewrite/geometry.js';
 import { activationName, keptReport } from '../factorize/layer-report.js';
-import { findLayers, type Layer } from '../factorize/layers.js';
-import { prepareModel, summarize } from '../factorize/prepare.js';
+import { findLayers, type Layer } from '../rewrite/layers.js';
+import { prepareModel, summarize } from '../rewrite/prepare.js';
 import type { Graph } from '../graph/graph.js';
 import type { Value } from '../graph/value.js';
 import { checkedLimits, limitsOf, type LimitOptions } from '../limits.js';
 import { createLinalg } from '../linalg/linalg.js';
-import { fullRank, type InspectLayer, type InspectReport, type Spectrum } from '../report/contract.js';
+import { fullRank, type InspectLayer, type InspectReport, type Spectrum } from '../contracts/convert.js';
 import { loadDriver } from '../runtime/driver.js';
 import type { Driver } from '../runtime/types.js';
 import { tool } from '../version.js';
 import { findSensitivities } from './sensitivity.js';
-import { sideBySide } from './side-by-side.js';
+import { sideBySide } from '../rewrite/side-by-side.js';
 import { layerSpectrum, pairSpectrum } from './spectrum.js';
 
 export interface InspectOptions extends LimitOptions {

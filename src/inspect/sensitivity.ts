@@ -1,17 +1,17 @@
 import { openImages } from '../factorize/calibration/fit-on-data.js';
 import type { Calibrate } from '../factorize/calibration/types.js';
 import { type Candidate, selectCandidates } from '../factorize/candidates.js';
-import { countMacs } from '../factorize/count.js';
-import type { Layer } from '../factorize/layers.js';
+import { countMacs } from '../rewrite/count.js';
+import type { Layer } from '../rewrite/layers.js';
 import { macsOf, macsPerRankOf } from '../factorize/plan-choice.js';
+import type { SelectionSettings } from '../factorize/settings.js';
 import { type Curve, observeModel } from '../factorize/sensitivity/observe.js';
 import { curvePoints } from '../factorize/sensitivity/report.js';
-import { resolveSettings } from '../factorize/settings.js';
 import type { Model } from '../graph/model.js';
-import type { LimitOptions } from '../limits.js';
+import { checkedLimits, type LimitOptions } from '../limits.js';
 import { createLinalg } from '../linalg/linalg.js';
 import type { ShapeTable } from '../ops/infer.js';
-import type { InspectLayer, LayerSensitivity, Scheme, SensitivityReport } from '../report/contract.js';
+import type { InspectLayer, LayerSensitivity, Scheme, SensitivityReport } from '../contracts/convert.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import type { Driver } from '../runtime/types.js';
 
@@ -34,6 +34,15 @@ export interface Sensitivities {
   readonly warnings: readonly string[];
 }
 
+const everyLayer = {
+  include: [],
+  exclude: [],
+  factorizePairs: false,
+  keepFirst: false,
+  keepLast: false,
+  init: 'whitened',
+} as const satisfies SelectionSettings;
+
 /** What the outputs feel of every layer that could be factorized. Throws what `calibrate` and running images throw. */
 export async function findSensitivities(
   model: Model,
@@ -42,16 +51,14 @@ export async function findSensitivities(
   calibrate: Calibrate,
   { path, driver, threads, signal, onImages, ...limits }: SensitivityContext,
 ): Promise<Sensitivities> {
-  const running = { ...limits, ...(threads === undefined ? {} : { threads }) };
-  const settings = resolveSettings({ keepFirst: false, keepLast: false, ...running }, calibrate.kind);
-  const { candidates } = selectCandidates(model, layers, settings);
-  const session = sessionOptionsOf(settings);
+  const { candidates } = selectCandidates(model, layers, everyLayer);
+  const session = sessionOptionsOf({ device: 'cpu', threads: threads ?? 0, ...checkedLimits(limits) });
   const images = {
     path,
     model,
     driver,
     session,
-    seed: settings.seed,
+    seed: 0,
     signal,
     ...(onImages === undefined ? {} : { onImages }),
   };
@@ -59,7 +66,13 @@ export async function findSensitivities(
   const linalg = await createLinalg({ driver, ...(threads === undefined ? {} : { threads }) });
   try {
     const macs = countMacs(model.graph, shapes);
-    const { curves, report, warnings } = await observeModel(candidates, opened, { ...images, settings, linalg, macs });
+    const { curves, report, warnings } = await observeModel(candidates, opened, {
+      ...images,
+      settings: { scheme: 'auto', allowBigger: false },
+      biasCorrection: true,
+      linalg,
+      macs,
+    });
     return {
       report,
       byName: new Map(

@@ -1,12 +1,12 @@
-import type { Pair } from '../factorize/find-pairs.js';
-import { schemesOf } from '../factorize/geometry.js';
-import type { FactorizableLayer } from '../factorize/layers.js';
-import { isOutputMajor, toMatrix } from '../factorize/layout.js';
+import type { Pair } from '../rewrite/find-pairs.js';
+import { schemesOf } from '../rewrite/geometry.js';
+import type { FactorizableLayer } from '../rewrite/layers.js';
+import { isOutputMajor, toMatrix } from '../rewrite/layout.js';
 import { stableRank } from '../factorize/spectra.js';
-import type { FactorPair } from '../factorize/types.js';
+import type { FactorPair } from '../rewrite/types.js';
 import type { Linalg, Matrix } from '../linalg/types.js';
-import type { Spectrum } from '../report/contract.js';
-import { pairFactors } from './pair-factors.js';
+import type { Spectrum } from '../contracts/convert.js';
+import { pairFactors } from '../rewrite/pair-factors.js';
 
 /** Spectrum of a full-rank layer in the first scheme that it could be factorized by. Throws NUMERIC, ABORTED. */
 export async function layerSpectrum(

@@ -1,4 +1,4 @@
-import type { Chunk } from './wire.js';
+import type { Chunk } from '../files/chunk.js';
 
 /** A field of a message in its place. */
 export interface Slot {

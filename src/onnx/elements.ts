@@ -15,8 +15,8 @@ import {
   UINT64,
   UINT8,
 } from './data-type.js';
-import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from './float16.js';
-import { type Chunk, chunkLength } from './wire.js';
+import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../float16.js';
+import { type Chunk, chunkLength } from '../files/chunk.js';
 
 /** Bytes converted at a time: a multiple of every element's width. */
 const pieceSize = 1 << 20;

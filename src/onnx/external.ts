@@ -1,7 +1,7 @@
 import { realpathSync, statSync } from 'node:fs';
 import { isAbsolute, join, relative, sep } from 'node:path';
 import { LowrankError } from '../errors.js';
-import { type ByteSource, fileSource } from './source.js';
+import { type ByteSource, fileSource } from '../files/source.js';
 import type { ExternalLocation, ExternalResolver } from './tensor.js';
 import { shown } from './text.js';
 

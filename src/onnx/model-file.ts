@@ -3,9 +3,10 @@ import { LowrankError } from '../errors.js';
 import { type Budget, modelBudget } from './budget.js';
 import { ExternalFiles } from './external.js';
 import { type Message, ModelProto } from './proto.js';
-import { type ByteRange, type ByteSource, fileSource, memorySource } from './source.js';
+import { type ByteRange, type ByteSource, fileSource, memorySource } from '../files/source.js';
 import { decode } from './tensor.js';
-import { fields, gather, totalLength, type WireField } from './wire.js';
+import { fields, type WireField } from './wire.js';
+import { gather, totalLength } from '../files/chunk.js';
 
 /** One field of a message as it lies in the file. A model has many, so ranges are made when asked for. */
 export class Entry {

@@ -1,5 +1,5 @@
 import { LowrankError } from '../errors.js';
-import type { ByteRange } from './source.js';
+import type { ByteRange } from '../files/source.js';
 import { fields, type WireField } from './wire.js';
 
 /** How the elements of a repeated numeric field lie on the wire. */

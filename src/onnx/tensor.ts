@@ -3,11 +3,12 @@ import { byteLengthOf, dataTypeName, FLOAT, INT64, STRING } from './data-type.js
 import { decodeElements, encodeFloats } from './elements.js';
 import { type Message, TensorProto } from './proto.js';
 import { countElements } from './repeated.js';
-import { allocate, type ByteRange, memorySource } from './source.js';
+import { allocate, type ByteRange, memorySource } from '../files/source.js';
 import { tensorFields } from './tensor-fields.js';
 import { shown } from './text.js';
 import { typedInfo, type TypedInfo, typedPayload } from './typed-data.js';
-import { type Chunk, delimited, fields, numeric, readVarint, text } from './wire.js';
+import { delimited, fields, numeric, readVarint, text } from './wire.js';
+import type { Chunk } from '../files/chunk.js';
 
 /** Where external data lies, as the model says it. */
 export interface ExternalLocation {

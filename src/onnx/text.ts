@@ -1,5 +1,5 @@
 import { LowrankError } from '../errors.js';
-import type { ByteRange } from './source.js';
+import type { ByteRange } from '../files/source.js';
 
 /** UTF-8 text; bytes that are not UTF-8 become U+FFFD. */
 export function textOf({ source, start, end }: ByteRange): string {

@@ -1,6 +1,6 @@
 import { byteLengthOf, dataTypeInfo, type DataTypeInfo } from './data-type.js';
 import { type ElementForm, packedRange, readElements } from './repeated.js';
-import { allocate, type ByteRange, computedSource } from './source.js';
+import { allocate, type ByteRange, computedSource } from '../files/source.js';
 import { tensorFields } from './tensor-fields.js';
 
 /** Which field holds the elements where raw_data does not, how they lie there, and how many they are. */

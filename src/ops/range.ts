@@ -1,6 +1,5 @@
 import { none } from './gradient.js';
-import type { Operator } from './operator.js';
-import { largestConstant } from './operator.js';
+import { type Operator, largestConstant } from './operator.js';
 import { allConstants, input, known } from './support/known.js';
 
 /** start, start + delta, … before limit (ai.onnx 11). */

@@ -3,7 +3,7 @@ import type { Graph } from '../graph/graph.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { BFLOAT16, DOUBLE, FLOAT, FLOAT16, isFloatType } from '../onnx/data-type.js';
-import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../onnx/float16.js';
+import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../float16.js';
 import type { Tensor } from '../onnx/tensor.js';
 import { atNode } from './support/fail.js';
 import { flattened, permutation, reshaped, squeezed, transposed, unsqueezed } from './support/layout.js';

@@ -1,4 +1,4 @@
-import type { AccuracyBudget, AccuracyTrial, ConvertReport } from './contract.js';
+import type { AccuracyBudget, AccuracyTrial, ConvertReport } from '../contracts/convert.js';
 import { pointsIntervalText, pointsText } from './eval-text.js';
 import { formatPercent, formatSeconds, formatWhole, plural } from './format.js';
 import { type Column, renderTable } from './table.js';

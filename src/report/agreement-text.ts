@@ -1,4 +1,4 @@
-import type { Agreement, ChangeUnit, RankRule, SensitivityReport } from './contract.js';
+import type { Agreement, ChangeUnit, RankRule, SensitivityReport } from '../contracts/convert.js';
 import { intervalText } from './eval-text.js';
 import { formatError, formatPercent, formatSeconds, formatSmall, plural } from './format.js';
 

@@ -1,4 +1,4 @@
-import type { ComparedFit, ComparedInit, CompareReport } from './compare-contract.js';
+import type { ComparedFit, ComparedInit, CompareReport } from '../contracts/compare.js';
 import { formatError } from './format.js';
 
 /** An error that is compared: of a layer under each initialization, and its mean over the layers. */

@@ -1,6 +1,6 @@
 import { calibrationText } from './calibration-text.js';
 import { preparationFact } from './preparation-text.js';
-import type { ComparedFit, ComparedInit, ComparedLayer, CompareReport } from './compare-contract.js';
+import type { ComparedFit, ComparedInit, ComparedLayer, CompareReport } from '../contracts/compare.js';
 import { errorText, type Measure, measuresOf } from './compare-measures.js';
 import { compareAdvice } from './compare-verdict.js';
 import { intervalText, pointsText } from './eval-text.js';

@@ -1,4 +1,4 @@
-import type { ComparedInit, CompareReport } from './compare-contract.js';
+import type { ComparedInit, CompareReport } from '../contracts/compare.js';
 import { pointsText } from './eval-text.js';
 import { formatError, formatPercent } from './format.js';
 

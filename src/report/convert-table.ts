@@ -1,7 +1,7 @@
 import { writtenText } from './written-text.js';
 import { accuracyText, renderTrials } from './accuracy-table.js';
 import { agreementText, sensitivityText } from './agreement-text.js';
-import type { ConvertReport, LayerReport, Ratio } from './contract.js';
+import type { ConvertReport, LayerReport, Ratio } from '../contracts/convert.js';
 import { calibrationText } from './calibration-text.js';
 import { preparationFact } from './preparation-text.js';
 import { recalibrationText } from './recalibration-text.js';
@@ -14,12 +14,9 @@ import {
   formatSeconds,
   formatSmall,
 } from './format.js';
-import { IDENTITY_COLUMNS, numbered } from './layer-columns.js';
-import type { NumberedLayer } from './layer-columns.js';
-import { renderFacts, renderTable } from './table.js';
-import type { Column } from './table.js';
-import { paint } from './terminal.js';
-import type { Terminal } from './terminal.js';
+import { IDENTITY_COLUMNS, numbered, type NumberedLayer } from './layer-columns.js';
+import { renderFacts, renderTable, type Column } from './table.js';
+import { paint, type Terminal } from './terminal.js';
 import { printable } from './text.js';
 import { fewerPoints, renderTradeOff } from './trade-off-table.js';
 import { verdictOf } from './verdict.js';

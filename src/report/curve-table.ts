@@ -1,4 +1,4 @@
-import type { CurveReport } from './contract.js';
+import type { CurveReport } from '../contracts/convert.js';
 import { formatSeconds, plural } from './format.js';
 import { paint, type Terminal } from './terminal.js';
 import { printable } from './text.js';

@@ -1,4 +1,4 @@
-import type { ClassResult, EvalReport } from './eval-contract.js';
+import type { ClassResult, EvalReport } from '../contracts/eval.js';
 import {
   className,
   comparisonVerdict,
@@ -10,10 +10,8 @@ import {
 } from './eval-text.js';
 import { formatLoss, formatPercent, formatSeconds, formatSpeed, formatWhole } from './format.js';
 import { preparationFact } from './preparation-text.js';
-import { renderFacts, renderTable } from './table.js';
-import type { Column } from './table.js';
-import { paint } from './terminal.js';
-import type { Terminal } from './terminal.js';
+import { renderFacts, renderTable, type Column } from './table.js';
+import { paint, type Terminal } from './terminal.js';
 import { printable } from './text.js';
 import { badImagesText, dataText } from './train-table.js';
 

@@ -1,5 +1,5 @@
 /** Numbers of an evaluation in words, for the terminal and the page. */
-import type { ConfusionCell, EvalReport, Interval, PairedComparison } from './eval-contract.js';
+import type { ConfusionCell, EvalReport, Interval, PairedComparison } from '../contracts/eval.js';
 import { formatPercent } from './format.js';
 
 /** "86.1 % to 88.0 %". */

@@ -1,12 +1,9 @@
 import { changeUnitTexts } from './agreement-text.js';
-import { fullRank, type InspectLayer, type InspectReport, type SensitivityReport } from './contract.js';
+import { fullRank, type InspectLayer, type InspectReport, type SensitivityReport } from '../contracts/convert.js';
 import { formatCount, formatError, plural } from './format.js';
-import { IDENTITY_COLUMNS, numbered } from './layer-columns.js';
-import type { NumberedLayer } from './layer-columns.js';
-import { renderFacts, renderTable } from './table.js';
-import type { Column } from './table.js';
-import { paint } from './terminal.js';
-import type { Terminal } from './terminal.js';
+import { IDENTITY_COLUMNS, numbered, type NumberedLayer } from './layer-columns.js';
+import { renderFacts, renderTable, type Column } from './table.js';
+import { paint, type Terminal } from './terminal.js';
 import { printable } from './text.js';
 
 type Row = NumberedLayer<InspectLayer>;

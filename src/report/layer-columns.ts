@@ -1,4 +1,4 @@
-import { type LayerIdentity, type LayerReport, shownName } from './contract.js';
+import { type LayerIdentity, type LayerReport, shownName } from '../contracts/convert.js';
 import { formatKernel } from './format.js';
 import type { Column } from './table.js';
 

@@ -1,9 +1,7 @@
 import { formatLoss, formatRate, formatSeconds } from './format.js';
-import type { LrFindPoint, LrFindReport } from './lr-find-contract.js';
-import { renderFacts, renderTable } from './table.js';
-import type { Column } from './table.js';
-import { paint } from './terminal.js';
-import type { Terminal } from './terminal.js';
+import type { LrFindPoint, LrFindReport } from '../contracts/lr-find.js';
+import { renderFacts, renderTable, type Column } from './table.js';
+import { paint, type Terminal } from './terminal.js';
 import { printable } from './text.js';
 
 /** Rows that are shown: evenly spaced ones. */

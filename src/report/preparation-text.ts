@@ -1,4 +1,4 @@
-import type { ClassOrder, FactOrigin, Preparation } from './contract.js';
+import type { ClassOrder, FactOrigin, Preparation } from '../contracts/convert.js';
 
 const origins: Readonly<Record<Exclude<FactOrigin, 'assumed'>, string>> = {
   option: 'as given',

@@ -1,6 +1,5 @@
 import { formatSeconds } from './format.js';
-import { createLiveLine } from './live-line.js';
-import type { ProgressStream } from './live-line.js';
+import { createLiveLine, type ProgressStream } from './live-line.js';
 import { displayWidth, printable, truncate } from './text.js';
 
 export interface ProgressOptions {

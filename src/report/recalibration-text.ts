@@ -1,4 +1,4 @@
-import type { Recalibration } from './contract.js';
+import type { Recalibration } from '../contracts/convert.js';
 import { formatSeconds, formatWhole, plural } from './format.js';
 
 /** What was re-estimated, and on what, in one line. */

@@ -1,5 +1,5 @@
 /** Means of few numbers, with Student's t intervals of 95 %. */
-import type { Interval } from './eval-contract.js';
+import type { Interval } from '../contracts/eval.js';
 
 export interface MeanOf {
   readonly n: number;

@@ -1,8 +1,7 @@
 import { formatPercent, formatSeconds } from './format.js';
-import { createLiveLine } from './live-line.js';
-import type { ProgressStream } from './live-line.js';
+import { createLiveLine, type ProgressStream } from './live-line.js';
 import { timeLeft } from './progress.js';
-import type { StudyCell } from './study-contract.js';
+import type { StudyCell } from '../contracts/study.js';
 import { truncate } from './text.js';
 import type { TrainProgress } from './train-progress.js';
 

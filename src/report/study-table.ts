@@ -1,10 +1,8 @@
 import { pointsIntervalText, pointsText } from './eval-text.js';
 import { formatPercent, formatSeconds, formatWhole, plural } from './format.js';
-import type { StudyDifference, StudyGroup, StudyReport } from './study-contract.js';
-import { renderFacts, renderTable } from './table.js';
-import type { Column } from './table.js';
-import { paint } from './terminal.js';
-import type { Terminal } from './terminal.js';
+import type { StudyDifference, StudyGroup, StudyReport } from '../contracts/study.js';
+import { renderFacts, renderTable, type Column } from './table.js';
+import { paint, type Terminal } from './terminal.js';
 import { printable } from './text.js';
 
 /** "52.3 ± 0.8 %", in percent of the images right. */

@@ -1,6 +1,5 @@
 import { displayWidth, pad, printable, truncate, wrap } from './text.js';
-import { paint } from './terminal.js';
-import type { Paint, Terminal } from './terminal.js';
+import { paint, type Paint, type Terminal } from './terminal.js';
 
 export interface Column<Row> {
   readonly header: string;

@@ -2,10 +2,9 @@ import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder } from '../make-folder.js';
 import { LowrankError, messageOf } from '../errors.js';
-import { eventBytes } from './tensorboard/event.js';
-import type { EventContent, SummaryValue } from './tensorboard/event.js';
+import { eventBytes, type EventContent, type SummaryValue } from './tensorboard/event.js';
 import { tfRecord } from './tensorboard/record.js';
-import type { TrainEpoch, TrainReport, TrainStart } from './train-contract.js';
+import type { TrainEpoch, TrainReport, TrainStart } from '../contracts/train.js';
 
 /** Writes one event file. Every call is in the file when it returns, so a killed run loses nothing. */
 export interface TensorBoardWriter {

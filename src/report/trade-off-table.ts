@@ -1,5 +1,5 @@
 import { changeUnitTexts } from './agreement-text.js';
-import type { TradeOff, TradeOffPoint } from './contract.js';
+import type { TradeOff, TradeOffPoint } from '../contracts/convert.js';
 import { formatSmall, formatPercent, formatWhole } from './format.js';
 import { type Column, renderTable } from './table.js';
 import type { Terminal } from './terminal.js';

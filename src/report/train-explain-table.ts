@@ -2,7 +2,7 @@ import { formatBytes, formatWhole, plural } from './format.js';
 import { renderFacts } from './table.js';
 import { paint, type Terminal } from './terminal.js';
 import { printable } from './text.js';
-import type { TrainExplainReport } from './train-explain-contract.js';
+import type { TrainExplainReport } from '../contracts/train-explain.js';
 
 /** What a training would do and why, as text for people. Ends with a line break. */
 export function renderTrainExplain(report: TrainExplainReport, terminal: Terminal): string {

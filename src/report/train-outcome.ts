@@ -1,6 +1,6 @@
 /** What came out of a training, in the words of the table and the page. */
 import { formatPercent, formatWhole, plural } from './format.js';
-import type { TrainReport } from './train-contract.js';
+import type { TrainReport } from '../contracts/train.js';
 
 /** "epoch 3, the best of 10: top-1 74.7 % on the validation images (44.7 % before training)". */
 export function writtenText({ written, start, epochs, data }: TrainReport): string {

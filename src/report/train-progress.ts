@@ -1,9 +1,8 @@
 import { formatLoss, formatPercent, formatRate, formatSeconds, formatSpeed } from './format.js';
-import { createLiveLine } from './live-line.js';
-import type { ProgressStream } from './live-line.js';
+import { createLiveLine, type ProgressStream } from './live-line.js';
 import { type Progress, timeLeft } from './progress.js';
 import { displayWidth, truncate } from './text.js';
-import type { TrainEpoch, TrainStart } from './train-contract.js';
+import type { TrainEpoch, TrainStart } from '../contracts/train.js';
 
 /** How far an epoch is. Shares and accuracies are fractions of 1. */
 export interface TrainStep {

@@ -9,12 +9,10 @@ import {
   formatWhole,
   plural,
 } from './format.js';
-import { renderFacts, renderTable } from './table.js';
-import type { Column } from './table.js';
-import { paint } from './terminal.js';
-import type { Terminal } from './terminal.js';
+import { renderFacts, renderTable, type Column } from './table.js';
+import { paint, type Terminal } from './terminal.js';
 import { printable, wrap } from './text.js';
-import type { DataSummary, TrainEpoch, TrainReport, TrainStart, TrainVerdict } from './train-contract.js';
+import type { DataSummary, TrainEpoch, TrainReport, TrainStart, TrainVerdict } from '../contracts/train.js';
 import { goOnText, lastText, savedText, writtenText } from './train-outcome.js';
 
 /** Epochs that are shown; of a longer run the last ones, the best, and evenly spaced ones before. */

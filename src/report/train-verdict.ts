@@ -1,5 +1,5 @@
 import { formatPercent, formatRate } from './format.js';
-import type { TrainReport, TrainStart, TrainVerdict } from './train-contract.js';
+import type { TrainReport, TrainStart, TrainVerdict } from '../contracts/train.js';
 
 /** What was trained with, as far as advice depends on it. */
 export interface VerdictSettings {

@@ -1,4 +1,4 @@
-import type { ConvertReport } from './contract.js';
+import type { ConvertReport } from '../contracts/convert.js';
 import { formatError, plural } from './format.js';
 
 /** What the verification says about using the written model. */

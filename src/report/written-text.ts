@@ -1,4 +1,4 @@
-import type { WrittenModel } from './contract.js';
+import type { WrittenModel } from '../contracts/convert.js';
 import { formatBytes } from './format.js';
 
 /** Which files a model was written to, and how large they are together. */

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { inits } from '../factorize/inits/index.js';
-import type { ConvertOptions } from '../factorize/settings.js';
+import type { ConvertOptions } from '../convert/settings.js';
 import type { InitName } from '../factorize/types.js';
-import { defaultTrainSettings, type TrainSettings } from '../train/options.js';
+import { defaultTrainSettings, type TrainSettings } from '../training/options.js';
 import type { Regularizer, Study, StudyArchitecture } from './study.js';
 
 /** One training of the grid. */

@@ -7,8 +7,8 @@ import { LowrankError, throwIfAborted } from '../errors.js';
 import { removeStale } from '../files/temporary.js';
 import type { Model } from '../graph/model.js';
 import { writeModel } from '../graph/write.js';
-import { fileSha256 } from '../onnx/hash.js';
-import { drain } from '../onnx/pieces.js';
+import { fileSha256 } from '../files/hash.js';
+import { drain } from '../files/pieces.js';
 import type { StudyArchitecture } from './study.js';
 
 /** An architecture as a file whose weights are re-drawn. */

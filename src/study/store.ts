@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { makeFolder } from '../make-folder.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { readRegularText } from '../files/regular.js';
-import { writeFileWhole } from '../onnx/write-file.js';
-import type { Ratio } from '../report/contract.js';
-import type { TrainEpoch } from '../report/train-contract.js';
+import { writeFileWhole } from '../files/write-file.js';
+import type { Ratio } from '../contracts/convert.js';
+import type { TrainEpoch } from '../contracts/train.js';
 
 /** What the start of a cell is. */
 export interface StartFacts {

@@ -1,6 +1,6 @@
-import type { ConvertOptions } from '../factorize/settings.js';
+import type { ConvertOptions } from '../convert/settings.js';
 import type { InitName } from '../factorize/types.js';
-import type { TrainSettings } from '../train/options.js';
+import type { TrainSettings } from '../training/options.js';
 
 /** Where the weights that are re-drawn get their places from. */
 export type ModelSource =

@@ -1,5 +1,5 @@
 import { meanOf } from '../report/student.js';
-import type { StudyCell, StudyCondition, StudyDifference, StudyGroup } from '../report/study-contract.js';
+import type { StudyCell, StudyCondition, StudyDifference, StudyGroup } from '../contracts/study.js';
 
 const conditionKey = ({ architecture, regularizer, rankScale, init }: StudyCondition): string =>
   JSON.stringify([architecture, regularizer, rankScale, init]);

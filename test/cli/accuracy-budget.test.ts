@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import type { ConvertReport } from '../../src/report/contract.js';
-import type { EvalReport } from '../../src/report/eval-contract.js';
+import type { ConvertReport } from '../../src/contracts/convert.js';
+import type { EvalReport } from '../../src/contracts/eval.js';
 import { expectFailure, lowrank, run, temporaryFolder } from '../support/command.js';
 import { hasShared, modelsFolder, sharedFolder } from '../support/shared.js';
 

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { ConvertReport } from '../../src/report/contract.js';
-import type { EvalReport } from '../../src/report/eval-contract.js';
+import type { ConvertReport } from '../../src/contracts/convert.js';
+import type { EvalReport } from '../../src/contracts/eval.js';
 import { expectFailure, run, temporaryFolder } from '../support/command.js';
 import { hasShared, modelsFolder, sharedFolder } from '../support/shared.js';
 

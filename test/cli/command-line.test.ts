@@ -9,7 +9,7 @@ import { command as convert } from '../../src/cli/convert.js';
 import { commandLineOf, mergeSettings, type OptionDefinition } from '../../src/cli/options.js';
 import { parseCommandLine } from '../../src/cli/parse.js';
 import { command as trainCommand, settingsFor, trainOptions } from '../../src/cli/train.js';
-import type { TrainReport } from '../../src/report/train-contract.js';
+import type { TrainReport } from '../../src/contracts/train.js';
 import { expectFailure, lowrank, run, temporaryFolder } from '../support/command.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
 

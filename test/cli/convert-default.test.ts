@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { ConvertReport, CurveReport } from '../../src/report/contract.js';
+import type { ConvertReport, CurveReport } from '../../src/contracts/convert.js';
 import { convertReport, expectFailure, run, temporaryFolder } from '../support/command.js';
 import { buildModel } from '../support/models.js';
 import { hasShared, modelPath } from '../support/shared.js';

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { ConvertReport } from '../../src/report/contract.js';
+import type { ConvertReport } from '../../src/contracts/convert.js';
 import { convertReport, lowrank, run, temporaryFolder } from '../support/command.js';
 
 const folder = temporaryFolder();

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import type { ConvertReport } from '../../src/report/contract.js';
+import type { ConvertReport } from '../../src/contracts/convert.js';
 import { expectFailure, type Outcome, root, run, temporaryFolder } from '../support/command.js';
 
 // The copy below is some thousand files, which are removed in the end.

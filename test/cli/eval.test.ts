@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { EvalReport } from '../../src/report/eval-contract.js';
+import type { EvalReport } from '../../src/contracts/eval.js';
 import { expectFailure, run, temporaryFolder } from '../support/command.js';
 import { hasShared, modelsFolder, sharedFolder } from '../support/shared.js';
 

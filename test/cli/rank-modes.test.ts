@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { evbmf } from '../../src/factorize/evbmf.js';
 import { readModel } from '../../src/graph/read.js';
-import type { LayerReport } from '../../src/report/contract.js';
+import type { LayerReport } from '../../src/contracts/convert.js';
 import { jacobiSingularValues } from '../linalg/support/jacobi.js';
 import { convertReport, expectFailure, run, temporaryFolder } from '../support/command.js';
 

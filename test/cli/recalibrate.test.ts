@@ -5,8 +5,8 @@ import { modelBytes } from '../../src/graph/write.js';
 import type { Model } from '../../src/graph/model.js';
 import { readModel } from '../../src/graph/read.js';
 import { Tensor } from '../../src/onnx/tensor.js';
-import type { ConvertReport } from '../../src/report/contract.js';
-import type { EvalReport } from '../../src/report/eval-contract.js';
+import type { ConvertReport } from '../../src/contracts/convert.js';
+import type { EvalReport } from '../../src/contracts/eval.js';
 import { expectFailure, run, temporaryFolder } from '../support/command.js';
 import { hasShared, modelsFolder, sharedFolder } from '../support/shared.js';
 

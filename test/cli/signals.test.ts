@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeReport } from '../../src/cli/paths.js';
-import type { TrainReport } from '../../src/report/train-contract.js';
+import type { TrainReport } from '../../src/contracts/train.js';
 import { lowrank, type Outcome, run, temporaryFolder } from '../support/command.js';
 import { failureOf } from '../support/errors.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { compare, type ComparePhase } from '../../src/compare/compare.js';
 import { fillTruncatedNormal, randomStream } from '../../src/random.js';
-import { calibration } from '../../src/train/calibrate.js';
+import { calibration } from '../../src/images/calibrate.js';
 import { buildModel } from '../support/models.js';
 import { temporaryFolder } from '../support/command.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';

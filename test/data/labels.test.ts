@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { plainClasses } from '../../src/data/class-list.js';
-import { classLabels } from '../../src/data/labels.js';
-import type { LabelOptions } from '../../src/data/labels.js';
+import { classLabels, type LabelOptions } from '../../src/data/labels.js';
 import { failureOf } from '../support/errors.js';
 
 const options: LabelOptions = { given: undefined, place: 'set', nameOf: (index) => `image '${index}'` };

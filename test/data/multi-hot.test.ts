@@ -7,7 +7,7 @@ import { openSource } from '../../src/data/open.js';
 import { createTar } from '../../src/data/tar-write.js';
 import { readModel } from '../../src/graph/read.js';
 import { endOfModel } from '../../src/passes/classifier-end.js';
-import type { TrainReport } from '../../src/report/train-contract.js';
+import type { TrainReport } from '../../src/contracts/train.js';
 import { expectFailure, run, temporaryFolder } from '../support/command.js';
 import { tinyClassifier } from '../support/tiny-classifier.js';
 

@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Box, Pixels } from '../../src/data/pixels.js';
-import { axisWeights, planResampling, resample } from '../../src/data/resample.js';
-import type { Axis, Interpolation } from '../../src/data/resample.js';
+import { axisWeights, planResampling, resample, type Axis, type Interpolation } from '../../src/data/resample.js';
 import { viewOf } from '../../src/data/transform.js';
 import { pattern } from './support/images.js';
 

@@ -2,8 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NORMALIZATIONS, imageWriter, normalizationTable } from '../../src/data/normalize.js';
 import { drawsOf } from '../../src/data/order.js';
-import { checkTransform, shorterSide, viewOf, wordsPerView } from '../../src/data/transform.js';
-import type { Draw, Transform } from '../../src/data/transform.js';
+import {
+  checkTransform,
+  shorterSide,
+  viewOf,
+  wordsPerView,
+  type Draw,
+  type Transform,
+} from '../../src/data/transform.js';
 import { failureOf } from '../support/errors.js';
 import { pattern } from './support/images.js';
 

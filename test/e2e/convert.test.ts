@@ -2,13 +2,13 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { countMacs, countParameters } from '../../src/factorize/count.js';
-import { readPairs } from '../../src/factorize/pairs.js';
+import { countMacs, countParameters } from '../../src/rewrite/count.js';
+import { readPairs } from '../../src/rewrite/pairs.js';
 import { checkModel } from '../../src/graph/check.js';
 import type { Model } from '../../src/graph/model.js';
 import { readModel } from '../../src/graph/read.js';
 import { inferShapes } from '../../src/ops/infer.js';
-import type { ConvertReport } from '../../src/report/contract.js';
+import type { ConvertReport } from '../../src/contracts/convert.js';
 import { run, temporaryFolder } from '../support/command.js';
 import { hasShared, modelPath } from '../support/shared.js';
 

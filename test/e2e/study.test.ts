@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { StudyReport } from '../../src/report/study-contract.js';
+import type { StudyReport } from '../../src/contracts/study.js';
 import { expectFailure, lowrank, run, temporaryFolder, type Outcome } from '../support/command.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKernel } from '../../src/factorize/activations/index.js';
 import { functionRisk, pairErrors } from '../../src/factorize/function-error.js';
-import type { Activation, FactorPair } from '../../src/factorize/types.js';
+import type { Activation, FactorPair } from '../../src/rewrite/types.js';
 import type { Linalg, Matrix } from '../../src/linalg/types.js';
 import { cases } from './support/expectation.js';
 import { testLinalg } from './support/linalg.js';

@@ -3,7 +3,7 @@ import { createKernel } from '../../src/factorize/activations/index.js';
 import { functionRisk } from '../../src/factorize/function-error.js';
 import { inits } from '../../src/factorize/inits/index.js';
 import { type KernelSamples, projectNonlinearKernel } from '../../src/factorize/project-kernel.js';
-import type { Activation } from '../../src/factorize/types.js';
+import type { Activation } from '../../src/rewrite/types.js';
 import type { Linalg, Matrix } from '../../src/linalg/types.js';
 import { failureOf } from '../support/errors.js';
 import { pairsExample } from './support/examples.js';

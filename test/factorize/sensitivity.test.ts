@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { measureAgreement, measuredChange } from '../../src/factorize/agreement.js';
+import { measureAgreement, measuredChange } from '../../src/convert/agreement.js';
 import { endOfModel } from '../../src/passes/classifier-end.js';
-import type { Scheme } from '../../src/report/contract.js';
+import type { Scheme } from '../../src/contracts/convert.js';
 import { readModel } from '../../src/graph/read.js';
 import { meanOf } from '../../src/factorize/sensitivity/means.js';
 import { loadDriver } from '../../src/runtime/driver.js';

@@ -4,7 +4,8 @@ import { compare as compareVectors, functionRisk } from '../../src/factorize/fun
 import { lfai } from '../../src/factorize/inits/lfai.js';
 import { spectral } from '../../src/factorize/inits/spectral.js';
 import { rescalingGain, theoremBound } from '../../src/factorize/theorem-bound.js';
-import type { Activation, InitProblem } from '../../src/factorize/types.js';
+import type { InitProblem } from '../../src/factorize/types.js';
+import type { Activation } from '../../src/rewrite/types.js';
 import { symmetricEigen } from '../../src/linalg/dense/symmetric-eigen.js';
 import type { Linalg, Matrix } from '../../src/linalg/types.js';
 import { testLinalg } from './support/linalg.js';

@@ -9,7 +9,7 @@ import type { Node } from '../../src/graph/node.js';
 import { readModel } from '../../src/graph/read.js';
 import type { Value } from '../../src/graph/value.js';
 import { Tensor } from '../../src/onnx/tensor.js';
-import { gather } from '../../src/onnx/wire.js';
+import { gather } from '../../src/files/chunk.js';
 import { field, graphProto, modelProto, nodeProto, numberField, valueInfoProto } from '../support/build.js';
 import { randomModel } from '../support/random-model.js';
 

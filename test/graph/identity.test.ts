@@ -5,9 +5,10 @@ import { encodeModel } from '../../src/graph/encode.js';
 import type { Model } from '../../src/graph/model.js';
 import type { Node } from '../../src/graph/node.js';
 import { readModel } from '../../src/graph/read.js';
-import { memorySource, type ByteRange } from '../../src/onnx/source.js';
+import { memorySource, type ByteRange } from '../../src/files/source.js';
 import { Tensor } from '../../src/onnx/tensor.js';
-import { fields, gather } from '../../src/onnx/wire.js';
+import { fields } from '../../src/onnx/wire.js';
+import { gather } from '../../src/files/chunk.js';
 import { randomModel } from '../support/random-model.js';
 
 const parameters = { seed: 20_260_707, numRuns: 150 };

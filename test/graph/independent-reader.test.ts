@@ -9,7 +9,7 @@ import type { Model } from '../../src/graph/model.js';
 import { readModel } from '../../src/graph/read.js';
 import { writeModel } from '../../src/graph/write.js';
 import { Tensor } from '../../src/onnx/tensor.js';
-import { gather } from '../../src/onnx/wire.js';
+import { gather } from '../../src/files/chunk.js';
 import { plainRandomModel } from '../support/random-model.js';
 import { hasShared, modelPath, sharedModels } from '../support/shared.js';
 

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { checkModel } from '../../src/graph/check.js';
 import { encodeModel } from '../../src/graph/encode.js';
 import { readModel } from '../../src/graph/read.js';
-import { gather } from '../../src/onnx/wire.js';
+import { gather } from '../../src/files/chunk.js';
 import { brokenModels, oddModels } from '../support/broken.js';
 import { failureOf } from '../support/errors.js';
 import { hasShared, modelPath } from '../support/shared.js';

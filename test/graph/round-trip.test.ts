@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { checkModel } from '../../src/graph/check.js';
 import { encodeModel } from '../../src/graph/encode.js';
 import { readModel } from '../../src/graph/read.js';
-import type { Chunk } from '../../src/onnx/wire.js';
+import type { Chunk } from '../../src/files/chunk.js';
 import { hasShared, modelPath, sharedModels } from '../support/shared.js';
 
 function join(chunks: readonly Chunk[]): Buffer {

@@ -3,7 +3,7 @@ import { checkModel } from '../../src/graph/check.js';
 import { encodeModel } from '../../src/graph/encode.js';
 import { readModel } from '../../src/graph/read.js';
 import { Tensor } from '../../src/onnx/tensor.js';
-import { gather, totalLength } from '../../src/onnx/wire.js';
+import { gather, totalLength } from '../../src/files/chunk.js';
 import {
   field,
   flat,

@@ -5,8 +5,8 @@ import { parquetWriteBuffer } from 'hyparquet-writer';
 import { bmp } from '../data/support/bmp.js';
 import { encoder, jpeg, pattern, tarOf } from '../data/support/images.js';
 import { takeLock } from '../../src/files/lock.js';
-import { openCheckpoints } from '../../src/train/checkpoint.js';
-import { encodeSafetensors } from '../../src/train/safetensors.js';
+import { openCheckpoints } from '../../src/training/checkpoint.js';
+import { encodeSafetensors } from '../../src/files/safetensors.js';
 import { tinyClassifier } from '../support/tiny-classifier.js';
 import type { Reader } from './corpus.js';
 

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { LowrankError } from '../../src/errors.js';
-import { findLayers } from '../../src/factorize/layers.js';
+import { findLayers } from '../../src/rewrite/layers.js';
 import { readModel } from '../../src/graph/read.js';
 import { lowerForward } from '../../src/lower/chwn/forward.js';
 import { type Message, ModelProto } from '../../src/onnx/proto.js';
 import { inferShapes } from '../../src/ops/infer.js';
 import * as operators from '../../src/ops/index.js';
-import { buildEvalGraph } from '../../src/train/eval-graph.js';
-import { buildGradientGraph } from '../../src/train/gradient-graph.js';
-import { prepareTraining } from '../../src/train/prepare.js';
-import { defaultGraphSettings } from '../../src/train/settings.js';
+import { buildEvalGraph } from '../../src/step/eval-graph.js';
+import { buildGradientGraph } from '../../src/step/gradient-graph.js';
+import { prepareTraining } from '../../src/step/prepare.js';
+import { defaultGraphSettings } from '../../src/step/settings.js';
 import { type Random, randomOf } from '../support/mutate.js';
 import { tinyClassifier } from '../support/tiny-classifier.js';
 

@@ -10,8 +10,8 @@ import { readSynsets } from '../../dist/src/data/mat-file.js';
 import { openSource } from '../../dist/src/data/open.js';
 import { readModel } from '../../dist/src/graph/read.js';
 import { checkModel } from '../../dist/src/graph/check.js';
-import { readNewest } from '../../dist/src/train/checkpoint.js';
-import { readSafetensors } from '../../dist/src/train/safetensors.js';
+import { readNewest } from '../../dist/src/training/checkpoint.js';
+import { readSafetensors } from '../../dist/src/files/safetensors.js';
 import { takeLock } from '../../dist/src/files/lock.js';
 
 async function readAll(path) {

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { dataTypeInfo } from '../../src/onnx/data-type.js';
 import { ExternalFiles } from '../../src/onnx/external.js';
-import { bfloat16ToNumber, float16ToNumber } from '../../src/onnx/float16.js';
-import { fileSource, memorySource, type ByteRange } from '../../src/onnx/source.js';
+import { bfloat16ToNumber, float16ToNumber } from '../../src/float16.js';
+import { fileSource, memorySource, type ByteRange } from '../../src/files/source.js';
 import { Tensor, type ExternalResolver } from '../../src/onnx/tensor.js';
-import { gather } from '../../src/onnx/wire.js';
+import { gather } from '../../src/files/chunk.js';
 import {
   doubleField,
   externalData,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { memorySource, type ByteRange } from '../../src/onnx/source.js';
-import { delimited, fields, gather, readVarint, varint } from '../../src/onnx/wire.js';
+import { memorySource, type ByteRange } from '../../src/files/source.js';
+import { delimited, fields, readVarint, varint } from '../../src/onnx/wire.js';
+import { gather } from '../../src/files/chunk.js';
 import { doubleField, field, flat, floatField, group, longVint, numberField, tag, vint } from '../support/build.js';
 import { failureOf } from '../support/errors.js';
 

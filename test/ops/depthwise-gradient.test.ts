@@ -7,7 +7,7 @@ import type { Convolution } from '../../src/ops/support/convolution.js';
 import { depthwiseWeightByConvolution, depthwiseWeightByProducts } from '../../src/ops/support/depthwise-gradient.js';
 import { fillTruncatedNormal, randomStream } from '../../src/random.js';
 import { loadDriver } from '../../src/runtime/driver.js';
-import { addInput, addOutput, startGraph } from '../../src/train/emitted.js';
+import { addInput, addOutput, startGraph } from '../../src/step/emitted.js';
 
 interface Shape {
   readonly kernel: readonly [number, number];

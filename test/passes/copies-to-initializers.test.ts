@@ -6,10 +6,10 @@ import { readModel } from '../../src/graph/read.js';
 import { copiesToInitializers } from '../../src/passes/copies-to-initializers.js';
 import { runPasses } from '../../src/passes/runner.js';
 import { loadDriver } from '../../src/runtime/driver.js';
-import { trainedModel } from '../../src/train/export.js';
-import { prepareTraining } from '../../src/train/prepare.js';
-import { defaultGraphSettings } from '../../src/train/settings.js';
-import { initialState } from '../../src/train/vectors.js';
+import { trainedModel } from '../../src/step/export.js';
+import { prepareTraining } from '../../src/step/prepare.js';
+import { defaultGraphSettings } from '../../src/step/settings.js';
+import { initialState } from '../../src/step/vectors.js';
 import { temporaryFolder } from '../support/command.js';
 import { buildModel } from '../support/models.js';
 

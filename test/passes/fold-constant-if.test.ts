@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { loadDriver } from '../../src/runtime/driver.js';
-import { prepareTraining } from '../../src/train/prepare.js';
-import { defaultGraphSettings } from '../../src/train/settings.js';
+import { prepareTraining } from '../../src/step/prepare.js';
+import { defaultGraphSettings } from '../../src/step/settings.js';
 import { failureOf } from '../support/errors.js';
 import {
   field,

@@ -6,8 +6,8 @@ import { modelBytes } from '../../src/graph/write.js';
 import { inferShapes } from '../../src/ops/infer.js';
 import { inlineFunctions } from '../../src/passes/inline-functions.js';
 import { loadDriver } from '../../src/runtime/driver.js';
-import { prepareTraining } from '../../src/train/prepare.js';
-import { defaultGraphSettings } from '../../src/train/settings.js';
+import { prepareTraining } from '../../src/step/prepare.js';
+import { defaultGraphSettings } from '../../src/step/settings.js';
 import { convertReport, run, temporaryFolder } from '../support/command.js';
 import { failureOf } from '../support/errors.js';
 import {

@@ -7,7 +7,7 @@ import { readModel } from '../../src/graph/read.js';
 import { modelBytes, writeModel } from '../../src/graph/write.js';
 import { BOOL, FLOAT, INT64 } from '../../src/onnx/data-type.js';
 import { GraphProto } from '../../src/onnx/proto.js';
-import { memorySource } from '../../src/onnx/source.js';
+import { memorySource } from '../../src/files/source.js';
 import { Tensor } from '../../src/onnx/tensor.js';
 import { inferShapes } from '../../src/ops/infer.js';
 import { completeShapes } from '../../src/passes/resolve-by-running.js';

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { CompareReport } from '../../src/report/compare-contract.js';
+import type { CompareReport } from '../../src/contracts/compare.js';
 import { renderCompareTable } from '../../src/report/compare-table.js';
 import { bestInit, compareAdvice } from '../../src/report/compare-verdict.js';
 import { compareHtml } from '../../src/report/html/compare-html.js';

@@ -1,10 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { ConvertReport } from '../../src/report/contract.js';
+import type { ConvertReport } from '../../src/contracts/convert.js';
 import { convertHtml } from '../../src/report/html/convert-html.js';
 import { inspectHtml } from '../../src/report/html/inspect-html.js';
 import { escapeHtml, markup } from '../../src/report/html/markup.js';
-import { DARK, LIGHT } from '../../src/report/html/theme.js';
-import type { Palette } from '../../src/report/html/theme.js';
+import { DARK, LIGHT, type Palette } from '../../src/report/html/theme.js';
 import { verdictOf } from '../../src/report/verdict.js';
 import { expectBalanced, expectHarmless, HOSTILE } from './support/harmless.js';
 import { resnet50, resnet50Inspected } from './support/resnet50-report.js';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { trainHtml } from '../../src/report/html/train.js';
 import { PLAIN } from '../../src/report/terminal.js';
 import { epochScalars } from '../../src/report/tensorboard.js';
-import type { TrainReport } from '../../src/report/train-contract.js';
+import type { TrainReport } from '../../src/contracts/train.js';
 import { createTrainProgress, epochLine } from '../../src/report/train-progress.js';
 import { renderTrainTable } from '../../src/report/train-table.js';
 import { trainReport } from './support/train-report.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { evalHtml } from '../../src/report/html/eval.js';
 import { trainHtml } from '../../src/report/html/train.js';
-import type { TrainReport } from '../../src/report/train-contract.js';
+import type { TrainReport } from '../../src/contracts/train.js';
 import { expectBalanced, expectHarmless, HOSTILE } from './support/harmless.js';
 import { evalReport, trainReport } from './support/train-report.js';
 

@@ -3,11 +3,10 @@ import { renderEvalTable } from '../../src/report/eval-table.js';
 import { comparisonVerdict, mostConfused, pointsText } from '../../src/report/eval-text.js';
 import { PLAIN } from '../../src/report/terminal.js';
 import { displayWidth, printable } from '../../src/report/text.js';
-import { bestEpoch, type TrainReport } from '../../src/report/train-contract.js';
+import { bestEpoch, type TrainReport } from '../../src/contracts/train.js';
 import { trainVerdict } from '../../src/report/train-verdict.js';
 import { createProgress } from '../../src/report/progress.js';
-import { createTrainProgress, epochLine, startLine } from '../../src/report/train-progress.js';
-import type { TrainStep } from '../../src/report/train-progress.js';
+import { createTrainProgress, epochLine, startLine, type TrainStep } from '../../src/report/train-progress.js';
 import { renderTrainTable } from '../../src/report/train-table.js';
 import { evalReport, trainReport } from './support/train-report.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { StudyCell } from '../../src/report/study-contract.js';
+import type { StudyCell } from '../../src/contracts/study.js';
 import { differencesOf, groupsOf } from '../../src/study/summarize.js';
 
 function cell(init: string | null, rankScale: number | null, seed: number, top1: number | null): StudyCell {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect } from 'vitest';
-import type { ConvertReport } from '../../src/report/contract.js';
+import type { ConvertReport } from '../../src/contracts/convert.js';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const lowrank = join(root, 'bin/lowrank.js');

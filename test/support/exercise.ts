@@ -3,7 +3,7 @@ import { checkModel } from '../../src/graph/check.js';
 import { encodeModel } from '../../src/graph/encode.js';
 import type { Model } from '../../src/graph/model.js';
 import { readModel } from '../../src/graph/read.js';
-import { gather } from '../../src/onnx/wire.js';
+import { gather } from '../../src/files/chunk.js';
 import { inferShapes } from '../../src/ops/infer.js';
 
 /** How far a model came: through everything, or to a refusal in some step. */

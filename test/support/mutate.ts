@@ -1,4 +1,4 @@
-import { memorySource } from '../../src/onnx/source.js';
+import { memorySource } from '../../src/files/source.js';
 import { fields } from '../../src/onnx/wire.js';
 import { flat, tag, vint } from './build.js';
 

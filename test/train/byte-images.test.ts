@@ -6,12 +6,12 @@ import { NORMALIZATIONS, type OutputFormat } from '../../src/data/normalize.js';
 import { openSource } from '../../src/data/open.js';
 import type { ImageSource } from '../../src/data/types.js';
 import { loadDriver } from '../../src/runtime/driver.js';
-import { buildEvalGraph } from '../../src/train/eval-graph.js';
-import { buildGradientGraph } from '../../src/train/gradient-graph.js';
-import { train } from '../../src/train/loop.js';
-import { prepareTraining } from '../../src/train/prepare.js';
-import { defaultGraphSettings } from '../../src/train/settings.js';
-import { initialState } from '../../src/train/vectors.js';
+import { buildEvalGraph } from '../../src/step/eval-graph.js';
+import { buildGradientGraph } from '../../src/step/gradient-graph.js';
+import { train } from '../../src/training/loop.js';
+import { prepareTraining } from '../../src/step/prepare.js';
+import { defaultGraphSettings } from '../../src/step/settings.js';
+import { initialState } from '../../src/step/vectors.js';
 import { temporaryFolder } from '../support/command.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
 

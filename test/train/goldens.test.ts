@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { loadDriver } from '../../src/runtime/driver.js';
-import { buildGradientGraph } from '../../src/train/gradient-graph.js';
-import { prepareTraining } from '../../src/train/prepare.js';
-import { createTrainer } from '../../src/train/trainer.js';
-import { buildUpdateGraph } from '../../src/train/update-graph.js';
-import { initialState } from '../../src/train/vectors.js';
+import { buildGradientGraph } from '../../src/step/gradient-graph.js';
+import { prepareTraining } from '../../src/step/prepare.js';
+import { createTrainer } from '../../src/training/trainer.js';
+import { buildUpdateGraph } from '../../src/step/update-graph.js';
+import { initialState } from '../../src/step/vectors.js';
 import { type Golden, hasGoldens, nets, optimizerCases, readGolden } from './support/golden.js';
 
 /** The tolerances are those of the goldens themselves (their README derives them): `atol` of each tensor. */

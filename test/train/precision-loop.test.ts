@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { TrainReport } from '../../src/report/train-contract.js';
-import { train } from '../../src/train/loop.js';
-import type { TrainOptions, TrainSettings } from '../../src/train/options.js';
+import type { TrainReport } from '../../src/contracts/train.js';
+import { train } from '../../src/training/loop.js';
+import type { TrainOptions, TrainSettings } from '../../src/training/options.js';
 import { temporaryFolder } from '../support/command.js';
 import { failureOf } from '../support/errors.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';

@@ -1,4 +1,4 @@
-import type { Activation } from '../types.js';
+import type { Activation } from '../../rewrite/types.js';
 import { gaussianGateKernel, normalGate, sigmoidGates } from './gaussian-gate.js';
 import { homogeneousKernel } from './homogeneous.js';
 import type { Kernel, Precision } from './kernel.js';

@@ -1,4 +1,4 @@
-import type { Activation } from '../types.js';
+import type { Activation } from '../../rewrite/types.js';
 import { createKernel } from './index.js';
 import { normalCdf, normalDensity } from './normal.js';
 

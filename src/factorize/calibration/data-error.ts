@@ -1,5 +1,5 @@
 import type { Linalg, Matrix, Matrix64 } from '../../linalg/types.js';
-import type { FactorPair } from '../types.js';
+import type { FactorPair } from '../../rewrite/types.js';
 import type { Moments } from './types.js';
 
 type Layer = { readonly weight: Matrix; readonly rowsPerNeuron: number; readonly linalg: Linalg };

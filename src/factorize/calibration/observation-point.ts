@@ -3,9 +3,9 @@ import type { Node } from '../../graph/node.js';
 import type { Value } from '../../graph/value.js';
 import type { ShapeTable } from '../../ops/infer.js';
 import { resolveWeight } from '../../ops/resolve-weight.js';
-import { findActivation } from '../find-activation.js';
-import type { FactorizableLayer } from '../layers.js';
-import type { Activation } from '../types.js';
+import { findActivation } from '../../rewrite/find-activation.js';
+import type { FactorizableLayer } from '../../rewrite/layers.js';
+import type { Activation } from '../../rewrite/types.js';
 
 /** Where a layer's effect is compared: the argument of its activation, a·y + what other layers add. */
 export interface ObservationPoint {

@@ -9,7 +9,7 @@ import { Tensor } from '../../onnx/tensor.js';
 import type { ShapeTable } from '../../ops/infer.js';
 import { eliminateDeadNodes } from '../../passes/eliminate-dead-nodes.js';
 import { runPasses } from '../../passes/runner.js';
-import type { FactorizableLayer } from '../layers.js';
+import type { FactorizableLayer } from '../../rewrite/layers.js';
 
 /** What is asked of a layer, and at how many positions of each image. */
 export interface ProbeRequest {

@@ -1,6 +1,6 @@
 import type { Matrix } from '../../linalg/types.js';
-import type { Scheme } from '../../report/contract.js';
-import type { Geometry } from '../geometry.js';
+import type { Scheme } from '../../contracts/convert.js';
+import type { Geometry } from '../../rewrite/geometry.js';
 import type { LayerData, Moments } from './types.js';
 
 /**

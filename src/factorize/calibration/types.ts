@@ -1,9 +1,9 @@
 import type { WithPaths } from '../../files/conflicts.js';
 import type { Model } from '../../graph/model.js';
 import type { Matrix, Matrix64 } from '../../linalg/types.js';
-import type { Calibration } from '../../report/contract.js';
+import type { Calibration } from '../../contracts/convert.js';
 import type { Driver, RuntimeTensor, SessionOptions } from '../../runtime/types.js';
-import type { Activation } from '../types.js';
+import type { Activation } from '../../rewrite/types.js';
 
 /**
  * Moments of what the neurons of a layer see: patches of its input in the order of the layer's matrix (InitProblem), so

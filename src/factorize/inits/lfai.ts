@@ -1,4 +1,5 @@
-import type { FactorPair, Init, InitProblem } from '../types.js';
+import type { Init, InitProblem } from '../types.js';
+import type { FactorPair } from '../../rewrite/types.js';
 import { better, fitScaled, judge } from './spectral-scaled.js';
 import { minimizeSubspace } from './support/minimize.js';
 import { projectedEnergies, splitInPlace, withNorms } from './support/subspace.js';

@@ -1,7 +1,8 @@
 import { createKernel } from '../activations/index.js';
 import type { Matrix } from '../../linalg/types.js';
 import { throwIfAborted } from '../../errors.js';
-import type { FactorPair, Init, InitProblem } from '../types.js';
+import type { Init, InitProblem } from '../types.js';
+import type { FactorPair } from '../../rewrite/types.js';
 import { createProfile, type Losses, type Profile } from './support/profile.js';
 import { projectedEnergies, splitInPlace, withNorms } from './support/subspace.js';
 import { groupEnergies, scaleColumns } from './support/matrix.js';

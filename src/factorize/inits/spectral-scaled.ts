@@ -1,6 +1,7 @@
 import { createKernel } from '../activations/index.js';
 import { functionRisk } from '../function-error.js';
-import type { FactorPair, Init, InitProblem } from '../types.js';
+import type { Init, InitProblem } from '../types.js';
+import type { FactorPair } from '../../rewrite/types.js';
 import { groupEnergies } from './support/matrix.js';
 import { createProfile, type Losses, type Profile } from './support/profile.js';
 import { leadingProjection, projectedEnergies, type Projection, splitEvenly, withNorms } from './support/subspace.js';

@@ -1,7 +1,7 @@
 import { float } from '../../graph/attributes.js';
 import type { Value } from '../../graph/value.js';
 import type { Emitter } from '../../ops/emitter.js';
-import type { Activation } from '../types.js';
+import type { Activation } from '../../rewrite/types.js';
 
 /** Emits σ(z), element by element, for z [batch, neurons]. */
 export interface ActivationForm {

@@ -1,4 +1,5 @@
-import type { FactorPair, InitProblem } from '../types.js';
+import type { InitProblem } from '../types.js';
+import type { FactorPair } from '../../rewrite/types.js';
 import type { SampleSource } from './source.js';
 
 /** A sampled fit as every engine runs it. */

@@ -7,7 +7,8 @@ import type { Emitter } from '../../ops/emitter.js';
 import { irVersionFor, trainingOpset } from '../../passes/raise-opset.js';
 import type { RuntimeTensor } from '../../runtime/types.js';
 import { tool } from '../../version.js';
-import type { FactorPair, InitProblem } from '../types.js';
+import type { InitProblem } from '../types.js';
+import type { FactorPair } from '../../rewrite/types.js';
 import type { ActivationForm } from './activation-form.js';
 
 /** Sizes of a layer as the matrix of its scheme; see InitProblem. */

@@ -5,7 +5,7 @@ import type { Value } from '../../graph/value.js';
 import { FLOAT } from '../../onnx/data-type.js';
 import { Emitter } from '../../ops/emitter.js';
 import { trainingOpset } from '../../passes/raise-opset.js';
-import type { ActivationRegion } from '../activation-region.js';
+import type { ActivationRegion } from '../../rewrite/activation-region.js';
 import type { ActivationForm } from './activation-form.js';
 
 /** The nodes of a region, copied. `opsets` are those of the model that it is in. */

@@ -1,5 +1,5 @@
 import type { Tensor, TensorFlowApi } from '../../runtime/tensorflow-api.js';
-import type { Activation } from '../types.js';
+import type { Activation } from '../../rewrite/types.js';
 
 type Kind = Activation['kind'];
 type FormTable = {

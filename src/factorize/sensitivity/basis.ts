@@ -2,7 +2,7 @@ import type { Linalg, Matrix, Matrix64 } from '../../linalg/types.js';
 import { regularize } from '../calibration/regularize.js';
 import type { Moments } from '../calibration/types.js';
 import { gramOf, meanBlock } from '../inits/support/reduced-rank.js';
-import { transpose } from '../layout.js';
+import { transpose } from '../../rewrite/layout.js';
 
 /** Nested pairs of a layer's matrix: the one of rank r has the first r columns of `left` and rows of `right`. */
 export interface Basis {

@@ -9,12 +9,12 @@ import type { ShapeTable } from '../../ops/infer.js';
 import { endOfModel, hasClasses } from '../../passes/classifier-end.js';
 import { eliminateDeadNodes } from '../../passes/eliminate-dead-nodes.js';
 import { runPasses } from '../../passes/runner.js';
-import type { ChangeUnit, Scheme } from '../../report/contract.js';
+import type { ChangeUnit, Scheme } from '../../contracts/convert.js';
 import { channelAxis } from '../calibration/probe.js';
-import { pairAttributes } from '../emit.js';
-import type { FactorizableLayer } from '../layers.js';
-import { toKernels } from '../layout.js';
-import type { FactorPair } from '../types.js';
+import { pairAttributes } from '../../rewrite/emit.js';
+import type { FactorizableLayer } from '../../rewrite/layers.js';
+import { toKernels } from '../../rewrite/layout.js';
+import type { FactorPair } from '../../rewrite/types.js';
 
 /** A pair of the highest rank whose parts of lower rank are all looked at. */
 export interface Projected {

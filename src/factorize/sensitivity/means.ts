@@ -1,10 +1,10 @@
-import type { Scheme } from '../../report/contract.js';
+import type { Scheme } from '../../contracts/convert.js';
 import { orderMoments } from '../calibration/scheme-order.js';
 import type { Moments } from '../calibration/types.js';
-import { matrixShape } from '../geometry.js';
-import type { FactorizableLayer } from '../layers.js';
-import { isOutputMajor, toMatrix } from '../layout.js';
-import type { FactorPair } from '../types.js';
+import { matrixShape } from '../../rewrite/geometry.js';
+import type { FactorizableLayer } from '../../rewrite/layers.js';
+import { isOutputMajor, toMatrix } from '../../rewrite/layout.js';
+import type { FactorPair } from '../../rewrite/types.js';
 
 /** α·W·E[x], [out]: what the layer gives in the mean, without its bias. */
 export function meanOf(layer: FactorizableLayer, { mean }: Moments): Float32Array {

@@ -9,7 +9,7 @@ import { constantsToInitializers } from '../../passes/constants-to-initializers.
 import { inlineFunctions } from '../../passes/inline-functions.js';
 import { raiseOpset } from '../../passes/raise-opset.js';
 import { runPasses } from '../../passes/runner.js';
-import type { ChangeUnit, Scheme, SensitivityReport } from '../../report/contract.js';
+import type { ChangeUnit, Scheme, SensitivityReport } from '../../contracts/convert.js';
 import {
   factorizable,
   grouped,
@@ -28,11 +28,11 @@ import { sourceOf } from '../calibration/frontier.js';
 import { orderMoments } from '../calibration/scheme-order.js';
 import type { CalibrationImages, Moments } from '../calibration/types.js';
 import type { Candidate } from '../candidates.js';
-import { breakEvenRank, matrixShape, maxRank } from '../geometry.js';
-import { isOutputMajor, toMatrix } from '../layout.js';
+import { breakEvenRank, matrixShape, maxRank } from '../../rewrite/geometry.js';
+import { isOutputMajor, toMatrix } from '../../rewrite/layout.js';
 import { allowedSchemes } from '../plan-choice.js';
-import { toNumbers } from '../samples.js';
-import type { ConvertSettings } from '../settings.js';
+import { toNumbers } from '../../rewrite/samples.js';
+import type { SchemeSettings } from '../settings.js';
 import { type Basis, basisOf, basisOfWeights } from './basis.js';
 import { emitProjections, type ProjectedLayer, relativeOutputs } from './emit-projections.js';
 import { meanOf, meansOf } from './means.js';
@@ -58,7 +58,9 @@ export interface ObservedModel {
 }
 
 export interface ObserveContext extends ImageContext {
-  readonly settings: ConvertSettings;
+  readonly settings: SchemeSettings;
+  /** Whether a bias puts right what a pair changes in the mean. */
+  readonly biasCorrection: boolean;
   readonly linalg: Linalg;
   /** Multiply-accumulates of one run of the model. */
   readonly macs: number;
@@ -232,8 +234,7 @@ async function findChanges(
     if (half !== undefined) throw new LowrankError('UNSUPPORTED', `the weight of '${half.label}' is not float32`);
     requests = candidates.flatMap((candidate) => {
       const { bySchemes, moments } = bases.get(candidate)!;
-      const corrected =
-        context.settings.biasCorrection && isCorrectable(context.model, candidate) ? moments : undefined;
+      const corrected = context.biasCorrection && isCorrectable(context.model, candidate) ? moments : undefined;
       return candidate.layers.map((layer) => {
         const same = sameLayer(layers, layer);
         return {

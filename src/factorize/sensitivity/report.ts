@@ -1,8 +1,8 @@
-import type { LayerSensitivity, Scheme } from '../../report/contract.js';
+import type { LayerSensitivity, Scheme } from '../../contracts/convert.js';
 import type { Candidate } from '../candidates.js';
 import type { Fit } from '../fit.js';
-import { paramsPerRank } from '../geometry.js';
-import type { Layer } from '../layers.js';
+import { paramsPerRank } from '../../rewrite/geometry.js';
+import type { Layer } from '../../rewrite/layers.js';
 import { macsPerRankOf } from '../plan-choice.js';
 import type { Plan } from '../plan-types.js';
 import type { Curve, Curves } from './observe.js';

@@ -1,5 +1,5 @@
 import { BFLOAT16, BOOL, DOUBLE, FLOAT, FLOAT16 } from '../../onnx/data-type.js';
-import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../../onnx/float16.js';
+import { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from '../../float16.js';
 import type { Tensor } from '../../onnx/tensor.js';
 import { type InferenceContext, type Known, largestConstant } from '../operator.js';
 import { shapeError } from './fail.js';

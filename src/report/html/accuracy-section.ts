@@ -1,5 +1,5 @@
 import { accuracyText, numberedTrials, type NumberedTrial, purposeText } from '../accuracy-table.js';
-import type { ConvertReport } from '../contract.js';
+import type { ConvertReport } from '../../contracts/convert.js';
 import { pointsIntervalText, pointsText } from '../eval-text.js';
 import { formatLoss, formatPercent, formatWhole } from '../format.js';
 import { type Markup, markup } from './markup.js';

@@ -2,8 +2,7 @@ import type { BarSeriesOption, LineSeriesOption, ScatterSeriesOption } from 'ech
 import type { GridComponentOption } from 'echarts/components';
 import type { ComposeOption } from 'echarts/core';
 import { displayWidth } from '../text.js';
-import { markup, trusted } from './markup.js';
-import type { Markup } from './markup.js';
+import { markup, trusted, type Markup } from './markup.js';
 import { colour } from './theme.js';
 
 export type ChartOption = ComposeOption<BarSeriesOption | LineSeriesOption | ScatterSeriesOption | GridComponentOption>;

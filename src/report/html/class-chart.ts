@@ -1,4 +1,4 @@
-import type { ClassResult } from '../eval-contract.js';
+import type { ClassResult } from '../../contracts/eval.js';
 import { formatPercent, formatWhole } from '../format.js';
 import type { ChartRenderer } from './chart.js';
 import type { Markup } from './markup.js';

@@ -1,11 +1,9 @@
-import type { ConfusionCell, EvalReport } from '../eval-contract.js';
+import type { ConfusionCell, EvalReport } from '../../contracts/eval.js';
 import { className } from '../eval-text.js';
 import { formatPercent } from '../format.js';
 import { printable, truncate } from '../text.js';
-import { AXIS_STYLE, LABEL_STYLE, nameColumn } from './chart.js';
-import type { ChartRenderer } from './chart.js';
-import { trusted } from './markup.js';
-import type { Markup } from './markup.js';
+import { AXIS_STYLE, LABEL_STYLE, nameColumn, type ChartRenderer } from './chart.js';
+import { trusted, type Markup } from './markup.js';
 import { colour } from './theme.js';
 
 /** More classes than this give cells that cannot be seen. */

@@ -1,4 +1,4 @@
-import { type ConvertReport, type LayerReport, type Ratio, shownName } from '../contract.js';
+import { type ConvertReport, type LayerReport, type Ratio, shownName } from '../../contracts/convert.js';
 import {
   formatBytes,
   formatChange,
@@ -11,23 +11,18 @@ import {
   formatWhole,
   plural,
 } from '../format.js';
-import { numbered } from '../layer-columns.js';
-import type { NumberedLayer } from '../layer-columns.js';
+import { numbered, type NumberedLayer } from '../layer-columns.js';
 import { calibrationText } from '../calibration-text.js';
 import { preparationFact } from '../preparation-text.js';
 import { recalibrationText } from '../recalibration-text.js';
 import { verdictOf } from '../verdict.js';
 import { accuracySection } from './accuracy-section.js';
-import { drawChangeChart } from './change-chart.js';
-import type { ChangeRow } from './change-chart.js';
-import { createChartRenderer } from './chart.js';
-import type { ChartRenderer } from './chart.js';
+import { drawChangeChart, type ChangeRow } from './change-chart.js';
+import { createChartRenderer, type ChartRenderer } from './chart.js';
 import { drawErrorChart, errorPoints, SCHEME_MARKS, SCHEMES, worstPoints } from './error-chart.js';
 import { changeCell, largestCount, LAYER_COLUMNS, twoLines } from './layer-table.js';
-import { markup } from './markup.js';
-import type { Markup } from './markup.js';
-import { code, dataTable, details, factList, figure, legend, renderPage, section } from './page.js';
-import type { TableColumn } from './page.js';
+import { markup, type Markup } from './markup.js';
+import { code, dataTable, details, factList, figure, legend, renderPage, section, type TableColumn } from './page.js';
 import { engineFact, modelFacts, settingsSection } from './run-sections.js';
 import { agreementBox, sensitivitySection } from './sensitivity-section.js';
 import type { LayerSpectrum } from './spectrum-chart.js';

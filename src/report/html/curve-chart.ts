@@ -1,10 +1,7 @@
-import { AXIS_STYLE } from './chart.js';
-import type { ChartRenderer } from './chart.js';
-import { trusted } from './markup.js';
-import type { Markup } from './markup.js';
+import { AXIS_STYLE, type ChartRenderer } from './chart.js';
+import { trusted, type Markup } from './markup.js';
 import type { LegendEntry } from './page.js';
-import { colour } from './theme.js';
-import type { ColourName } from './theme.js';
+import { colour, type ColourName } from './theme.js';
 
 /** Colour and dashes: either is enough to tell the curves of one picture apart. */
 export interface Stroke {

@@ -1,9 +1,7 @@
-import type { PairedComparison } from '../eval-contract.js';
+import type { PairedComparison } from '../../contracts/eval.js';
 import { pointsIntervalText, pointsText } from '../eval-text.js';
-import { AXIS_STYLE, LABEL_STYLE, roundUp } from './chart.js';
-import type { ChartRenderer } from './chart.js';
-import { trusted } from './markup.js';
-import type { Markup } from './markup.js';
+import { AXIS_STYLE, LABEL_STYLE, roundUp, type ChartRenderer } from './chart.js';
+import { trusted, type Markup } from './markup.js';
 import { colour } from './theme.js';
 
 const LAYOUTS = [

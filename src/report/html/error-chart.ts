@@ -1,12 +1,9 @@
-import { type Scheme, shownName } from '../contract.js';
+import { type Scheme, shownName } from '../../contracts/convert.js';
 import { formatError } from '../format.js';
 import type { NumberedLayer } from '../layer-columns.js';
-import { AXIS_STYLE, LABEL_STYLE } from './chart.js';
-import type { ChartRenderer } from './chart.js';
-import { trusted } from './markup.js';
-import type { Markup } from './markup.js';
-import { colour } from './theme.js';
-import type { ColourName } from './theme.js';
+import { AXIS_STYLE, LABEL_STYLE, type ChartRenderer } from './chart.js';
+import { trusted, type Markup } from './markup.js';
+import { colour, type ColourName } from './theme.js';
 
 interface SchemeMark {
   readonly symbol: 'circle' | 'rect' | 'triangle';

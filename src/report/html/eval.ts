@@ -1,4 +1,4 @@
-import type { ClassResult, ConfusionCell, EvalReport, PairedComparison } from '../eval-contract.js';
+import type { ClassResult, ConfusionCell, EvalReport, PairedComparison } from '../../contracts/eval.js';
 import {
   className,
   comparisonVerdict,
@@ -10,16 +10,13 @@ import {
 } from '../eval-text.js';
 import { formatLoss, formatPercent, formatSeconds, formatSpeed, formatWhole, plural } from '../format.js';
 import { preparationFact } from '../preparation-text.js';
-import { createChartRenderer } from './chart.js';
-import type { ChartRenderer } from './chart.js';
+import { createChartRenderer, type ChartRenderer } from './chart.js';
 import { drawClassChart } from './class-chart.js';
 import { drawConfusionChart, MOST_COLUMN_CLASSES, MOST_HEAT_MAP_CLASSES } from './confusion-chart.js';
 import { fileName, warningList } from './convert-html.js';
 import { drawDifferenceChart } from './difference-chart.js';
-import { markup } from './markup.js';
-import type { Content, Markup } from './markup.js';
-import { code, dataTable, details, factList, figure, legend, renderPage, section } from './page.js';
-import type { TableColumn } from './page.js';
+import { markup, type Content, type Markup } from './markup.js';
+import { code, dataTable, details, factList, figure, legend, renderPage, section, type TableColumn } from './page.js';
 import { badImageFacts, dataFact, modelFacts, numberCard, settingsSection } from './run-sections.js';
 import { colour } from './theme.js';
 

@@ -1,11 +1,8 @@
 import { pointsIntervalText, pointsText } from '../eval-text.js';
-import type { Interval } from '../eval-contract.js';
-import { AXIS_HEIGHT, AXIS_STYLE, rowAxes, rowGrid, ROW_HEIGHT } from './chart.js';
-import type { ChartRenderer } from './chart.js';
-import { trusted } from './markup.js';
-import type { Markup } from './markup.js';
-import { colour } from './theme.js';
-import type { ColourName } from './theme.js';
+import type { Interval } from '../../contracts/eval.js';
+import { AXIS_HEIGHT, AXIS_STYLE, rowAxes, rowGrid, ROW_HEIGHT, type ChartRenderer } from './chart.js';
+import { trusted, type Markup } from './markup.js';
+import { colour, type ColourName } from './theme.js';
 
 /** A mean difference of accuracies, fractions of 1, with its interval. */
 export interface IntervalRow {

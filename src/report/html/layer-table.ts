@@ -1,8 +1,7 @@
-import { type Change, type LayerIdentity, type LayerReport, shownName } from '../contract.js';
+import { type Change, type LayerIdentity, type LayerReport, shownName } from '../../contracts/convert.js';
 import { formatCount, formatKernel } from '../format.js';
 import type { NumberedLayer } from '../layer-columns.js';
-import { markup } from './markup.js';
-import type { Content, Markup } from './markup.js';
+import { markup, type Content, type Markup } from './markup.js';
 import type { TableColumn } from './page.js';
 
 /** A value, and a smaller line below it. */

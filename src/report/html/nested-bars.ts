@@ -1,8 +1,16 @@
 import { printable, truncate } from '../text.js';
-import { AXIS_HEIGHT, AXIS_STYLE, LABEL_STYLE, ROW_HEIGHT, rowAxes, rowGrid, shareAxis } from './chart.js';
-import type { ChartRenderer, ChartText } from './chart.js';
-import { trusted } from './markup.js';
-import type { Markup } from './markup.js';
+import {
+  AXIS_HEIGHT,
+  AXIS_STYLE,
+  LABEL_STYLE,
+  ROW_HEIGHT,
+  rowAxes,
+  rowGrid,
+  shareAxis,
+  type ChartRenderer,
+  type ChartText,
+} from './chart.js';
+import { trusted, type Markup } from './markup.js';
 import { colour } from './theme.js';
 
 /** Bars of one length a row, drawn over those before them. */

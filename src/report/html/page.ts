@@ -1,5 +1,4 @@
-import { markup, trusted } from './markup.js';
-import type { Content, Markup } from './markup.js';
+import { markup, trusted, type Content, type Markup } from './markup.js';
 import { STYLE } from './theme.js';
 
 export interface Page {

@@ -1,11 +1,17 @@
 import { printable, truncate } from '../text.js';
-import { AXIS_HEIGHT, AXIS_STYLE, ROW_HEIGHT, roundUp, rowAxes, rowGrid } from './chart.js';
-import type { ChartRenderer, ChartText } from './chart.js';
-import { trusted } from './markup.js';
-import type { Markup } from './markup.js';
+import {
+  AXIS_HEIGHT,
+  AXIS_STYLE,
+  ROW_HEIGHT,
+  roundUp,
+  rowAxes,
+  rowGrid,
+  type ChartRenderer,
+  type ChartText,
+} from './chart.js';
+import { trusted, type Markup } from './markup.js';
 import type { LegendEntry } from './page.js';
-import { colour } from './theme.js';
-import type { ColourName } from './theme.js';
+import { colour, type ColourName } from './theme.js';
 
 /** One kind of mark: the value of every row, null where there is none. Values are relative: −0.02 is 2 % below. */
 export interface RelativeSeries {

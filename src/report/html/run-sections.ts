@@ -1,9 +1,8 @@
 /** Parts that the pages of a training run and of an evaluation share. */
-import type { EngineReport, ModelSummary } from '../contract.js';
+import type { EngineReport, ModelSummary } from '../../contracts/convert.js';
 import { formatWhole, plural } from '../format.js';
-import type { DataSummary, TrainReport } from '../train-contract.js';
-import { markup } from './markup.js';
-import type { Content, Markup } from './markup.js';
+import type { DataSummary, TrainReport } from '../../contracts/train.js';
+import { markup, type Content, type Markup } from './markup.js';
 import { code, factList, section } from './page.js';
 
 /** A number in large letters, with a line below it. */

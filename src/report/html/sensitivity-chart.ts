@@ -1,7 +1,6 @@
-import { type LayerReport, type LayerSensitivity, type Scheme, shownName } from '../contract.js';
+import { type LayerReport, type LayerSensitivity, type Scheme, shownName } from '../../contracts/convert.js';
 import { formatSmall } from '../format.js';
-import { AXIS_STYLE } from './chart.js';
-import type { ChartRenderer } from './chart.js';
+import { AXIS_STYLE, type ChartRenderer } from './chart.js';
 import { SCHEME_MARKS, SCHEMES } from './error-chart.js';
 import { type Decades, logAxis, onLogAxis } from './log-axis.js';
 import type { Markup } from './markup.js';

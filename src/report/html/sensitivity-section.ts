@@ -8,7 +8,7 @@ import {
   shownName,
   type TradeOff,
   type TradeOffPoint,
-} from '../contract.js';
+} from '../../contracts/convert.js';
 import { formatSmall, formatPercent, formatWhole, plural } from '../format.js';
 import { agreementOf, budgetText } from '../trade-off-table.js';
 import type { ChartRenderer } from './chart.js';

@@ -1,12 +1,18 @@
-import type { Interval } from '../eval-contract.js';
+import type { Interval } from '../../contracts/eval.js';
 import { formatPercent } from '../format.js';
 import { printable, truncate } from '../text.js';
-import { AXIS_HEIGHT, LABEL_STYLE, ROW_HEIGHT, rowAxes, rowGrid, shareAxis } from './chart.js';
-import type { ChartRenderer, ChartText } from './chart.js';
-import { trusted } from './markup.js';
-import type { Markup } from './markup.js';
-import { colour } from './theme.js';
-import type { ColourName } from './theme.js';
+import {
+  AXIS_HEIGHT,
+  LABEL_STYLE,
+  ROW_HEIGHT,
+  rowAxes,
+  rowGrid,
+  shareAxis,
+  type ChartRenderer,
+  type ChartText,
+} from './chart.js';
+import { trusted, type Markup } from './markup.js';
+import { colour, type ColourName } from './theme.js';
 
 /** A share of 1 with its interval. */
 export interface ShareRow {

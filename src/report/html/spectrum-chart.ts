@@ -1,5 +1,4 @@
-import { AXIS_STYLE } from './chart.js';
-import type { ChartRenderer } from './chart.js';
+import { AXIS_STYLE, type ChartRenderer } from './chart.js';
 import type { Markup } from './markup.js';
 import { colour } from './theme.js';
 

@@ -1,8 +1,7 @@
 import type { ChartRenderer } from './chart.js';
 import type { Markup } from './markup.js';
 import { figure, legend } from './page.js';
-import { drawSpectrumChart } from './spectrum-chart.js';
-import type { LayerSpectrum } from './spectrum-chart.js';
+import { drawSpectrumChart, type LayerSpectrum } from './spectrum-chart.js';
 import { colour } from './theme.js';
 import { layerTiles } from './tiles.js';
 

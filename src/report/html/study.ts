@@ -1,14 +1,11 @@
 import { formatPercent, formatRatio, formatSeconds, formatWhole, plural } from '../format.js';
-import type { StudyCell, StudyDifference, StudyGroup, StudyReport } from '../study-contract.js';
+import type { StudyCell, StudyDifference, StudyGroup, StudyReport } from '../../contracts/study.js';
 import { absentText, differenceOf, differenceText, meanText, statusText } from '../study-table.js';
-import { createChartRenderer } from './chart.js';
-import type { ChartRenderer } from './chart.js';
+import { createChartRenderer, type ChartRenderer } from './chart.js';
 import { warningList } from './convert-html.js';
 import { drawIntervalChart, roundedMost } from './interval-chart.js';
-import { markup } from './markup.js';
-import type { Content, Markup } from './markup.js';
-import { code, dataTable, details, factList, figure, legend, renderPage, section } from './page.js';
-import type { TableColumn } from './page.js';
+import { markup, type Content, type Markup } from './markup.js';
+import { code, dataTable, details, factList, figure, legend, renderPage, section, type TableColumn } from './page.js';
 import { dataFact, settingsSection } from './run-sections.js';
 import { accuracyAxis, drawScaleChart, scaleLegend } from './scale-chart.js';
 

@@ -1,6 +1,5 @@
 import { plural } from '../format.js';
-import { markup } from './markup.js';
-import type { Markup } from './markup.js';
+import { markup, type Markup } from './markup.js';
 import { details } from './page.js';
 
 export interface Tile {

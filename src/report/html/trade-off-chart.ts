@@ -1,12 +1,10 @@
 import { changeUnitTexts } from '../agreement-text.js';
-import type { TradeOff, TradeOffPoint } from '../contract.js';
+import type { TradeOff, TradeOffPoint } from '../../contracts/convert.js';
 import { formatSmall, formatPercent } from '../format.js';
 import { budgetText } from '../trade-off-table.js';
-import { AXIS_STYLE } from './chart.js';
-import type { ChartRenderer } from './chart.js';
+import { AXIS_STYLE, type ChartRenderer } from './chart.js';
 import { type Decades, decadesOf, logAxis, onLogAxis } from './log-axis.js';
-import { trusted } from './markup.js';
-import type { Markup } from './markup.js';
+import { trusted, type Markup } from './markup.js';
 import { legend } from './page.js';
 import { colour } from './theme.js';
 

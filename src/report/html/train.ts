@@ -1,16 +1,21 @@
-import { formatBytes, formatError, formatLoss, formatPercent, formatRate, formatSeconds } from '../format.js';
-import { formatSpeed, formatWhole, plural } from '../format.js';
-import type { TrainEpoch, TrainReport, TrainStart, TrainVerdict } from '../train-contract.js';
+import {
+  formatBytes,
+  formatError,
+  formatLoss,
+  formatPercent,
+  formatRate,
+  formatSeconds,
+  formatSpeed,
+  formatWhole,
+  plural,
+} from '../format.js';
+import type { TrainEpoch, TrainReport, TrainStart, TrainVerdict } from '../../contracts/train.js';
 import { goOnText, lastText, savedText, writtenText } from '../train-outcome.js';
-import { createChartRenderer } from './chart.js';
-import type { ChartRenderer } from './chart.js';
+import { createChartRenderer, type ChartRenderer } from './chart.js';
 import { fileName, warningList } from './convert-html.js';
-import { curveLegend, drawCurveChart, hasValues } from './curve-chart.js';
-import type { Curve, CurveChart } from './curve-chart.js';
-import { markup } from './markup.js';
-import type { Content, Markup } from './markup.js';
-import { code, dataTable, details, factList, figure, legend, renderPage, section } from './page.js';
-import type { TableColumn } from './page.js';
+import { curveLegend, drawCurveChart, hasValues, type Curve, type CurveChart } from './curve-chart.js';
+import { markup, type Content, type Markup } from './markup.js';
+import { code, dataTable, details, factList, figure, legend, renderPage, section, type TableColumn } from './page.js';
 import { preparationFact } from '../preparation-text.js';
 import { badImageFacts, dataFact, modelFacts, numberCard, settingsSection } from './run-sections.js';
 

@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
-import { createLoader } from '../../../src/data/loader.js';
-import type { LoaderOptions } from '../../../src/data/loader.js';
-import { NORMALIZATIONS } from '../../../src/data/normalize.js';
-import type { OutputFormat } from '../../../src/data/normalize.js';
+import { createLoader, type LoaderOptions } from '../../../src/data/loader.js';
+import { NORMALIZATIONS, type OutputFormat } from '../../../src/data/normalize.js';
 
 /** A batch that can be kept and compared. */
 export interface KeptBatch {

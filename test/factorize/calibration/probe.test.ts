@@ -3,7 +3,7 @@ import { measure } from '../../../src/factorize/calibration/measure.js';
 import { addProbes } from '../../../src/factorize/calibration/probe.js';
 import { orderMoments, orderPatches } from '../../../src/factorize/calibration/scheme-order.js';
 import { regularize } from '../../../src/factorize/calibration/regularize.js';
-import { findLayers } from '../../../src/factorize/layers.js';
+import { findLayers } from '../../../src/rewrite/layers.js';
 import { readModel } from '../../../src/graph/read.js';
 import { modelBytes } from '../../../src/graph/write.js';
 import { inferShapes } from '../../../src/ops/infer.js';

@@ -6,7 +6,8 @@ import type { LayerData, Moments } from '../../../src/factorize/calibration/type
 import { spectral } from '../../../src/factorize/inits/spectral.js';
 import { reducedRank } from '../../../src/factorize/inits/support/reduced-rank.js';
 import { whitened } from '../../../src/factorize/inits/whitened.js';
-import type { FactorPair, InitProblem } from '../../../src/factorize/types.js';
+import type { InitProblem } from '../../../src/factorize/types.js';
+import type { FactorPair } from '../../../src/rewrite/types.js';
 import type { Linalg, Matrix } from '../../../src/linalg/types.js';
 import { momentsOf, patches } from '../support/layer-data.js';
 import { testLinalg } from '../support/linalg.js';

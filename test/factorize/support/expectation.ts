@@ -4,7 +4,7 @@
  */
 
 import { gaussLegendre } from '../../../src/factorize/activations/quadrature.js';
-import type { Activation } from '../../../src/factorize/types.js';
+import type { Activation } from '../../../src/rewrite/types.js';
 
 const { nodes, weights } = gaussLegendre(16);
 

@@ -1,5 +1,5 @@
 import type { LayerData, LayerSamples, Moments } from '../../../src/factorize/calibration/types.js';
-import type { Activation } from '../../../src/factorize/types.js';
+import type { Activation } from '../../../src/rewrite/types.js';
 import type { Matrix } from '../../../src/linalg/types.js';
 import { normals } from './weights.js';
 

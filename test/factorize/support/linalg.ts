@@ -1,5 +1,6 @@
 import { afterAll, beforeAll } from 'vitest';
-import type { Activation, InitProblem } from '../../../src/factorize/types.js';
+import type { InitProblem } from '../../../src/factorize/types.js';
+import type { Activation } from '../../../src/rewrite/types.js';
 import { createLinalg } from '../../../src/linalg/linalg.js';
 import type { Linalg, Matrix } from '../../../src/linalg/types.js';
 import { loadDriver } from '../../../src/runtime/driver.js';

@@ -8,18 +8,18 @@ import {
 import { orderMoments } from '../../../src/factorize/calibration/scheme-order.js';
 import type { CalibrationImages } from '../../../src/factorize/calibration/types.js';
 import type { Candidate } from '../../../src/factorize/candidates.js';
-import { countMacs } from '../../../src/factorize/count.js';
-import { matrixShape } from '../../../src/factorize/geometry.js';
-import { isOutputMajor, toMatrix } from '../../../src/factorize/layout.js';
+import { countMacs } from '../../../src/rewrite/count.js';
+import { matrixShape } from '../../../src/rewrite/geometry.js';
+import { isOutputMajor, toMatrix } from '../../../src/rewrite/layout.js';
 import { selectLayers } from '../../../src/factorize/select-layers.js';
-import { type ConvertOptions, type ConvertSettings, resolveSettings } from '../../../src/factorize/settings.js';
+import { type ConvertOptions, type ConvertSettings, resolveSettings } from '../../../src/convert/settings.js';
 import { readModel } from '../../../src/graph/read.js';
 import { modelBytes } from '../../../src/graph/write.js';
 import type { Linalg } from '../../../src/linalg/types.js';
 import { FLOAT } from '../../../src/onnx/data-type.js';
 import { Tensor } from '../../../src/onnx/tensor.js';
 import { inferShapes } from '../../../src/ops/infer.js';
-import type { Scheme } from '../../../src/report/contract.js';
+import type { Scheme } from '../../../src/contracts/convert.js';
 import { loadDriver } from '../../../src/runtime/driver.js';
 
 const driver = await loadDriver();
@@ -45,13 +45,23 @@ export async function observe(
   const { selection } = selectLayers(
     model,
     images.dims[0] === 1 ? single : inferShapes(model, { inputShapes }),
-    settings,
+    settings.selection,
   );
   const copy = readModel(bytes);
   const opened = { copy, shapes: inferShapes(copy, { inputShapes }), images };
   const { seed } = settings;
   const macs = countMacs(model.graph, single);
-  const context = { path: 'test', model, driver, session, seed, settings, linalg, macs };
+  const context = {
+    path: 'test',
+    model,
+    driver,
+    session,
+    seed,
+    settings: settings.ranks,
+    biasCorrection: settings.fitting.biasCorrection,
+    linalg,
+    macs,
+  };
   const observed = await observeModel(selection.candidates, opened, context);
   return { ...observed, candidates: selection.candidates, settings, images };
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { randomFloats } from '../../../src/factorize/samples.js';
+import { randomFloats } from '../../../src/rewrite/samples.js';
 import { loadDriver } from '../../../src/runtime/driver.js';
 import { buildModel, type TestModel } from '../../support/models.js';
 import { seed } from './layers.js';

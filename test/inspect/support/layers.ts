@@ -1,4 +1,4 @@
-import { randomFloats } from '../../../src/factorize/samples.js';
+import { randomFloats } from '../../../src/rewrite/samples.js';
 import type { TestAttribute, TestInitializer, TestModel, TestNode } from '../../support/models.js';
 
 export const seed = 20261121;

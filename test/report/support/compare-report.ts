@@ -1,9 +1,4 @@
-import type {
-  ComparedAccuracy,
-  ComparedFit,
-  ComparedLayer,
-  CompareReport,
-} from '../../../src/report/compare-contract.js';
+import type { ComparedAccuracy, ComparedFit, ComparedLayer, CompareReport } from '../../../src/contracts/compare.js';
 import { wilsonInterval } from '../../../src/statistics.js';
 import { resnet50 } from './resnet50-report.js';
 

@@ -1,4 +1,4 @@
-import type { ConvertReport, InspectReport, LayerReport, Scheme } from '../../../src/report/contract.js';
+import type { ConvertReport, InspectReport, LayerReport, Scheme } from '../../../src/contracts/convert.js';
 
 /** Input data for the report writers: the layers of ResNet-50 at 224 px with made-up, smooth spectra. */
 

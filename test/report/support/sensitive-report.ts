@@ -4,7 +4,7 @@ import type {
   LayerReport,
   LayerSensitivity,
   TradeOff,
-} from '../../../src/report/contract.js';
+} from '../../../src/contracts/convert.js';
 
 /** Made-up, smooth curves: what the outputs feel falls with the rank, and some layers are felt a thousand times more. */
 function sensitivityOf(layer: LayerReport, index: number): LayerSensitivity | undefined {

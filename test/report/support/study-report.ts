@@ -1,4 +1,4 @@
-import type { StudyCell, StudyReport } from '../../../src/report/study-contract.js';
+import type { StudyCell, StudyReport } from '../../../src/contracts/study.js';
 import { differencesOf, groupsOf } from '../../../src/study/summarize.js';
 
 export interface StudyReportOptions {

@@ -1,10 +1,8 @@
-import type { EvalReport } from '../../../src/report/eval-contract.js';
-import { summarizePredictions, comparePredictions } from '../../../src/report/eval-summary.js';
-import type { Predictions } from '../../../src/report/eval-summary.js';
-import { bestEpoch } from '../../../src/report/train-contract.js';
-import type { TrainEpoch, TrainReport } from '../../../src/report/train-contract.js';
+import type { EvalReport } from '../../../src/contracts/eval.js';
+import { summarizePredictions, comparePredictions, type Predictions } from '../../../src/evaluate/eval-summary.js';
+import { bestEpoch, type TrainEpoch, type TrainReport } from '../../../src/contracts/train.js';
 import { trainVerdict } from '../../../src/report/train-verdict.js';
-import type { ModelSummary } from '../../../src/report/contract.js';
+import type { ModelSummary } from '../../../src/contracts/convert.js';
 
 /** Input data for the report writers: a training run and an evaluation with made-up, smooth numbers. */
 

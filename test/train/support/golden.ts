@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sharedFolder } from '../../support/shared.js';
-import { readSafetensors, type SafetensorsFile } from '../../../src/train/safetensors.js';
-import { defaultGraphSettings, type GraphSettings } from '../../../src/train/settings.js';
+import { readSafetensors, type SafetensorsFile } from '../../../src/files/safetensors.js';
+import { defaultGraphSettings, type GraphSettings } from '../../../src/step/settings.js';
 
 const folder = join(sharedFolder, 'golden');
 export const hasGoldens = existsSync(folder);

@@ -1,11 +1,11 @@
 import { expect } from 'vitest';
 import { fillTruncatedNormal, randomStream } from '../../../src/random.js';
 import type { Driver, RuntimeTensor } from '../../../src/runtime/types.js';
-import { buildGradientGraph } from '../../../src/train/gradient-graph.js';
-import type { Prepared } from '../../../src/train/prepare.js';
-import { defaultGraphSettings } from '../../../src/train/settings.js';
-import { targetOf, type TargetName } from '../../../src/train/target.js';
-import { initialState } from '../../../src/train/vectors.js';
+import { buildGradientGraph } from '../../../src/step/gradient-graph.js';
+import type { Prepared } from '../../../src/step/prepare.js';
+import { defaultGraphSettings } from '../../../src/step/settings.js';
+import { targetOf, type TargetName } from '../../../src/lower/target.js';
+import { initialState } from '../../../src/step/vectors.js';
 
 /** Numbers of a normal distribution cut off at two deviations. */
 export function normal(name: string, size: number, deviation = 1): Float32Array {

@@ -2,7 +2,8 @@ import { throwIfAborted } from '../../../errors.js';
 import type { Matrix, Matrix64 } from '../../../linalg/types.js';
 import { type ScalarFunction, scalarFunction } from '../../activations/scalar.js';
 import type { LayerSamples } from '../../calibration/types.js';
-import type { FactorPair, FittedPair, InitProblem } from '../../types.js';
+import type { FittedPair, InitProblem } from '../../types.js';
+import type { FactorPair } from '../../../rewrite/types.js';
 import { inverseOf } from './reduced-rank.js';
 
 type Layer = Pick<InitProblem, 'weight' | 'rowsPerNeuron' | 'linalg' | 'signal'>;

@@ -1,5 +1,6 @@
 import type { Linalg, Matrix, Matrix64 } from '../../../linalg/types.js';
-import type { FactorPair, InitProblem } from '../../types.js';
+import type { InitProblem } from '../../types.js';
+import type { FactorPair } from '../../../rewrite/types.js';
 import { leadingProjection } from './subspace.js';
 
 /** What the fit depends on. */

@@ -1,7 +1,8 @@
 import { LowrankError } from '../../../errors.js';
 import type { Matrix } from '../../../linalg/types.js';
 import { fillTruncatedNormal, randomStream } from '../../../random.js';
-import type { FactorPair, InitProblem } from '../../types.js';
+import type { InitProblem } from '../../types.js';
+import type { FactorPair } from '../../../rewrite/types.js';
 import { columnEnergies, groupEnergies, scaleColumns, scaleRows } from './matrix.js';
 
 /** W's projection on a subspace: W ≈ coordinates · basis. */

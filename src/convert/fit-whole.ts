@@ -1,0 +1,81 @@
+import { LowrankError } from '../errors.js';
+import type { Model } from '../graph/model.js';
+import type { ShapeTable } from '../ops/infer.js';
+import type { Driver, SessionOptions } from '../runtime/types.js';
+import { type Fit, type FitContext, fitPlans } from '../factorize/fit.js';
+import { fromKernels, type Kernel } from '../rewrite/layout.js';
+import type { PairRecord } from '../rewrite/pairs.js';
+import type { FitSettings } from '../factorize/sampled/settings.js';
+import type { FactorPair } from '../rewrite/types.js';
+
+/** What `Approximate` works with. */
+export interface ApproximateContext {
+  /** What is approximated: the original, as a file or as bytes. */
+  readonly original: string | Uint8Array;
+  /** Of one input, without the batch. */
+  readonly inputDims: readonly number[];
+  /** Initializers that are fitted: the factors of the new pairs. */
+  readonly factors: readonly string[];
+  readonly fit: FitSettings;
+  readonly seed: number;
+  readonly driver: Driver;
+  readonly session: SessionOptions;
+  readonly signal?: AbortSignal | undefined;
+  /** Counts steps. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Fits the pairs of a model all at once, from what they are, in place; everything else stays. */
+export type Approximate = (
+  model: Model,
+  context: ApproximateContext,
+) => Promise<{ readonly warnings: readonly string[] }>;
+
+/** Throws USAGE where an initialization of whole models has nothing to run it. */
+export function requireApproximate(isWhole: boolean | undefined, approximate: Approximate | undefined): void {
+  if (isWhole !== true || approximate !== undefined) return;
+  throw new LowrankError('USAGE', 'this initialization fits the whole model, which is not the business of layers', {
+    place: 'init',
+    remedy: 'give `approximate: functionApproximation()` beside it',
+  });
+}
+
+export interface WholeFit extends Omit<ApproximateContext, 'inputDims' | 'factors'> {
+  readonly approximate: Approximate;
+  readonly shapes: ShapeTable;
+  readonly records: readonly PairRecord[];
+  readonly fitContext: FitContext;
+}
+
+/** Fits the pairs that `fits` put into the model; gives them as they are then, with their errors. */
+export async function fitWhole(
+  model: Model,
+  fits: readonly Fit[],
+  { approximate, shapes, records, fitContext, ...context }: WholeFit,
+): Promise<{ readonly fits: readonly Fit[]; readonly warnings: readonly string[] }> {
+  const input = model.graph.inputs.find(({ isInitializer }) => !isInitializer);
+  if (fits.length === 0 || input === undefined) return { fits, warnings: [] };
+  const { warnings } = await approximate(model, {
+    ...context,
+    inputDims: shapes.require(input).dims.slice(1),
+    factors: [...new Set(records.flatMap(({ u, v }) => [u, v]))],
+  });
+  const pairs = new Map(fits.map((fit) => [fit.candidate, storedPair(model, fit, records)]));
+  const plans = fits.map(({ candidate, scheme, rank, note }) => {
+    return { candidate, trials: [{ scheme, rank }] as const, note };
+  });
+  const { onProgress: _, onSpectrum: __, ...quiet } = fitContext;
+  const measured = await fitPlans(plans, { ...quiet, pairOf: (candidate) => pairs.get(candidate)! });
+  return { fits: measured, warnings };
+}
+
+function storedPair({ graph }: Model, { candidate, scheme }: Fit, records: readonly PairRecord[]): FactorPair {
+  const { layer } = candidate;
+  const { u, v } = records.find(({ name }) => name === layer.name)!;
+  const kernelOf = (name: string): Kernel => {
+    const tensor = graph.value(name)!.tensor!;
+    return { dims: tensor.dims, data: tensor.toFloat32() };
+  };
+  const kernels = { first: kernelOf(v), second: kernelOf(u) };
+  return fromKernels(kernels, layer.geometry, scheme, layer.form, layer.node.int('transB', 0));
+}

@@ -1,0 +1,82 @@
+import { inWordsOfCaller, LowrankError, throwIfAborted } from '../errors.js';
+import { limitsOf } from '../limits.js';
+import type { Preparation } from '../contracts/convert.js';
+import { preparationText } from '../report/preparation-text.js';
+import { loadDriver } from '../runtime/driver.js';
+import { sessionOptionsOf } from '../runtime/threads.js';
+import type { ImageSettings } from '../images/image-settings.js';
+import { type TrainOptions, type TrainSettings, transformsOf } from './options.js';
+import { prepareFile } from '../images/preparation.js';
+import type { TrainingRun } from './run.js';
+
+/** The settings of a training in which it stands how images become inputs, and who says so. */
+export interface SettledImages {
+  readonly settings: TrainSettings;
+  /** undefined where the model takes no color images, which the training says. */
+  readonly preparation: Preparation | undefined;
+}
+
+/**
+ * How images become inputs of a model file; undefined where they do not, or something is wrong with it, which whoever uses the
+ * model says. Throws ABORTED.
+ */
+export async function preparationIfAny(
+  path: string,
+  settings: ImageSettings,
+  options: Pick<TrainOptions, 'maxMemory' | 'signal'> & { readonly threads: number | null },
+): Promise<Preparation | undefined> {
+  const { maxMemory, threads, signal } = options;
+  try {
+    const limits = limitsOf({ maxMemory });
+    const session = { ...sessionOptionsOf({ device: 'cpu', threads }), limits };
+    return (await prepareFile(path, settings, { driver: await loadDriver(), session, signal })).report;
+  } catch (error) {
+    throwIfAborted(signal);
+    if (error instanceof LowrankError && error.code !== 'INTERNAL') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Fills in what the settings do not say of the images and the model does. What nobody says stays as it is, and what is wrong with
+ * the model is said by the training. Throws ABORTED.
+ */
+export async function settleImages(options: TrainOptions, settings: TrainSettings): Promise<SettledImages> {
+  const { model, maxMemory, signal } = options;
+  const found = await preparationIfAny(model, settings, { maxMemory, threads: settings.threads, signal });
+  if (found === undefined) return { settings, preparation: undefined };
+  const { normalization, size, resize } = found;
+  const { name, mean, deviation, from } = normalization;
+  const named = name === null ? { mean, std: deviation } : { normalization: name };
+  const told: TrainSettings = {
+    ...settings,
+    ...(from === 'option' ? {} : named),
+    ...(size.from === 'metadata' ? { imageSize: Math.min(size.width, size.height) } : {}),
+    ...(resize.from === 'metadata'
+      ? { resize: resize.shorterSide, stretch: resize.rule === 'stretch', interpolation: resize.interpolation }
+      : {}),
+  };
+  const { val } = transformsOf(told, size.width, size.height);
+  const shorterSide = val.kind === 'stretch' ? null : val.resize;
+  return { settings: told, preparation: { ...found, resize: { ...resize, rule: val.kind, shorterSide } } };
+}
+
+/** The line that says how images become inputs, and the same for the report. */
+export function announceImages(
+  settled: SettledImages,
+  run: Pick<TrainingRun, 'classOrder'>,
+  { progress }: TrainOptions,
+): { readonly preparation?: Preparation } {
+  const preparation = preparationOf(settled, run);
+  if (preparation === undefined) return {};
+  progress?.note(inWordsOfCaller(`images: ${preparationText(preparation)}`));
+  return { preparation };
+}
+
+/** With the order of the classes, which is known once the images are open. */
+export function preparationOf(
+  { preparation }: SettledImages,
+  { classOrder }: Pick<TrainingRun, 'classOrder'>,
+): Preparation | undefined {
+  return preparation === undefined ? undefined : { ...preparation, classes: classOrder };
+}
