@@ -25,7 +25,7 @@ export { compare, type CompareCall, type ComparePhase, type CompareProgress } fr
 export type { CompareOptions, ValidationOptions } from './compare/settings.js';
 export { type ErrorCode, type ErrorDetails, LowrankError } from './errors.js';
 export { convert, type ConvertModelCall, usualCalibration } from './convert/usual-calls.js';
-export { type ConvertCall, type ConvertPhase, type FindPreparation, type Progress } from './convert/convert.js';
+export { type ConvertCall, type ConvertPhase, type FindPreparation, type Progress } from './convert/call.js';
 export type { Recalibrate, RecalibrateContext } from './training/recalibrate.js';
 export { tradeOffCurve } from './convert/curve.js';
 export type { PathUse, WithPaths } from './files/conflicts.js';

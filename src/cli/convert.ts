@@ -1,5 +1,6 @@
 import type { FittedSpectrum } from '../factorize/fit.js';
-import { convert, convertPaths } from '../convert/convert.js';
+import { convertPaths } from '../convert/call.js';
+import { convert } from '../convert/convert.js';
 import { tradeOffCurve } from '../convert/curve.js';
 import { engineNames } from '../factorize/engine.js';
 import { initNames, inits } from '../factorize/inits/index.js';
@@ -367,8 +368,6 @@ export const command = defineCommand({
     // Loaded where they are asked for: they bring the image decoder.
     const searching = val === undefined ? undefined : await import('../convert/search-by-accuracy.js');
     const drawn = { ...preparation, ...given({ images: calibrateImages }) };
-    const isWhole = settings.init !== undefined && inits[settings.init].isWhole === true;
-    const approximating = isWhole ? await import('../convert/function-approximation.js') : undefined;
     const recalibrating = recalibrate === undefined ? undefined : await import('../training/recalibrate.js');
     const spectra: Record<string, FittedSpectrum> = {};
     const onSpectrum = (layer: string, spectrum: FittedSpectrum): void => {
@@ -386,7 +385,6 @@ export const command = defineCommand({
         calibrate === undefined || calibrate === 'none'
           ? calibrate
           : await namedCalibration(calibrate, { ...drawn, seed: settings.seed }),
-      approximate: approximating?.functionApproximation(),
       recalibrate: recalibrating?.recalibration(recalibrate!, {
         ...preparation,
         ...given({ images: recalibrateImages, batchSize }),

@@ -6,7 +6,8 @@ import { loadDriver } from '../runtime/driver.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import { tool } from '../version.js';
 import { chooseRanks } from './choose-and-fit.js';
-import { type ConvertCall, convertPaths, finishing } from './convert.js';
+import { type ConvertCall, convertPaths } from './call.js';
+import { finishing } from './choose.js';
 import { countMacs, countParameters } from '../rewrite/count.js';
 import { startEngine } from '../factorize/engine.js';
 import { fitsOfSearch } from '../factorize/known-fits.js';
@@ -70,7 +71,7 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
       },
       fitting: { linalg, init: settings.fitting.init, seed: settings.seed, signal },
       known: fitsOfSearch(),
-      finish: await finishing(call, { path: input, driver: () => Promise.resolve(driver), session }),
+      finish: finishing(call, { path: input, driver, session }),
       isCurveMeasured: true,
       search: undefined,
       onSearch: onProgress('search'),

@@ -1,4 +1,3 @@
-import { LowrankError } from '../errors.js';
 import type { Model } from '../graph/model.js';
 import type { ShapeTable } from '../ops/infer.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
@@ -30,15 +29,6 @@ export type Approximate = (
   model: Model,
   context: ApproximateContext,
 ) => Promise<{ readonly warnings: readonly string[] }>;
-
-/** Throws USAGE where an initialization of whole models has nothing to run it. */
-export function requireApproximate(isWhole: boolean | undefined, approximate: Approximate | undefined): void {
-  if (isWhole !== true || approximate !== undefined) return;
-  throw new LowrankError('USAGE', 'this initialization fits the whole model, which is not the business of layers', {
-    place: 'init',
-    remedy: 'give `approximate: functionApproximation()` beside it',
-  });
-}
 
 export interface WholeFit extends Omit<ApproximateContext, 'inputDims' | 'factors'> {
   readonly approximate: Approximate;

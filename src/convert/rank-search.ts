@@ -7,7 +7,8 @@ import type { AccuracyBudget, ConvertReport } from '../contracts/convert.js';
 import type { Driver } from '../runtime/types.js';
 import type { Moments } from '../factorize/calibration/types.js';
 import type { Candidate } from '../factorize/candidates.js';
-import type { ConvertCall, Progress } from './convert.js';
+import type { ConvertCall, Progress } from './call.js';
+import { runConversion } from './pipeline.js';
 import { type FitsOfSearch, rankOf } from '../factorize/known-fits.js';
 import type { Plan, PlanContext } from '../factorize/plan-types.js';
 import type { RunningSettings } from './settings.js';
@@ -56,15 +57,14 @@ export interface FoundRanks {
 /** Chooses ranks by converting and measuring. Throws where no ranks do. */
 export type SearchRanks = ((context: RankSearchContext) => Promise<FoundRanks>) & WithPaths;
 
-/** `RankSearchContext.tryPlans` by means of `convert`, in a folder beside the output. */
+/** `RankSearchContext.tryPlans`: a conversion of its own, in a folder beside the output. */
 export async function tryPlans<Result>(
   plans: readonly Plan[],
-  { input, output, call, moments, known, convert }: TryCall,
+  { input, output, call, moments, known }: TryCall,
   { init, onProgress }: TryOptions,
   use: (path: string, report: ConvertReport) => Promise<Result>,
 ): Promise<Result> {
   const { accuracyBudget: _, searchRanks: __, onProgress: ___, onSpectrum: ____, ...others } = call;
-  const trial = { moments, known };
   const folder = temporaryName(output);
   try {
     mkdirSync(folder);
@@ -75,16 +75,11 @@ export async function tryPlans<Result>(
     // The name is written into models with external data: with the output's own, the bytes are those of the output.
     const path = join(folder, basename(output));
     const ranks = Object.fromEntries(plans.map((plan) => [plan.candidate.layer.name, rankOf(plan)]));
-    const report = await convert(input, {
-      ...others,
-      init,
-      ranks,
-      onProgress,
-      output: path,
-      verify: false,
-      measureLatency: false,
-      trial,
-    });
+    const report = await runConversion(
+      input,
+      { ...others, init, ranks, onProgress, output: path, verify: false, measureLatency: false },
+      { moments, known },
+    );
     return await use(path, report);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -100,5 +95,4 @@ export interface TryCall {
   readonly known: FitsOfSearch;
   /** What the images have told of the layers, by name. */
   readonly moments: ReadonlyMap<string, Moments>;
-  readonly convert: (input: string, call: ConvertCall) => Promise<ConvertReport>;
 }

@@ -2,7 +2,7 @@ import { LowrankError, throwIfAborted } from '../errors.js';
 import { imageReads } from '../data/paths.js';
 import { drawImages } from '../data/subset.js';
 import { type Picks, type Purpose, searchAccuracy } from './accuracy-search.js';
-import type { Progress } from './convert.js';
+import type { Progress } from './call.js';
 import { reads, writes } from '../files/conflicts.js';
 import { inits } from '../factorize/inits/index.js';
 import { budgetOptions, type Option } from '../factorize/plan-by-budget.js';

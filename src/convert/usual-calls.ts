@@ -1,4 +1,5 @@
-import { convert as convertWith, type ConvertCall, type FindPreparation } from './convert.js';
+import type { ConvertCall, FindPreparation } from './call.js';
+import { convert as convertWith } from './convert.js';
 import type { Calibrate } from '../factorize/calibration/types.js';
 import { inits } from '../factorize/inits/index.js';
 import type { ConvertReport, Preparation } from '../contracts/convert.js';

@@ -4,7 +4,6 @@ import { makeFolder } from '../make-folder.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { convert } from '../convert/convert.js';
 import { countMacs, countParameters } from '../rewrite/count.js';
-import { inits } from '../factorize/inits/index.js';
 import { findLayers } from '../rewrite/layers.js';
 import { prepareModel } from '../rewrite/prepare.js';
 import { reinitialize } from '../rewrite/reinit.js';
@@ -15,7 +14,6 @@ import { writeFileWhole } from '../files/write-file.js';
 import type { TrainEpoch, TrainReport } from '../contracts/train.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { loadDriver } from '../runtime/driver.js';
-import { functionApproximation } from '../convert/function-approximation.js';
 import { train } from '../training/loop.js';
 import { tool } from '../version.js';
 import { type Cell, cellName, convertOptionsOf, trainSettingsOf } from './cells.js';
@@ -152,7 +150,6 @@ async function drawStart(call: CellCall): Promise<StartFacts> {
             output,
             force: true,
             verify: false,
-            approximate: inits[cell.lowRank.init].isWhole === true ? functionApproximation() : undefined,
             ...(signal === undefined ? {} : { signal }),
           }),
         );

@@ -36,8 +36,8 @@ const elsewhere: readonly { readonly file: string; readonly why: string }[] = [
   { file: 'factorize/plan.ts', why: 'only `convert` has the modes of ranks that these name' },
   { file: 'convert/settings.ts', why: 'they name an option that was given' },
   {
-    file: 'convert/convert.ts',
-    why: 'only `convert` has one initialization; `compare` names those that it lacks itself',
+    file: 'convert/open.ts',
+    why: 'only `convert` and `study` open conversions; `compare` names the initializations that it lacks itself',
   },
   { file: 'convert/choose-and-fit.ts', why: 'only `convert` chooses ranks by agreement' },
   { file: 'convert/curve.ts', why: 'only `convert` makes a curve' },

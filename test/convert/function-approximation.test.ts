@@ -2,7 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { convert, type ConvertCall } from '../../src/convert/convert.js';
+import type { ConvertCall } from '../../src/convert/call.js';
+import { convert } from '../../src/convert/convert.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import type { ConvertReport } from '../../src/contracts/convert.js';
 import { functionApproximation } from '../../src/convert/function-approximation.js';
@@ -84,8 +85,11 @@ describe('fai', () => {
     expect(() => readFileSync(output)).toThrow(/ENOENT/);
   });
 
-  it('is refused where nothing is there to run it', async () => {
-    const { remedy } = await failureOf('USAGE', () => converted({ init: 'fai' }));
-    expect(remedy).toMatch(/functionApproximation/);
+  it('is how an initialization of whole models is fitted where nothing else is given', async () => {
+    const { approximate: _, ...alone } = whole;
+    await converted(whole);
+    const bytes = readFileSync(output);
+    await converted(alone);
+    expect(readFileSync(output).equals(bytes)).toBe(true);
   });
 });

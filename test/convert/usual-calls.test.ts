@@ -1,7 +1,7 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Progress } from '../../src/convert/convert.js';
+import type { Progress } from '../../src/convert/call.js';
 import { tradeOffCurve } from '../../src/convert/curve.js';
 import { readModel } from '../../src/graph/read.js';
 import { modelBytes, writeModel } from '../../src/graph/write.js';

@@ -1,0 +1,125 @@
+import { LowrankError } from '../errors.js';
+import type { Engine } from '../factorize/engine.js';
+import type { Moments } from '../factorize/calibration/types.js';
+import type { FitsOfSearch } from '../factorize/known-fits.js';
+import type { LatencySource } from '../factorize/plan-types.js';
+import type { Curves } from '../factorize/sensitivity/observe.js';
+import type { Driver, SessionOptions } from '../runtime/types.js';
+import { type ConvertCall, show } from './call.js';
+import { chooseAndFit, type Chosen } from './choose-and-fit.js';
+import type { Opened, Original } from './open.js';
+import { withoutImages } from './open.js';
+import type { FoundRanks, RankSearchContext } from './rank-search.js';
+import type { Finish } from './trial-model.js';
+
+/** What a search is given of the conversion that it is for. */
+export type SearchContext = Omit<RankSearchContext, 'tryPlans' | 'onFound' | 'onNote' | 'onProgress' | 'signal'> & {
+  readonly moments: ReadonlyMap<string, Moments>;
+};
+
+/** What a conversion has beside what was asked for. */
+export interface Within {
+  /** Pairs of models that were tried before. */
+  readonly known: FitsOfSearch;
+  /** What the images have told of the layers, by name, where this is a trial of a search. */
+  readonly moments?: ReadonlyMap<string, Moments>;
+  /** Chooses the ranks of an accuracy budget. */
+  readonly search?: (context: SearchContext) => Promise<FoundRanks>;
+}
+
+/** Chooses ranks and fits the pairs; once more without images where those that nobody asked for are of no use. */
+export async function choose(
+  opened: Opened,
+  original: Original,
+  tools: { readonly engine: Engine; readonly latency: LatencySource | undefined },
+  within: Within,
+): Promise<Chosen> {
+  try {
+    return await chooseOnce(opened, original, tools, within);
+  } catch (error) {
+    const { calibrate, settings } = opened.asked;
+    const isNeeded = calibrate?.isOptional !== true || settings.ranks.rankMode.kind === 'keep';
+    if (isNeeded || !isOfImages(error)) throw error;
+    withoutImages(opened.asked, error.place === undefined ? error.fact : `${error.fact} (${error.place})`);
+    return chooseOnce(opened, original, tools, within);
+  }
+}
+
+async function chooseOnce(
+  { asked, model, driver: getDriver }: Opened,
+  { selection, totals, session }: Original,
+  { engine, latency }: { readonly engine: Engine; readonly latency: LatencySource | undefined },
+  { known, moments: trial, search }: Within,
+): Promise<Chosen> {
+  const { input, call, settings, calibrate } = asked;
+  const { signal } = call;
+  const { linalg, tensorFlow } = engine;
+  const driver = await getDriver();
+  return chooseAndFit(calibrate, selection.candidates, {
+    images: {
+      path: input,
+      model,
+      driver,
+      session,
+      seed: settings.seed,
+      onImages: (done, total, detail) => show(call, 'calibrate', done, total, detail),
+      signal,
+    },
+    reinit: settings.reinit,
+    biasCorrection: settings.fitting.biasCorrection,
+    planning: {
+      settings: settings.ranks,
+      linalg,
+      totals,
+      signal,
+      ...(latency === undefined ? {} : { latency }),
+      onProgress: (done, total, detail) => show(call, 'plan', done, total, detail),
+    },
+    fitting: {
+      linalg,
+      init: settings.fitting.init,
+      seed: settings.seed,
+      sampled: { settings: settings.fitting.sampled, driver, session, tensorFlow },
+      onProgress: (done, total, detail) => show(call, 'factorize', done, total, detail),
+      onSpectrum: call.onSpectrum,
+      signal,
+    },
+    trial: trial === undefined ? undefined : { moments: trial },
+    known,
+    finish: finishing(call, { path: input, driver, session }),
+    isCurveMeasured: false,
+    onSearch: (done, total, detail) => show(call, 'search', done, total, detail),
+    search:
+      search === undefined
+        ? undefined
+        : (curves: Curves | undefined, moments) =>
+            search({
+              settings: settings.ranks,
+              init: settings.fitting.init,
+              running: settings.running,
+              linalg,
+              totals,
+              curves,
+              moments,
+              path: input,
+              candidates: selection.candidates,
+              driver,
+            }),
+  });
+}
+
+/** What is done to models with pairs before they are written, for those that are only measured. */
+export function finishing(
+  { recalibrate, signal }: Pick<ConvertCall, 'recalibrate' | 'signal'>,
+  { path, driver, session }: { readonly path: string; readonly driver: Driver; readonly session: SessionOptions },
+): Finish | undefined {
+  if (recalibrate === undefined) return undefined;
+  const context = { path, original: path, driver, session, signal, onProgress: () => undefined };
+  return (model) => recalibrate(model, context);
+}
+
+/** What can go wrong with images that nobody asked for, and leaves the conversion possible. */
+function isOfImages(error: unknown): error is LowrankError {
+  const codes: readonly string[] = ['NUMERIC', 'UNSUPPORTED', 'SHAPE', 'INPUT', 'GRAPH', 'RUNTIME'];
+  return error instanceof LowrankError && codes.includes(error.code);
+}
