@@ -6,7 +6,7 @@ import { runPasses } from '../passes/runner.js';
 import { addImages, type ByteImages } from './batch-images.js';
 import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
 import { lengthOf, unflatten } from './flat.js';
-import { labelsOf, lossOf } from './loss.js';
+import { addTargets, losses } from './losses/index.js';
 import type { Prepared } from './prepare.js';
 
 /** Names of the eval graph's inputs and outputs. */
@@ -38,20 +38,24 @@ export function buildEvalGraph(
   const flat = addInput(e, 'parameters', FLOAT, [lengthOf(parameters)]);
   const running = addInput(e, 'statistics', FLOAT, [lengthOf(statistics)]);
   const images = addImages(e, prepared, batch, bytes === undefined ? undefined : { ...bytes, hasFlips: false });
-  const { dataType, dims } = labelsOf(prepared.loss, batch, prepared.classes);
-  const labels = addInput(e, 'labels', dataType, dims, true);
+  const targets = addTargets(e, prepared.loss, batch, prepared.classes);
   const bindings = new Map<Value, Value>([[prepared.images, images.value]]);
   unflatten(e, flat, parameters).forEach((value, i) => bindings.set(parameters[i]!.value, value));
   unflatten(e, running, statistics).forEach((value, i) => bindings.set(statistics[i]!.value, value));
   const output = copyNodes(e, { graph: prepared.model.graph, output: prepared.logits }, bindings);
   const logits = e.emit('Reshape', [output, e.ints([0, prepared.classes])], {}, { name: 'logits' });
-  const { loss, correct } = lossOf(prepared.loss)(e, logits, labels, 0);
+  const { loss, correct } = losses[prepared.loss].emit({ e, tensors: { logits }, targets, smoothing: 0 });
   for (const value of [loss, logits, correct]) addOutput(e, value, value === logits);
   if (passes.length > 0) runPasses(model, [...passes, eliminateDeadNodes]);
   return {
     ...emitted(model),
     interface: {
-      inputs: { parameters: flat.name, statistics: running.name, images: images.images, labels: labels.name },
+      inputs: {
+        parameters: flat.name,
+        statistics: running.name,
+        images: images.images,
+        labels: targets['labels']!.name,
+      },
       outputs: { loss: loss.name, logits: logits.name, correct: correct.name },
     },
   };

@@ -14,7 +14,7 @@ import { runPasses } from '../passes/runner.js';
 import { addImages, type ByteImages, type ImageInputs } from './batch-images.js';
 import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
 import { flatten, lengthOf, unflatten } from './flat.js';
-import { labelsOf, lossOf, type LossName } from './loss.js';
+import { addTargets, losses, type LossName } from './losses/index.js';
 import type { Prepared, Statistic } from './prepare.js';
 import { type GraphSettings, halfTypeOf } from './settings.js';
 
@@ -86,8 +86,7 @@ export function buildGradientGraph(
   const flat = addInput(e, 'parameters', FLOAT, [lengthOf(parameters)]);
   const running = addInput(e, 'statistics', FLOAT, [lengthOf(statistics)]);
   const images = addImages(e, prepared, batch, bytes);
-  const { dataType, dims } = labelsOf(prepared.loss, batch, prepared.classes);
-  const labels = addInput(e, 'labels', dataType, dims, true);
+  const targets = addTargets(e, prepared.loss, batch, prepared.classes);
   const masks: MaskInput[] = [];
   const mask: MaskFactory = (name, shape, ratio) => {
     if (ratio === 0) return undefined;
@@ -117,8 +116,14 @@ export function buildGradientGraph(
   requireVariance(forward.statistics, batch);
   const output = e.wide(forward.output);
   const logits = e.emit('Reshape', [output, e.ints([0, prepared.classes])], {}, { name: 'logits' });
-  const { loss, correct, gradient } = lossOf(prepared.loss)(e, logits, labels, settings.labelSmoothing);
-  const start = scale === undefined ? gradient() : e.mul(gradient(), scale);
+  const smoothing = settings.labelSmoothing;
+  const {
+    loss,
+    correct,
+    gradients: seeds,
+  } = losses[prepared.loss].emit({ e, tensors: { logits }, targets, smoothing });
+  const { logits: gradient } = seeds();
+  const start = scale === undefined ? gradient : e.mul(gradient, scale);
   const seed = e.reshapeLike(start, forward.output);
   const gradients = forward.backward(seed, weights);
   const parts = weights.map((weight) => gradients.get(weight) ?? e.floats(new Float32Array(sizeOf(e.dims(weight)))));
@@ -141,7 +146,7 @@ export function buildGradientGraph(
         parameters: flat.name,
         statistics: running.name,
         images: images.images,
-        labels: labels.name,
+        labels: targets['labels']!.name,
         masks,
         ...(images.flips === undefined ? {} : { flips: images.flips }),
         ...(scale === undefined ? {} : { scale: scale.name }),

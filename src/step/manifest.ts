@@ -5,7 +5,7 @@ import type { EvalGraph, EvalInterface } from './eval-graph.js';
 import { lengthOf, type Slot } from './flat.js';
 import type { GradientGraph, GradientInterface, MaskInput } from './gradient-graph.js';
 import type { ImageSettings } from '../images/image-settings.js';
-import type { LossName } from './loss.js';
+import { losses, type LossName } from './losses/index.js';
 import type { Prepared } from './prepare.js';
 import type { GraphSettings } from './settings.js';
 import type { TargetName } from '../lower/target.js';
@@ -92,6 +92,7 @@ export interface ManifestParts {
 export function manifestOf(parts: ManifestParts): ArtifactsManifest {
   const { prepared, settings, gradient, update } = parts;
   const { masks, ...inputs } = gradient.interface.inputs;
+  const [labels] = losses[prepared.loss].targets(prepared.classes);
   const copyOf = (name: string): { readonly copyOf?: string } => {
     const original = prepared.copies.get(name);
     return original === undefined ? {} : { copyOf: original };
@@ -108,10 +109,7 @@ export function manifestOf(parts: ManifestParts): ArtifactsManifest {
     preparation: parts.preparation ?? null,
     classNames: parts.classNames ?? null,
     loss: prepared.loss,
-    labels:
-      prepared.loss === 'cross-entropy'
-        ? { type: 'int64', shape: ['N'] }
-        : { type: 'float32', shape: ['N', prepared.classes] },
+    labels: { type: labels!.type, shape: ['N', ...labels!.dims] },
     lengths: {
       parameters: lengthOf(prepared.parameters),
       statistics: lengthOf(prepared.statistics),

@@ -3,10 +3,10 @@ import { BFLOAT16, FLOAT16 } from '../onnx/data-type.js';
 import type { HalfType } from '../ops/precision.js';
 import { type TieName, tieNames } from '../passes/untie.js';
 import { graphRanges } from './ranges.js';
+import { type OptimizerName, optimizerNames } from './rules/index.js';
 import { checkChoices, checkRanges } from '../range.js';
 
-export const optimizerNames = ['sgd', 'adam', 'adamw', 'rmsprop'] as const;
-export type OptimizerName = (typeof optimizerNames)[number];
+export { type OptimizerName, optimizerNames };
 
 /** What training computes in: the others beside float32, where an operator gains from it (docs/precision.md). */
 export const precisionNames = ['float32', 'float16', 'bfloat16'] as const;

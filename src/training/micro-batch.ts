@@ -8,6 +8,7 @@ import { drawMasks } from '../step/masks.js';
 import type { TrainSettings } from './options.js';
 import { isOutOfMemory, outOfMemory } from './out-of-memory.js';
 import { openTrainingRun, type RunMode, type RunOptions } from './run.js';
+import { blankTargets } from '../step/losses/index.js';
 
 /** Runs of `microBatch` images in place of runs of `batchSize`: as many more are accumulated. Throws USAGE. */
 function inRunsOf(settings: TrainSettings, microBatch: number): TrainSettings {
@@ -99,7 +100,7 @@ async function tryStep(options: RunOptions, settings: TrainSettings, mode: RunMo
     for (let micro = 0; micro < Math.min(accumulate, 2); micro++) {
       const masks = drawMasks(run.masks, batchSize, seed, 0, micro);
       const { loss, classes } = run.gradient;
-      const labels = loss === 'cross-entropy' ? new BigInt64Array(batchSize) : new Float32Array(batchSize * classes);
+      const labels = blankTargets(loss, batchSize, classes)['labels']!.data;
       await run.trainer.accumulate({ images, labels, flips, masks });
     }
     await run.trainer.update(0);

@@ -22,7 +22,7 @@ import { checkedLimits, isOverLimit, limitsOf, type RunLimits } from '../limits.
 import { requireMemory } from '../ops/memory.js';
 import { outOfMemory } from './out-of-memory.js';
 import { loadDriver } from '../runtime/driver.js';
-import type { RuntimeTensor, Session } from '../runtime/types.js';
+import type { Session } from '../runtime/types.js';
 import { buildEvalGraph } from '../step/eval-graph.js';
 import { evaluate, type Predict } from '../evaluate/evaluate.js';
 import { stageTrained } from '../step/export.js';
@@ -40,6 +40,7 @@ import {
 import { classesOfModel } from '../images/labelled-images.js';
 import { calibrate, foldInserted, insertNormalization } from './insert-normalization.js';
 import type { LossScale } from '../step/loss-scale.js';
+import { blankTargets, losses } from '../step/losses/index.js';
 import { withNewHead } from '../step/new-head.js';
 import { trainingSession, type TrainCall, type TrainOptions, type TrainSettings, transformsOf } from './options.js';
 import { describeKept } from '../step/manifest.js';
@@ -316,7 +317,7 @@ async function openRun(
         const size = dims[0]!;
         const logits = new Float32Array(size * prepared.classes);
         binding.bindInput(inputs.images, { type: hasByteImages ? 'uint8' : 'float32', dims, data });
-        binding.bindInput(inputs.labels, noLabels(prepared, size));
+        binding.bindInput(inputs.labels, blankTargets(prepared.loss, size, prepared.classes)['labels']!);
         binding.bindOutput(outputs.logits, { type: 'float32', dims: [size, prepared.classes], data: logits });
         await binding.run({ signal });
         return logits;
@@ -325,7 +326,7 @@ async function openRun(
       try {
         predictions = await evaluate(untilAborted(validating.batches(0), signal), predict, {
           classes: prepared.classes,
-          end: prepared.loss === 'cross-entropy' ? 'logits' : 'sigmoid-logits',
+          end: losses[prepared.loss].classes === 'one' ? 'logits' : 'sigmoid-logits',
           signal,
           onProgress: (done) => onProgress(done, validation.length),
         });
@@ -369,7 +370,7 @@ function requireStepMemory(
  * round.
  */
 function requireLoss({ loss }: Prepared, path: string, { path: data, targets }: ImageSource): void {
-  if ((loss === 'cross-entropy') === (targets === undefined)) return;
+  if ((losses[loss].classes === 'one') === (targets === undefined)) return;
   if (targets !== undefined) {
     throw new LowrankError('UNSUPPORTED', 'the images have several classes each, and the model tells one', {
       place: `${data}; ${path} does not end in a Sigmoid`,
@@ -380,13 +381,6 @@ function requireLoss({ loss }: Prepared, path: string, { path: data, targets }: 
     place: `${path}; the images of ${data} have one class each`,
     remedy: 'train a new head for them with --new-head; or give labels that are 0 or 1 for every class',
   });
-}
-
-/** For a run that only wants the logits. */
-function noLabels({ loss, classes }: Prepared, size: number): RuntimeTensor {
-  return loss === 'cross-entropy'
-    ? { type: 'int64', dims: [size], data: new BigInt64Array(size) }
-    : { type: 'float32', dims: [size, classes], data: new Float32Array(size * classes) };
 }
 
 /** Whether training images are mirrored at random. */

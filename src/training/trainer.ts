@@ -5,6 +5,7 @@ import type { Binding, BoundTensor, Driver, Session, SessionOptions } from '../r
 import { arrayFeed, type BatchInput, deviceFeed } from './batch-feed.js';
 import { combiner } from './combine.js';
 import type { GradientGraph } from '../step/gradient-graph.js';
+import { losses } from '../step/losses/index.js';
 import { initialLossScale, type LossScale, nextLossScale } from '../step/loss-scale.js';
 import { orOutOfMemory } from './out-of-memory.js';
 import { requirePlacement } from './placement.js';
@@ -178,9 +179,9 @@ async function start(options: TrainerOptions, sessions: Session[]): Promise<Trai
   const batchInputs: BatchInput[] = [
     { name: images, type: gradient.images.type, dims: [batch, ...gradient.images.dims] },
     ...(flips === undefined ? [] : [{ name: flips, type: 'bool' as const, dims: [batch] }]),
-    gradient.loss === 'cross-entropy'
-      ? { name: labels, type: 'int64', dims: [batch] }
-      : { name: labels, type: 'float32', dims: [batch, gradient.classes] },
+    ...losses[gradient.loss]
+      .targets(gradient.classes)
+      .map(({ name, type, dims }) => ({ name, type, dims: [batch, ...dims] })),
     ...masks.map(({ name, shape }) => ({ name, type: 'float32' as const, dims: [batch, ...shape] })),
   ];
   const feed = isResident ? deviceFeed(batchInputs, owner, note) : arrayFeed(batchInputs);
