@@ -10,7 +10,7 @@ import { parseCommandLine, parseRoot } from './parse.js';
 import type { Parsed } from './parse.js';
 
 /** Exit codes of all commands. */
-export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
 export interface CommandEntry {
   /** The command's own summary, here so that `lowrank --help` loads no command. */

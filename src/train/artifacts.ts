@@ -29,7 +29,7 @@ import { type Target, targetOf } from './target.js';
 import { buildUpdateGraph } from './update-graph.js';
 import { initialState } from './vectors.js';
 
-export const defaultArtifactsSettings: ArtifactsSettings = {
+const defaultArtifactsSettings: ArtifactsSettings = {
   ...defaultGraphSettings,
   ...defaultImageSettings,
   target: 'portable',

@@ -33,7 +33,7 @@ export function lossOf(name: LossName): (e: Emitter, logits: Value, labels: Valu
  * Mean over batch and classes of log(1 + exp z) − t·z, for `logits` [N, K] and `labels` float32 [N, K] of 0 and 1, as
  * torch.nn.BCEWithLogitsLoss has it; t = (1 − smoothing) label + smoothing / 2. Its gradient is (sigmoid(z) − t) / (N K).
  */
-export function binaryCrossEntropy(e: Emitter, logits: Value, labels: Value, smoothing: number): Loss {
+function binaryCrossEntropy(e: Emitter, logits: Value, labels: Value, smoothing: number): Loss {
   const targets = smoothing === 0 ? labels : e.add(e.scale(labels, 1 - smoothing), e.scalar(smoothing / 2));
   const terms = e.sub(e.emit('Softplus', [logits]), e.mul(targets, logits));
   const predicted = e.emit('ArgMax', [logits], { axis: int(1), keepdims: int(1) });
@@ -49,7 +49,7 @@ export function binaryCrossEntropy(e: Emitter, logits: Value, labels: Value, smo
  * Softmax cross-entropy, the mean over the batch of −Σₖ tₖ log softmax(z)ₖ, with smoothed labels, t = (1 − smoothing) onehot(y) + smoothing / K (Szegedy et al., arXiv
  * 1512.00567), for `logits` [N, K] and `labels` int64 [N]. Its gradient is (softmax(z) − t) / N.
  */
-export function crossEntropy(e: Emitter, logits: Value, labels: Value, smoothing: number): Loss {
+function crossEntropy(e: Emitter, logits: Value, labels: Value, smoothing: number): Loss {
   const classes = e.dims(logits)[1]!;
   const logProbabilities = e.emit('LogSoftmax', [logits], { axis: int(1) });
   const values = e.floats([smoothing / classes, 1 - smoothing + smoothing / classes]);
