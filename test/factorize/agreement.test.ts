@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type Judged, measureAgreement, measuredChange, openJudge } from '../../src/factorize/agreement.js';
+import { type Judged, measuredChange, openJudge } from '../../src/factorize/agreement.js';
 import { openImages } from '../../src/factorize/calibration/fit-on-data.js';
 import type { CalibrationImages } from '../../src/factorize/calibration/types.js';
 import { convert } from '../../src/factorize/convert.js';
@@ -15,6 +15,7 @@ import { temporaryFolder } from '../support/command.js';
 import { buildModel, type TestNode } from '../support/models.js';
 import { hasShared, modelPath, sharedFolder } from '../support/shared.js';
 import { imagesOf } from './support/images.js';
+import { measureAgreement } from './support/measure-agreement.js';
 import { normals } from './support/weights.js';
 
 const driver = await loadDriver();
