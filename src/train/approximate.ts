@@ -104,7 +104,7 @@ export function buildApproximationGraph(
   const weights = unflatten(e, flat, factors);
   const source = gaussianSource(seed, 'whole model');
   const width = sizeOf(student.imageDims);
-  const { inputs } = source.emit(e, { batch, width, step: e.ints([0], []), outer: () => flat });
+  const inputs = source.emit(e, { batch, width, step: e.ints([0], []), outer: () => flat });
   const images = e.reshape(inputs, [batch, ...student.imageDims]);
   const targets = copyNodes(
     e,
