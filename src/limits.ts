@@ -62,7 +62,7 @@ export function isOverLimit(error: unknown): error is LowrankError {
 }
 
 /** A model takes, or would take, more than it may. */
-export function limitError(fact: string, details: ErrorDetails): LowrankError {
+function limitError(fact: string, details: ErrorDetails): LowrankError {
   const error = new LowrankError('RUNTIME', fact, details);
   overLimit.add(error);
   return error;

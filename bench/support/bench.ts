@@ -9,7 +9,7 @@ export const oraclePython = process.env['LOWRANK_ORACLE_PYTHON'] ?? 'python3';
 /** Real models and images that are not part of the project. */
 export const sharedFolder = process.env['LOWRANK_SHARED'] ?? '../shared';
 
-export function hardware(): { cpu: string; cores: number; memoryGiB: number; system: string; node: string } {
+function hardware(): { cpu: string; cores: number; memoryGiB: number; system: string; node: string } {
   return {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,

@@ -29,7 +29,7 @@ import { type Target, targetOf } from '../lower/target.js';
 import { buildUpdateGraph } from '../step/update-graph.js';
 import { initialState } from '../step/vectors.js';
 
-export const defaultArtifactsSettings: ArtifactsSettings = {
+const defaultArtifactsSettings: ArtifactsSettings = {
   ...defaultGraphSettings,
   ...defaultImageSettings,
   target: 'portable',

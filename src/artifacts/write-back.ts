@@ -26,7 +26,7 @@ import { readSafetensors, type SafetensorsFile, safetensorsMetadata, typeNameOf 
 import { checkGraphSettings, defaultGraphSettings, type GraphSettings } from '../step/settings.js';
 
 /** Metadata of a file of trained tensors: the folder of the artifacts that they were trained with. */
-export const artifactsKey = 'lowrank.artifacts';
+const artifactsKey = 'lowrank.artifacts';
 
 export interface WriteBackOptions {
   /** The model that was trained, or the folder of its artifacts. Default: the folder that the trained file names. */

@@ -55,7 +55,7 @@ export function backward<V, G>(
 }
 
 /** All values that depend on `sources` through what is differentiable, the sources included. */
-export function dependents<V, G>(tape: readonly TapeEntry<V, G>[], sources: readonly V[]): ReadonlySet<V> {
+function dependents<V, G>(tape: readonly TapeEntry<V, G>[], sources: readonly V[]): ReadonlySet<V> {
   const reached = new Set(sources);
   for (const { inputs, outputs, isDifferentiable } of tape) {
     if (!isDifferentiable || !inputs.some((input) => input !== undefined && reached.has(input))) continue;

@@ -7,7 +7,7 @@ import { createOutput, toLowrankError, watchStandardStreams, type Output } from 
 import { parseCommandLine, parseRoot, type Parsed } from './parse.js';
 
 /** Exit codes of all commands. */
-export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
 export interface CommandEntry {
   /** The command's own summary, here so that `lowrank --help` loads no command. */

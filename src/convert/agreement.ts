@@ -81,17 +81,6 @@ export async function openJudge(
   };
 }
 
-/** Compares one converted model. Throws as `openJudge`. */
-export async function measureAgreement(
-  original: string | Uint8Array,
-  converted: string | Uint8Array,
-  images: CalibrationImages,
-  context: AgreementContext,
-): Promise<Judged> {
-  const judge = await openJudge(original, images, context);
-  return judge.measure(converted, context.onImages);
-}
-
 /** The change of the outputs in the unit that ranks are chosen by; undefined where it was not measured. */
 export function measuredChange({ kl, outputs }: MeasuredAgreement, unit: ChangeUnit): number | undefined {
   if (unit === 'kl') return kl?.mean;

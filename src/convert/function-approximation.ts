@@ -92,7 +92,7 @@ function fallen(losses: readonly number[]): string[] {
  * parameters [P] → loss (float32 scalar, the mean over the batch of ‖f_{UV}(x) − f_W(x)‖²) and its gradient [P]; each run
  * draws its inputs anew.
  */
-export function buildApproximationGraph(
+function buildApproximationGraph(
   original: Prepared,
   student: Prepared,
   factors: readonly Parameter[],
@@ -104,7 +104,7 @@ export function buildApproximationGraph(
   const weights = unflatten(e, flat, factors);
   const source = gaussianSource(seed, 'whole model');
   const width = sizeOf(student.imageDims);
-  const { inputs } = source.emit(e, { batch, width, step: e.ints([0], []), outer: () => flat });
+  const inputs = source.emit(e, { batch, width, step: e.ints([0], []), outer: () => flat });
   const images = e.reshape(inputs, [batch, ...student.imageDims]);
   const targets = copyNodes(
     e,

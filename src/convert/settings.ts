@@ -142,7 +142,7 @@ export type ImageKind = 'images' | 'synthetic' | undefined;
 const usualBudget = 0.5;
 
 /** The one rank mode of the options. Throws USAGE where two contradict each other or a number is out of range. */
-export function rankModeOf(options: ConvertOptions, images?: ImageKind): RankMode {
+function rankModeOf(options: ConvertOptions, images?: ImageKind): RankMode {
   const given = modes.filter((mode) => options[mode] !== undefined && options[mode] !== false);
   if (given.length > 1) {
     throw usage(`${given.map(flag).join(' and ')} contradict each other`, 'choose one way to set the ranks');

@@ -36,7 +36,7 @@ export function defaultWorkers(): number {
 }
 
 /** libvips runs on libuv's threads: 4, unless UV_THREADPOOL_SIZE says otherwise when the process starts. */
-export function threadPoolSize(): number {
+function threadPoolSize(): number {
   const size = Number(process.env['UV_THREADPOOL_SIZE'] ?? 4);
   return Number.isSafeInteger(size) && size > 0 ? Math.min(size, 1024) : 4;
 }

@@ -144,7 +144,7 @@ function why(curves: Curves | undefined, candidate: Candidate, { scheme, rank }:
 }
 
 /** Every rank that is a gain, with its cost and error; the first option keeps the layer. */
-export function countedOptions(
+function countedOptions(
   candidate: Candidate,
   errors: RankErrors,
   of: 'params' | 'macs',
@@ -180,7 +180,7 @@ function leastRank(
 }
 
 /** Ranks worth measuring: a few between 1/16 and the break-even rank, in multiples that suit vector units. */
-export function ranksToMeasure(limit: number, multiple: number): number[] {
+function ranksToMeasure(limit: number, multiple: number): number[] {
   const step = Math.max(multiple, limit >= 64 ? 8 : limit >= 16 ? 4 : 1);
   const ranks = [1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1].map((share) =>
     Math.max(multiple, Math.floor((share * limit) / step) * step),
@@ -188,11 +188,7 @@ export function ranksToMeasure(limit: number, multiple: number): number[] {
   return [...new Set(ranks)].filter((rank) => rank >= 1 && rank <= limit);
 }
 
-export async function latencyOptions(
-  candidate: Candidate,
-  errors: RankErrors,
-  context: PlanContext,
-): Promise<Option[]> {
+async function latencyOptions(candidate: Candidate, errors: RankErrors, context: PlanContext): Promise<Option[]> {
   const { geometry } = candidate.layer;
   const trials = [...errors].flatMap(([scheme, { length }]) =>
     ranksToMeasure(Math.min(length - 1, breakEvenRank(geometry, scheme)), context.settings.rankMultiple)

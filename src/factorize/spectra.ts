@@ -5,9 +5,6 @@ import { isOutputMajor, toMatrix } from '../rewrite/layout.js';
 import { allowedSchemes } from './plan-choice.js';
 import type { PlanContext } from './plan-types.js';
 
-/** Squared singular values, largest first, by scheme. */
-export type Spectra = ReadonlyMap<Scheme, Float64Array>;
-
 /** Squared singular values of each allowed scheme, largest first. */
 export async function spectra(
   candidates: readonly Candidate[],

@@ -32,7 +32,7 @@ function factsOf(pid: number): ProcessFacts | undefined {
  * Tells a process from others that have had its number, before it or after a restart of the machine: eight hexadecimal
  * digits. undefined where the system does not say.
  */
-export function startMarkOf(pid: number): string | undefined {
+function startMarkOf(pid: number): string | undefined {
   const facts = factsOf(pid);
   if (facts === undefined) return undefined;
   bootId ??= procText('sys/kernel/random/boot_id') ?? '';

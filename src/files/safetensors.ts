@@ -1,7 +1,6 @@
 import { LowrankError } from '../errors.js';
 import { bfloat16ToNumber, float16ToNumber } from '../float16.js';
 import { type ByteSource, fileSource } from './source.js';
-import { writeFileWhole } from './write-file.js';
 
 /** Arrays that safetensors files hold here, by their names in the format. */
 const types = {
@@ -51,18 +50,9 @@ export interface SafetensorsFile {
 const largestHeader = 10_000_000;
 
 /**
- * Writes a safetensors file (github.com/huggingface/safetensors): an 8-byte header length, a JSON header, then the data,
- * little-endian, in the order given, which must be of falling element size for aligned offsets. Whole or not at all.
- * Throws OUTPUT.
+ * The bytes of a safetensors file (github.com/huggingface/safetensors): an 8-byte header length, a JSON header, then the data, little-endian,
+ * in the order given, which must be of falling element size for aligned offsets.
  */
-export function writeSafetensors(
-  path: string,
-  tensors: ReadonlyMap<string, SafetensorsEntry>,
-  metadata: Readonly<Record<string, string>> = {},
-): void {
-  writeFileWhole(path, encodeSafetensors(tensors, metadata));
-}
-
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, SafetensorsEntry>,
   metadata: Readonly<Record<string, string>> = {},

@@ -82,7 +82,7 @@ export function stageFile(path: string, chunks: Iterable<Chunk>, options: StageO
 }
 
 /** `stageFile` in pieces; it yields the bytes written so far. */
-export function* stageInPieces(path: string, chunks: Iterable<Chunk>, options: StageOptions = {}): Pieces<StagedFile> {
+function* stageInPieces(path: string, chunks: Iterable<Chunk>, options: StageOptions = {}): Pieces<StagedFile> {
   removeStale(path);
   const temporary = temporaryName(path);
   const keep = removeAtExit(temporary);

@@ -9,7 +9,7 @@ import { defaultUnlabelledSettings, openUnlabelledImages, type UnlabelledSetting
 
 export type CalibrationSettings = UnlabelledSettings;
 
-export const defaultCalibrationSettings: CalibrationSettings = { ...defaultUnlabelledSettings, images: 256 };
+const defaultCalibrationSettings: CalibrationSettings = { ...defaultUnlabelledSettings, images: 256 };
 
 /**
  * Images, which need no labels, for `convert` to fit layers on: what a trained model's layers see, which is nothing like

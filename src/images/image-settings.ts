@@ -29,7 +29,7 @@ export const defaultImageSettings: ImageSettings = {
   std: null,
 };
 
-export const interpolationNames = ['bilinear', 'bicubic'] as const satisfies readonly Interpolation[];
+const interpolationNames = ['bilinear', 'bicubic'] as const satisfies readonly Interpolation[];
 
 /** What the user says; undefined where that is nothing. Throws USAGE for what there is not. */
 export function givenNormalization(

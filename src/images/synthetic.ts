@@ -33,7 +33,7 @@ export interface SyntheticSettings {
   readonly towardClasses: ClassSteps | null;
 }
 
-export const defaultSyntheticSettings: SyntheticSettings = {
+const defaultSyntheticSettings: SyntheticSettings = {
   images: null,
   first: 0,
   imageSize: null,

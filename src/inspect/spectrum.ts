@@ -51,7 +51,7 @@ function scaleRows(matrix: Matrix, factors: Float64Array): Matrix {
 }
 
 /** From all singular values, largest first: stable rank ‖W‖²_F / σ₁² and the ranks that hold 90 % and 99 % of ‖W‖²_F; 0 for W = 0. */
-export function summarizeSpectrum(values: Float64Array): Spectrum {
+function summarizeSpectrum(values: Float64Array): Spectrum {
   const squares = values.map((value) => value * value);
   const total = squares.reduce((sum, square) => sum + square, 0);
   const energyRank = (fraction: number): number => {

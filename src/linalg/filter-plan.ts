@@ -28,7 +28,7 @@ const mostDegree = 30;
 const mostStages = 4;
 
 /** T_d(x) for x ≥ 1. */
-export function chebyshevGrowth(degree: number, x: number): number {
+function chebyshevGrowth(degree: number, x: number): number {
   return Math.cosh(degree * Math.acosh(Math.max(1, x)));
 }
 
@@ -146,7 +146,7 @@ export function planFilter(
  * Work of a round in float32 multiplications, from times measured on two cores: float64 products count twice; the dense
  * float64 solvers, which use one core, 33 per p³ for the eigenproblem and 6 for Cholesky.
  */
-export function roundCost(p: number, degrees: readonly number[], n: number, m: number): number {
+function roundCost(p: number, degrees: readonly number[], n: number, m: number): number {
   const degree = degrees.reduce((sum, d) => sum + d, 0);
   const orthonormalization = 3.25 * n * p * p + 6 * p ** 3;
   return (

@@ -2,7 +2,7 @@ import { LowrankError } from '../errors.js';
 import type { Matrix } from './types.js';
 
 /** ‖A‖_F². Throws NUMERIC where A holds NaN or infinity. */
-export function squaredNorm(a: Matrix): number {
+function squaredNorm(a: Matrix): number {
   const { data } = a;
   // Four sums: additions need not wait for each other.
   let s0 = 0;

@@ -26,7 +26,6 @@ function codec(name: string): Codec {
 }
 
 export const ModelProto = codec('ModelProto');
-export const GraphProto = codec('GraphProto');
 export const NodeProto = codec('NodeProto');
 export const AttributeProto = codec('AttributeProto');
 export const TensorProto = codec('TensorProto');

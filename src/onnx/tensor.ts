@@ -310,7 +310,7 @@ export function isExternalTensor(range: ByteRange): boolean {
 }
 
 /** "[64, 3, 7, 7]", cut where there are too many dimensions for a message. */
-export function shapeText(dims: readonly number[]): string {
+function shapeText(dims: readonly number[]): string {
   const shown = dims.slice(0, 8).join(', ');
   return dims.length > 8 ? `[${shown}, … ${dims.length} dimensions]` : `[${shown}]`;
 }

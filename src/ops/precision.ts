@@ -47,7 +47,8 @@ const rules: Readonly<Record<Exclude<PrecisionRule, 'widest'>, readonly string[]
   ],
 };
 
-const listed: ReadonlyMap<string, PrecisionRule> = new Map(
+/** The rules by operator; `widest` has none. */
+export const listedRules: ReadonlyMap<string, PrecisionRule> = new Map(
   Object.entries(rules).flatMap(([rule, names]) => names.map((name) => [name, rule as PrecisionRule] as const)),
 );
 
@@ -55,7 +56,7 @@ const listed: ReadonlyMap<string, PrecisionRule> = new Map(
  * Operators that onnxruntime's CUDA provider has in bfloat16 (docs/OperatorKernels.md of onnxruntime); the others compute
  * in float32 where half is bfloat16. The convolution has it since ai.onnx 22.
  */
-const inBfloat16: ReadonlySet<string> = new Set([
+export const bfloat16Operators: ReadonlySet<string> = new Set([
   ...['Conv', 'Gemm', 'MatMul', 'com.microsoft.FusedMatMul'],
   ...['Abs', 'Add', 'AveragePool', 'Div', 'Erf', 'Gelu', 'HardSigmoid', 'HardSwish', 'Max', 'Min', 'Mod', 'Mul', 'Neg'],
   ...['Relu', 'Sigmoid', 'Sign', 'Sub', 'Sum', 'Tanh', 'com.microsoft.BiasGelu', 'com.microsoft.FastGelu'],
@@ -73,14 +74,9 @@ const nameOf = (domain: string, opType: string): string => (domain === '' ? opTy
 /** The rule of an operator that this project knows. */
 export function precisionOf(domain: string, opType: string, half: HalfType): PrecisionRule {
   const name = nameOf(domain, opType);
-  const rule = listed.get(name) ?? 'widest';
-  const isMissing = half === BFLOAT16 && !inBfloat16.has(name) && (rule === 'half' || rule === 'widest');
+  const rule = listedRules.get(name) ?? 'widest';
+  const isMissing = half === BFLOAT16 && !bfloat16Operators.has(name) && (rule === 'half' || rule === 'widest');
   return isMissing ? 'float32' : rule;
-}
-
-/** Names of the operators that have a rule other than `widest`: each must be one that this project knows. */
-export function namedOperators(): readonly string[] {
-  return [...new Set([...listed.keys(), ...inBfloat16])];
 }
 
 /** Inputs that are float32 whatever the other inputs are. */

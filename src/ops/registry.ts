@@ -9,8 +9,3 @@ const byName = new Map<string, Operator>(
 export function findOperator(domain: string, opType: string): Operator | undefined {
   return byName.get(`${domain}:${opType}`);
 }
-
-/** All operators with rules. */
-export function allOperators(): readonly Operator[] {
-  return [...byName.values()];
-}

@@ -36,7 +36,7 @@ export interface EndFacts {
  * Identity, Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Dropout, Clip, Cast between float types, quantization. One end is taken, the last: the logits of
  * softmax(softmax(z)) are softmax(z). A Softmax over another axis than that of the classes is no end.
  */
-export function classifierEnd(graph: Graph, facts: EndFacts): ClassifierEnd {
+function classifierEnd(graph: Graph, facts: EndFacts): ClassifierEnd {
   const [output] = graph.outputs;
   const found = endBehind(output!, facts);
   if (found === undefined) return { kind: 'logits', logits: output!, warnings: lookFurther(output!, facts) };

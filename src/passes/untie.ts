@@ -59,7 +59,7 @@ export function untie({ graph }: Model, tie: TieName, only?: ReadonlySet<string>
 }
 
 /** Whether all elements are one number: what layers start with, and so what is equal by chance. */
-export function isOneNumber({ tensor }: Value): boolean {
+function isOneNumber({ tensor }: Value): boolean {
   if (tensor === undefined || tensor.size === 0) return false;
   const elements = tensor.toFloat32();
   return elements.every((element) => Object.is(element, elements[0]));

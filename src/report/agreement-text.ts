@@ -28,7 +28,7 @@ function klText({ mean, ci95: [low, high] }: NonNullable<Agreement['kl']>): stri
 }
 
 /** Relative errors of the outputs. */
-export function errorsText({ outputs }: Agreement): string {
+function errorsText({ outputs }: Agreement): string {
   const [only] = outputs;
   if (only === undefined) return 'no output has a relative error';
   if (outputs.length === 1) return `relative error ${formatError(only.relativeError)}`;

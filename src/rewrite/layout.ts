@@ -116,15 +116,6 @@ export function fromKernels(
   };
 }
 
-/** A weight in the layout of its layer from the matrix of its scheme: the inverse of `toMatrix`. */
-export function fromMatrix(matrix: Matrix, geometry: Geometry, scheme: Scheme, outputMajor: boolean): Float32Array {
-  if (scheme === 'spatial') {
-    const [kh, kw] = geometry.kernel;
-    return permuteSpatial(matrix.data, geometry.out, kh, geometry.in, kw);
-  }
-  return outputMajor ? matrix.data : transpose(matrix.data, matrix.rows, matrix.cols);
-}
-
 /** [a, b, c, d] to [a, c, b, d]. */
 function permuteSpatial(
   data: Float32Array,

@@ -47,7 +47,7 @@ export async function prepareModel(input: string, options: PrepareOptions = {}):
 }
 
 /** Shapes of a model at bound inputs, completed by running it once where inference alone does not do. */
-export async function shapesOf(
+async function shapesOf(
   model: Model,
   options: PrepareOptions = {},
 ): Promise<{ shapes: ShapeTable; warnings: string[] }> {

@@ -14,7 +14,7 @@ export interface Feed {
 }
 
 /** "[?, 3, 224, 224]"; "?" is an open dimension. */
-export function formatDims(dims: readonly number[]): string {
+function formatDims(dims: readonly number[]): string {
   return `[${dims.map((dim) => (dim < 0 ? '?' : dim)).join(', ')}]`;
 }
 

@@ -11,8 +11,8 @@ export const PROVIDER_NAMES: Readonly<Record<Device, string>> = {
   webgpu: 'WebGpuExecutionProvider',
 };
 
-export const VULKAN_LIBRARY = 'libvulkan.so.1';
-export const VULKAN_REMEDY = 'install the Vulkan loader and the driver of the GPU';
+const VULKAN_LIBRARY = 'libvulkan.so.1';
+const VULKAN_REMEDY = 'install the Vulkan loader and the driver of the GPU';
 
 /**
  * Throws DEVICE where the device of `options` certainly cannot be used: the build has no such provider, or a library it needs is

@@ -20,7 +20,7 @@ const learningRate = 0.01;
  * How far apart a device and the CPU may be, relative to how far the weights moved: float32 sums in another order differ by
  * 1e-5 to 1e-4 here, ReLUs that flip by more; a wrong kernel by about 1.
  */
-export const stepTolerance = 0.01;
+const stepTolerance = 0.01;
 
 /** The same updates of a model on a device, with its state there, and on the CPU. */
 export interface DeviceStep {

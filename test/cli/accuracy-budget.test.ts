@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { ConvertReport } from '../../src/contracts/convert.js';
 import type { EvalReport } from '../../src/contracts/eval.js';
 import { expectFailure, lowrank, run, temporaryFolder } from '../support/command.js';
 import { hasShared, modelsFolder, sharedFolder } from '../support/shared.js';
+import { until } from '../support/until.js';
 
 const folder = temporaryFolder();
 const cifar = join(sharedFolder, 'data/images/cifar10/test');
@@ -93,7 +93,7 @@ describe.skipIf(!hasShared)('lowrank-convert --accuracy-budget', () => {
     const budget = ['--accuracy-budget', '25', '--cache', own, '-o', output];
     const child = spawn(process.execPath, [lowrank, ...words, ...budget], { stdio: 'ignore' });
     const finished = (): number => readdirSync(own).filter((name) => /^[0-9a-f]{64}\.json$/.test(name)).length;
-    while (finished() < 3 && child.exitCode === null) await setTimeout(5);
+    await until(child, own, () => finished() >= 3);
     child.kill('SIGKILL');
     await once(child, 'exit');
     const done = finished();
@@ -116,7 +116,7 @@ describe.skipIf(!hasShared)('lowrank-convert --accuracy-budget', () => {
     let stderr = '';
     child.stderr.on('data', (part: Buffer) => (stderr += part.toString()));
     const finished = (): readonly string[] => readdirSync(own).filter((name) => /^[0-9a-f]{64}\.json$/.test(name));
-    while (finished().length < 2 && child.exitCode === null) await setTimeout(5);
+    await until(child, own, () => finished().length >= 2);
     child.kill('SIGINT');
     await once(child, 'close');
     expect({ code: child.exitCode, signal: child.signalCode }).toEqual({ code: 130, signal: null });

@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { lowrank } from '../support/command.js';
+import { until } from '../support/until.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'lowrank-create-'));
 afterAll(() => {
@@ -20,17 +22,11 @@ describe('lowrank create, interrupted', () => {
       });
       let complaint = '';
       child.stderr.on('data', (text: Buffer) => (complaint += text.toString()));
-      let sent = 0;
-      const poll = setInterval(() => {
-        if (sent > 0 || readdirSync(folder).length === 0) return;
-        sent = performance.now();
-        child.kill(signal);
-      }, 5);
-      const code = await new Promise((resolve) => {
-        child.on('exit', (status) => resolve(status));
-      });
-      clearInterval(poll);
-      expect(sent).toBeGreaterThan(0);
+      const ended = once(child, 'close');
+      await until(child, folder, () => readdirSync(folder).length > 0);
+      const sent = performance.now();
+      child.kill(signal);
+      const [code] = (await ended) as [number | null];
       expect(code, complaint).toBe(130);
       expect(complaint).toContain('error[ABORTED]: interrupted');
       expect(readdirSync(folder)).toEqual([]);

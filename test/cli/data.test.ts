@@ -11,6 +11,7 @@ import { encoder, jpeg, pattern, shade, tarOf, writeClasses, writeTree } from '.
 import { expectFailure, lowrank, root, run, temporaryFolder } from '../support/command.js';
 import { canMount, mountTmpfs } from '../support/mount.js';
 import { hasShared, sharedFolder } from '../support/shared.js';
+import { until } from '../support/until.js';
 
 const folder = temporaryFolder();
 const classes = await writeClasses(join(folder, 'classes'), ['a', 'b', 'c'], 5);
@@ -207,7 +208,7 @@ describe('lowrank-data pack', () => {
     const output = join(folder, 'killed');
     const child = spawn(process.execPath, [lowrank, 'data', 'pack', ...words, '-o', output, '--quiet']);
     const ended = new Promise((resolve) => child.once('exit', resolve));
-    while (!existsSync(join(output, 'shard-000002.tar'))) await new Promise((resolve) => setTimeout(resolve, 2));
+    await until(child, output, () => existsSync(join(output, 'shard-000002.tar')));
     child.kill('SIGKILL');
     await ended;
     expect(existsSync(join(output, 'pack.json'))).toBe(false);

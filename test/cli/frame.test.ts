@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseCommandLine } from '../../src/cli/parse.js';
@@ -162,24 +162,16 @@ describe('lowrank', () => {
     expect(code).toBe(0);
   });
 
-  it('shows its help quickly: it loads no command', () => {
-    const times = Array.from({ length: 7 }, () => {
-      const start = performance.now();
-      run(lowrank, ['--help']);
-      return performance.now() - start;
-    });
-    const bare = Array.from({ length: 7 }, () => {
-      const start = performance.now();
-      spawnSync(process.execPath, ['-e', '0']);
-      return performance.now() - start;
-    });
-    const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[3] ?? Number.NaN;
-    const help = median(times);
-    const node = median(bare);
-    console.log(`lowrank --help: ${help.toFixed(0)} ms, of which node itself takes ${node.toFixed(0)} ms`);
-    // 150 ms is the aim on an idle machine. On a busy one everything is slower: allow what an idle one would take for
-    // node (40 ms) to grow as much as it did, twice over.
-    expect(help).toBeLessThan(Math.max(400, 150 * (node / 40) * 2));
+  it('shows its help quickly: it loads no command, and no package but commander', () => {
+    const coverage = join(folder, 'coverage');
+    expect(run(lowrank, ['--help'], { NODE_V8_COVERAGE: coverage }).code).toBe(0);
+    const [file] = readdirSync(coverage);
+    const { result } = JSON.parse(readFileSync(join(coverage, file!), 'utf8')) as { result: { url: string }[] };
+    const loaded = result.flatMap(({ url }) => (url.startsWith('file:') ? [relative(root, fileURLToPath(url))] : []));
+    expect(loaded).toContain('dist/src/cli/lowrank.js');
+    const others = loaded.filter((path) => !/^(?:bin|dist\/src(?:\/(?:cli|files|report))?)\/[\w-]+\.js$/.test(path));
+    expect(others.filter((path) => !path.startsWith('node_modules/commander/'))).toEqual([]);
+    for (const name of Object.keys(COMMANDS)) expect(loaded).not.toContain(`dist/src/cli/${name}.js`);
   });
 });
 

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -7,6 +8,7 @@ import type { TrainReport } from '../../src/contracts/train.js';
 import { lowrank, type Outcome, run, temporaryFolder } from '../support/command.js';
 import { failureOf } from '../support/errors.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
+import { until } from '../support/until.js';
 
 const folder = temporaryFolder();
 const at = (name: string): string => join(folder, name);
@@ -17,26 +19,22 @@ beforeAll(async () => {
   writeFileSync(at('m.onnx'), tinyClassifier());
 });
 
-/** Sends the signal as soon as `isTime`, and says how long the program took to end. */
+/** Sends the signal as soon as `isTime`, asked whenever something changes in the folder `place`. */
 async function stopped(
   words: readonly string[],
   signal: NodeJS.Signals,
+  place: string,
   isTime: () => boolean,
-): Promise<Outcome & { readonly milliseconds: number }> {
+): Promise<Outcome> {
   const child = spawn(process.execPath, [lowrank, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
   child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
-  let sent = 0;
-  const timer = setInterval(() => {
-    if (sent > 0 || !isTime()) return;
-    sent = performance.now();
-    child.kill(signal);
-  }, 5);
-  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  clearInterval(timer);
-  expect(sent, stderr).toBeGreaterThan(0);
-  return { code, stdout, stderr, milliseconds: performance.now() - sent };
+  const ended = once(child, 'close');
+  await until(child, place, isTime);
+  child.kill(signal);
+  const [code] = (await ended) as [number | null];
+  return { code, stdout, stderr };
 }
 
 describe.skipIf(process.platform === 'win32')('a training', () => {
@@ -48,12 +46,9 @@ describe.skipIf(process.platform === 'win32')('a training', () => {
   it.each(['SIGHUP', 'SIGTERM', 'SIGINT'] as const)('saves at %s, in the middle of an epoch', async (signal) => {
     const output = `${signal}.onnx`;
     const checkpoints = at(`${output}.checkpoints`);
-    let seen = 0;
-    // Some time behind the first epoch: in one of the others.
-    const outcome = await stopped(words(output, '--epochs', '3000'), signal, () => {
-      if (existsSync(checkpoints) && readdirSync(checkpoints).some((name) => name.startsWith('step-'))) seen++;
-      return seen > 20;
-    });
+    // Behind the second epoch: in one of the others.
+    const isLate = (): boolean => readdirSync(checkpoints).filter((name) => name.startsWith('step-')).length > 1;
+    const outcome = await stopped(words(output, '--epochs', '3000'), signal, checkpoints, isLate);
     expect(outcome.code, outcome.stderr).toBe(130);
     const report = JSON.parse(outcome.stdout) as TrainReport;
     expect(report).toMatchObject({
@@ -71,9 +66,9 @@ describe.skipIf(process.platform === 'win32')('a training', () => {
     expect(step).toBeGreaterThan(0);
     expect(report.checkpoint).toEqual({ path: join(checkpoints, newest), epoch, steps: step });
     // It goes on from the very update.
-    const again = await stopped(['train', at('m.onnx'), '-o', at(output), '--resume', '--json'], 'SIGTERM', () =>
-      readdirSync(checkpoints).some((name) => name.startsWith('step-') && name > newest),
-    );
+    const goesOn = (): boolean => readdirSync(checkpoints).some((name) => name.startsWith('step-') && name > newest);
+    const line = ['train', at('m.onnx'), '-o', at(output), '--resume', '--json'];
+    const again = await stopped(line, 'SIGTERM', checkpoints, goesOn);
     expect((JSON.parse(again.stdout) as TrainReport).resumedFrom).toMatchObject({ steps: step, epoch });
   });
 });
@@ -81,7 +76,8 @@ describe.skipIf(process.platform === 'win32')('a training', () => {
 describe.skipIf(process.platform === 'win32')('a command that decodes', () => {
   it('ends at SIGTERM, and leaves nothing that the next run does not go on with', async () => {
     const words = ['data', 'pack', at('photos/train'), '-o', at('packed'), '--shard-size', '2', '--workers', '1'];
-    const outcome = await stopped(words, 'SIGTERM', () => existsSync(at('packed/shard-000002.tar')));
+    const isLate = (): boolean => existsSync(at('packed/shard-000002.tar'));
+    const outcome = await stopped(words, 'SIGTERM', at('packed'), isLate);
     expect(outcome.code).toBe(130);
     expect(readdirSync(at('packed')).filter((name) => /tmp|lock/.test(name))).toEqual([]);
     expect(run(...words).code).toBe(0);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type Judged, measureAgreement, measuredChange, openJudge } from '../../src/convert/agreement.js';
+import { type Judged, measuredChange, openJudge } from '../../src/convert/agreement.js';
 import { openImages } from '../../src/factorize/calibration/fit-on-data.js';
 import type { CalibrationImages } from '../../src/factorize/calibration/types.js';
 import { convert } from '../../src/convert/convert.js';
@@ -15,6 +15,7 @@ import { temporaryFolder } from '../support/command.js';
 import { buildModel, type TestNode } from '../support/models.js';
 import { hasShared, modelPath, sharedFolder } from '../support/shared.js';
 import { imagesOf } from '../factorize/support/images.js';
+import { measureAgreement } from '../factorize/support/measure-agreement.js';
 import { normals } from '../factorize/support/weights.js';
 
 const driver = await loadDriver();

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { StudyReport } from '../../src/contracts/study.js';
 import { expectFailure, lowrank, run, temporaryFolder, type Outcome } from '../support/command.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
+import { until } from '../support/until.js';
 
 const folder = temporaryFolder();
 
@@ -225,16 +227,13 @@ describe('lowrank study', () => {
     const file = studyFile({
       train: '{epochs: 3, batch-size: 12, lr: 0.1, threads: 1, workers: 0, checkpoint-every: 1}',
     });
-    let second: Outcome | undefined;
     const child = spawn(process.execPath, [lowrank, ...words(file)], { stdio: 'ignore' });
-    const timer = setInterval(() => {
-      if (!existsSync(join(folderOf(file), 'study.lock')) || second !== undefined) return;
-      second = run(...words(file));
-      child.kill('SIGTERM');
-    }, 5);
-    await new Promise((resolve) => child.on('close', resolve));
-    clearInterval(timer);
-    expectFailure(second!, 'OUTPUT', /process \d+ .*study\.lock/);
+    const ended = once(child, 'close');
+    await until(child, folderOf(file), () => existsSync(join(folderOf(file), 'study.lock')));
+    const second = run(...words(file));
+    child.kill('SIGTERM');
+    await ended;
+    expectFailure(second, 'OUTPUT', /process \d+ .*study\.lock/);
   });
 
   it('refuses a folder that is no study, without touching it', () => {

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createLoader } from '../../src/data/loader.js';
 import { NORMALIZATIONS } from '../../src/data/normalize.js';
@@ -15,6 +15,7 @@ import { loadDriver } from '../../src/runtime/driver.js';
 import { expectFailure, lowrank, root, run, temporaryFolder, type Outcome } from '../support/command.js';
 import { canMount, mountTmpfs } from '../support/mount.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
+import { until } from '../support/until.js';
 
 const folder = temporaryFolder();
 const photos = join(folder, 'photos');
@@ -98,15 +99,12 @@ async function stopAt(
   words: readonly string[],
 ): Promise<Outcome> {
   const { child, ended } = start(...words);
-  const timer = setInterval(() => {
+  await until(child, `${output}.checkpoints`, () => {
     const last = checkpoints(output).at(-1);
-    if (last === undefined || Number(last.slice('step-'.length)) < step) return;
-    clearInterval(timer);
-    child.kill(signal);
-  }, 2);
-  const outcome = await ended;
-  clearInterval(timer);
-  return outcome;
+    return last !== undefined && Number(last.slice('step-'.length)) >= step;
+  });
+  child.kill(signal);
+  return ended;
 }
 
 describe('lowrank train', () => {
@@ -326,14 +324,13 @@ describe('lowrank train --resume', () => {
   it('after a second SIGINT: 130 at once, and what was saved is whole', async () => {
     const output = newOutput();
     const { child, ended } = start(...command(output, '--epochs', '500', '--checkpoint-every', '1', '--quiet'));
-    await expect.poll(() => checkpoints(output).length, { timeout: 30_000, interval: 5 }).toBeGreaterThan(1);
+    await until(child, `${output}.checkpoints`, () => checkpoints(output).length > 1);
     child.kill('SIGINT');
     child.kill('SIGTERM');
     expect((await ended).code).toBe(130);
     const last = checkpoints(output).at(-1)!;
     const resumed = start(...command(output, '--epochs', '500', '--checkpoint-every', '1', '--resume'));
-    const goesOn = (): boolean => checkpoints(output).at(-1)! > last;
-    await expect.poll(goesOn, { timeout: 30_000, interval: 5 }).toBe(true);
+    await until(resumed.child, `${output}.checkpoints`, () => checkpoints(output).at(-1)! > last);
     resumed.child.kill('SIGINT');
     const outcome = await resumed.ended;
     expect(outcome.stderr).not.toContain('damaged');
@@ -398,7 +395,7 @@ describe('lowrank train --resume', () => {
   it('one training at a time writes to an output', async () => {
     const output = newOutput();
     const { child, ended } = start(...command(output, '--epochs', '500', '--quiet'));
-    await expect.poll(() => existsSync(`${output}.lock`), { timeout: 30_000, interval: 5 }).toBe(true);
+    await until(child, dirname(output), () => existsSync(`${output}.lock`));
     expectFailure(run(...command(output, '--quiet')), 'OUTPUT', /process \d+ on .* is training into this output/);
     child.kill('SIGKILL');
     await ended;

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { measureAgreement, measuredChange } from '../../src/convert/agreement.js';
+import { measuredChange } from '../../src/convert/agreement.js';
 import { endOfModel } from '../../src/passes/classifier-end.js';
 import type { Scheme } from '../../src/contracts/convert.js';
 import { readModel } from '../../src/graph/read.js';
@@ -9,6 +9,7 @@ import { loadDriver } from '../../src/runtime/driver.js';
 import { buildModel, type TestInitializer, type TestNode } from '../support/models.js';
 import { imagesOf } from './support/images.js';
 import { fittingTests } from './support/linalg.js';
+import { measureAgreement } from './support/measure-agreement.js';
 import { curveOf, cutModel, gradientsOnly, meansOfValue, type Observed, observe } from './support/sensitive.js';
 import { normals } from './support/weights.js';
 

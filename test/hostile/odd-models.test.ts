@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { LowrankError } from '../../src/errors.js';
 import { findLayers } from '../../src/rewrite/layers.js';
 import { readModel } from '../../src/graph/read.js';
-import { lowerForward } from '../../src/lower/chwn/forward.js';
+import { lowerForwardFor } from '../../src/lower/chwn/forward.js';
 import { type Message, ModelProto } from '../../src/onnx/proto.js';
 import { inferShapes } from '../../src/ops/infer.js';
 import * as operators from '../../src/ops/index.js';
@@ -56,7 +56,7 @@ function lookAt(bytes: Uint8Array): void {
   const prepared = prepareTraining(bytes, { settings: defaultGraphSettings });
   const emit = { batch: 4, isBatchOpen: false };
   buildGradientGraph(prepared, defaultGraphSettings, emit);
-  buildGradientGraph(prepared, defaultGraphSettings, emit, lowerForward);
+  buildGradientGraph(prepared, defaultGraphSettings, emit, lowerForwardFor({ hasContribOperators: false }));
   buildEvalGraph(prepared, { batch: 4, isBatchOpen: true });
 }
 

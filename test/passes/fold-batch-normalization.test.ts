@@ -10,12 +10,12 @@ import { Tensor } from '../../src/onnx/tensor.js';
 import { inferShapes } from '../../src/ops/infer.js';
 import { eliminateDeadNodes } from '../../src/passes/eliminate-dead-nodes.js';
 import { foldBatchNormalization } from '../../src/passes/fold-batch-normalization.js';
-import { removeIdentity } from '../../src/passes/remove-identity.js';
 import { runPasses } from '../../src/passes/runner.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import type { RuntimeTensor } from '../../src/runtime/types.js';
 import { buildModel, type Builder, float, int, ints } from '../ops/support/build.js';
 import { hasShared, modelPath, sharedModels } from '../support/shared.js';
+import { removeIdentity } from './support/remove-identity.js';
 
 const seed = 41;
 const driver = await loadDriver();

@@ -6,23 +6,20 @@ import type { Attribute } from '../../src/graph/attribute.js';
 import { readModel } from '../../src/graph/read.js';
 import { modelBytes, writeModel } from '../../src/graph/write.js';
 import { BOOL, FLOAT, INT64 } from '../../src/onnx/data-type.js';
-import { GraphProto } from '../../src/onnx/proto.js';
 import { memorySource } from '../../src/files/source.js';
 import { Tensor } from '../../src/onnx/tensor.js';
 import { inferShapes } from '../../src/ops/infer.js';
 import { completeShapes } from '../../src/passes/resolve-by-running.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import { buildModel, ints } from '../ops/support/build.js';
+import { field, graphProto, nodeProto } from '../support/build.js';
 
 const driver = await loadDriver();
 
 /** A body with one node and no inputs of its own. */
 function branch(opType: string, input: string, output: string): Attribute {
-  const bytes = GraphProto.encode({
-    name: output,
-    node: [{ op_type: opType, name: output, input: [input], output: [output] }],
-    output: [{ name: output }],
-  });
+  const node = nodeProto({ op: opType, name: output, inputs: [input], outputs: [output] });
+  const bytes = graphProto({ nodes: [node], outputs: [field(1, output)] });
   return { type: 'graph', value: { source: memorySource(bytes, 'body'), start: 0, end: bytes.length } };
 }
 

@@ -3,9 +3,9 @@ import { LowrankError } from '../../src/errors.js';
 import { FLOAT } from '../../src/onnx/data-type.js';
 import { Tensor } from '../../src/onnx/tensor.js';
 import { eliminateDeadNodes } from '../../src/passes/eliminate-dead-nodes.js';
-import { removeIdentity } from '../../src/passes/remove-identity.js';
 import { type Pass, runPasses } from '../../src/passes/runner.js';
 import { buildModel, type Builder } from '../ops/support/build.js';
+import { removeIdentity } from './support/remove-identity.js';
 
 function chain(): Builder {
   const builder = buildModel(17);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { emitPair, addPairWeights } from '../../src/rewrite/emit.js';
 import { matrixShape, schemesOf } from '../../src/rewrite/geometry.js';
 import { findLayers, type FactorizableLayer } from '../../src/rewrite/layers.js';
-import { fromKernels, fromMatrix, isOutputMajor, toKernels, toMatrix } from '../../src/rewrite/layout.js';
+import { fromKernels, isOutputMajor, toKernels, toMatrix } from '../../src/rewrite/layout.js';
 import { randomFloats } from '../../src/rewrite/samples.js';
 import type { FactorPair } from '../../src/rewrite/types.js';
 import { checkModel } from '../../src/graph/check.js';
@@ -218,13 +218,10 @@ describe('layouts', () => {
     kernel: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
   });
 
-  it('fromMatrix ∘ toMatrix and fromKernels ∘ toKernels are the identity', () => {
+  it('fromKernels ∘ toKernels is the identity', () => {
     fc.assert(
       fc.property(geometry, fc.constantFrom('spatial', 'channel'), (g, scheme) => {
         const full = { ...g, inputSize: [4, 4], outputSize: [4, 4], batch: 1 } as const;
-        const data = weights([g.out, g.in, ...g.kernel], 'w');
-        const matrix = toMatrix(data, full, scheme, true);
-        expect(fromMatrix(matrix, full, scheme, true)).toEqual(data);
         const { rows, cols } = matrixShape(full, scheme);
         const pair: FactorPair = {
           left: { rows, cols: 3, data: weights([rows, 3], 'left') },

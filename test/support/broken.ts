@@ -38,7 +38,7 @@ const attribute = (...parts: Uint8Array[]): Buffer =>
   nodeProto({ op: 'Neg', inputs: ['x'], outputs: ['y'], name: 'neg', attributes: [flat(field(1, 'a'), ...parts)] });
 
 /** Graphs in attributes of nodes of graphs …, `depth` times. */
-export function nested(depth: number): Buffer {
+function nested(depth: number): Buffer {
   // Built inside out without copying what is inside: lengths first, then the heads from the outermost on.
   const heads: Buffer[] = [];
   let length = 0;

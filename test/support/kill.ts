@@ -32,7 +32,7 @@ export interface KillSubject {
 /** Runs the real program, and fails where that does. */
 export type Program = (words: readonly string[]) => void;
 
-export function program(root: string): Program {
+function program(root: string): Program {
   return (words) => {
     const { status, stderr } = spawnSync(process.execPath, [join(root, 'bin/lowrank.js'), ...words], {
       encoding: 'utf8',

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 
 /** Real models and images that are not part of the project; tests that need them skip where they are missing. */
 export const sharedFolder = fileURLToPath(new URL('../../../shared', import.meta.url));
@@ -20,9 +20,4 @@ export function sharedModels(): string[] {
 
 export function modelPath(name: string): string {
   return join(modelsFolder, name);
-}
-
-/** A path for messages. */
-export function shortPath(path: string): string {
-  return relative(sharedFolder, path);
 }

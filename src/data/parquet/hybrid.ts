@@ -9,7 +9,7 @@ export function cursorOf(bytes: Uint8Array): PageCursor {
 }
 
 /** An unsigned number of at most ten bytes; rounded beyond 2^53. */
-export function varintAt(cursor: PageCursor): number {
+function varintAt(cursor: PageCursor): number {
   let value = 0;
   for (let taken = 0; taken < 10; taken++) {
     const next = cursor.view.getUint8(cursor.at++);

@@ -31,7 +31,7 @@ export async function sampledFunctionError(
   const e = new Emitter(graph, { opsets });
   const { teacher, left, right } = declareLayer(e, sizes);
   const source = gaussianSource(problem.seed, `error ${context.name ?? ''}`);
-  const { inputs } = source.emit(e, { batch, width, step: e.ints([0], []), outer: () => teacher });
+  const inputs = source.emit(e, { batch, width, step: e.ints([0], []), outer: () => teacher });
   const targets = emitTeacher(e, activation, inputs, teacher);
   const outputs = emitPair(e, { sizes, activation, batch }, inputs, left, right);
   const sumOfSquares = (x: Value): Value => e.reduceSum(e.mul(x, x), undefined, false);

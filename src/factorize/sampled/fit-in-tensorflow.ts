@@ -39,13 +39,10 @@ export async function fitInTensorFlow(run: FitRun, { tf }: TensorFlow): Promise<
     held.length = 1;
     for (let step = 0; step < steps; step++) {
       throwIfAborted(signal);
-      const { inputs, targets } = run.source.draw(step, batch, width);
+      const inputs = run.source.draw(step, batch, width);
       const { loss, next } = tf.tidy(() => {
         const x = tf.tensor2d(inputs, [batch, width]);
-        const wanted =
-          targets === undefined
-            ? activate(tf, activation, tf.matMul(x, teacher))
-            : tf.tensor2d(targets, [batch, neurons]);
+        const wanted = activate(tf, activation, tf.matMul(x, teacher));
         const rows = tf.reshape(x, [batch * rowsPerNeuron, cols]);
         const lossOf = (left: Tensor, right: Tensor): Tensor => {
           const coordinates = tf.reshape(tf.matMul(rows, right), [batch, rowsPerNeuron * rank]);

@@ -69,8 +69,8 @@ export function buildFitLoop({ sizes, activation, source, steps, batch }: LoopPl
   }));
 
   const width = sizes.rowsPerNeuron * sizes.cols;
-  const { inputs, targets: given } = source.emit(b, { step, batch, width, outer: fromOutside });
-  const targets = given ?? emitTeacher(b, activation, inputs, fromOutside('teacher'));
+  const inputs = source.emit(b, { step, batch, width, outer: fromOutside });
+  const targets = emitTeacher(b, activation, inputs, fromOutside('teacher'));
   const first = body.nodes.length;
   const outputs = emitPair(b, { sizes, activation, batch }, inputs, u, v);
   const forward = body.nodes.slice(first);

@@ -1,7 +1,8 @@
 import type { DenseMatrix } from './workspace.js';
 
 /** Which half of the coordinates an eigenvector of a merge lives in. */
-export const [upper, both, lower] = [0, 1, 2] as const;
+export const [upper, lower] = [0, 2] as const;
+const both = 1;
 
 /** diag(d) + rho · z zᵀ in the basis of the rows `origin` … of `vectors`, columns `from` … `to` − 1. */
 export interface RankOneUpdate {

@@ -22,9 +22,6 @@ export function lowerForwardFor(options: LowerOptions): BuildForward {
   return (e, source, bindings) => lower(e, source, bindings, options);
 }
 
-/** With operators of ai.onnx alone. */
-export const lowerForward: BuildForward = lowerForwardFor({ hasContribOperators: false });
-
 function lower(
   e: Emitter,
   source: ForwardSource,

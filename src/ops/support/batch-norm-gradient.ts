@@ -10,7 +10,7 @@ export function besidesChannels(rank: number): number[] {
 }
 
 /** A vector of channels [C], to be broadcast over x [N, C, …]. */
-export function perChannel(e: Emitter, vector: Value, x: Value): Value {
+function perChannel(e: Emitter, vector: Value, x: Value): Value {
   return e.reshape(vector, [
     -1,
     ...e

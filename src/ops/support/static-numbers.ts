@@ -27,7 +27,7 @@ export function staticNumbers(value: Value | undefined): readonly number[] | und
 }
 
 /** Elements of a Constant node that are attributes of their own (ai.onnx 12). */
-export function constantAttribute(node: Node): readonly number[] | undefined {
+function constantAttribute(node: Node): readonly number[] | undefined {
   const int = node.int('value_int');
   const float = node.float('value_float');
   if (int !== undefined) return [int];

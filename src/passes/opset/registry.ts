@@ -12,11 +12,6 @@ export function findRule(opType: string): OpsetRule | undefined {
   return byName.get(opType);
 }
 
-/** All histories. */
-export function allRules(): readonly OpsetRule[] {
-  return [...byName.values()];
-}
-
 /** Why a call written for opset `from` may not be taken as it is at opset `to`; undefined where it may. */
 export function changeBetween(opType: string, from: number, to: number): string | undefined {
   const rule = findRule(opType);

@@ -119,7 +119,7 @@ export function refusal(reason: string): Adapt {
 }
 
 /** The history of an operator all of whose versions are compatible but those of `changes`. */
-export function rule(opType: string, versions: readonly number[], changes: Readonly<Record<number, Adapt>>): OpsetRule {
+function rule(opType: string, versions: readonly number[], changes: Readonly<Record<number, Adapt>>): OpsetRule {
   const [since, ...later] = versions;
   const steps = Object.fromEntries(later.map((version): [number, Step] => [version, changes[version] ?? 'compatible']));
   return { opType, since: since!, steps };

@@ -10,7 +10,7 @@ export interface GapRow {
 }
 
 /** A share as per cent with two significant digits. */
-export function sharePercent(share: number): string {
+function sharePercent(share: number): string {
   const percent = 100 * share;
   if (percent === 0) return '0 %';
   return `${Math.abs(percent) >= 0.001 ? String(Number(percent.toPrecision(2))) : percent.toExponential(0)} %`;

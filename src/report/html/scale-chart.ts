@@ -25,7 +25,7 @@ interface Mark {
 }
 
 /** Colour, symbol and dashes by the line's place; colour and symbol together repeat after fifteen. */
-export function markOf(index: number): Mark {
+function markOf(index: number): Mark {
   const colours: readonly ColourName[] = ['after', 'kept', 'third', 'muted', 'caution'];
   const symbols = ['circle', 'rect', 'triangle'] as const;
   return {

@@ -10,7 +10,7 @@ const WIDTH = 260;
 const HEIGHT = 150;
 
 /** Dashes of a scheme's curve: with the colour, either is enough. */
-export const SCHEME_DASHES: Readonly<Record<Scheme, 'solid' | number[]>> = {
+const SCHEME_DASHES: Readonly<Record<Scheme, 'solid' | number[]>> = {
   spatial: 'solid',
   channel: [6, 4],
   dense: [2, 3],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { objective } from '../../../src/factorize/inits/support/objective.js';
 import { cases } from '../support/expectation.js';
+import { objective } from '../support/objective.js';
 import { freshWeight } from '../support/weights.js';
 
 describe.each(cases)('objective, $name', ({ activation }) => {

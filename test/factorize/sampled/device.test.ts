@@ -6,7 +6,7 @@ import { formOf } from '../../../src/factorize/sampled/activation-form.js';
 import { fitPairBySampling } from '../../../src/factorize/sampled/fit-pair.js';
 import { layerFeeds, sizesOf } from '../../../src/factorize/sampled/layer.js';
 import { adam, buildFitLoop } from '../../../src/factorize/sampled/loop.js';
-import { gaussianSource, rowSource, type SampleSource } from '../../../src/factorize/sampled/source.js';
+import { gaussianSource, type SampleSource } from '../../../src/factorize/sampled/source.js';
 import { rateFactors } from '../../../src/factorize/sampled/settings.js';
 import type { InitProblem } from '../../../src/factorize/types.js';
 import type { FactorPair } from '../../../src/rewrite/types.js';
@@ -19,6 +19,7 @@ import { gaussian } from '../../linalg/support/matrices.js';
 import { cases } from '../support/expectation.js';
 import { testLinalg } from '../support/linalg.js';
 import { freshWeight } from '../support/weights.js';
+import { rowSource } from './support/row-source.js';
 
 const hasCuda = await isLoadable('libcuda.so.1');
 const devices: readonly Device[] = hasCuda ? ['cpu', 'cuda'] : ['cpu'];

@@ -5,9 +5,9 @@ import { baseline } from '../../../src/factorize/inits/baseline.js';
 import { spectral } from '../../../src/factorize/inits/spectral.js';
 import { formOf } from '../../../src/factorize/sampled/activation-form.js';
 import { fitPairBySampling, type SampledContext } from '../../../src/factorize/sampled/fit-pair.js';
-import { rowSource, type SampleSource } from '../../../src/factorize/sampled/source.js';
 import type { InitProblem } from '../../../src/factorize/types.js';
 import type { FactorPair } from '../../../src/rewrite/types.js';
+import type { SampleSource } from '../../../src/factorize/sampled/source.js';
 import type { Linalg } from '../../../src/linalg/types.js';
 import { loadTensorFlow, type TensorFlow } from '../../../src/runtime/tensorflow.js';
 import { failureOf } from '../../support/errors.js';
@@ -15,6 +15,7 @@ import { gaussian } from '../../linalg/support/matrices.js';
 import { cases } from '../support/expectation.js';
 import { testLinalg } from '../support/linalg.js';
 import { freshWeight } from '../support/weights.js';
+import { rowSource } from './support/row-source.js';
 
 let linalg: Linalg;
 let tensorFlow: TensorFlow;
@@ -81,18 +82,6 @@ describe('a sampled fit in TensorFlow.js', () => {
     }
   });
 
-  it('fits given targets', async () => {
-    const problem = problemOf(24, 20, 4);
-    const start = await spectral.fit(problem);
-    const order = BigInt64Array.from({ length: steps * batch }, (_, i) => BigInt((i * 7) % 200));
-    const source = rowSource(gaussian(200, 20, 11), order, gaussian(200, 24, 12));
-    expectEqual(
-      await fit(problem, start, { settings, source }),
-      await fit(problem, start, { settings, source, tensorFlow }),
-      start,
-    );
-  });
-
   it("is what TensorFlow.js's own Adam does, and so is the loop", async () => {
     const { tf } = tensorFlow as unknown as { readonly tf: typeof tfjs };
     const problem = problemOf(24, 20, 4);
@@ -104,7 +93,7 @@ describe('a sampled fit in TensorFlow.js', () => {
     const optimizer = tf.train.adam(learningRate, 0.9, 0.999, 1e-8);
     for (let step = 0; step < steps; step++) {
       optimizer.minimize(() => {
-        const x = tf.tensor2d(source.draw(step, batch, 20).inputs, [batch, 20]);
+        const x = tf.tensor2d(source.draw(step, batch, 20), [batch, 20]);
         const wanted = tf.relu(tf.matMul(x, teacher, false, true));
         const outputs = tf.relu(tf.matMul(tf.matMul(x, right, false, true), left, false, true));
         return tf.div(tf.sum(tf.squaredDifference(outputs, wanted)), batch);

@@ -1,6 +1,6 @@
-import { objective } from '../../../src/factorize/inits/support/objective.js';
 import type { InitProblem } from '../../../src/factorize/types.js';
 import type { FactorPair } from '../../../src/rewrite/types.js';
+import { objective } from './objective.js';
 
 const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { readModel } from '../../../src/graph/read.js';
 import { cpuNodes, describeCpuNodes } from '../../../src/lower/cuda/placement.js';
 import { inferShapes } from '../../../src/ops/infer.js';
-import { allOperators } from '../../../src/ops/registry.js';
+import { allOperators } from '../../ops/support/operators.js';
 import { emitCase } from '../../autodiff/support/check-gradient.js';
 import { type CaseTable, elementwiseCases } from '../../autodiff/support/elementwise-cases.js';
 import { movementCases } from '../../autodiff/support/movement-cases.js';
@@ -96,7 +96,7 @@ describe('gradients', () => {
     it(`of opset ${opset} are written in operators that CUDA has`, () => {
       const known = new Set(Object.entries(lacked).flatMap(([first, names]) => (Number(first) <= opset ? names : [])));
       let count = 0;
-      for (const { opType, domain, inference } of allOperators()) {
+      for (const { opType, domain, inference } of allOperators) {
         if (inference !== undefined) continue; // of our own, replaced before a graph is run
         for (const gradientCase of cases[domain === '' ? opType : `${domain}.${opType}`] ?? []) {
           const version = Math.max(opset, gradientCase.opset ?? 0);

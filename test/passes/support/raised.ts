@@ -18,7 +18,7 @@ const driver = await loadDriver();
 export type Feeds = Readonly<Record<string, RuntimeTensor>>;
 
 /** Numbers in [−1, 1) that look random, from a counter. */
-export function noise(count: number, salt: number): Float32Array {
+function noise(count: number, salt: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => {
     const mixed = Math.imul(Math.imul(i + 1, 2654435761) ^ Math.imul(salt + 1, 40503), 2246822519);
     return ((mixed >>> 8) / 2 ** 24) * 2 - 1;

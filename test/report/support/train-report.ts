@@ -18,7 +18,7 @@ const MODEL: ModelSummary = {
 const TOOL = { name: 'lowrank', version: '0.1.0' } as const;
 
 /** Numbers in [0, 1) from a seed (mulberry32). */
-export function uniform(seed: number): () => number {
+function uniform(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

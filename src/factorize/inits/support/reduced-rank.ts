@@ -207,7 +207,7 @@ async function projectedPair({ weight, linalg, signal }: ReducedRankProblem, bas
 }
 
 /** The same product with ‖column k of left‖ = ‖row k of right‖, in float32. */
-export function balance(left: Matrix64, right: Matrix64): FactorPair {
+function balance(left: Matrix64, right: Matrix64): FactorPair {
   const rank = left.cols;
   const energies = new Float64Array(rank);
   for (let at = 0; at < left.data.length; at++) energies[at % rank] = energies[at % rank]! + left.data[at]! ** 2;
@@ -254,7 +254,7 @@ function place(block: Matrix64, target: Matrix64, row: number, col: number): voi
   }
 }
 
-export function toMatrix64({ rows, cols, data }: Matrix): Matrix64 {
+function toMatrix64({ rows, cols, data }: Matrix): Matrix64 {
   return { rows, cols, data: Float64Array.from(data) };
 }
 

@@ -1,5 +1,5 @@
-import type { Model } from '../graph/model.js';
-import type { Pass } from './runner.js';
+import type { Model } from '../../../src/graph/model.js';
+import type { Pass } from '../../../src/passes/runner.js';
 
 /**
  * y = Identity(x): readers of y read x. A graph output keeps its Identity, because its name is the model's interface, and

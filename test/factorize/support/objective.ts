@@ -1,6 +1,6 @@
-import { createKernel } from '../../activations/index.js';
-import { compare } from '../../function-error.js';
-import type { InitProblem } from '../../types.js';
+import { createKernel } from '../../../src/factorize/activations/index.js';
+import { compare } from '../../../src/factorize/function-error.js';
+import type { InitProblem } from '../../../src/factorize/types.js';
 
 /** R of a pair, and its derivatives. */
 export interface Objective {
@@ -13,8 +13,7 @@ export interface Objective {
 }
 
 /**
- * What `lfai` minimizes, in float64 throughout and without regard to speed: the reference for tests and for other
- * optimizers. With C = ⟨w, v⟩: ∂R/∂v = (∂R/∂ρ)/(αβ)·w + (∂R/∂β − (ρ/β)·∂R/∂ρ)/β·v; 0 for v = 0, where R is not smooth.
+ * What `lfai` minimizes, in float64 throughout and without regard to speed. With C = ⟨w, v⟩: ∂R/∂v = (∂R/∂ρ)/(αβ)·w + (∂R/∂β − (ρ/β)·∂R/∂ρ)/β·v; 0 for v = 0, where R is not smooth.
  */
 export function objective(
   { weight, rowsPerNeuron, activation, rank }: Pick<InitProblem, 'weight' | 'rowsPerNeuron' | 'activation' | 'rank'>,
