@@ -30,7 +30,7 @@ export interface ArtifactsSettings extends GraphSettings, ImageSettings {
 /** `manifest.json` of `lowrank-artifacts`, a published contract: see docs/artifacts.md. */
 export interface ArtifactsManifest {
   readonly schema: 'lowrank.artifacts/1';
-  readonly tool: typeof tool;
+  readonly tool: { readonly name: 'lowrank'; readonly version: string };
   readonly settings: ArtifactsSettings;
   readonly model: {
     readonly file: string;

@@ -61,7 +61,8 @@ describe('the package', () => {
       const { code: status, stderr } = execute(process.execPath, [file]);
       expect(status, stderr).toBe(0);
     }
-    for (const file of ['small.onnx', 'tuned.onnx']) expect(existsSync(join(folder, file)), file).toBe(true);
+    for (const file of ['small.onnx', 'tuned.onnx', 'step/manifest.json'])
+      expect(existsSync(join(folder, file)), file).toBe(true);
   });
 
   it('has types for them, and for all that a training takes and gives', () => {
@@ -99,6 +100,13 @@ export const wrong: TrainSettings = { ...settings, optimizer: 'lion' };
     expect(code).toBe(0);
   });
 
+  it('has the schemas of what it prints', () => {
+    const code =
+      "import schema from 'lowrank/schemas/convert.schema.json' with { type: 'json' }; console.log(schema.$ref);";
+    writeFileSync(join(folder, 'schema.js'), code);
+    expect(execute(process.execPath, ['schema.js']).stdout).toBe('#/definitions/ConvertReport\n');
+  });
+
   it('has every command', () => {
     for (const [name, path] of Object.entries(manifest.bin)) {
       const { code, stdout } = execute(process.execPath, [join(installed, path), '--help']);
@@ -110,6 +118,7 @@ export const wrong: TrainSettings = { ...settings, optimizer: 'lion' };
   it('brings what its documents name, and nothing that is only for its development', () => {
     for (const name of [
       'README.md',
+      'ARCHITECTURE.md',
       'LICENSE',
       'NOTICE',
       'CHANGELOG.md',

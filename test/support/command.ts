@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect } from 'vitest';
 import type { ConvertReport } from '../../src/contracts/convert.js';
+import { faultOf } from './schemas.js';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const lowrank = join(root, 'bin/lowrank.js');
@@ -16,13 +17,17 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs the real program. */
+/** Runs the real program. What it prints as JSON is held to the schema that it is published with. */
 export function run(...words: readonly string[]): Outcome {
   const { status, stdout, stderr } = spawnSync(process.execPath, [lowrank, ...words], {
     encoding: 'utf8',
     env: { ...process.env, LOWRANK_DEBUG: '' },
     maxBuffer: 1e8,
   });
+  if (words.includes('--json')) {
+    const document: unknown = stdout.startsWith('{') ? JSON.parse(stdout) : undefined;
+    if (document !== undefined) expect(faultOf(document), words.join(' ')).toBe(undefined);
+  }
   return { code: status, stdout, stderr };
 }
 
