@@ -9,7 +9,9 @@ interface Rule {
   readonly name: string;
   readonly to: { readonly path?: string; readonly pathNot?: string };
 }
-const { default: imports, rooms: allowed } = (await import(new URL('../.dependency-cruiser.mjs', import.meta.url).href)) as {
+const { default: imports, rooms: allowed } = (await import(
+  new URL('../.dependency-cruiser.mjs', import.meta.url).href
+)) as {
   readonly default: { readonly forbidden: readonly Rule[] };
   readonly rooms: Readonly<Record<string, readonly string[]>>;
 };
