@@ -81,6 +81,19 @@ export function runPasses(model: Model, passes: readonly Pass[], options: RunPas
   return { passes: results, shapes };
 }
 
+/**
+ * A change that is no pass, since inputs or outputs have other types behind it, or it needs more than the model: the graph is
+ * checked as behind a pass. Throws what `change` throws, GRAPH naming it where it left a broken graph.
+ */
+export function changeGraph(model: Model, name: string, change: () => void): void {
+  change();
+  try {
+    checkModel(model);
+  } catch (error) {
+    throw blame(error, { name }, 'left a broken graph', []);
+  }
+}
+
 /** Names and types of inputs and outputs. */
 function interfaceOf({ graph }: Model, shapes: ShapeTable): string[] {
   const describe = (kind: string, value: Value): string => {
@@ -100,7 +113,7 @@ function requireSame(before: readonly string[], after: readonly string[]): void 
   throw new LowrankError('GRAPH', `${changed} became ${after[before.indexOf(changed)] ?? 'something else'}`);
 }
 
-function blame(error: unknown, pass: Pass, step: string, done: readonly PassResult[]): unknown {
+function blame(error: unknown, pass: Pick<Pass, 'name'>, step: string, done: readonly PassResult[]): unknown {
   if (error instanceof LowrankError && error.code === 'ABORTED') return error;
   const fact = error instanceof LowrankError ? error.fact : messageOf(error);
   const ran = done.length === 0 ? 'the first pass' : `after ${done.map(({ name }) => name).join(', ')}`;

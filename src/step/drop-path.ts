@@ -2,8 +2,10 @@ import { ancestors, sortedAncestors } from '../graph/ancestors.js';
 import { LowrankError } from '../errors.js';
 import { float } from '../graph/attributes.js';
 import type { Graph } from '../graph/graph.js';
+import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
+import { ownDomain } from './emitted.js';
 
 /** A residual sum and its branch: the operand that is not the shortcut. */
 export interface ResidualBranch {
@@ -47,7 +49,8 @@ export function findResidualBranches(graph: Graph, output: Value): readonly Resi
  * Marks the residual branches for stochastic depth (Huang et al., arXiv 1603.09382): the l-th of L is dropped for a share
  * `ratio` · l / L of the samples. Throws UNSUPPORTED where the model has none.
  */
-export function setDropPath(graph: Graph, output: Value, ratio: number): void {
+export function setDropPath(model: Model, output: Value, ratio: number): void {
+  const { graph } = model;
   const branches = findResidualBranches(graph, output);
   if (branches.length === 0) {
     throw new LowrankError('UNSUPPORTED', `a drop path of ${ratio} has no place: the model has no residual branches`, {
@@ -55,13 +58,14 @@ export function setDropPath(graph: Graph, output: Value, ratio: number): void {
       remedy: 'give --drop-path 0',
     });
   }
+  model.opsets.set(ownDomain, 1);
   branches.forEach(({ add, index }, i) => {
     const branch = add.inputs[index]!;
     const kept = graph.addValue(graph.uniqueName(`${branch.name}.kept`));
     graph.addNode(
       {
         opType: 'DropPath',
-        domain: 'lowrank',
+        domain: ownDomain,
         name: graph.uniqueNodeName(`drop-path.${i + 1}`),
         inputs: [branch],
         outputs: [kept],

@@ -24,6 +24,9 @@ export interface EmitSettings {
   readonly passes?: readonly Pass[];
 }
 
+/** Of operators that only the model has which a step is made of: emitted graphs have others in their place. */
+export const ownDomain = 'lowrank';
+
 /** An empty graph and the emitter that fills it, in float32 or, where operators gain from it, in `half`. */
 export function startGraph(
   name: string,
@@ -32,8 +35,9 @@ export function startGraph(
   half?: HalfType,
 ): { readonly model: Model; readonly e: Emitter } {
   const graph = new Graph(name);
-  const model = newModel(graph, opsets, irVersionFor(opsets.get('') ?? trainingOpset), tool);
-  return { model, e: new Emitter(graph, { opsets, isBatchOpen, half }) };
+  const imported = new Map([...opsets].filter(([domain]) => domain !== ownDomain));
+  const model = newModel(graph, imported, irVersionFor(opsets.get('') ?? trainingOpset), tool);
+  return { model, e: new Emitter(graph, { opsets: imported, isBatchOpen, half }) };
 }
 
 /** Declares an input; with an open batch its first dimension becomes a symbol where `isBatched`. */

@@ -17,7 +17,7 @@ import { foldConstantIf } from '../passes/fold-constant-if.js';
 import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { raiseOpset } from '../passes/raise-opset.js';
-import { runPasses } from '../passes/runner.js';
+import { changeGraph, runPasses } from '../passes/runner.js';
 import { spellOutNormalization } from '../passes/spell-out-normalization.js';
 import { untie, type Untied } from '../passes/untie.js';
 import { setDropPath } from './drop-path.js';
@@ -119,7 +119,7 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
       shapes: { inputShapes },
     },
   );
-  openBatch(model, images);
+  changeGraph(model, 'open-batch', () => openBatch(model, images));
   runPasses(model, [spellOutNormalization], { shapes: { inputShapes } });
   const imageDims = given ?? inferShapes(model).require(images).dims.slice(1);
   const shapesFor = (batch: number): ShapeTable =>
@@ -127,8 +127,9 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
   foldConstantIf(model, () => ifBatches.map((batch) => shapesFor(batch)));
   const end = endOfModel(model, shapesAtAnotherBatch(shapesFor));
   const { logits } = end;
-  if (settings.dropout !== null) setDropout(graph, logits, settings.dropout);
-  if (settings.dropPath > 0) setDropPath(graph, logits, settings.dropPath);
+  const { dropout, dropPath } = settings;
+  if (dropout !== null) changeGraph(model, 'dropout', () => setDropout(graph, logits, dropout));
+  if (dropPath > 0) changeGraph(model, 'drop-path', () => setDropPath(model, logits, dropPath));
   requireMemory(graph, shapesFor(1), options.limits?.memory);
   const shapes = shapesAtAnotherBatch(shapesFor);
   const classes = classesOf(logits, graph.outputs[0]!, shapes);

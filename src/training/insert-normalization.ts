@@ -1,3 +1,4 @@
+import { changeGraph } from '../passes/runner.js';
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { matchesGlob } from '../rewrite/glob.js';
 import { float } from '../graph/attributes.js';
@@ -137,7 +138,7 @@ async function outputStatistics(options: CalibrationOptions): Promise<ReadonlyMa
   toInferenceForm(model);
   const { graph } = model;
   const images = graph.inputs.find((value) => value.tensor === undefined)!;
-  openBatch(model, images);
+  changeGraph(model, 'open-batch', () => openBatch(model, images));
   images.info = undefined;
   for (const output of graph.outputs.splice(0)) output.isOutput = false;
   const emit = (opType: string, ...inputs: readonly string[]): string => {

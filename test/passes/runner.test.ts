@@ -3,8 +3,9 @@ import { LowrankError } from '../../src/errors.js';
 import { FLOAT } from '../../src/onnx/data-type.js';
 import { Tensor } from '../../src/onnx/tensor.js';
 import { eliminateDeadNodes } from '../../src/passes/eliminate-dead-nodes.js';
-import { type Pass, runPasses } from '../../src/passes/runner.js';
+import { changeGraph, type Pass, runPasses } from '../../src/passes/runner.js';
 import { buildModel, type Builder } from '../ops/support/build.js';
+import { failureOf } from '../support/errors.js';
 import { removeIdentity } from './support/remove-identity.js';
 
 function chain(): Builder {
@@ -121,6 +122,32 @@ describe('runPasses', () => {
   it('stops between passes when told to', () => {
     expect(() => runPasses(chain().model, [nothing], { signal: AbortSignal.abort() })).toThrow(
       expect.objectContaining({ code: 'ABORTED' }),
+    );
+  });
+});
+
+describe('a change that is no pass', () => {
+  it('is checked as one, and named where it broke the graph', async () => {
+    const { model, graph } = chain();
+    changeGraph(model, 'nothing', () => undefined);
+    const { fact } = await failureOf('GRAPH', () =>
+      changeGraph(model, 'cut', () =>
+        graph.setInput(
+          graph.nodes.find(({ name }) => name === 'act')!,
+          0,
+          graph.addValue('none'),
+        ),
+      ),
+    );
+    expect(fact).toMatch(/^pass cut left a broken graph: .*none/);
+  });
+
+  it('throws what it throws', async () => {
+    const refused = new LowrankError('UNSUPPORTED', 'no');
+    await failureOf('UNSUPPORTED', () =>
+      changeGraph(chain().model, 'refused', () => {
+        throw refused;
+      }),
     );
   });
 });
