@@ -286,7 +286,7 @@ describe.each(cases)('what the outputs feel of $name', (example) => {
       }
     }
     expect(compared.length).toBeGreaterThan(1);
-    // Squares of 8 draws for every four images, whose mean spreads by some 10 %; and what is of third order.
+    // Squares of 8 draws for each image, whose mean spreads by 5 to 10 %; and what is of third order.
     for (const ratio of compared) {
       expect(ratio).toBeGreaterThan(0.75);
       expect(ratio).toBeLessThan(1.25);

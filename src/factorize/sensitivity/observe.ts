@@ -36,7 +36,7 @@ import type { SchemeSettings } from '../settings.js';
 import { type Basis, basisOf, basisOfWeights } from './basis.js';
 import { emitProjections, type ProjectedLayer, relativeOutputs } from './emit-projections.js';
 import { meanOf, meansOf } from './means.js';
-import { drawSigns, gradientBatches } from './projections.js';
+import { drawSigns, singles } from './projections.js';
 
 /** What each rank of one scheme of a layer costs, from rank 0 on. */
 export interface Curve {
@@ -70,12 +70,6 @@ export interface ObserveContext extends ImageContext {
 const opset = 17;
 /** Images that gradients are taken of: many of small models, fewer of large ones. */
 const gradientImages = (macs: number): number => Math.round(Math.min(256, Math.max(32, 2e10 / Math.max(1, macs))));
-/**
- * Images of one pass back. Their signs are drawn apart, so that the mean square of their sum is the sum of their mean squares:
- * several at once are as good as one by one but for the spread, and small models take most of their time for the run as such.
- */
-const gradientBatch = (macs: number, { dims, images }: CalibrationImages): number =>
-  macs < 1e8 && dims[0]! % 4 === 0 && images >= 32 ? 4 : 1;
 /** Bytes of moments that are kept for the fit. */
 const mostMomentBytes = 2e9;
 /** Ranks that are looked at where a patch is too large for moments. */
@@ -85,8 +79,8 @@ const leastShare = 0.01;
 
 /**
  * Finds out, for every candidate, scheme and rank at once, what the layer loses on the images and what the outputs feel of it:
- * the loss from one eigenproblem of W E[xxᵀ] Wᵀ, the change of the outputs from passes back through the graph, an image or a
- * few at a time (`emitProjections`). Where the graph has no gradient, the loss alone counts. Throws NUMERIC for what is not finite.
+ * the loss from one eigenproblem of W E[xxᵀ] Wᵀ, the change of the outputs from one pass back through the graph for each
+ * image (`emitProjections`). Where the graph has no gradient, the loss alone counts. Throws NUMERIC for what is not finite.
  */
 export async function observeModel(
   candidates: readonly Candidate[],
@@ -220,8 +214,7 @@ async function findChanges(
   const model = readModel(modelBytes(copy));
   inlineFunctions(model);
   const isFixed = images.dims[0] !== undefined && isBatchFixed(copy, images.input);
-  const each = gradientBatch(context.macs, images);
-  const dims = isFixed ? images.dims : [each, ...images.dims.slice(1)];
+  const dims = isFixed ? images.dims : [1, ...images.dims.slice(1)];
   const inputShapes = { [images.input]: dims };
   const wanted = Math.min(images.images, gradientImages(context.macs));
   let graph: ReturnType<typeof emitProjections>;
@@ -268,7 +261,7 @@ async function findChanges(
   const session = await context.driver.createSession(modelBytes(model), context.session);
   let done = 0;
   try {
-    for await (const { feeds, size } of gradientBatches(images, wanted, each, isFixed)) {
+    for await (const { feeds, size } of singles(images, wanted, isFixed)) {
       throwIfAborted(context.signal);
       const signs = graph.draws.map(
         ({ name, dims: shape }) => [name, drawSigns(name, shape, context.seed, done)] as const,

@@ -10,11 +10,10 @@ export function drawSigns(name: string, dims: readonly number[], seed: number, r
   return { type: 'float32', dims, data: Float32Array.from(words, (word) => (word < 0 ? -1 : 1)) };
 }
 
-/** The images `each` by `each`, about `most` of them, without what is left of a batch; whole batches of a model that takes nothing else. */
-export async function* gradientBatches(
+/** The images one by one, at most so many; whole batches of a model that takes nothing else. */
+export async function* singles(
   images: CalibrationImages,
   most: number,
-  each: number,
   isWhole: boolean,
 ): AsyncGenerator<CalibrationBatch> {
   const { input } = images;
@@ -28,11 +27,10 @@ export async function* gradientBatches(
     }
     const { type, dims, data } = feeds[input]!;
     const elements = data.length / size;
-    for (let image = 0; image + each <= size; image += each) {
-      const own = (data as Float32Array).subarray(image * elements, (image + each) * elements);
-      yield { feeds: { [input]: { type, dims: [each, ...dims.slice(1)], data: own } }, size: each };
-      done += each;
-      if (done >= most) return;
+    for (let image = 0; image < size; image++) {
+      const own = (data as Float32Array).subarray(image * elements, (image + 1) * elements);
+      yield { feeds: { [input]: { type, dims: [1, ...dims.slice(1)], data: own } }, size: 1 };
+      if (++done >= most) return;
     }
   }
 }
