@@ -1,10 +1,8 @@
 import { inWords, LowrankError, throwIfAborted } from '../errors.js';
 import { observeSamples } from '../factorize/calibration/observe-samples.js';
-import type { Candidate } from '../factorize/candidates.js';
 import { countMacs, countParameters } from '../rewrite/count.js';
-import { emitFits } from '../factorize/emit-fits.js';
 import { startEngine } from '../factorize/engine.js';
-import { type Fit, type FitContext, fitPlans } from '../factorize/fit.js';
+import { type FitContext, fitPlans } from '../factorize/fit.js';
 import { inits as registry } from '../factorize/inits/index.js';
 import { latencySource } from '../convert/latency-source.js';
 import type { Plan } from '../factorize/plan-types.js';
@@ -13,24 +11,20 @@ import { summarize } from '../rewrite/prepare.js';
 import { stopwatch } from '../rewrite/report-parts.js';
 import { type ConvertSettings, describeSettings, resolveSettings } from '../convert/settings.js';
 import type { InitName } from '../factorize/types.js';
-import { checkModel } from '../graph/check.js';
 import { modelBytes } from '../graph/write.js';
 import type { Linalg } from '../linalg/types.js';
 import type { CompareReport } from '../contracts/compare.js';
 import type { Calibration } from '../contracts/convert.js';
-import type { Predictions } from '../evaluate/eval-summary.js';
 import { loadDriver } from '../runtime/driver.js';
 import { limitsOf } from '../limits.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
-import type { Driver } from '../runtime/types.js';
 import { tool } from '../version.js';
 import { openValidationImages, type Validation } from './accuracy.js';
-import { type JudgedFit, tryInit } from './fit-init.js';
-import { type LayerFit, type Outcome, summarizeInits } from './init-summary.js';
+import { tryAll } from './try-inits.js';
+import { type Outcome, summarizeInits } from './init-summary.js';
 import { describeLayers, factorizedTotals } from './layers.js';
 import { chooseInits, type CompareOptions, type ValidationOptions } from './settings.js';
-import { openSubject, type Subject, transferred } from './subject.js';
-import { type TheoremTerms, theoremTerms } from './theorem.js';
+import { openSubject } from './subject.js';
 
 export type ComparePhase = 'read' | 'plan' | 'calibrate' | 'factorize' | 'evaluate';
 
@@ -51,8 +45,6 @@ export interface CompareCall extends CompareOptions {
 
 /** The scheme of a layer with two is that which `convert` would choose by default. */
 const judgeOfSchemes: InitName = 'lfai';
-/** What the measured gap of the theorem is between. */
-const theoremInits = ['spectral', 'lfai'] as const satisfies readonly InitName[];
 
 /**
  * Fits the model at `input` with every initialization, each at the same schemes and ranks, and reports what each loses,
@@ -139,50 +131,11 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
           );
     seconds.prepare = lap();
 
-    const outcomes = new Map<InitName, Outcome>();
-    const terms = new Map<Candidate, TheoremTerms>();
-    let first: Predictions | undefined;
-    let calibration: Calibration | undefined;
-    const isRelu = ({ candidate }: Plan): boolean => candidate.activation.kind === 'Relu';
-    // The theorem's two are fitted to ReLU layers even where they are not compared.
-    const extra = theoremInits.filter((init) => !inits.includes(init));
-    for (const init of [...inits, ...extra]) {
-      const own = inits.includes(init) ? plans : plans.filter(isRelu);
-      const tried = await tryInit(own, {
-        ...fitting,
-        init,
-        path: input,
-        subject,
-        settings,
-        fitOptions: options,
-        calibrate: inits.includes(init) ? calibrate : undefined,
-        samples: inits.includes(init) ? samples : undefined,
-        biasCorrection: settings.fitting.biasCorrection,
-        onProgress: (done, total, detail) => report('factorize', done, total, `${init}, ${detail}`),
-        onImages: (done, total, detail) => report('calibrate', done, total, `${init}, ${detail}`),
-        onSteps: (done, total) => report('factorize', done, total, `${init}, the whole model`),
-      });
-      seconds.fit += lap();
-      if (tried instanceof LowrankError) {
-        outcomes.set(init, { failure: tried, fits: [], seconds: 0, warnings: [] });
-        continue;
-      }
-      const { fits } = tried;
-      calibration ??= tried.calibration;
-      if (init === 'spectral') {
-        for (const fit of fits) terms.set(fit.candidate, await theoremTerms(fit, linalg));
-        seconds.fit += lap();
-      }
-      const { seconds: fitSeconds, warnings } = tried;
-      let result: Outcome = { failure: null, fits: fits.map(withoutPair), seconds: fitSeconds, warnings };
-      if (validation !== undefined && inits.includes(init)) {
-        const judged = await judge(input, init, fits, { settings, driver, validation, subject, report, first });
-        first ??= judged.predictions;
-        result = { ...result, ...judged.result, warnings: [...result.warnings, ...judged.warnings] };
-        seconds.evaluate += lap();
-      }
-      outcomes.set(init, result);
-    }
+    const tried = await tryAll(plans, inits, {
+      ...fitting,
+      ...{ input, subject, settings, options, calibrate, samples, validation, report, lap, seconds },
+    });
+    const { outcomes, terms, calibration } = tried;
     const compared = inits.map((init) => ({ init, outcome: outcomes.get(init)! }));
     refuseIfAllFailed(compared.map(({ outcome }) => outcome));
     const described = describeLayers({ layers, selection, plans, outcomes, inits, terms });
@@ -236,50 +189,6 @@ function refuseIfAllFailed(outcomes: readonly Outcome[]): void {
   const [first] = outcomes;
   if (first !== undefined && first.failure !== null && outcomes.every(({ failure }) => failure !== null)) {
     throw first.failure;
-  }
-}
-
-/** Pairs of all initializations at once would be several models in memory. */
-function withoutPair({ pair: _pair, ...fit }: JudgedFit): LayerFit {
-  return fit;
-}
-
-interface JudgeContext {
-  readonly settings: ConvertSettings;
-  readonly driver: Driver;
-  readonly validation: Validation;
-  readonly subject: Subject;
-  readonly report: (phase: ComparePhase, done: number, total: number, detail: string) => void;
-  /** Predictions of the first initialization, behind the first one. */
-  readonly first: Predictions | undefined;
-}
-
-/** Converts the model in memory and runs it on the images. */
-async function judge(
-  input: string,
-  init: InitName,
-  fits: readonly Fit[],
-  { settings, driver, validation, subject, report, first }: JudgeContext,
-): Promise<{
-  readonly predictions: Predictions | undefined;
-  readonly result: Partial<Outcome>;
-  readonly warnings: readonly string[];
-}> {
-  const fresh = await openSubject(input, settings, driver);
-  let bytes: Uint8Array;
-  try {
-    emitFits(fresh.model, transferred(fits, subject, fresh), init);
-    checkModel(fresh.model);
-    bytes = modelBytes(fresh.model);
-  } finally {
-    fresh.model.file?.close();
-  }
-  try {
-    const predictions = await validation.judge(init, bytes, (done, total) => report('evaluate', done, total, init));
-    return { predictions, result: validation.summarize(predictions, first), warnings: [] };
-  } catch (error) {
-    if (!(error instanceof LowrankError) || error.code !== 'NUMERIC') throw error;
-    return { predictions: undefined, result: {}, warnings: [error.message] };
   }
 }
 

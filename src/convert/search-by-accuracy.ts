@@ -1,15 +1,14 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { imageReads } from '../data/paths.js';
 import { drawImages } from '../data/subset.js';
-import { type Picks, type Purpose, searchAccuracy } from './accuracy-search.js';
-import type { Progress } from './call.js';
+import { searchAccuracy } from './accuracy-search.js';
 import { reads, writes } from '../files/conflicts.js';
 import { inits } from '../factorize/inits/index.js';
 import { budgetOptions, type Option } from '../factorize/plan-by-budget.js';
-import type { Plan } from '../factorize/plan-types.js';
 import type { FoundRanks, RankSearchContext, SearchRanks } from './rank-search.js';
 import type { InitName } from '../factorize/types.js';
-import { searchText, trialText } from '../report/accuracy-text.js';
+import { searchText } from '../report/accuracy-text.js';
+import { accuracyTrials } from './accuracy-trials.js';
 import type { AccuracyBudget, AccuracyTrial } from '../contracts/convert.js';
 import { pointsIntervalText, pointsText } from '../report/eval-text.js';
 import { formatPercent, plural } from '../report/format.js';
@@ -137,60 +136,15 @@ async function search(
     ...context,
     onProgress: () => throwIfAborted(signal),
   });
-  const trials: AccuracyTrial[] = [];
-  const picksOf: Picks[] = [];
-  const planOf = (picks: Picks, note: (kept: boolean) => string): Plan[] =>
-    candidates.map((candidate, index) => {
-      const { trial } = options[index]![picks[index]!]!;
-      return trial === null
-        ? { candidate, trials: null, note: options[index]!.length === 1 ? 'no rank saves anything' : note(true) }
-        : { candidate, trials: [trial], note: note(false) };
-    });
-  const searching = performance.now();
-  const left = (): number => ((performance.now() - searching) / 1000 / (done - 1)) * Math.max(0, 1 + most - done);
-  const measure = async (picks: Picks, purpose: Purpose, by: InitName): Promise<AccuracyTrial | undefined> => {
-    const begun = performance.now();
-    const plans = planOf(picks, () => '');
-    const converted = plans.filter((plan) => plan.trials !== null).length;
-    doing = `${purpose === 'search' ? 'all' : 'some'} images, ${converted} of ${plans.length} layers converted`;
-    show();
-    const reference = purpose === 'search' ? original : onSample;
-    const onProgress = ({ phase, detail }: Progress): void => show(phase === 'read' ? '' : `${phase} ${detail}`);
-    const trial = await context.tryPlans(plans, { init: by, onProgress }, async (path, report) => {
-      const own = await judge(path, purpose, signal);
-      if (own === undefined) return undefined;
-      const compared = compare(reference, own);
-      return {
-        purpose,
-        init: by,
-        ranks: Object.fromEntries(
-          plans.flatMap(({ candidate, trials: chosen }) =>
-            chosen === null ? [] : [[candidate.layer.name, { rank: chosen[0].rank, scheme: chosen[0].scheme }]],
-          ),
-        ),
-        params: report.totals.params.after,
-        macs: report.totals.macs.after,
-        images: own.predicted.length,
-        ...compared,
-        isWithinBudget: compared.drop <= largestDrop,
-        isCached: own.isCached,
-        sha256: own.sha256,
-        seconds: (performance.now() - begun) / 1000,
-      };
-    });
-    done++;
-    if (trial === undefined) {
-      const fact = `a conversion of ${plural(converted, 'layer')} gave outputs that are not finite: it counts as beyond the budget`;
-      warn(fact);
-      context.onNote(fact);
-      return undefined;
-    }
-    picksOf.push(picks);
-    trials.push(trial);
-    context.onNote(trialText(trial, { number: trials.length - 1, points, totals, secondsLeft: left() }));
-    if (purpose === 'search' && trial.isWithinBudget) context.onFound();
-    return trial;
-  };
+  const { trials, picksOf, planOf, measure } = accuracyTrials({
+    ...{ context, options, original, onSample, judge, points, largestDrop, warn },
+    left: (seconds) => (seconds / (done - 1)) * Math.max(0, 1 + most - done),
+    show: (what, detail) => {
+      doing = what;
+      show(detail);
+    },
+    onDone: () => void done++,
+  });
   const cost = options.reduce((sum, [keep]) => sum + keep!.cost, 0);
   const isInterruption = (): boolean => signal?.aborted === true;
   const found = await searchAccuracy({
