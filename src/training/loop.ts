@@ -29,7 +29,7 @@ import { checkTrainSettings, type TrainCall, type TrainOptions, type TrainSettin
 import { completeCall } from './resume.js';
 import { learningRateAt } from './schedule.js';
 import { outOfMemory } from './out-of-memory.js';
-import { openTrainingRun, type RunMode, type TrainingRun } from './run.js';
+import { openTrainingSession, type RunMode, type TrainingSession } from './session.js';
 import type { CheckpointIdentity } from './same-training.js';
 import { type SavedCall, savedCallOf } from './saved-call.js';
 import { announceImages, settleImages } from './settle-images.js';
@@ -69,7 +69,7 @@ export async function train(options: TrainOptions, mode: RunMode = {}): Promise<
     const call = begun ?? resumedCall(options);
     const settled = await settleImages(call, call.settings);
     const settings = await resolveMicroBatch(call, settled.settings, mode);
-    const run = await openTrainingRun(call, settings, mode);
+    const run = await openTrainingSession(call, settings, mode);
     try {
       const preparation = announceImages(settled, run, call);
       return { ...(await new Training(call, settings, run, started).run()), ...preparation };
@@ -111,7 +111,7 @@ function notBegun(error: LowrankError, isResumed: boolean): LowrankError {
 }
 
 /** Whoever interrupted the training does not wait for images that are being decoded. */
-async function closeInTime(run: TrainingRun, signal: AbortSignal | undefined): Promise<void> {
+async function closeInTime(run: TrainingSession, signal: AbortSignal | undefined): Promise<void> {
   const closed = run.close();
   if (signal?.aborted !== true) return closed;
   closed.catch(() => undefined);
@@ -176,7 +176,7 @@ const nothing = (): Running => ({
 class Training {
   readonly #call: TrainCall;
   readonly #settings: TrainSettings;
-  readonly #run: TrainingRun;
+  readonly #run: TrainingSession;
   readonly #started: number;
   readonly #epochs: TrainEpoch[] = [];
   readonly #seconds = { prepare: 0, train: 0, validate: 0, write: 0, total: 0 };
@@ -189,7 +189,7 @@ class Training {
   #output: TrainReport['output'] = null;
   #written: TrainReport['written'] = null;
 
-  constructor(call: TrainCall, settings: TrainSettings, run: TrainingRun, started: number) {
+  constructor(call: TrainCall, settings: TrainSettings, run: TrainingSession, started: number) {
     this.#call = call;
     this.#settings = settings;
     this.#run = run;
