@@ -16,7 +16,7 @@ import sharp from 'sharp';
 import { fillTruncatedNormal, fillWords, randomStream } from '../src/random.js';
 import { train } from '../src/training/loop.js';
 import { defaultTrainSettings, type TrainSettings } from '../src/training/options.js';
-import { openTrainingRun } from '../src/training/run.js';
+import { openTrainingSession } from '../src/training/session.js';
 import { median, saveResult, timed } from './support/bench.js';
 
 const { values: given } = parseArgs({
@@ -81,7 +81,7 @@ function processorSeconds(): number {
 }
 
 async function openBare(model: string, data: string, settings: TrainSettings) {
-  const run = await openTrainingRun({ model, data, output: '' }, { ...settings, cache: 0, workers: 0 });
+  const run = await openTrainingSession({ model, data, output: '' }, { ...settings, cache: 0, workers: 0 });
   await run.start(undefined, 0);
   const { imageDims } = run;
   const images = new Float32Array(batchSize * imageDims.reduce((product, dim) => product * dim, 1));

@@ -99,7 +99,7 @@ export { train } from './training/loop.js';
 export { findLearningRate } from './training/lr-find.js';
 export { defaultTrainSettings, type TrainOptions, type TrainSettings } from './training/options.js';
 export { type PresetName, presetNames, presets, withPreset } from './training/presets.js';
-export type { RunMode } from './training/run.js';
+export type { RunMode } from './training/session.js';
 export type { GraphSettings, OptimizerName, PrecisionName } from './step/settings.js';
 export { evaluateModel, type EvalOptions } from './evaluate/eval.js';
 export { type EvalSettings } from './evaluate/eval-settings.js';

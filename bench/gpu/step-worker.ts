@@ -7,7 +7,7 @@ import { fillTruncatedNormal, randomStream } from '../../src/random.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import type { Device } from '../../src/runtime/types.js';
 import { buildGradientGraph } from '../../src/step/gradient-graph.js';
-import { defaultTrainSettings, trainingSession } from '../../src/training/options.js';
+import { defaultTrainSettings, trainSessionOptions } from '../../src/training/options.js';
 import { prepareTraining } from '../../src/step/prepare.js';
 import { defaultGraphSettings, type GraphSettings } from '../../src/step/settings.js';
 import { stepCost } from '../../src/step/step-cost.js';
@@ -39,7 +39,7 @@ const { build, passes } = await targetOf('cuda', driver, variant);
 const bytes = { normalization: NORMALIZATIONS.imagenet, hasFlips: true };
 const gradient = buildGradientGraph(prepared, settings, { batch, isBatchOpen: false, passes }, build, undefined, bytes);
 const update = buildUpdateGraph(prepared, settings);
-const session = trainingSession({ ...defaultTrainSettings, device, ...variant });
+const session = trainSessionOptions({ ...defaultTrainSettings, device, ...variant });
 const { imageDims, classes } = prepared;
 const notes: string[] = [];
 const trainer = await createTrainer({

@@ -1,7 +1,7 @@
 /** One contender of bench/train-step.ts: node train-step-worker.js model.onnx batch threads */
 import { createInterface } from 'node:readline';
 import { buildGradientGraph } from '../../src/step/gradient-graph.js';
-import { defaultTrainSettings, trainingSession } from '../../src/training/options.js';
+import { defaultTrainSettings, trainSessionOptions } from '../../src/training/options.js';
 import { prepareTraining } from '../../src/step/prepare.js';
 import { defaultGraphSettings, type GraphSettings } from '../../src/step/settings.js';
 import { buildUpdateGraph } from '../../src/step/update-graph.js';
@@ -27,7 +27,7 @@ const gradient = buildGradientGraph(prepared, settings, { batch, isBatchOpen: fa
 const update = buildUpdateGraph(prepared, settings);
 const { imageDims, classes } = prepared;
 const state = initialState(prepared, update.stateLength, false);
-const session = trainingSession({ ...defaultTrainSettings, threads });
+const session = trainSessionOptions({ ...defaultTrainSettings, threads });
 const trainer = await createTrainer({
   ...{ driver, gradient, update, state, batch, session, graphOptimization },
 });

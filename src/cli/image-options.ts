@@ -1,5 +1,6 @@
 import { LowrankError } from '../errors.js';
 import type { FactOrigin, Preparation } from '../contracts/convert.js';
+import type { ImageSettings } from '../images/image-settings.js';
 import type { SettingsOf } from './options.js';
 import { given } from './training-options.js';
 
@@ -56,7 +57,7 @@ export function givenImageSettings(settings: SettingsOf<ReturnType<typeof imageO
     normalization,
     mean: numbers(mean, '--mean'),
     std: numbers(std, '--std'),
-  });
+  } satisfies Record<keyof ImageSettings, unknown>);
 }
 
 /**

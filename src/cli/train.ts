@@ -4,6 +4,7 @@ import { trainHtml } from '../report/html/train.js';
 import { createTrainProgress } from '../report/train-progress.js';
 import { renderTrainExplain } from '../report/train-explain-table.js';
 import { renderTrainTable } from '../report/train-table.js';
+import type { ImageSettings } from '../images/image-settings.js';
 import { explainTraining } from '../training/explain.js';
 import { train, trainPaths } from '../training/loop.js';
 import { findLearningRate } from '../training/lr-find.js';
@@ -11,7 +12,7 @@ import { augmentNames, convSearchNames, type TrainOptions, type TrainSettings } 
 import { presetNames, presetNotes, withPreset } from '../training/presets.js';
 import { trainRanges } from '../training/ranges.js';
 import { scheduleNames } from '../training/schedule.js';
-import { halfTypeOf } from '../step/settings.js';
+import { type GraphSettings, halfTypeOf } from '../step/settings.js';
 import { targetNames } from '../lower/target.js';
 import { savedCall } from '../training/checkpoint.js';
 import { withSaved } from '../training/resume.js';
@@ -333,6 +334,9 @@ export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<
   return withPreset(settings.preset, chosenSettings(settings));
 }
 
+/** Settings that no other command has: each of them is an option. */
+type OwnSetting = Exclude<keyof TrainSettings, keyof GraphSettings | keyof ImageSettings>;
+
 function chosenSettings(settings: SettingsOf<typeof trainOptions>): Partial<TrainSettings> {
   return {
     ...given({
@@ -362,14 +366,14 @@ function chosenSettings(settings: SettingsOf<typeof trainOptions>): Partial<Trai
       target: settings.target ?? (halfTypeOf(settings.precision) === undefined ? undefined : 'portable'),
       threads: settings.threads,
       workers: settings.workers,
-    }),
-    flip: settings.flip,
-    tf32: settings.tf32,
-    nhwc: settings.nhwc,
-    cudaGraphs: settings.cudaGraphs,
-    allowCpuNodes: settings.allowCpuNodes,
-    newHead: settings.newHead,
-    insertBn: settings.insertBn,
+      flip: settings.flip,
+      tf32: settings.tf32,
+      nhwc: settings.nhwc,
+      cudaGraphs: settings.cudaGraphs,
+      allowCpuNodes: settings.allowCpuNodes,
+      newHead: settings.newHead,
+      insertBn: settings.insertBn,
+    } satisfies Record<OwnSetting, unknown>),
     ...givenImageSettings(settings),
     ...givenGraphSettings(settings),
   };

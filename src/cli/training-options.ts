@@ -99,28 +99,26 @@ export function givenGraphSettings(settings: {
   readonly tie: GraphSettings['tie'] | undefined;
   readonly precision: GraphSettings['precision'] | undefined;
 }): Partial<GraphSettings> {
-  const { decay, freeze, trainAlso, ...rest } = settings;
-  return {
-    ...given({
-      optimizer: rest.optimizer,
-      momentum: rest.momentum,
-      nesterov: rest.nesterov,
-      beta1: rest.beta1,
-      beta2: rest.beta2,
-      epsilon: rest.epsilon,
-      weightDecay: rest.weightDecay,
-      frobeniusDecay: rest.frobeniusDecay,
-      labelSmoothing: rest.labelSmoothing,
-      clip: rest.clip,
-      dropout: rest.dropout,
-      dropPath: rest.dropPath,
-      tie: rest.tie,
-      precision: rest.precision,
-    }),
-    ...(decay.length > 0 ? { decay } : {}),
-    ...(freeze.length > 0 ? { freeze } : {}),
-    ...(trainAlso.length > 0 ? { trainAlso } : {}),
-  };
+  const list = (globs: readonly string[]): readonly string[] | undefined => (globs.length > 0 ? globs : undefined);
+  return given({
+    optimizer: settings.optimizer,
+    momentum: settings.momentum,
+    nesterov: settings.nesterov,
+    beta1: settings.beta1,
+    beta2: settings.beta2,
+    epsilon: settings.epsilon,
+    weightDecay: settings.weightDecay,
+    frobeniusDecay: settings.frobeniusDecay,
+    labelSmoothing: settings.labelSmoothing,
+    clip: settings.clip,
+    dropout: settings.dropout,
+    dropPath: settings.dropPath,
+    tie: settings.tie,
+    precision: settings.precision,
+    decay: list(settings.decay),
+    freeze: list(settings.freeze),
+    trainAlso: list(settings.trainAlso),
+  } satisfies Record<keyof GraphSettings, unknown>);
 }
 
 /** Without what is undefined. */

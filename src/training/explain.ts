@@ -11,13 +11,17 @@ import { growthInterval, initialLossScale } from '../step/loss-scale.js';
 import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { completeCall } from './resume.js';
-import { openTrainingRun, type TrainingRun } from './run.js';
+import { openTrainingSession, type TrainingSession } from './session.js';
 import { preparationOf, settleImages } from './settle-images.js';
 import { stepCost } from '../step/step-cost.js';
 import type { TargetName } from '../lower/target.js';
 
 type Facts = TrainExplainReport['gradient'];
-type Explanation = (settings: TrainSettings, run: TrainingRun, facts: Facts) => Omit<Choice, 'isDefault'> | undefined;
+type Explanation = (
+  settings: TrainSettings,
+  run: TrainingSession,
+  facts: Facts,
+) => Omit<Choice, 'isDefault'> | undefined;
 
 const forms: Readonly<Record<TargetName, string>> = {
   cpu: 'one layout with the images innermost, where a convolution is one product; measured on CPU (README)',
@@ -227,7 +231,7 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
   const { microBatch } = wanted;
   // What `auto` finds is seen by running steps: a training does that.
   const settings = microBatch === 'auto' ? settled.settings : await resolveMicroBatch(call, settled.settings);
-  const run = await openTrainingRun(call, settings);
+  const run = await openTrainingSession(call, settings);
   try {
     const { model } = run.gradient;
     const shapes = inferShapes(model);

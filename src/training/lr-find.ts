@@ -7,7 +7,7 @@ import { drawMasks } from '../step/masks.js';
 import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 import { completeCall } from './resume.js';
-import { openTrainingRun, type TrainingRun } from './run.js';
+import { openTrainingSession, type TrainingSession } from './session.js';
 import { announceImages, settleImages } from './settle-images.js';
 
 const smallestRate = 1e-6;
@@ -35,7 +35,7 @@ export async function findLearningRate(options: TrainOptions): Promise<LrFindRep
   const settled = await settleImages(call, call.settings);
   const settings = await resolveMicroBatch(call, settled.settings);
   // The loss of every update is looked at before the next one.
-  const run = await openTrainingRun(call, settings, { readEvery: 1 });
+  const run = await openTrainingSession(call, settings, { readEvery: 1 });
   try {
     const preparation = announceImages(settled, run, call);
     await run.start(undefined, 0);
@@ -65,7 +65,7 @@ export function rateAt(i: number): number {
 }
 
 async function rise(
-  run: TrainingRun,
+  run: TrainingSession,
   settings: TrainSettings,
   { signal, progress }: TrainOptions,
 ): Promise<{ readonly points: readonly LrFindPoint[]; readonly stopped: string | null }> {
@@ -115,7 +115,7 @@ function isExploded(points: readonly LrFindPoint[], least: number): boolean {
 }
 
 /** Batches without end, epoch after epoch. */
-async function* endless({ loader }: TrainingRun): AsyncGenerator<Batch, never, undefined> {
+async function* endless({ loader }: TrainingSession): AsyncGenerator<Batch, never, undefined> {
   for (let epoch = 0; ; epoch++) yield* loader.batches(epoch);
 }
 

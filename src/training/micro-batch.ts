@@ -7,7 +7,7 @@ import { checkpointsOf, listCheckpoints } from './checkpoint.js';
 import { drawMasks } from '../step/masks.js';
 import type { TrainSettings } from './options.js';
 import { isOutOfMemory, outOfMemory } from './out-of-memory.js';
-import { openTrainingRun, type RunMode, type RunOptions } from './run.js';
+import { openTrainingSession, type RunMode, type SessionCall } from './session.js';
 import { blankTargets } from '../step/losses/index.js';
 
 /** Runs of `microBatch` images in place of runs of `batchSize`: as many more are accumulated. Throws USAGE. */
@@ -37,10 +37,10 @@ export function sizesToTry(batchSize: number): readonly number[] {
 /**
  * The settings with `--micro-batch` carried out: `batchSize` is what one run takes, and `accumulate` makes up for it. `auto`
  * takes what the checkpoint took that the training goes on from; else it does two runs and an update of each size, until one
- * has memory enough. Throws USAGE, RUNTIME where not even one image has, and what `openTrainingRun` throws.
+ * has memory enough. Throws USAGE, RUNTIME where not even one image has, and what `openTrainingSession` throws.
  */
 export async function resolveMicroBatch(
-  options: RunOptions,
+  options: SessionCall,
   settings: TrainSettings,
   mode: RunMode = {},
 ): Promise<TrainSettings> {
@@ -87,8 +87,8 @@ function savedBatchSize(output: string): number | undefined {
 }
 
 /** As much of an update as takes memory, on random images and with a learning rate of 0. */
-async function tryStep(options: RunOptions, settings: TrainSettings, mode: RunMode): Promise<void> {
-  const run = await openTrainingRun(options, { ...settings, cache: 0 }, { ...mode, readEvery: 1 });
+async function tryStep(options: SessionCall, settings: TrainSettings, mode: RunMode): Promise<void> {
+  const run = await openTrainingSession(options, { ...settings, cache: 0 }, { ...mode, readEvery: 1 });
   try {
     await run.start(undefined, 0);
     const { batchSize, accumulate, seed } = settings;

@@ -165,7 +165,7 @@ export function checkTrainSettings(settings: TrainSettings): void {
 }
 
 /** How sessions of a training are opened. What is onnxruntime's default is not said: its JavaScript API cannot. */
-export function trainingSession(settings: TrainSettings): SessionOptions {
+export function trainSessionOptions(settings: TrainSettings): SessionOptions {
   const { tf32, nhwc, convSearch, gpuMemory } = settings;
   const cuda: CudaOptions = {
     ...(tf32 ? {} : { useTf32: false }),

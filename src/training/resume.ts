@@ -89,3 +89,13 @@ function isOfMachine(key: string): boolean {
 function noImages(): LowrankError {
   return new LowrankError('USAGE', 'the training images are missing', { remedy: 'name them with --data' });
 }
+
+/** The same error, with where the training can go on. */
+export function resumable(error: LowrankError, checkpoint: string | undefined): LowrankError {
+  if (checkpoint === undefined) return error;
+  return new LowrankError(error.code, error.fact, {
+    ...(error.place === undefined ? {} : { place: error.place }),
+    remedy: `${error.remedy === undefined ? '' : `${error.remedy}; `}go on with --resume, from ${checkpoint}`,
+    cause: error,
+  });
+}

@@ -1,4 +1,5 @@
 import { LowrankError } from '../errors.js';
+import type { TrainSettings } from './options.js';
 
 export const scheduleNames = ['cosine', 'step', 'constant'] as const;
 export type ScheduleName = (typeof scheduleNames)[number];
@@ -17,6 +18,19 @@ export interface Schedule {
   readonly period: number;
   /** `step`: what the rate is multiplied by. */
   readonly factor: number;
+}
+
+/** The schedule that settings describe. */
+export function scheduleOf(settings: TrainSettings, stepsPerEpoch: number): Schedule {
+  return {
+    kind: settings.schedule,
+    base: settings.lr,
+    warmup: Math.round(settings.warmup * stepsPerEpoch),
+    total: settings.epochs * stepsPerEpoch,
+    minimum: settings.minLr,
+    period: Math.max(1, Math.round(settings.decayEvery * stepsPerEpoch)),
+    factor: settings.decayFactor,
+  };
 }
 
 /**

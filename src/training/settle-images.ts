@@ -7,7 +7,7 @@ import { sessionOptionsOf } from '../runtime/threads.js';
 import type { ImageSettings } from '../images/image-settings.js';
 import { type TrainOptions, type TrainSettings, transformsOf } from './options.js';
 import { prepareFile } from '../images/preparation.js';
-import type { TrainingRun } from './run.js';
+import type { TrainingSession } from './session.js';
 
 /** The settings of a training in which it stands how images become inputs, and who says so. */
 export interface SettledImages {
@@ -64,7 +64,7 @@ export async function settleImages(options: TrainOptions, settings: TrainSetting
 /** The line that says how images become inputs, and the same for the report. */
 export function announceImages(
   settled: SettledImages,
-  run: Pick<TrainingRun, 'classOrder'>,
+  run: Pick<TrainingSession, 'classOrder'>,
   { progress }: TrainOptions,
 ): { readonly preparation?: Preparation } {
   const preparation = preparationOf(settled, run);
@@ -76,7 +76,7 @@ export function announceImages(
 /** With the order of the classes, which is known once the images are open. */
 export function preparationOf(
   { preparation }: SettledImages,
-  { classOrder }: Pick<TrainingRun, 'classOrder'>,
+  { classOrder }: Pick<TrainingSession, 'classOrder'>,
 ): Preparation | undefined {
   return preparation === undefined ? undefined : { ...preparation, classes: classOrder };
 }

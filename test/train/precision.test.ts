@@ -9,7 +9,7 @@ import type { RuntimeTensor } from '../../src/runtime/types.js';
 import { buildGradientGraph, type GradientGraph } from '../../src/step/gradient-graph.js';
 import type { LossScale } from '../../src/step/loss-scale.js';
 import { type Prepared, prepareTraining } from '../../src/step/prepare.js';
-import type { RunMode } from '../../src/training/run.js';
+import type { RunMode } from '../../src/training/session.js';
 import { defaultGraphSettings, type PrecisionName } from '../../src/step/settings.js';
 import { type TargetName, targetOf } from '../../src/lower/target.js';
 import { createTrainer, type MicroBatch, type Trainer } from '../../src/training/trainer.js';

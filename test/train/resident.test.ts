@@ -9,7 +9,7 @@ import { train } from '../../src/training/loop.js';
 import { buildGradientGraph, type MaskInput } from '../../src/step/gradient-graph.js';
 import { drawMasks } from '../../src/step/masks.js';
 import { prepareTraining } from '../../src/step/prepare.js';
-import type { RunMode } from '../../src/training/run.js';
+import type { RunMode } from '../../src/training/session.js';
 import { defaultGraphSettings, type GraphSettings } from '../../src/step/settings.js';
 import { createTrainer, type Measured, type Trainer } from '../../src/training/trainer.js';
 import { buildUpdateGraph } from '../../src/step/update-graph.js';

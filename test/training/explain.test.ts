@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { TrainExplainReport } from '../../src/contracts/train-explain.js';
 import { restBetweenRuns } from '../../src/runtime/threads.js';
-import { defaultTrainSettings, trainingSession } from '../../src/training/options.js';
+import { defaultTrainSettings, trainSessionOptions } from '../../src/training/options.js';
 import { expectFailure, run, temporaryFolder } from '../support/command.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
 
@@ -79,8 +79,8 @@ describe('lowrank-train --explain', () => {
   it('the options become those of sessions; defaults of onnxruntime are not repeated', () => {
     const settings = { ...defaultTrainSettings, device: 'cuda' } as const;
     const config = restBetweenRuns;
-    expect(trainingSession(defaultTrainSettings)).toEqual({ device: 'cpu', config });
-    expect(trainingSession(settings)).toEqual({ device: 'cuda', config, cuda: {} });
+    expect(trainSessionOptions(defaultTrainSettings)).toEqual({ device: 'cpu', config });
+    expect(trainSessionOptions(settings)).toEqual({ device: 'cuda', config, cuda: {} });
     const all = {
       ...settings,
       tf32: false,
@@ -89,7 +89,7 @@ describe('lowrank-train --explain', () => {
       gpuMemory: 2 ** 30,
       threads: 2,
     } as const;
-    expect(trainingSession(all)).toEqual({
+    expect(trainSessionOptions(all)).toEqual({
       config,
       device: 'cuda',
       threads: 2,

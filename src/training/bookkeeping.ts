@@ -1,0 +1,193 @@
+import { bestEpoch, type TrainEpoch } from '../contracts/train.js';
+import type { DataStamp } from '../data/stamp.js';
+import { LowrankError, messageOf } from '../errors.js';
+import { fileSha256 } from '../files/hash.js';
+import { drain } from '../files/pieces.js';
+import type { TrainingState } from '../step/vectors.js';
+import { type Checkpoint, type CheckpointFolder, type CheckpointPosition, readNewest } from './checkpoint.js';
+import { changeNotes, requireRoom } from './go-on.js';
+import { type Journal, secondsSince, warn } from './journal.js';
+import type { TrainSettings } from './options.js';
+import { resumable } from './resume.js';
+import type { CheckpointIdentity } from './same-training.js';
+import { type SavedCall, savedCallOf } from './saved-call.js';
+
+/** Settings that do not change what a step computes: a training may go on with others. */
+const free = new Set<keyof TrainSettings>([
+  'checkpointEvery',
+  'keepCheckpoints',
+  'saveEvery',
+  'workers',
+  'maxBad',
+  'allowCpuNodes',
+  'gpuMemory',
+  'microBatch',
+  'cache',
+]);
+
+/** Where a training is within an epoch. */
+export type Place = Pick<CheckpointPosition, 'epoch' | 'batch' | 'running'>;
+
+/** The checkpoints of a training, and the epoch of which it writes the weights. */
+export class Bookkeeping {
+  readonly #journal: Journal;
+  readonly #folder: CheckpointFolder;
+  readonly #identity: CheckpointIdentity;
+  readonly #saved: SavedCall;
+
+  constructor(journal: Journal, folder: CheckpointFolder, images: DataStamp) {
+    const { call, settings, session } = journal;
+    this.#journal = journal;
+    this.#folder = folder;
+    this.#saved = savedCallOf(call, call.settings);
+    const fixed = Object.entries({ ...settings, ...session.conditions, preset: call.preset ?? null }).filter(
+      ([key]) => !free.has(key as keyof TrainSettings),
+    );
+    this.#identity = { model: session.model.sha256, settings: Object.fromEntries(fixed), images };
+  }
+
+  /** The checkpoint to go on from; undefined for a new training. Throws OUTPUT, and what `readNewest` throws. */
+  resume(): Checkpoint | undefined {
+    const { call, settings, session } = this.#journal;
+    const found = this.#folder.list();
+    if (call.resume !== true) {
+      if (found.length > 0 && call.force !== true) {
+        throw new LowrankError('OUTPUT', 'there are checkpoints of an earlier training', {
+          place: this.#folder.path,
+          remedy: 'go on with --resume, or begin anew with --force',
+        });
+      }
+      this.#folder.supersede();
+      return undefined;
+    }
+    const comparison = { isStrict: call.strict, mayDiffer: (key: string) => call.mayDiffer(key) };
+    const say = (line: string): void => warn(this.#journal, line);
+    const checkpoint = readNewest(found, this.#identity, comparison, session.lengths, say);
+    const { position, differences } = checkpoint;
+    requireRoom(position, settings.epochs, checkpoint.path);
+    for (const line of changeNotes(position, differences, settings)) say(line);
+    this.#goOn(checkpoint);
+    // Damaged ones that are newer count among the last: what is gone on from must not go for them.
+    if (checkpoint.path === found[0]) this.#folder.tidy();
+    return checkpoint;
+  }
+
+  #goOn({ path, position }: Checkpoint): void {
+    const journal = this.#journal;
+    const { step, epoch, epochs, start } = position;
+    journal.epochs.push(...epochs);
+    journal.start = start ?? null;
+    for (const done of epochs) if (this.#isForGood(done.epoch)) this.#folder.keep(done.steps);
+    this.#keepBest();
+    journal.resumedFrom = { path, epoch, steps: step };
+    journal.checkpoint = journal.resumedFrom;
+  }
+
+  async save(at: Place): Promise<void> {
+    const journal = this.#journal;
+    const { session, epochs } = journal;
+    const started = performance.now();
+    const position = this.#position(at);
+    const state = await this.#state();
+    if (position.batch === 0 && this.#isForGood(position.epoch)) this.#folder.keep(position.step);
+    this.#keepBest();
+    const write = (path: string): unknown => session.writeModel(state, path);
+    const path = this.#folder.write(state, position, this.#identity, write, this.#saved);
+    journal.checkpoint = { path, epoch: epochs.length, steps: position.step };
+    journal.seconds.write += secondsSince(started);
+  }
+
+  /** Writes the epoch that was chosen, and says which. */
+  async write(): Promise<void> {
+    const journal = this.#journal;
+    const started = performance.now();
+    const { output } = journal.call;
+    const { epoch, state, chosen } = await this.#chosen();
+    // Whatever was there may go: `checkWritable` has asked.
+    const { bytes } = journal.session.writeModel(state, output, true);
+    journal.output = { path: output, bytes, sha256: drain(fileSha256(output)) };
+    journal.written = { epoch: epoch.epoch, valTop1: epoch.valTop1, valLoss: epoch.valLoss, chosen };
+    journal.seconds.write += secondsSince(started);
+  }
+
+  /** Without a checkpoint of its own a training leaves those that were there before. */
+  reinstate(): void {
+    this.#folder.reinstate();
+  }
+
+  /**
+   * What to do where a loss, a gradient or a weight is not finite, or a run failed: the device was lost, or its memory given
+   * out. Weights that gave no loss are no checkpoint.
+   */
+  withAdvice(error: LowrankError): LowrankError {
+    if (error.code === 'RUNTIME' || error.code === 'DEVICE') return resumable(error, this.#folder.list()[0]);
+    if (error.code !== 'NUMERIC') return error;
+    this.#folder.drop(this.#journal.session.trainer.step);
+    const [last] = this.#folder.list();
+    const from = last === undefined ? '' : `, from the model or from the last good checkpoint ${last}/model.onnx`;
+    return new LowrankError('NUMERIC', error.fact, {
+      ...(error.place === undefined ? {} : { place: error.place }),
+      remedy: `${error.remedy ?? 'train with a lower --lr, with --clip 1 or a longer --warmup'}${from}`,
+      cause: error,
+    });
+  }
+
+  #isForGood(epoch: number): boolean {
+    const { saveEvery } = this.#journal.settings;
+    return saveEvery !== null && epoch % saveEvery === 0;
+  }
+
+  #keepBest(): void {
+    const { epochs } = this.#journal;
+    const best = bestEpoch(epochs);
+    const { steps } = epochs.find(({ epoch }) => epoch === best?.epoch) ?? {};
+    if (steps !== undefined) this.#folder.keepBest(steps);
+  }
+
+  #position(at: Place): CheckpointPosition {
+    const { session, epochs, start: before } = this.#journal;
+    const { step, lossScale } = session.trainer;
+    const start = before === null ? {} : { start: before };
+    return { step, ...at, epochs, ...start, ...(lossScale === undefined ? {} : { lossScale }) };
+  }
+
+  /** What there is to save. Throws NUMERIC where a weight is not finite. */
+  async #state(): Promise<TrainingState> {
+    const { trainer } = this.#journal.session;
+    const state = await trainer.read();
+    for (const name of ['parameters', 'statistics', 'state', 'ema'] as const) {
+      if (isFinite(state[name])) continue;
+      throw new LowrankError('NUMERIC', `there are ${name} that are not finite`, { place: `step ${trainer.step}` });
+    }
+    return state;
+  }
+
+  /** The epoch to write, the best where one was validated, with its weights. */
+  async #chosen(): Promise<{ epoch: TrainEpoch; state: TrainingState; chosen: 'best' | 'last' }> {
+    const { call, epochs } = this.#journal;
+    const last = epochs.at(-1)!;
+    const best = call.writes === 'last' ? null : bestEpoch(epochs);
+    const epoch = epochs.find((each) => each.epoch === best?.epoch);
+    if (epoch === undefined || epoch === last) {
+      return { epoch: last, state: await this.#state(), chosen: epoch === undefined ? 'last' : 'best' };
+    }
+    try {
+      return { epoch, state: this.#folder.read(epoch.steps), chosen: 'best' };
+    } catch (error) {
+      const reason = error instanceof LowrankError ? error.fact : messageOf(error);
+      warn(
+        this.#journal,
+        `the best epoch, ${epoch.epoch}, cannot be written, but the last: its checkpoint is damaged (${reason})`,
+      );
+      return { epoch: last, state: await this.#state(), chosen: 'last' };
+    }
+  }
+}
+
+/** Whether no element is NaN or infinite. */
+function isFinite(vector: Float32Array): boolean {
+  // NaN and infinities survive x − x as NaN, and sums: one addition an element.
+  let sum = 0;
+  for (const value of vector) sum += value - value;
+  return sum === 0;
+}

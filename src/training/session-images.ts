@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import type { ClassOrder } from '../contracts/convert.js';
+import { cachedSource } from '../data/cached-source.js';
+import { createLoader, type Loader } from '../data/loader.js';
+import type { OutputFormat } from '../data/normalize.js';
+import type { ImageSource } from '../data/types.js';
+import { LowrankError } from '../errors.js';
+import type { ImageFacts } from '../graph/image-facts.js';
+import { normalizationName } from '../images/image-metadata.js';
+import { imageSizeOf, normalizationOf, openTraining, openValidation } from '../images/images.js';
+import { classesOfModel } from '../images/labelled-images.js';
+import type { Prepared } from '../step/prepare.js';
+import { type TrainSettings, transformsOf } from './options.js';
+import type { Closers, SessionCall } from './session.js';
+
+/** The images of a training. */
+export interface SessionImages {
+  readonly training: ImageSource;
+  readonly validation: ImageSource | undefined;
+  /** What the labels count in. */
+  readonly order: ClassOrder;
+}
+
+export async function openImages(
+  options: SessionCall,
+  settings: TrainSettings,
+  closers: Closers,
+): Promise<SessionImages> {
+  const { source: training, order } = await openTraining(options.data, {
+    path: options.classes,
+    model: settings.newHead ? undefined : classesOfModel(options.model),
+  });
+  closers.push(() => training.close());
+  const validation = await openValidation(options.val, options.data, training);
+  if (validation !== undefined) closers.push(() => validation.close());
+  return { training, validation, order };
+}
+
+/** Loaders for a model's input. */
+export interface SessionLoaders {
+  training(source: ImageSource, batchSize: number): Loader;
+  validation(source: ImageSource, batchSize: number): Loader;
+}
+
+export function loadersFor(prepared: Prepared, settings: TrainSettings, areBytes: boolean): SessionLoaders {
+  const { layout, imageDims } = prepared;
+  const { width, height } = imageSizeOf(imageDims, layout, prepared.images.name);
+  const transforms = transformsOf(settings, width, height);
+  const normalization = normalizationOf(settings);
+  const format: OutputFormat = areBytes
+    ? { type: 'uint8', layout: 'nhwc', normalization, reportsFlips: true }
+    : { type: 'float32', layout, normalization };
+  const shared = {
+    format,
+    seed: settings.seed,
+    maxBad: settings.maxBad,
+    ...(settings.workers === null ? {} : { workers: settings.workers }),
+  } as const;
+  return {
+    training: (source, batchSize) =>
+      createLoader({ ...shared, source, batchSize, transform: transforms.train, shuffle: true, last: 'drop' }),
+    validation: (source, batchSize) =>
+      createLoader({ ...shared, source, batchSize, transform: transforms.val, shuffle: false, last: 'keep' }),
+  };
+}
+
+/** The loader of the training images, and its updates an epoch. Throws USAGE where there is not one. */
+export async function openLoader(
+  loaders: SessionLoaders,
+  training: ImageSource,
+  settings: TrainSettings,
+  signal: AbortSignal | undefined,
+  closers: Closers,
+): Promise<{ readonly loader: Loader; readonly stepsPerEpoch: number }> {
+  const { batchSize, accumulate } = settings;
+  const cached = settings.cache > 0 ? await cache(training, settings, signal) : training;
+  const loader = loaders.training(cached, batchSize);
+  closers.push(() => loader.close());
+  const stepsPerEpoch = Math.floor(loader.batchesPerEpoch / accumulate);
+  if (stepsPerEpoch > 0) return { loader, stepsPerEpoch };
+  throw new LowrankError('USAGE', `${training.length} images are less than one update of ${batchSize * accumulate}`, {
+    place: training.path,
+    remedy: 'lower --batch-size or --accumulate',
+  });
+}
+
+async function cache(
+  source: ImageSource,
+  settings: TrainSettings,
+  signal: AbortSignal | undefined,
+): Promise<ImageSource> {
+  return cachedSource(source, {
+    maxBytes: settings.cache,
+    signal,
+    ...(settings.workers === null ? {} : { workers: settings.workers }),
+  });
+}
+
+/** What the trained model says of its images: as they were shown in training and validation. */
+export function imageFactsOf(
+  settings: TrainSettings,
+  { imageDims, layout, images }: Prepared,
+  { classes: ids, titles }: ImageSource,
+): ImageFacts {
+  const { width, height } = imageSizeOf(imageDims, layout, images.name);
+  const { val } = transformsOf(settings, width, height);
+  const normalization = normalizationOf(settings);
+  return {
+    normalization: normalizationName(normalization) ?? normalization,
+    ...(width === height ? { imageSize: width } : {}),
+    resize: val.kind === 'stretch' ? 'stretch' : val.resize,
+    interpolation: val.interpolation ?? 'bilinear',
+    classes: { ids, titles },
+  };
+}
+
+/** A number for a set of images: their names and labels in order. */
+export function fingerprint(source: ImageSource): string {
+  const hash = createHash('sha256');
+  for (let i = 0; i < source.length; i++) hash.update(`${source.label(i)} ${source.name(i)}\n`);
+  return `${source.length} (${hash.digest('hex').slice(0, 12)})`;
+}

@@ -1,0 +1,75 @@
+import type { Loader } from '../data/loader.js';
+import type { ImageSource } from '../data/types.js';
+import { type Predictions, summarizePredictions } from '../evaluate/eval-summary.js';
+import { evaluate, type Predict } from '../evaluate/evaluate.js';
+import { misplaced } from '../runtime/placement.js';
+import type { Driver, Session, SessionOptions } from '../runtime/types.js';
+import type { EvalGraph } from '../step/eval-graph.js';
+import { blankTargets, losses } from '../step/losses/index.js';
+import type { Prepared } from '../step/prepare.js';
+import type { TrainSettings } from './options.js';
+import type { Closers, TrainingSession } from './session.js';
+import type { SessionLoaders } from './session-images.js';
+import type { Trainer } from './trainer.js';
+import { untilAborted } from './until-aborted.js';
+
+export interface ValidatorOptions {
+  readonly driver: Driver;
+  readonly session: SessionOptions;
+  readonly settings: TrainSettings;
+  readonly prepared: Prepared;
+  readonly graph: EvalGraph;
+  readonly validation: ImageSource | undefined;
+  readonly loaders: SessionLoaders;
+  readonly hasByteImages: boolean;
+  /** Where the weights lie that are validated. */
+  readonly trainer: () => Trainer;
+  readonly warn: (line: string) => void;
+  readonly closers: Closers;
+}
+
+/** See `TrainingSession.validate`: session and loader are opened the first time. */
+export function createValidator(options: ValidatorOptions): TrainingSession['validate'] {
+  const { driver, session, settings, prepared, graph, validation, loaders, hasByteImages, closers } = options;
+  let opened: { readonly evaluator: Session; readonly loader: Loader } | undefined;
+  const open = async (source: ImageSource): Promise<{ readonly evaluator: Session; readonly loader: Loader }> => {
+    const evaluator = await driver.createSession(graph.bytes(), { ...session, sharedArena: true });
+    closers.push(() => evaluator.close());
+    const fact = misplaced(evaluator, settings.device, 'the eval graph');
+    if (fact !== undefined) options.warn(fact);
+    const loader = loaders.validation(source, settings.batchSize);
+    closers.push(() => loader.close());
+    return { evaluator, loader };
+  };
+  return async (onProgress, signal) => {
+    if (validation === undefined) return undefined;
+    const { evaluator, loader } = (opened ??= await open(validation));
+    const { inputs, outputs } = graph.interface;
+    const { parameters, statistics } = await options.trainer().weights();
+    const binding = evaluator.bind();
+    binding.bindInput(inputs.parameters, parameters);
+    binding.bindInput(inputs.statistics, statistics);
+    const predict: Predict = async (data, dims) => {
+      const size = dims[0]!;
+      const logits = new Float32Array(size * prepared.classes);
+      binding.bindInput(inputs.images, { type: hasByteImages ? 'uint8' : 'float32', dims, data });
+      binding.bindInput(inputs.labels, blankTargets(prepared.loss, size, prepared.classes)['labels']!);
+      binding.bindOutput(outputs.logits, { type: 'float32', dims: [size, prepared.classes], data: logits });
+      await binding.run({ signal });
+      return logits;
+    };
+    let predictions: Predictions;
+    try {
+      predictions = await evaluate(untilAborted(loader.batches(0), signal), predict, {
+        classes: prepared.classes,
+        end: losses[prepared.loss].classes === 'one' ? 'logits' : 'sigmoid-logits',
+        signal,
+        onProgress: (done) => onProgress(done, validation.length),
+      });
+    } finally {
+      binding.close();
+    }
+    const { loss, top1, top5 } = summarizePredictions(predictions, validation.titles);
+    return { loss, top1, top5 };
+  };
+}

@@ -1,0 +1,193 @@
+import { availableParallelism } from 'node:os';
+import type { ClassOrder, ModelSummary } from '../contracts/convert.js';
+import type { DataSummary } from '../contracts/train.js';
+import type { TrainExplainReport } from '../contracts/train-explain.js';
+import type { Loader } from '../data/loader.js';
+import { type DataStamp, stampSource } from '../data/stamp.js';
+import type { WrittenFile } from '../graph/write.js';
+import { summaryOf } from '../images/images.js';
+import { checkedLimits, limitsOf } from '../limits.js';
+import { loadDriver } from '../runtime/driver.js';
+import { lengthOf } from '../step/flat.js';
+import type { GradientGraph, MaskInput } from '../step/gradient-graph.js';
+import type { LossScale } from '../step/loss-scale.js';
+import { describeKept } from '../step/manifest.js';
+import type { Prepared } from '../step/prepare.js';
+import type { TrainingState } from '../step/vectors.js';
+import { type TrainCall, type TrainOptions, type TrainSettings, trainSessionOptions } from './options.js';
+import { checkSchedule, type Schedule, scheduleOf } from './schedule.js';
+import { buildGraphs, type SessionGraphs } from './session-graphs.js';
+import { fingerprint, imageFactsOf, loadersFor, openImages, openLoader } from './session-images.js';
+import { openModel, summaryOfModel } from './session-model.js';
+import { isEmulated, startTrainer } from './session-start.js';
+import { createValidator } from './session-validation.js';
+import { writeTrained } from './session-write.js';
+import type { Trainer } from './trainer.js';
+
+/** What a training works with: images, graphs, sessions. */
+export interface TrainingSession {
+  readonly model: ModelSummary;
+  /** What is trained, and what of the stored tensors is not. */
+  readonly parameters: TrainExplainReport['parameters'];
+  readonly kept: TrainExplainReport['kept'];
+  readonly data: { readonly train: DataSummary; readonly val: DataSummary | null };
+  /** What the labels count in. */
+  readonly classOrder: ClassOrder;
+  readonly warnings: string[];
+  readonly threads: number | null;
+  /** What the numbers of a step depend on beside the settings: the machine, onnxruntime, the images; and what its epochs are compared by. */
+  readonly conditions: Readonly<Record<string, unknown>>;
+  /** Of the files of the training images. */
+  stampImages(content: 'always' | 'small' | 'never'): Promise<DataStamp>;
+  readonly loader: Loader;
+  /** Of one image, as the model takes it. */
+  readonly imageDims: readonly number[];
+  readonly stepsPerEpoch: number;
+  readonly schedule: Schedule;
+  readonly masks: readonly MaskInput[];
+  /** As it is written for other programs: until the start, where half precision may become an emulation of it. */
+  readonly gradient: GradientGraph;
+  /** Whether the state lies on the device, and how many updates there are between two looks at the losses. */
+  readonly isResident: boolean;
+  readonly readEvery: number;
+  /** Elements of the vectors of a training's state. */
+  readonly lengths: { readonly [Name in keyof TrainingState]: number };
+  readonly trainer: Trainer;
+  /** Opens the sessions of onnxruntime, with the state of a checkpoint or of the model. */
+  start(state: TrainingState | undefined, step: number, lossScale?: LossScale): Promise<void>;
+  /** Results on the validation images; undefined where there are none. Throws ABORTED. */
+  validate(
+    onProgress: (done: number, total: number) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly loss: number; readonly top1: number; readonly top5: number | null } | undefined>;
+  /** Writes the model with the weights of a state: the moving averages where there are some. */
+  writeModel(state: TrainingState, path: string, replace?: boolean): WrittenFile;
+  close(): Promise<void>;
+}
+
+/** What is to be closed, in the order in which it was opened. */
+export type Closers = (() => unknown)[];
+
+/** How a training is run, which changes nothing of its results. */
+export interface RunMode {
+  /** See `TrainerOptions`. */
+  readonly isResident?: boolean | undefined;
+  readonly readEvery?: number | undefined;
+  readonly capture?: boolean | undefined;
+  /** Images cross to the device as bytes, and are mirrored, laid out and normalized there. Default: except on the CPU. */
+  readonly hasByteImages?: boolean | undefined;
+}
+
+/** What a run is opened with. */
+export type SessionCall = TrainOptions & Pick<TrainCall, 'data'>;
+
+/** A mode without defaults. */
+export type FullMode = { readonly [Name in keyof RunMode]-?: NonNullable<RunMode[Name]> };
+
+/** Updates between two looks at the losses where these stay on the device. */
+const residentReadEvery = 10;
+
+/** Whether every update must be known to be finite before the next one begins. */
+const isScaled = ({ precision }: TrainSettings): boolean => precision === 'float16';
+
+/** Opens images and model, and emits the graphs. The caller closes the result. */
+export async function openTrainingSession(
+  options: SessionCall,
+  settings: TrainSettings,
+  mode: RunMode = {},
+): Promise<TrainingSession> {
+  const closers: Closers = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    return await openSession(options, settings, modeFor(settings, mode), closers, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function modeFor(settings: TrainSettings, mode: RunMode): FullMode {
+  const isOnDevice = settings.device !== 'cpu';
+  const { isResident = isOnDevice, hasByteImages = isOnDevice, capture = settings.cudaGraphs } = mode;
+  const { readEvery = isResident && !isScaled(settings) ? residentReadEvery : 1 } = mode;
+  return { isResident, hasByteImages, capture, readEvery };
+}
+
+async function openSession(
+  options: SessionCall,
+  settings: TrainSettings,
+  mode: FullMode,
+  closers: Closers,
+  close: () => Promise<void>,
+): Promise<TrainingSession> {
+  const { signal } = options;
+  const { hasByteImages, isResident, readEvery } = mode;
+  const limits = limitsOf(checkedLimits(options));
+  const images = await openImages(options, settings, closers);
+  const { training, validation, order } = images;
+  const model = await openModel(options, settings, images, limits, closers);
+  const { prepared } = model;
+  const warnings = [...model.warnings, ...training.warnings, ...(validation?.warnings ?? [])];
+  const driver = await loadDriver();
+  const graphs = await buildGraphs(prepared, settings, hasByteImages, driver, signal);
+  const { target, gradient } = graphs;
+  if (isEmulated(settings)) warnings.push(`${settings.precision} is emulated on CPU: right, but slower than float32`);
+  const loaders = loadersFor(prepared, settings, hasByteImages);
+  const { loader, stepsPerEpoch } = await openLoader(loaders, training, settings, signal, closers);
+  const schedule = scheduleOf(settings, stepsPerEpoch);
+  checkSchedule(schedule);
+  const { threads } = settings;
+  const session = trainSessionOptions(settings);
+  const facts = imageFactsOf(settings, prepared, training);
+  const warn = (line: string): void => void warnings.push(line);
+  let trainer: Trainer | undefined;
+  return {
+    parameters: prepared.parameters.map(({ name, shape, decay }) => ({ name, shape, decay })),
+    kept: describeKept(prepared),
+    model: summaryOfModel(model, options.model),
+    classOrder: order,
+    data: { train: summaryOf(training), val: validation === undefined ? null : summaryOf(validation) },
+    warnings,
+    threads,
+    conditions: {
+      ...target.machine,
+      onnxruntime: driver.version,
+      threads: threads ?? availableParallelism(),
+      images: fingerprint(training),
+      validation: validation === undefined ? null : fingerprint(validation),
+    },
+    stampImages: (content) => stampSource(training, { content, signal }),
+    loader,
+    imageDims: prepared.imageDims,
+    stepsPerEpoch,
+    schedule,
+    masks: gradient.interface.inputs.masks,
+    gradient,
+    isResident,
+    readEvery,
+    lengths: lengthsOf(prepared, graphs, settings),
+    get trainer() {
+      return trainer!;
+    },
+    async start(state, step, lossScale) {
+      const parts = { options, settings, mode, driver, session, images, model, graphs, warn };
+      trainer = await startTrainer(parts, state, step, lossScale);
+      closers.push(() => trainer!.close());
+    },
+    validate: createValidator({
+      ...{ driver, session, settings, prepared, validation, loaders, hasByteImages, warn, closers },
+      graph: graphs.evaluation,
+      trainer: () => trainer!,
+    }),
+    writeModel: (state, path, replace = false) => writeTrained(model, settings, facts, state, path, replace),
+    close,
+  };
+}
+
+function lengthsOf(prepared: Prepared, { update }: SessionGraphs, { ema }: TrainSettings): TrainingSession['lengths'] {
+  const parameters = lengthOf(prepared.parameters);
+  const statistics = lengthOf(prepared.statistics);
+  return { parameters, statistics, state: update.stateLength, ema: ema === null ? 0 : parameters + statistics };
+}

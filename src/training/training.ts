@@ -1,0 +1,121 @@
+import type { TrainEpoch, TrainReport } from '../contracts/train.js';
+import { LowrankError, throwIfAborted } from '../errors.js';
+import { saving } from '../files/saving.js';
+import {
+  createTensorBoardWriter,
+  epochScalars,
+  settingsMarkdown,
+  startScalars,
+  type TensorBoardWriter,
+} from '../report/tensorboard.js';
+import { startLine } from '../report/train-progress.js';
+import { Bookkeeping } from './bookkeeping.js';
+import { type CheckpointPosition, checkpointsOf, openCheckpoints } from './checkpoint.js';
+import { EpochSteps, finishEpoch, nothing, type Running } from './epoch.js';
+import { fewUpdates } from './few-updates.js';
+import { type Journal, reportOf, secondsSince, settingsRecord, warn } from './journal.js';
+
+/** One training from its first step, or its checkpoint, to the written model. */
+export async function runTraining(journal: Journal): Promise<TrainReport> {
+  const { call, session, settings } = journal;
+  const { strict } = call;
+  const content = strict === undefined ? 'small' : strict ? 'always' : 'never';
+  const folder = openCheckpoints(checkpointsOf(call.output), settings.keepCheckpoints);
+  const bookkeeping = new Bookkeeping(journal, folder, await session.stampImages(content));
+  const checkpoint = bookkeeping.resume();
+  const position = checkpoint?.position;
+  if (position === undefined) warn(journal, fewUpdates(settings, session.stepsPerEpoch));
+  await session.start(checkpoint?.state, position?.step ?? 0, position?.lossScale);
+  const board = openBoard(journal, position);
+  journal.seconds.prepare = secondsSince(journal.started);
+  try {
+    return await saving(() => trainAll(journal, bookkeeping, position, board));
+  } catch (error) {
+    const advised = error instanceof LowrankError ? bookkeeping.withAdvice(error) : error;
+    bookkeeping.reinstate();
+    throw advised;
+  } finally {
+    board?.close();
+    call.progress?.done();
+  }
+}
+
+function openBoard(journal: Journal, position: CheckpointPosition | undefined): TensorBoardWriter | undefined {
+  const { tensorboard } = journal.call;
+  if (tensorboard === undefined) return undefined;
+  const board = createTensorBoardWriter(tensorboard, position === undefined ? {} : { resumedAt: position.step });
+  board.text(0, 'settings', settingsMarkdown(settingsRecord(journal)));
+  return board;
+}
+
+/** All epochs from a position on, and the model. */
+async function trainAll(
+  journal: Journal,
+  bookkeeping: Bookkeeping,
+  position: CheckpointPosition | undefined,
+  board: TensorBoardWriter | undefined,
+): Promise<TrainReport> {
+  const { epochs } = journal.settings;
+  const isStopped = (): boolean => journal.call.signal?.aborted === true;
+  const interrupted = (): TrainReport => {
+    bookkeeping.reinstate();
+    return reportOf(journal, 'interrupted', 'stopped by the user');
+  };
+  let running: Running = position === undefined ? nothing() : { ...position.running };
+  let batch = position?.batch ?? 0;
+  if (position === undefined && !isStopped()) await measureStart(journal, board);
+  // Nothing was done that could be lost.
+  if (isStopped()) return interrupted();
+  for (let epoch = position?.epoch ?? 0; epoch < epochs; epoch++) {
+    const finished = await trainEpoch(journal, bookkeeping, epoch, batch, running);
+    if (finished === undefined) return interrupted();
+    board?.scalars(finished.steps, epochScalars(finished));
+    running = nothing();
+    batch = 0;
+    await bookkeeping.save({ epoch: epoch + 1, batch: 0, running });
+    if (isStopped() && epoch + 1 < epochs) return interrupted();
+  }
+  await bookkeeping.write();
+  return reportOf(journal, 'finished', null);
+}
+
+/** Epoch 0. It is left out where it is interrupted. */
+async function measureStart(journal: Journal, board: TensorBoardWriter | undefined): Promise<void> {
+  const { call, session, seconds } = journal;
+  if (call.validatesStart === false) return;
+  const { epochs } = journal.settings;
+  const { progress, signal } = call;
+  const started = performance.now();
+  const val = await session
+    .validate((done, total) => progress?.validating(0, epochs, done, total), signal)
+    .catch((error: unknown) => {
+      if (!(error instanceof LowrankError) || error.code !== 'ABORTED') throw error;
+      return undefined;
+    });
+  seconds.validate += secondsSince(started);
+  if (val === undefined) return;
+  const start = { valLoss: Number.isFinite(val.loss) ? val.loss : null, valTop1: val.top1, valTop5: val.top5 };
+  journal.start = start;
+  progress?.note(startLine(start, epochs));
+  board?.scalars(0, startScalars(start));
+}
+
+/** Trains an epoch from batch `start` on and validates; undefined where it was interrupted, with a checkpoint written. */
+async function trainEpoch(
+  journal: Journal,
+  bookkeeping: Bookkeeping,
+  epoch: number,
+  start: number,
+  running: Running,
+): Promise<TrainEpoch | undefined> {
+  if (!(await new EpochSteps(journal, bookkeeping, epoch, start, running).run())) return undefined;
+  const { call, session, settings } = journal;
+  try {
+    throwIfAborted(call.signal);
+    return await finishEpoch(journal, epoch, running);
+  } catch (error) {
+    if (!(error instanceof LowrankError) || error.code !== 'ABORTED') throw error;
+    await bookkeeping.save({ epoch, batch: session.stepsPerEpoch * settings.accumulate, running });
+    return undefined;
+  }
+}
