@@ -1,5 +1,5 @@
 import type { Candidate, Selection } from '../factorize/candidates.js';
-import { breakEvenRank, macsPerRank, maxRank, paramsPerRank } from '../rewrite/geometry.js';
+import { breakEvenRank, factorMacs, factorParams, maxRank } from '../rewrite/geometry.js';
 import { activationOf, keptReport } from '../factorize/layer-report.js';
 import type { Layer } from '../rewrite/layers.js';
 import type { Plan } from '../factorize/plan-types.js';
@@ -75,9 +75,9 @@ function factorized(
     breakEvenRank: breakEvenRank(geometry, scheme),
     params: {
       before: isFirst ? base.params.before : bias,
-      after: (isFirst ? rank * paramsPerRank(geometry, scheme) : 0) + bias,
+      after: (isFirst ? factorParams(geometry, scheme, rank) : 0) + bias,
     },
-    macs: { before: base.macs.before, after: rank * macsPerRank(geometry, scheme) },
+    macs: { before: base.macs.before, after: factorMacs(geometry, scheme, rank) },
     fits: Object.fromEntries(fits),
     theorem: describeTheorem(terms.get(candidate), candidate, errorOf('spectral'), errorOf('lfai')),
   };

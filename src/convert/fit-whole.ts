@@ -1,8 +1,9 @@
 import type { Model } from '../graph/model.js';
 import type { ShapeTable } from '../ops/infer.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
+import type { Candidate } from '../factorize/candidates.js';
 import { type Fit, type FitContext, fitPlans } from '../factorize/fit.js';
-import { fromKernels, type Kernel } from '../rewrite/layout.js';
+import { fromKernels, joinFactors } from '../rewrite/layout.js';
 import type { PairRecord } from '../rewrite/pairs.js';
 import type { FitSettings } from '../factorize/sampled/settings.js';
 import type { FactorPair } from '../rewrite/types.js';
@@ -48,9 +49,9 @@ export async function fitWhole(
   const { warnings } = await approximate(model, {
     ...context,
     inputDims: shapes.require(input).dims.slice(1),
-    factors: [...new Set(records.flatMap(({ u, v }) => [u, v]))],
+    factors: [...new Set(records.flatMap(({ factors }) => factors.toReversed()))],
   });
-  const pairs = new Map(fits.map((fit) => [fit.candidate, storedPair(model, fit, records)]));
+  const pairs = new Map(fits.map((fit) => [fit.candidate, storedPair(model, fit.candidate, records)]));
   const plans = fits.map(({ candidate, scheme, rank, note }) => {
     return { candidate, trials: [{ scheme, rank }] as const, note };
   });
@@ -59,13 +60,11 @@ export async function fitWhole(
   return { fits: measured, warnings };
 }
 
-function storedPair({ graph }: Model, { candidate, scheme }: Fit, records: readonly PairRecord[]): FactorPair {
-  const { layer } = candidate;
-  const { u, v } = records.find(({ name }) => name === layer.name)!;
-  const kernelOf = (name: string): Kernel => {
+function storedPair({ graph }: Model, { layer }: Candidate, records: readonly PairRecord[]): FactorPair {
+  const { factors } = records.find(({ name }) => name === layer.name)!;
+  const kernels = factors.map((name) => {
     const tensor = graph.value(name)!.tensor!;
     return { dims: tensor.dims, data: tensor.toFloat32() };
-  };
-  const kernels = { first: kernelOf(v), second: kernelOf(u) };
-  return fromKernels(kernels, layer.geometry, scheme, layer.form, layer.node.int('transB', 0));
+  });
+  return joinFactors(fromKernels(kernels, layer.form, layer.node.int('transB', 0)));
 }

@@ -1,9 +1,9 @@
 import type { ChangeUnit, TradeOff, TradeOffPoint } from '../contracts/convert.js';
 import { type Judge, measuredChange } from './agreement.js';
 import type { Candidate } from '../factorize/candidates.js';
-import { paramsPerRank, weightCount } from '../rewrite/geometry.js';
+import { factorParams, weightCount } from '../rewrite/geometry.js';
 import { type BudgetOf, type Option, plansWithin } from '../factorize/plan-by-budget.js';
-import { macsOf, macsPerRankOf } from '../factorize/plan-choice.js';
+import { factorMacsOf, macsOf } from '../factorize/plan-choice.js';
 import type { Plan, PlanContext } from '../factorize/plan-types.js';
 import type { Curves } from '../factorize/sensitivity/observe.js';
 
@@ -72,10 +72,11 @@ export function worthOf(
   let [params, macs] = [totals.params, totals.macs];
   for (const { candidate, trials } of plans) {
     if (trials === null) continue;
-    const [{ scheme, rank }] = trials;
+    const [trial] = trials;
+    const { scheme, rank } = trial;
     predicted += curves.get(candidate)?.get(scheme)?.changes[rank] ?? 0;
-    params += rank * paramsPerRank(candidate.layer.geometry, scheme) - weightCount(candidate.layer.geometry);
-    macs += rank * macsPerRankOf(candidate, scheme) - macsOf(candidate);
+    params += factorParams(candidate.layer.geometry, scheme, rank) - weightCount(candidate.layer.geometry);
+    macs += factorMacsOf(candidate, trial) - macsOf(candidate);
   }
   return { predicted, params: params / totals.params, macs: macs / totals.macs };
 }

@@ -92,9 +92,9 @@ async function recount(
         const counts = layerCounts(layer);
         sum.macs += counts.macs;
         // Weights that two layers share are in the file once.
-        if (!counted.has(record.u)) sum.params += counts.params;
+        if (!counted.has(record.factors.at(-1)!)) sum.params += counts.params;
       }
-      counted.add(record.u);
+      counted.add(record.factors.at(-1)!);
       pairs.set(record.name, sum);
     }
     const stray =

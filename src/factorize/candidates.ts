@@ -50,7 +50,7 @@ export function selectCandidates(model: Model, layers: readonly Layer[], setting
   // Also pairs that somebody else made: a factor of a pair is low-rank already.
   const found = settings.factorizePairs ? noPairs : findPairs(model, layers, clearlyCheaper);
   warnings.push(...found.warnings);
-  const inPairs = new Set<Layer>(found.pairs.flatMap(({ first, second }) => [first, second]));
+  const inPairs = new Set<Layer>(found.pairs.flatMap(({ factors }) => factors));
   const first = layers[0];
   const last = layers.at(-1);
   for (const layer of layers) {

@@ -1,15 +1,16 @@
 import { Graph } from '../graph/graph.js';
 import { type Model, newModel, opsetOf } from '../graph/model.js';
 import { modelBytes } from '../graph/write.js';
+import type { Matrix } from '../linalg/types.js';
 import { FLOAT } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import type { Scheme } from '../contracts/convert.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
-import { addPairWeights, emitPair } from '../rewrite/emit.js';
+import { addFactorWeights, emitFactors } from '../rewrite/emit.js';
 import { matrixShape } from '../rewrite/geometry.js';
 import { findLayers, type FactorizableLayer } from '../rewrite/layers.js';
-import { toKernels } from '../rewrite/layout.js';
+import { splitPair, toKernels } from '../rewrite/layout.js';
 import { layerTurn, measureModels } from '../rewrite/measure-models.js';
 import { randomFloats } from '../rewrite/samples.js';
 
@@ -76,13 +77,16 @@ function oneLayerModel(model: Model, shapes: ShapeTable, layer: FactorizableLaye
   if (variant.scheme !== null) {
     const copy = findLayers(graph, inferShapes(single, {}))[0];
     if (copy?.kind === 'factorizable') {
-      const { rows, cols } = matrixShape(layer.geometry, variant.scheme);
-      const pair = {
-        left: { rows, cols: variant.rank, data: randomValues(rows * variant.rank) },
-        right: { rows: variant.rank, cols, data: randomValues(variant.rank * cols) },
-      };
-      const kernels = toKernels(pair, layer.geometry, variant.scheme, layer.form, layer.node.int('transB', 0));
-      emitPair(single, copy, variant.scheme, addPairWeights(single, copy, kernels));
+      const { scheme, rank } = variant;
+      const { rows, cols } = matrixShape(layer.geometry, scheme);
+      const random = (height: number, width: number): Matrix => ({
+        rows: height,
+        cols: width,
+        data: randomValues(height * width),
+      });
+      const factors = splitPair({ left: random(rows, rank), right: random(rank, cols) }, scheme);
+      const kernels = toKernels(factors, layer.geometry, scheme, layer.form, layer.node.int('transB', 0));
+      emitFactors(single, copy, scheme, addFactorWeights(single, copy, scheme, kernels));
     }
   }
   return modelBytes(single);

@@ -2,8 +2,8 @@ import { LowrankError, throwIfAborted } from '../errors.js';
 import type { Scheme } from '../contracts/convert.js';
 import { type Choice, solveBudget } from './budget.js';
 import type { Candidate } from './candidates.js';
-import { breakEvenRank, maxRank, paramsPerRank, weightCount } from '../rewrite/geometry.js';
-import { macsOf, macsPerRankOf, refusal } from './plan-choice.js';
+import { breakEvenRank, factorParams, maxRank, weightCount } from '../rewrite/geometry.js';
+import { factorMacsOf, macsOf, refusal } from './plan-choice.js';
 import type { Plan, PlanContext, Trial } from './plan-types.js';
 import type { RankMode } from './settings.js';
 import type { Curves } from './sensitivity/observe.js';
@@ -155,12 +155,12 @@ function countedOptions(
   const full = of === 'params' ? weightCount(geometry) : macsOf(candidate);
   const options: Option[] = [{ trial: null, cost: full, error: 0 }];
   for (const [scheme, own] of errors) {
-    const perRank = of === 'params' ? paramsPerRank(geometry, scheme) : macsPerRankOf(candidate, scheme);
     const limit = Math.min(breakEvenRank(geometry, scheme), own.length - 1);
     const least = Math.ceil(leastRank(candidate, scheme, context) / settings.rankMultiple) * settings.rankMultiple;
     for (let rank = least; rank <= limit; rank += settings.rankMultiple) {
       if (refusal(candidate, { scheme, rank }, settings) !== undefined) break;
-      options.push({ trial: { scheme, rank }, cost: rank * perRank, error: own[rank]! });
+      const cost = of === 'params' ? factorParams(geometry, scheme, rank) : factorMacsOf(candidate, { scheme, rank });
+      options.push({ trial: { scheme, rank }, cost, error: own[rank]! });
     }
   }
   return options;

@@ -1,7 +1,7 @@
 import type { Candidate } from './candidates.js';
 import { evbmf } from './evbmf.js';
 import { type MatrixShape, matrixShape } from '../rewrite/geometry.js';
-import { choose, macsPerRankOf, refusal } from './plan-choice.js';
+import { choose, factorMacsOf, refusal } from './plan-choice.js';
 import type { Plan, PlanContext, Trial } from './plan-types.js';
 import type { RankMode } from './settings.js';
 import { spectra, stableRank, tailEnergies } from './spectra.js';
@@ -70,7 +70,7 @@ async function planBySpectrum(
       const rounded = Math.min(squares.length, Math.ceil(Math.max(1, rank) / multiple) * multiple);
       const trial: Trial = { scheme, rank: rounded };
       const isRefused = refusal(candidate, trial, context.settings) !== undefined;
-      return { trial, note, isRefused, macs: rounded * macsPerRankOf(candidate, scheme) };
+      return { trial, note, isRefused, macs: factorMacsOf(candidate, trial) };
     });
     // Both schemes keep what was asked for; of those that are a gain, the one with fewer MACs is the better.
     found.sort((a, b) => Number(a.isRefused) - Number(b.isRefused) || a.macs - b.macs);

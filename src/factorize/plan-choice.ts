@@ -1,6 +1,6 @@
 import type { Scheme } from '../contracts/convert.js';
 import type { Candidate } from './candidates.js';
-import { breakEvenRank, fullMacs, macsPerRank, paramsPerRank, schemesOf, weightCount } from '../rewrite/geometry.js';
+import { breakEvenRank, factorMacs, factorParams, fullMacs, schemesOf, weightCount } from '../rewrite/geometry.js';
 import type { Plan, Trial } from './plan-types.js';
 import type { SchemeSettings } from './settings.js';
 
@@ -12,21 +12,21 @@ export function allowedSchemes(candidate: Candidate, settings: SchemeSettings): 
   return schemes.filter((scheme) => scheme === settings.scheme);
 }
 
-/** MACs of all layers of a candidate, as they are and per rank of a scheme. */
+/** MACs of all layers of a candidate, as they are and as factors. */
 export function macsOf(candidate: Candidate): number {
   return candidate.layers.reduce((sum, { geometry }) => sum + fullMacs(geometry), 0);
 }
 
-export function macsPerRankOf(candidate: Candidate, scheme: Scheme): number {
-  return candidate.layers.reduce((sum, { geometry }) => sum + macsPerRank(geometry, scheme), 0);
+export function factorMacsOf(candidate: Candidate, { scheme, rank }: Trial): number {
+  return candidate.layers.reduce((sum, { geometry }) => sum + factorMacs(geometry, scheme, rank), 0);
 }
 
 /** Why a pair of this rank would not be a gain; undefined where it is one. */
 export function refusal(candidate: Candidate, { scheme, rank }: Trial, settings: SchemeSettings): string | undefined {
   if (settings.allowBigger) return undefined;
   const { geometry } = candidate.layer;
-  const params = (rank * paramsPerRank(geometry, scheme)) / weightCount(geometry);
-  const macs = (rank * macsPerRankOf(candidate, scheme)) / macsOf(candidate);
+  const params = factorParams(geometry, scheme, rank) / weightCount(geometry);
+  const macs = factorMacsOf(candidate, { scheme, rank }) / macsOf(candidate);
   if (params < 1 && macs < 1) return undefined;
   const breakEven = breakEvenRank(geometry, scheme);
   const worse = params >= macs ? `${params.toFixed(2)}× the parameters` : `${macs.toFixed(2)}× the MACs`;

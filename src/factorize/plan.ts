@@ -1,11 +1,11 @@
 import { LowrankError } from '../errors.js';
 import type { Scheme } from '../contracts/convert.js';
 import type { Candidate } from './candidates.js';
-import { matrixShape, maxRank, schemesOf } from '../rewrite/geometry.js';
+import { largestRank, matrixShape, maxRank, schemesOf } from '../rewrite/geometry.js';
 import { namesOf } from '../rewrite/layer-label.js';
 import { planByBudget } from './plan-by-budget.js';
 import { planByEnergy, planByStableRank, planByVbmf } from './plan-by-spectrum.js';
-import { allowedSchemes, choose, macsPerRankOf, toMultiple } from './plan-choice.js';
+import { allowedSchemes, choose, factorMacsOf, toMultiple } from './plan-choice.js';
 import type { Plan, PlanContext, Trial } from './plan-types.js';
 import type { RankSettings, RankMode } from './settings.js';
 
@@ -45,18 +45,16 @@ function planByScale(candidate: Candidate, mode: Extract<RankMode, { kind: 'scal
     return toMultiple(Math.min(limit, Math.max(1, Math.round(mode.scale * base))), settings.rankMultiple, limit);
   };
   const trials = schemes.map((scheme): Trial => ({ scheme, rank: rankFor(scheme) }));
-  const [first, second] = trials;
+  const [first, ...others] = trials;
   if (first === undefined) return { candidate, trials: null, note: `no ${settings.scheme} scheme for this layer` };
-  if (second !== undefined && mode.scale < 1) {
-    // The scheme that comes second gets the rank that costs as many MACs as the first, so that the errors compare.
-    const equal = Math.floor(
-      (first.rank * macsPerRankOf(candidate, first.scheme)) / macsPerRankOf(candidate, second.scheme),
-    );
-    const limit = maxRank(geometry, second.scheme);
-    trials[1] = {
-      scheme: second.scheme,
-      rank: toMultiple(Math.max(1, Math.min(limit, equal)), settings.rankMultiple, limit),
-    };
+  if (mode.scale < 1) {
+    // Schemes that come later get the rank that costs as many MACs as the first, so that the errors compare.
+    const macs = factorMacsOf(candidate, first);
+    others.forEach(({ scheme }, at) => {
+      const limit = maxRank(geometry, scheme);
+      const equal = largestRank(limit, (rank) => factorMacsOf(candidate, { scheme, rank }) <= macs);
+      trials[at + 1] = { scheme, rank: toMultiple(Math.max(1, equal), settings.rankMultiple, limit) };
+    });
   }
   return choose(candidate, trials, settings, `rank scale ${mode.scale}`);
 }

@@ -110,14 +110,14 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
   }
 }
 
-/** Every layer, in graph order, with the two of a pair as one. */
+/** Every layer, in graph order, with the factors of a pair as one. */
 function entriesOf(layers: readonly Layer[], pairs: readonly Pair[]): Entry[] {
   const byFirst = new Map<Layer, Pair>(pairs.map((pair) => [pair.first, pair]));
-  const seconds = new Set<Layer>(pairs.map((pair) => pair.second));
+  const others = new Set<Layer>(pairs.flatMap(({ factors }) => factors.slice(1)));
   return layers.flatMap((layer): Entry[] => {
     const pair = byFirst.get(layer);
     if (pair !== undefined) return [{ kind: 'pair', pair }];
-    return seconds.has(layer) ? [] : [{ kind: 'layer', layer }];
+    return others.has(layer) ? [] : [{ kind: 'layer', layer }];
   });
 }
 
@@ -176,7 +176,7 @@ function labelOf(entry: Entry): string {
 /** Elements of the weights. */
 function sizeOf(entry: Entry): number {
   if (entry.kind === 'layer') return weightCount(entry.layer.geometry);
-  return weightCount(entry.pair.first.geometry) + weightCount(entry.pair.second.geometry);
+  return entry.pair.factors.reduce((sum, { geometry }) => sum + weightCount(geometry), 0);
 }
 
 /** Operations, up to a factor: elements · smaller side of the matrix. */
@@ -193,11 +193,11 @@ function fullReport(layer: Layer, graph: Graph, chain: string | undefined, spect
 
 /** `counted` holds the weights of earlier pairs: a weight that several pairs share counts with the first of them. */
 function pairReport(pair: Pair, graph: Graph, counted: Set<Value>, spectrum: Spectrum | null): InspectLayer {
-  const { first, second, geometry, record } = pair;
+  const { factors, last, geometry, record } = pair;
   const counts = pairCounts(pair);
-  const isShared = counted.has(first.weight.source) && counted.has(second.weight.source);
-  counted.add(first.weight.source).add(second.weight.source);
-  const kernels = [first, second].map((layer) => layer.geometry.kernel.join('×')).join(' then ');
+  const isShared = factors.every(({ weight }) => counted.has(weight.source));
+  for (const { weight } of factors) counted.add(weight.source);
+  const kernels = factors.map((layer) => layer.geometry.kernel.join('×')).join(' then ');
   const how = record === undefined ? 'recognized by its structure' : 'recorded in the metadata';
   const order = pair.form === 'conv' ? `: ${kernels}` : '';
   const shared = isShared ? '; shares its weights with an earlier pair, where they are counted' : '';
@@ -216,16 +216,16 @@ function pairReport(pair: Pair, graph: Graph, counted: Set<Value>, spectrum: Spe
     maxRank: maxRankOf(pair),
     breakEvenRank: counts.breakEvenRank,
     init: record?.init ?? null,
-    activation: activationAfter(second, graph),
+    activation: activationAfter(last, graph),
     weightError: null,
     functionError: null,
     params: isShared
-      ? { before: second.biasCount, after: second.biasCount }
+      ? { before: last.biasCount, after: last.biasCount }
       : { before: counts.params.single, after: counts.params.pair },
     macs: { before: counts.macs.single, after: counts.macs.pair },
     seconds: 0,
     spectrum,
-    pair: { recognizedBy: pair.recognizedBy, nodes: [first.name, second.name] },
+    pair: { recognizedBy: pair.recognizedBy, nodes: factors.map(({ name }) => name) },
   };
 }
 

@@ -2,8 +2,9 @@ import { openImages } from '../factorize/calibration/fit-on-data.js';
 import type { Calibrate } from '../factorize/calibration/types.js';
 import { type Candidate, selectCandidates } from '../factorize/candidates.js';
 import { countMacs } from '../rewrite/count.js';
+import { largestRank } from '../rewrite/geometry.js';
 import type { Layer } from '../rewrite/layers.js';
-import { macsOf, macsPerRankOf } from '../factorize/plan-choice.js';
+import { factorMacsOf, macsOf } from '../factorize/plan-choice.js';
 import type { SelectionSettings } from '../factorize/settings.js';
 import { type Curve, observeModel } from '../factorize/sensitivity/observe.js';
 import { curvePoints } from '../factorize/sensitivity/report.js';
@@ -97,8 +98,8 @@ export async function findSensitivities(
 
 function halvedBy(candidate: Candidate, own: ReadonlyMap<Scheme, Curve>): NonNullable<InspectLayer['halved']> | null {
   const halves = [...own].flatMap(([scheme, { losses, changes }]) => {
-    const most = Math.floor(macsOf(candidate) / 2 / macsPerRankOf(candidate, scheme));
-    const rank = Math.min(most, changes.length - 1);
+    const half = macsOf(candidate) / 2;
+    const rank = largestRank(changes.length - 1, (own) => factorMacsOf(candidate, { scheme, rank: own }) <= half);
     return rank < 1 ? [] : [{ scheme, rank, loss: losses[rank]!, change: changes[rank]! }];
   });
   return halves.toSorted((a, b) => a.change - b.change)[0] ?? null;

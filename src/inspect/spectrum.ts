@@ -22,7 +22,7 @@ export async function layerSpectrum(
 
 /** Spectrum of a pair's product, which is never formed. Throws NUMERIC, ABORTED. */
 export async function pairSpectrum(pair: Pair, linalg: Linalg, signal: AbortSignal | undefined): Promise<Spectrum> {
-  return summarizeSpectrum(await productSingularValues(pairFactors(pair), linalg, signal));
+  return summarizeSpectrum(await productSingularValues(await pairFactors(pair, linalg), linalg, signal));
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Pair } from '../rewrite/find-pairs.js';
 import { windowAttributes } from '../rewrite/pair-window.js';
+import { schemes } from '../rewrite/schemes/index.js';
 import type { Attribute } from '../graph/attribute.js';
 import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
@@ -16,7 +17,7 @@ export function obstacleOf(pair: Pair): string | undefined {
 
 /** `transB` of the single layer; 0 where it is no Gemm. */
 export function transBOf(pair: Pair): number {
-  return pair.second.form === 'gemm' ? pair.second.node.int('transB', 0) : 0;
+  return pair.last.form === 'gemm' ? pair.last.node.int('transB', 0) : 0;
 }
 
 /** Shape of the weight of the single layer. */
@@ -31,8 +32,8 @@ export function weightDims({ form, geometry }: Pair, outputMajor: boolean): read
  */
 export function addMergedWeight(model: Model, pair: Pair, dims: readonly number[], data: Floats): Value {
   const { graph } = model;
-  const { dataType } = pair.second.weight;
-  const base = originalName(pair) ?? `${sourceName(pair.second)}.merged`;
+  const { dataType } = pair.last.weight;
+  const base = originalName(pair) ?? `${sourceName(pair.last)}.merged`;
   const name = graph.uniqueName(base);
   const value = graph.addInitializer(
     data instanceof Float64Array
@@ -44,12 +45,13 @@ export function addMergedWeight(model: Model, pair: Pair, dims: readonly number[
   return value;
 }
 
-/** The stem of `<stem>.v` and `<stem>.u`; both may end in a number that made them unique. */
-function originalName({ first, second }: Pair): string | undefined {
-  const stem = (layer: Pair['first'], suffix: string): string | undefined =>
-    new RegExp(`^(.+)\\.${suffix}(?:_\\d+)?$`).exec(sourceName(layer))?.[1];
-  const name = stem(first, 'v');
-  return name !== undefined && name === stem(second, 'u') ? name : undefined;
+/** The stem of `<stem>.v` and `<stem>.u`, the marks of the factors; all may end in a number that made them unique. */
+function originalName({ factors, scheme }: Pair): string | undefined {
+  const stems = schemes[scheme].factors.map(
+    ({ mark }, at) => new RegExp(`^(.+)\\.${mark}(?:_\\d+)?$`).exec(sourceName(factors[at]!))?.[1],
+  );
+  const [name] = stems;
+  return stems.every((stem) => stem === name) ? name : undefined;
 }
 
 function sourceName({ weight, name }: Pair['first']): string {
@@ -59,17 +61,17 @@ function sourceName({ weight, name }: Pair['first']): string {
 /** Puts the single layer, with this weight, in the place of the pair. Weights that nothing else reads go. Returns its node. */
 export function emitMerged(model: Model, pair: Pair, weight: Value): Node {
   const { graph } = model;
-  const { second, form, op } = pair;
-  const hidden = second.node.inputs[1 - second.weightInput]!;
-  const oldWeight = second.node.inputs[second.weightInput]!;
+  const { last, form, op } = pair;
+  const hidden = last.node.inputs[1 - last.weightInput]!;
+  const oldWeight = last.node.inputs[last.weightInput]!;
   const { input, transA } = inputOf(pair);
-  const bias = second.node.inputs.slice(2);
-  const name = pair.record === undefined ? second.node.name : graph.uniqueNodeName(pair.record.name);
+  const bias = last.node.inputs.slice(2);
+  const name = pair.record === undefined ? last.node.name : graph.uniqueNodeName(pair.record.name);
   const operands = form === 'matmul-left' ? [weight, input] : [input, weight, ...bias];
-  const [node] = graph.replaceNode(second.node, () => [
-    { opType: op, name, inputs: operands, outputs: [second.node.outputs[0]], attributes: attributesOf(pair, transA) },
+  const [node] = graph.replaceNode(last.node, () => [
+    { opType: op, name, inputs: operands, outputs: [last.node.outputs[0]], attributes: attributesOf(pair, transA) },
   ]);
-  // The first layer, Identities and weights go with it.
+  // The layers before, Identities and weights go with it.
   graph.removeIfUnused(hidden);
   graph.removeIfUnused(oldWeight);
   return node!;
@@ -89,15 +91,15 @@ function inputOf({ first, op }: Pair): { readonly input: Value; readonly transA:
 }
 
 function attributesOf(pair: Pair, transA: boolean): Record<string, Attribute> {
-  const { first, second, windows } = pair;
+  const { first, last, windows } = pair;
   if (windows !== undefined) {
     const own = new Set(['kernel_shape', 'strides', 'dilations', 'pads', 'group', 'auto_pad']);
-    const others = [...second.node.attributes].filter(([name]) => !own.has(name));
+    const others = [...last.node.attributes].filter(([name]) => !own.has(name));
     return { ...Object.fromEntries(others), ...windowAttributes(windows)! };
   }
   if (pair.op !== 'Gemm') return {};
-  // α of the first layer is in the weight; α, β and transB are those of the second.
-  const kept = second.form === 'gemm' ? Object.fromEntries(second.node.attributes) : {};
+  // α of the layers before is in the weight; α, β and transB are those of the last.
+  const kept = last.form === 'gemm' ? Object.fromEntries(last.node.attributes) : {};
   const { transA: _, ...others } = kept;
   return transA || first.node.int('transA', 0) !== 0 ? { ...others, transA: { type: 'int', value: 1 } } : others;
 }

@@ -266,8 +266,8 @@ function weightsKey(pair: Pair): string {
     form,
     node.int('transB', 0),
   ];
-  const alpha = pair.first.form === 'gemm' ? pair.first.node.float('alpha', 1) : 1;
-  return JSON.stringify([part(pair.first), part(pair.second), alpha, pair.form]);
+  const alphas = pair.factors.slice(0, -1).map(({ form, node }) => (form === 'gemm' ? node.float('alpha', 1) : 1));
+  return JSON.stringify([pair.factors.map(part), alphas, pair.form]);
 }
 
 async function mergeGroups(
@@ -298,7 +298,7 @@ async function mergeGroups(
   });
 }
 
-/** The weight of the single layer: from one float32 GEMM, or in float64 where the pair is. Throws NUMERIC where it is not finite. */
+/** The weight of the single layer: from one float32 GEMM for each factor but the first, or in float64 where the pair is. Throws NUMERIC where it is not finite. */
 async function multiply(
   pair: Pair,
   linalg: Linalg,
@@ -306,8 +306,8 @@ async function multiply(
 ): Promise<{ readonly dims: readonly number[]; readonly data: Floats }> {
   const outputMajor = isOutputMajor(pair.form, transBOf(pair));
   const product = async (): Promise<Floats> => {
-    if (pair.second.weight.dataType === DOUBLE) return productInFloat64(pair, signal);
-    const { left, right } = pairFactors(pair);
+    if (pair.last.weight.dataType === DOUBLE) return productInFloat64(pair, signal);
+    const { left, right } = await pairFactors(pair, linalg);
     return (await linalg.gemm(left, right)).data;
   };
   const data = productWeight(pair, await product(), outputMajor);
@@ -333,13 +333,13 @@ function foldAll(
 /** The records of pairs that stay, with the names that their weights have now. */
 function recordsOf(model: Model, pairs: readonly Pair[]): PairRecord[] {
   const byName = new Map(model.graph.nodes.map((node) => [node.name, node]));
-  return pairs.flatMap(({ record, first, second }): PairRecord[] => {
+  return pairs.flatMap(({ record, factors }): PairRecord[] => {
     if (record === undefined) return [];
     const sourceOf = (layer: Pair['first'], fallback: string): string => {
       const value: Value | undefined = byName.get(layer.node.name)?.inputs[layer.weightInput];
       return (value === undefined ? undefined : resolveWeight(model.graph, value))?.source.name ?? fallback;
     };
-    return [{ ...record, v: sourceOf(first, record.v), u: sourceOf(second, record.u) }];
+    return [{ ...record, factors: factors.map((layer, at) => sourceOf(layer, record.factors[at]!)) }];
   });
 }
 
@@ -377,7 +377,7 @@ function requireSame({ relativeDiff }: Verification, tolerance: number): void {
 /** `isShared`: its weights are those of an earlier pair, where they are counted. */
 function describeMerge(pair: Pair, isShared: boolean): MergedPair {
   const { params, macs } = pairCounts(pair);
-  const bias = pair.second.biasCount;
+  const bias = pair.last.biasCount;
   return {
     name: pair.name,
     label: pair.label,

@@ -4,164 +4,144 @@ import type { Node, NodeSpec } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { Tensor } from '../onnx/tensor.js';
 import type { Scheme } from '../contracts/convert.js';
+import { alongWindow, factorKernels } from './geometry.js';
 import type { FactorizableLayer } from './layers.js';
-import type { PairKernels } from './layout.js';
-
-/** The values of a pair's weights, which several layers may share. */
-export interface PairWeights {
-  readonly first: Value;
-  readonly second: Value;
-}
+import type { Kernel } from './layout.js';
+import { schemes } from './schemes/index.js';
+import type { SchemeFactor } from './schemes/scheme.js';
 
 /**
- * Adds the weights of a pair as `<weight>.v` (applied first) and `<weight>.u`, in the element type of the original weight.
- * Models of IR 3 and before list every initializer among their inputs, so these are listed too.
+ * Adds the weights of a layer's factors in the element type of the original weight, each by its mark: of two `<weight>.v`, which is
+ * applied first, and `<weight>.u`. Models of IR 3 and before list every initializer among their inputs, so these are listed too.
  */
-export function addPairWeights(model: Model, layer: FactorizableLayer, kernels: PairKernels): PairWeights {
+export function addFactorWeights(
+  model: Model,
+  layer: FactorizableLayer,
+  scheme: Scheme,
+  kernels: readonly Kernel[],
+): readonly Value[] {
   const { graph } = model;
   const base = layer.weight.tensor.name === '' ? layer.name : layer.weight.tensor.name;
   const { dataType } = layer.weight;
-  const add = (suffix: string, kernel: PairKernels['first']): Value => {
-    const name = graph.uniqueName(`${base}.${suffix}`);
-    const value = graph.addInitializer(Tensor.ofFloats(name, kernel.dims, kernel.data, dataType));
-    if (model.irVersion < 4) graph.addInput(name, { dataType, dims: kernel.dims });
+  return schemes[scheme].factors.map(({ mark }, at) => {
+    const { dims, data } = kernels[at]!;
+    const name = graph.uniqueName(`${base}.${mark}`);
+    const value = graph.addInitializer(Tensor.ofFloats(name, dims, data, dataType));
+    if (model.irVersion < 4) graph.addInput(name, { dataType, dims });
     return value;
-  };
-  return { first: add('v', kernels.first), second: add('u', kernels.second) };
+  });
 }
 
-/** Replaces the layer's node by the two nodes of the pair; the second one keeps its output. Returns them in order. */
-export function emitPair(model: Model, layer: FactorizableLayer, scheme: Scheme, weights: PairWeights): [Node, Node] {
+/** Replaces the layer's node by one for each factor; the last one keeps its output. Returns them in order. */
+export function emitFactors(
+  model: Model,
+  layer: FactorizableLayer,
+  scheme: Scheme,
+  weights: readonly Value[],
+): readonly Node[] {
   const { graph } = model;
   const { node } = layer;
   const weightValue = node.inputs[layer.weightInput]!;
-  const [first, second] = graph
+  const nodes = graph
     .replaceNode(node, () => {
-      const hidden = graph.addValue(graph.uniqueName(`${node.outputs[0]!.name}.lowrank`));
-      return layer.form === 'conv'
-        ? convPair(model, layer, scheme, weights, hidden)
-        : productPair(model, layer, weights, hidden);
+      const hidden = weights.slice(1).map(() => graph.addValue(graph.uniqueName(`${node.outputs[0]!.name}.lowrank`)));
+      const names = schemes[scheme].factors.map(({ mark }) => graph.uniqueNodeName(`${node.id}.${mark}`));
+      const { before, input } = inputOf(model, layer);
+      const last = weights.length - 1;
+      return [
+        ...before,
+        ...weights.map((weight, at): NodeSpec => ({
+          name: names[at]!,
+          ...factorNode(layer, scheme, at, at === 0 ? input : hidden[at - 1]!, weight),
+          outputs: [at === last ? node.outputs[0] : hidden[at]],
+        })),
+      ];
     })
-    .slice(-2) as [Node, Node];
+    .slice(-weights.length);
   graph.removeIfUnused(weightValue);
-  return [first, second];
+  return nodes;
 }
 
-function names(model: Model, node: Node): { readonly first: string; readonly second: string } {
-  const base = node.id;
-  return { first: model.graph.uniqueNodeName(`${base}.v`), second: model.graph.uniqueNodeName(`${base}.u`) };
+/** What the first factor reads, and what must be put before it. */
+function inputOf(
+  { graph }: Model,
+  { node, weightInput, form }: FactorizableLayer,
+): { readonly before: readonly NodeSpec[]; readonly input: Value | undefined } {
+  const input = node.inputs[1 - weightInput];
+  if (form !== 'gemm' || node.int('transA', 0) !== 1) return { before: [], input };
+  const transposed = graph.addValue(graph.uniqueName(`${input!.name}.transposed`));
+  return {
+    before: [
+      {
+        opType: 'Transpose',
+        name: graph.uniqueNodeName(`${node.id}.transpose`),
+        inputs: [input],
+        outputs: [transposed],
+        attributes: { perm: { type: 'ints', value: [1, 0] } },
+      },
+    ],
+    input: transposed,
+  };
 }
 
-/** The attributes of the two convolutions of a pair, in order. */
-export function pairAttributes(
+/** The node that applies factor `at` to `input`, which a Gemm's first factor reads as `transA` leaves it. The last one adds the bias. */
+function factorNode(
   layer: FactorizableLayer,
   scheme: Scheme,
-): readonly [Readonly<Record<string, Attribute>>, Readonly<Record<string, Attribute>>] {
-  const { node } = layer;
-  const [kh, kw] = layer.geometry.kernel;
+  at: number,
+  input: Value | undefined,
+  weight: Value,
+): Pick<NodeSpec, 'opType' | 'inputs' | 'attributes'> {
+  const { node, form } = layer;
+  const isLast = at === schemes[scheme].factors.length - 1;
+  switch (form) {
+    case 'conv':
+      return {
+        opType: 'Conv',
+        inputs: isLast && node.inputs[2] !== undefined ? [input, weight, node.inputs[2]] : [input, weight],
+        attributes: factorAttributes(layer, scheme)[at]!,
+      };
+    case 'matmul-left':
+      return { opType: 'MatMul', inputs: [weight, input] };
+    case 'matmul-right':
+      return { opType: 'MatMul', inputs: [input, weight] };
+    case 'gemm': {
+      // The others are MatMuls, since Gemm needs a C before opset 11; alpha, beta, C and transB stay with the last.
+      if (!isLast) return { opType: 'MatMul', inputs: [input, weight] };
+      const attributes = Object.fromEntries([...node.attributes].filter(([key]) => key !== 'transA'));
+      return { opType: 'Gemm', inputs: [input, weight, ...node.inputs.slice(2)], attributes };
+    }
+  }
+}
+
+/** The attributes of the convolutions of a scheme's factors, in order. */
+export function factorAttributes(
+  { node, geometry }: FactorizableLayer,
+  scheme: Scheme,
+): readonly Readonly<Record<string, Attribute>>[] {
   const [sh = 1, sw = 1] = node.ints('strides') ?? [];
   const [dh = 1, dw = 1] = node.ints('dilations') ?? [];
   const [top = 0, left = 0, bottom = 0, right = 0] = node.ints('pads') ?? [];
   const autoPad = node.string('auto_pad', 'NOTSET');
   const own = new Set(['kernel_shape', 'strides', 'dilations', 'pads', 'group', 'auto_pad']);
   const others = Object.fromEntries([...node.attributes].filter(([name]) => !own.has(name)));
-  const attributes = (
-    kernel: readonly [number, number],
-    strides: readonly [number, number],
-    dilations: readonly [number, number],
-    pads: readonly [number, number, number, number],
-  ): Record<string, Attribute> => ({
-    ...others,
-    kernel_shape: { type: 'ints', value: kernel },
-    strides: { type: 'ints', value: strides },
-    dilations: { type: 'ints', value: dilations },
-    ...(autoPad === 'NOTSET'
-      ? { pads: { type: 'ints', value: pads } }
-      : { auto_pad: { type: 'string', value: autoPad } }),
-    group: { type: 'int', value: 1 },
-  });
-  // spatial: width first, then height. channel: all of the window first, then a 1×1 convolution.
-  return scheme === 'spatial'
-    ? [
-        attributes([1, kw], [1, sw], [1, dw], [0, left, 0, right]),
-        attributes([kh, 1], [sh, 1], [dh, 1], [top, 0, bottom, 0]),
-      ]
-    : [
-        attributes([kh, kw], [sh, sw], [dh, dw], [top, left, bottom, right]),
-        attributes([1, 1], [1, 1], [1, 1], [0, 0, 0, 0]),
-      ];
-}
-
-function convPair(
-  model: Model,
-  layer: FactorizableLayer,
-  scheme: Scheme,
-  weights: PairWeights,
-  hidden: Value,
-): readonly NodeSpec[] {
-  const { node } = layer;
-  const [firstAttributes, secondAttributes] = pairAttributes(layer, scheme);
-  const name = names(model, node);
-  const bias = node.inputs[2];
-  return [
-    {
-      opType: 'Conv',
-      name: name.first,
-      inputs: [node.inputs[0], weights.first],
-      outputs: [hidden],
-      attributes: firstAttributes,
-    },
-    {
-      opType: 'Conv',
-      name: name.second,
-      inputs: bias === undefined ? [hidden, weights.second] : [hidden, weights.second, bias],
-      outputs: [node.outputs[0]],
-      attributes: secondAttributes,
-    },
-  ];
-}
-
-function productPair(model: Model, layer: FactorizableLayer, weights: PairWeights, hidden: Value): readonly NodeSpec[] {
-  const { node } = layer;
-  const { graph } = model;
-  const name = names(model, node);
-  const output = node.outputs[0];
-  if (layer.form === 'matmul-left') {
-    return [
-      { opType: 'MatMul', name: name.first, inputs: [weights.first, node.inputs[1]], outputs: [hidden] },
-      { opType: 'MatMul', name: name.second, inputs: [weights.second, hidden], outputs: [output] },
-    ];
-  }
-  if (layer.form === 'matmul-right') {
-    return [
-      { opType: 'MatMul', name: name.first, inputs: [node.inputs[0], weights.first], outputs: [hidden] },
-      { opType: 'MatMul', name: name.second, inputs: [hidden, weights.second], outputs: [output] },
-    ];
-  }
-  // Gemm: the first product is a MatMul, since Gemm needs a C before opset 11; alpha, beta, C and transB stay with the second.
-  const specs: NodeSpec[] = [];
-  let input = node.inputs[0];
-  if (node.int('transA', 0) === 1) {
-    const transposed = graph.addValue(graph.uniqueName(`${input!.name}.transposed`));
-    specs.push({
-      opType: 'Transpose',
-      name: graph.uniqueNodeName(`${node.id}.transpose`),
-      inputs: [input],
-      outputs: [transposed],
-      attributes: { perm: { type: 'ints', value: [1, 0] } },
-    });
-    input = transposed;
-  }
-  const attributes = Object.fromEntries([...node.attributes].filter(([key]) => key !== 'transA'));
-  specs.push(
-    { opType: 'MatMul', name: name.first, inputs: [input, weights.first], outputs: [hidden] },
-    {
-      opType: 'Gemm',
-      name: name.second,
-      inputs: [hidden, weights.second, ...node.inputs.slice(2)],
-      outputs: [output],
-      attributes,
-    },
+  const kernels = factorKernels(geometry, scheme);
+  const paddingOf = (window: SchemeFactor['window']): Record<string, Attribute> => {
+    if (autoPad !== 'NOTSET') return { auto_pad: { type: 'string', value: autoPad } };
+    const [before, after] = [alongWindow(window, [top, left], [0, 0]), alongWindow(window, [bottom, right], [0, 0])];
+    return { pads: { type: 'ints', value: [...before, ...after] } };
+  };
+  return schemes[scheme].factors.map(({ window }, at) =>
+    Object.assign(
+      {},
+      others,
+      {
+        kernel_shape: { type: 'ints', value: kernels[at]! },
+        strides: { type: 'ints', value: alongWindow(window, [sh, sw], [1, 1]) },
+        dilations: { type: 'ints', value: alongWindow(window, [dh, dw], [1, 1]) },
+      } satisfies Record<string, Attribute>,
+      paddingOf(window),
+      { group: { type: 'int', value: 1 } } satisfies Record<string, Attribute>,
+    ),
   );
-  return specs;
 }

@@ -2,13 +2,14 @@ import { LowrankError } from '../errors.js';
 import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import type { Scheme } from '../contracts/convert.js';
-import { fullMacs, type Geometry, type MatrixShape, weightCount } from './geometry.js';
+import { fullMacs, type Geometry, largestRank, matrixShape, type MatrixShape, weightCount } from './geometry.js';
 import { pairLabel } from './layer-label.js';
 import type { FactorizableLayer, Layer, LayerForm } from './layers.js';
 import { axisWindows, type AxisWindows, combineWindows } from './pair-window.js';
 import { type PairRecord, readPairs } from './pairs.js';
+import { schemeNames, schemes } from './schemes/index.js';
 
-/** Two layers in a row that compute what one layer with a weight of low rank computes. */
+/** Layers in a row, two or more, that compute what one layer with a weight of low rank computes. */
 export interface Pair {
   /** Name of the layer that it replaced; "first + second" where nothing records it. */
   readonly name: string;
@@ -17,10 +18,12 @@ export interface Pair {
   readonly recognizedBy: 'metadata' | 'structure';
   /** What the metadata say; undefined for pairs recognized by their structure. */
   readonly record: PairRecord | undefined;
+  /** In the order in which they are applied. */
+  readonly factors: readonly FactorizableLayer[];
   /** Applied to the input. */
   readonly first: FactorizableLayer;
-  /** Applied to the result of `first`. */
-  readonly second: FactorizableLayer;
+  /** Gives the output: the bias is its own. */
+  readonly last: FactorizableLayer;
   /** Identity nodes between them. */
   readonly between: readonly Node[];
   /** The one layer that the pair stands for. */
@@ -31,14 +34,14 @@ export interface Pair {
   readonly windows: AxisWindows | undefined;
   readonly scheme: Scheme;
   readonly rank: number;
-  /** Of the product second · first, whatever the order in which the window is split. */
+  /** Of the product, with rows (out, the last window) and columns (in, the other windows), whatever the order in which the window is split. */
   readonly matrix: MatrixShape;
 }
 
 export interface FoundPairs {
   /** In graph order of their first layers. No layer is in two of them. */
   readonly pairs: readonly Pair[];
-  /** Layers of three and more linear factors in a row (Tucker and CP forms), which are no pairs, with that as the reason. */
+  /** Layers of three and more linear factors in a row (Tucker and CP forms) that nothing records, which are no pairs, with that as the reason. */
   readonly chained: ReadonlyMap<Layer, string>;
   /** What the metadata claim and the graph does not bear out. */
   readonly warnings: readonly string[];
@@ -56,14 +59,14 @@ export function findPairs(model: Model, layers: readonly Layer[], atMost?: numbe
   const byNode = new Map(layers.map((layer) => [layer.node, layer]));
   const warnings: string[] = [];
   const recorded = recordedPairs(model, layers, byNode, warnings);
-  const taken = new Set(recorded.flatMap(({ first, second }) => [first, second]));
+  const taken = new Set(recorded.flatMap(({ factors }) => factors));
   const candidates = layers.flatMap((layer): Pair[] => {
     const pair = taken.has(layer as FactorizableLayer) ? undefined : joined(layer, byNode);
-    if (typeof pair !== 'object' || taken.has(pair.second)) return [];
+    if (typeof pair !== 'object' || taken.has(pair.last)) return [];
     return pair.rank < maxRankOf(pair) && (atMost === undefined || isWithin(pair, atMost)) ? [pair] : [];
   });
   const chained = chainsOf(candidates);
-  const pairs = [...recorded, ...candidates.filter(({ first, second }) => !chained.has(first) && !chained.has(second))];
+  const pairs = [...recorded, ...candidates.filter(({ factors }) => !factors.some((factor) => chained.has(factor)))];
   const position = new Map(layers.map((layer, index) => [layer, index]));
   pairs.sort((a, b) => position.get(a.first)! - position.get(b.first)!);
   return { pairs, chained, warnings };
@@ -91,17 +94,25 @@ export interface PairCounts {
 }
 
 export function pairCounts(pair: Pair): PairCounts {
-  const { first, second, geometry, rank } = pair;
-  const weights = weightCount(first.geometry) + weightCount(second.geometry);
-  const macs = fullMacs(first.geometry) + fullMacs(second.geometry);
-  const bias = second.biasCount;
+  const { factors, geometry } = pair;
+  const weights = factors.reduce((sum, factor) => sum + weightCount(factor.geometry), 0);
+  const macs = factors.reduce((sum, factor) => sum + fullMacs(factor.geometry), 0);
+  const bias = pair.last.biasCount;
   const single = { params: weightCount(geometry), macs: fullMacs(geometry) };
-  const byParams = Math.ceil((single.params * rank) / weights) - 1;
-  const byMacs = Math.ceil((single.macs * rank) / macs) - 1;
+  const atRank = (rank: number): Geometry[] =>
+    factors.map(({ geometry: { kernel, inputSize, outputSize, batch, ...ends } }, at) => {
+      const [inputs, out] = [at === 0 ? ends.in : rank, at === factors.length - 1 ? ends.out : rank];
+      return { out, in: inputs, kernel, inputSize, outputSize, batch };
+    });
+  const isLess = (rank: number, count: (own: Geometry) => number, than: number): boolean =>
+    atRank(rank).reduce((sum, own) => sum + count(own), 0) < than;
   return {
     params: { single: single.params + bias, pair: weights + bias },
     macs: { single: single.macs, pair: macs },
-    breakEvenRank: Math.max(0, Math.min(byParams, byMacs, maxRankOf(pair))),
+    breakEvenRank: largestRank(
+      maxRankOf(pair),
+      (rank) => isLess(rank, weightCount, single.params) && isLess(rank, fullMacs, single.macs),
+    ),
   };
 }
 
@@ -127,9 +138,9 @@ function recordedPairs(
   for (const record of records) {
     const pair = recordedPair(record, byName, byNode);
     if (typeof pair === 'string') stale.push(`'${record.name}': ${pair}`);
-    else if (taken.has(pair.first) || taken.has(pair.second)) stale.push(`'${record.name}': recorded twice`);
+    else if (pair.factors.some((factor) => taken.has(factor))) stale.push(`'${record.name}': recorded twice`);
     else {
-      taken.add(pair.first).add(pair.second);
+      for (const factor of pair.factors) taken.add(factor);
       pairs.push(pair);
     }
   }
@@ -146,75 +157,107 @@ function recordedPair(
   byName: ReadonlyMap<string, Layer>,
   byNode: ReadonlyMap<Node, Layer>,
 ): Pair | string {
-  const [first, second] = record.nodes.map((name) => byName.get(name));
-  if (first === undefined) return `there is no layer '${record.nodes[0]}'`;
-  if (second === undefined) return `there is no layer '${record.nodes[1]}'`;
-  const pair = joined(first, byNode);
+  const layers: Layer[] = [];
+  for (const name of record.nodes) {
+    const layer = byName.get(name);
+    if (layer === undefined) return `there is no layer '${name}'`;
+    layers.push(layer);
+  }
+  const pair = joined(layers[0]!, byNode, layers.length);
   if (typeof pair === 'string') return pair;
-  if (pair.second !== second) return `'${first.label}' does not lead to '${second.label}'`;
+  const astray = pair.factors.findIndex((factor, at) => factor !== layers[at]);
+  if (astray > 0) return `'${layers[astray - 1]!.label}' does not lead to '${layers[astray]!.label}'`;
   const claim = [record.rank, record.in, record.out, ...(record.kernel ?? [])].join(', ');
   const fact = [pair.rank, pair.geometry.in, pair.geometry.out, ...pair.geometry.kernel].join(', ');
   if (claim !== fact) return `it records rank, in, out and kernel ${claim} where there is ${fact}`;
   const scheme = isPossible(record.scheme, pair) ? record.scheme : pair.scheme;
-  const label = pairLabel(record.name, pair.op, first.label);
+  const label = pairLabel(record.name, pair.op, pair.first.label);
   return { ...pair, name: record.name, label, recognizedBy: 'metadata', record, scheme };
 }
 
 /** A 1×kw → 1×1 pair is both spatial and channel: the record knows which one was meant. */
-function isPossible(scheme: Scheme, { form, geometry, matrix }: Pair): boolean {
-  if (form !== 'conv') return scheme === 'dense';
-  const [kh, kw] = geometry.kernel;
-  const rows = scheme === 'spatial' ? geometry.out * kh : geometry.out;
-  const cols = scheme === 'spatial' ? geometry.in * kw : geometry.in * kh * kw;
-  return scheme !== 'dense' && matrix.rows === rows && matrix.cols === cols;
+function isPossible(scheme: Scheme, { factors, form, geometry, matrix }: Pair): boolean {
+  if (!Object.hasOwn(schemes, scheme)) return false;
+  const rule = schemes[scheme];
+  if (rule.factors.length !== factors.length || !rule.appliesTo(geometry, form !== 'conv')) return false;
+  const { rows, cols } = matrixShape(geometry, scheme);
+  return matrix.rows === rows && matrix.cols === cols;
 }
 
-/** The layer joined with the one that reads its result, if both make one linear layer; else why not. */
-function joined(first: Layer, byNode: ReadonlyMap<Node, Layer>): Pair | string {
+/** The scheme of so many factors that splits the window among as many as these do, whatever their order; undefined where there is none. */
+function schemeOf(factors: readonly FactorizableLayer[], isDense: boolean): Scheme | undefined {
+  const hasWindow = ({ geometry: { kernel } }: FactorizableLayer): boolean => kernel[0] > 1 || kernel[1] > 1;
+  const parts = Math.max(isDense ? 0 : 1, factors.filter(hasWindow).length);
+  return schemeNames().find((name) => {
+    const own = schemes[name].factors;
+    return own.length === factors.length && own.filter(({ window }) => window.includes(true)).length === parts;
+  });
+}
+
+/** The layer joined with those that read its result, `count` in all, if they make one linear layer; else why not. */
+function joined(first: Layer, byNode: ReadonlyMap<Node, Layer>, count = 2): Pair | string {
   if (first.kind === 'fixed') return `'${first.label}': ${first.reason}`;
-  if (first.node.inputs[2] !== undefined) return `'${first.label}' has a bias`;
+  const factors = [first];
   const between: Node[] = [];
-  let value = first.node.outputs[0];
+  while (factors.length < count) {
+    const next = follower(factors.at(-1)!, byNode, between);
+    if (typeof next === 'string') return next;
+    factors.push(next);
+  }
+  return factors.every(({ form }) => form === 'conv')
+    ? joinedConvs(factors, between)
+    : joinedProducts(factors, between);
+}
+
+/** The layer that reads what this one gives and nothing else does, Identities `between` them; else why there is none. */
+function follower(
+  layer: FactorizableLayer,
+  byNode: ReadonlyMap<Node, Layer>,
+  between: Node[],
+): FactorizableLayer | string {
+  if (layer.node.inputs[2] !== undefined) return `'${layer.label}' has a bias`;
+  let value = layer.node.outputs[0];
   for (;;) {
     const [use, ...others] = value?.uses ?? [];
     if (value === undefined || use === undefined || others.length > 0 || value.isOutput || use.index < 0) {
-      return `the result of '${first.label}' is read elsewhere`;
+      return `the result of '${layer.label}' is read elsewhere`;
     }
     if (!use.node.is('Identity')) {
-      const second = byNode.get(use.node);
-      if (second === undefined) return `the result of '${first.label}' goes to ${use.node.label}`;
-      if (second.kind === 'fixed') return `'${second.label}': ${second.reason}`;
-      if (use.index === second.weightInput || use.index > 1) return `'${second.label}' does not multiply its result`;
-      return first.form === 'conv' && second.form === 'conv'
-        ? joinedConvs(first, second, between)
-        : joinedProducts(first, second, between);
+      const next = byNode.get(use.node);
+      if (next === undefined) return `the result of '${layer.label}' goes to ${use.node.label}`;
+      if (next.kind === 'fixed') return `'${next.label}': ${next.reason}`;
+      if (use.index === next.weightInput || use.index > 1) return `'${next.label}' does not multiply its result`;
+      return next;
     }
     between.push(use.node);
     value = use.node.outputs[0];
   }
 }
 
-function joinedConvs(first: FactorizableLayer, second: FactorizableLayer, between: readonly Node[]): Pair | string {
-  const [a, b] = [first, second].map(({ node, geometry }) => axisWindows(node, geometry.kernel)) as [
-    AxisWindows,
-    AxisWindows,
-  ];
-  const windows = combineWindows(a, b);
-  if (windows === undefined) return `'${first.label}' and '${second.label}' act along the same axis`;
-  const [firstKernel, secondKernel] = [first.geometry.kernel, second.geometry.kernel];
+function joinedConvs(factors: readonly FactorizableLayer[], between: readonly Node[]): Pair | string {
+  const [first, ...others] = factors as [FactorizableLayer, ...FactorizableLayer[]];
+  const windowsOf = ({ node, geometry }: FactorizableLayer): AxisWindows => axisWindows(node, geometry.kernel);
+  let windows = windowsOf(first);
+  for (const [at, factor] of others.entries()) {
+    const both = combineWindows(windows, windowsOf(factor));
+    if (both === undefined) return `'${factors[at]!.label}' and '${factor.label}' act along the same axis`;
+    windows = both;
+  }
+  const last = factors.at(-1)!;
   const geometry: Geometry = {
-    out: second.geometry.out,
+    out: last.geometry.out,
     in: first.geometry.in,
     kernel: [windows[0].kernel, windows[1].kernel],
     inputSize: first.geometry.inputSize,
-    outputSize: second.geometry.outputSize,
+    outputSize: last.geometry.outputSize,
     batch: first.geometry.batch,
   };
-  const isPointwise = ([kh, kw]: readonly [number, number]): boolean => kh === 1 && kw === 1;
-  const scheme = isPointwise(firstKernel) || isPointwise(secondKernel) ? 'channel' : 'spatial';
-  const area = secondKernel[0] * secondKernel[1];
+  const scheme = schemeOf(factors, false);
+  if (scheme === undefined) return `no scheme is '${first.label}' to '${last.label}'`;
+  const areas = factors.map(({ geometry: { kernel } }) => kernel[0] * kernel[1]);
+  const area = areas.at(-1)!;
   return {
-    ...structural(first, second, between),
+    ...structural(factors, between),
     op: 'Conv',
     form: 'conv',
     geometry,
@@ -222,52 +265,59 @@ function joinedConvs(first: FactorizableLayer, second: FactorizableLayer, betwee
     scheme,
     matrix: {
       rows: geometry.out * area,
-      cols: geometry.in * firstKernel[0] * firstKernel[1],
+      cols: areas.slice(0, -1).reduce((product, own) => product * own, geometry.in),
       rowsPerNeuron: area,
     },
   };
 }
 
-function joinedProducts(first: FactorizableLayer, second: FactorizableLayer, between: readonly Node[]): Pair | string {
+function joinedProducts(factors: readonly FactorizableLayer[], between: readonly Node[]): Pair | string {
+  const first = factors[0]!;
   const isLeft = ({ form }: FactorizableLayer): boolean => form === 'matmul-left';
-  if (first.form === 'conv' || second.form === 'conv' || isLeft(first) !== isLeft(second)) {
-    return `'${first.label}' and '${second.label}' multiply along different axes`;
+  for (const [at, factor] of factors.slice(1).entries()) {
+    const before = factors[at]!;
+    if (before.form === 'conv' || factor.form === 'conv' || isLeft(before) !== isLeft(factor)) {
+      return `'${before.label}' and '${factor.label}' multiply along different axes`;
+    }
+    if (factor.node.int('transA', 0) !== 0) return `'${factor.label}' transposes the result of '${before.label}'`;
   }
-  if (second.node.int('transA', 0) !== 0) return `'${second.label}' transposes the result of '${first.label}'`;
-  const geometry: Geometry = { ...second.geometry, in: first.geometry.in };
+  const last = factors.at(-1)!;
+  const geometry: Geometry = { ...last.geometry, in: first.geometry.in };
+  const scheme = schemeOf(factors, true);
+  if (scheme === undefined) return `no scheme is '${first.label}' to '${last.label}'`;
   // A Gemm before is needed only for its transposed input.
-  const isGemm = second.form === 'gemm' || first.node.int('transA', 0) !== 0;
+  const isGemm = last.form === 'gemm' || first.node.int('transA', 0) !== 0;
   return {
-    ...structural(first, second, between),
+    ...structural(factors, between),
     op: isGemm ? 'Gemm' : 'MatMul',
-    form: isGemm ? 'gemm' : second.form,
+    form: isGemm ? 'gemm' : last.form,
     geometry,
     windows: undefined,
-    scheme: 'dense',
+    scheme,
     matrix: { rows: geometry.out, cols: geometry.in, rowsPerNeuron: 1 },
   };
 }
 
 function structural(
-  first: FactorizableLayer,
-  second: FactorizableLayer,
+  factors: readonly FactorizableLayer[],
   between: readonly Node[],
-): Pick<Pair, 'name' | 'label' | 'recognizedBy' | 'record' | 'first' | 'second' | 'between' | 'rank'> {
+): Pick<Pair, 'name' | 'label' | 'recognizedBy' | 'record' | 'factors' | 'first' | 'last' | 'between' | 'rank'> {
   return {
-    name: `${first.name} + ${second.name}`,
-    label: `${first.label} + ${second.label}`,
+    name: factors.map(({ name }) => name).join(' + '),
+    label: factors.map(({ label }) => label).join(' + '),
     recognizedBy: 'structure',
     record: undefined,
-    first,
-    second,
+    factors,
+    first: factors[0]!,
+    last: factors.at(-1)!,
     between,
-    rank: first.geometry.out,
+    rank: Math.min(...factors.slice(0, -1).map(({ geometry }) => geometry.out)),
   };
 }
 
 /** Layers of candidates that share a layer with another candidate. */
 function chainsOf(candidates: readonly Pair[]): Map<Layer, string> {
-  const next = new Map(candidates.map(({ first, second }) => [first, second]));
+  const next = new Map(candidates.map(({ first, last }) => [first, last]));
   const seconds = new Set(next.values());
   const chained = new Map<Layer, string>();
   for (const { first } of candidates) {

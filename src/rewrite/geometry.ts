@@ -1,4 +1,6 @@
 import type { Scheme } from '../contracts/convert.js';
+import { schemeNames, schemes } from './schemes/index.js';
+import type { SchemeFactor } from './schemes/scheme.js';
 
 /** Sizes of a convolution or dense layer: all that counts of parameters and MACs depend on. */
 export interface Geometry {
@@ -21,13 +23,29 @@ export interface MatrixShape {
   readonly rowsPerNeuron: number;
 }
 
+/** The kernels of a scheme's factors, in the order in which they are applied. */
+export function factorKernels({ kernel }: Geometry, scheme: Scheme): readonly (readonly [number, number])[] {
+  return schemes[scheme].factors.map(({ window }) => alongWindow(window, kernel, [1, 1]));
+}
+
+/** Along each axis the first where the factor has the window there, else the second. */
+export function alongWindow<T>(
+  [hasHeight, hasWidth]: SchemeFactor['window'],
+  own: readonly [T, T],
+  others: readonly [T, T],
+): readonly [T, T] {
+  return [hasHeight ? own[0] : others[0], hasWidth ? own[1] : others[1]];
+}
+
 /**
- * spatial: out·kh × in·kw (Khodak et al., with the permutation (0,2,1,3)); channel: out × in·kh·kw; dense: out × in.
+ * Rows are (neuron, the last factor's window), columns (input channel, the windows of the others). spatial: out·kh × in·kw;
+ * channel: out × in·kh·kw; dense: out × in.
  */
 export function matrixShape(geometry: Geometry, scheme: Scheme): MatrixShape {
-  const [kh, kw] = geometry.kernel;
-  if (scheme === 'spatial') return { rows: geometry.out * kh, cols: geometry.in * kw, rowsPerNeuron: kh };
-  return { rows: geometry.out, cols: geometry.in * kh * kw, rowsPerNeuron: 1 };
+  const areas = factorKernels(geometry, scheme).map(([height, width]) => height * width);
+  const rowsPerNeuron = areas.at(-1)!;
+  const cols = areas.slice(0, -1).reduce((product, area) => product * area, geometry.in);
+  return { rows: geometry.out * rowsPerNeuron, cols, rowsPerNeuron };
 }
 
 /** out·in·kh·kw. */
@@ -40,24 +58,36 @@ export function fullMacs(geometry: Geometry): number {
   return weightCount(geometry) * geometry.outputSize[0] * geometry.outputSize[1] * geometry.batch;
 }
 
-/** Parameters that one more rank costs: rows + cols. */
-export function paramsPerRank(geometry: Geometry, scheme: Scheme): number {
-  const { rows, cols } = matrixShape(geometry, scheme);
-  return rows + cols;
+/** Parameters of the factors at this rank, without bias; of two factors rank · (rows + cols). */
+export function factorParams(geometry: Geometry, scheme: Scheme, rank: number): number {
+  return sumOfFactors(geometry, scheme, rank, false);
 }
 
 /**
- * MACs that one more rank costs. spatial: in·kw·Hi·Wo + out·kh·Ho·Wo (the 1×kw convolution strides in width only);
- * channel and dense: (in·kh·kw + out)·Ho·Wo; all times N.
+ * MACs of the factors at this rank; each shrinks the map along its own window only. spatial: rank · (in·kw·Hi·Wo + out·kh·Ho·Wo)
+ * (the 1×kw convolution strides in width only); channel and dense: rank · (in·kh·kw + out)·Ho·Wo; all times N.
  */
-export function macsPerRank(geometry: Geometry, scheme: Scheme): number {
-  const [kh, kw] = geometry.kernel;
-  const [inputHeight] = geometry.inputSize;
-  const [height, width] = geometry.outputSize;
-  if (scheme === 'spatial') {
-    return geometry.batch * (geometry.in * kw * inputHeight * width + geometry.out * kh * height * width);
+export function factorMacs(geometry: Geometry, scheme: Scheme, rank: number): number {
+  return geometry.batch * sumOfFactors(geometry, scheme, rank, true);
+}
+
+/** Weights of all factors, or their products with the positions of one image. Called for every rank there is: nothing is allocated. */
+function sumOfFactors(geometry: Geometry, scheme: Scheme, rank: number, isAtPositions: boolean): number {
+  const { factors } = schemes[scheme];
+  const { kernel, outputSize } = geometry;
+  let [height, width] = geometry.inputSize;
+  let inputs = geometry.in;
+  let sum = 0;
+  for (let at = 0; at < factors.length; at++) {
+    const { window } = factors[at]!;
+    const out = at === factors.length - 1 ? geometry.out : rank;
+    if (window[0]) height = outputSize[0];
+    if (window[1]) width = outputSize[1];
+    const weights = out * inputs * (window[0] ? kernel[0] : 1) * (window[1] ? kernel[1] : 1);
+    sum += isAtPositions ? weights * height * width : weights;
+    inputs = out;
   }
-  return geometry.batch * (geometry.in * kh * kw + geometry.out) * height * width;
+  return sum;
 }
 
 /** min(rows, cols). */
@@ -68,14 +98,25 @@ export function maxRank(geometry: Geometry, scheme: Scheme): number {
 
 /** Largest rank with strictly fewer parameters and strictly fewer MACs than the layer; 0 where there is none. */
 export function breakEvenRank(geometry: Geometry, scheme: Scheme): number {
-  const byParams = Math.ceil(weightCount(geometry) / paramsPerRank(geometry, scheme)) - 1;
-  const byMacs = Math.ceil(fullMacs(geometry) / macsPerRank(geometry, scheme)) - 1;
-  return Math.max(0, Math.min(byParams, byMacs, maxRank(geometry, scheme)));
+  const [params, macs] = [weightCount(geometry), fullMacs(geometry)];
+  return largestRank(
+    maxRank(geometry, scheme),
+    (rank) => factorParams(geometry, scheme, rank) < params && factorMacs(geometry, scheme, rank) < macs,
+  );
+}
+
+/** The largest rank up to `limit` that fits, where every smaller one fits too; 0 where none does. */
+export function largestRank(limit: number, fits: (rank: number) => boolean): number {
+  let [most, tooMany] = [0, limit + 1];
+  while (tooMany - most > 1) {
+    const middle = Math.floor((most + tooMany) / 2);
+    if (fits(middle)) most = middle;
+    else tooMany = middle;
+  }
+  return most;
 }
 
 /** Schemes that a layer can take: 1×1 convolutions and dense layers have one form. */
 export function schemesOf(geometry: Geometry, isDense: boolean): readonly Scheme[] {
-  if (isDense) return ['dense'];
-  const [kh, kw] = geometry.kernel;
-  return kh === 1 && kw === 1 ? ['channel'] : ['spatial', 'channel'];
+  return schemeNames().filter((scheme) => schemes[scheme].appliesTo(geometry, isDense));
 }

@@ -1,20 +1,27 @@
 import type { Value } from '../graph/value.js';
 import { isLayoutOperator } from '../ops/resolve-weight.js';
 import type { Layer } from './layers.js';
+import { schemeNames, schemes } from './schemes/index.js';
+
+/** What the name of a factor is marked with: `.v` or `.u`. */
+function factorMark(): string {
+  const marks = schemeNames().flatMap((name) => schemes[name].factors.map(({ mark }) => mark));
+  return `[.](${[...new Set(marks)].join('|')})`;
+}
 
 /** Names of nodes that exporters count up: `node_Conv_341`, `node_conv2d`, `Conv_0`, `/MatMul_3`, `n4_Conv`, `p2o.Conv.12`, `123`. */
 const countedNode = (opType: string): RegExp =>
-  new RegExp(String.raw`^(node_\w+|n\d+_${opType}|/?(p2o\.)?${opType}([._]?\d+)?|\d+)(_quant)?([.][uv])?$`);
+  new RegExp(String.raw`^(node_\w+|n\d+_${opType}|/?(p2o\.)?${opType}([._]?\d+)?|\d+)(_quant)?(${factorMark()})?$`);
 
 /** Names of tensors that exporters count up: `onnx::Conv_193`, `val_12`, `_param_constant3`, `/Constant_output_0`, `123`. */
-const countedTensor =
-  /^(\d+|onnx::\w+|(val|t)_\d+|(_param_|lifted_tensor_|const_fold_opt_|initializer_|node_)\w*|\/?Constant(_\d+)?(_output_\d+)?)(_quantized)?([.][uv])?$/;
+const countedTensor = (): RegExp =>
+  new RegExp(
+    String.raw`^(\d+|onnx::\w+|(val|t)_\d+|(_param_|lifted_tensor_|const_fold_opt_|initializer_|node_)\w*|/?Constant(_\d+)?(_output_\d+)?)(_quantized)?(${factorMark()})?$`,
+  );
 
 /** The part of a tensor's name that says that it is a weight, before the mark of a pair's factor. */
-const weightWord = /[._/](weights?|kernel|w)(_quantized)?(?=([.][uv])?$)/i;
-
-/** What a low-rank pair's first or second factor is marked with. */
-const factorMark = /[.][uv]$/;
+const weightWord = (): RegExp =>
+  new RegExp(String.raw`[._/](weights?|kernel|w)(_quantized)?(?=(${factorMark()})?$)`, 'i');
 
 /**
  * Gives layers the names that people are shown: a node's own, or its weight's (`layer4.0.conv2` for `layer4.0.conv2.weight`)
@@ -31,8 +38,8 @@ export function labelLayers(layers: readonly Layer[]): Layer[] {
 }
 
 function wantedLabel({ name, node, weightName }: Layer): string {
-  if (weightName === undefined || !countedNode(node.opType).test(name) || countedTensor.test(weightName)) return name;
-  const module = weightName.replace(weightWord, '');
+  if (weightName === undefined || !countedNode(node.opType).test(name) || countedTensor().test(weightName)) return name;
+  const module = weightName.replace(weightWord(), '');
   return /^\d+$/.test(module) ? weightName : module;
 }
 
@@ -43,7 +50,7 @@ export function namesOf({ name, label, weightName }: Layer): string[] {
 
 /** The name to show of the layer that a pair stands for: what the metadata record, or that of its first factor without the mark. */
 export function pairLabel(recorded: string, opType: string, first: string): string {
-  return countedNode(opType).test(recorded) ? first.replace(factorMark, '') : recorded;
+  return countedNode(opType).test(recorded) ? first.replace(new RegExp(`${factorMark()}$`), '') : recorded;
 }
 
 /** The name of the stored tensor that a value is made of by changes of layout, type or scale. */

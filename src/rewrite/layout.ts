@@ -1,19 +1,14 @@
 import type { Matrix } from '../linalg/types.js';
 import type { Scheme } from '../contracts/convert.js';
-import { type Geometry, matrixShape } from './geometry.js';
+import { factorKernels, type Geometry, matrixShape } from './geometry.js';
 import type { LayerForm } from './layers.js';
+import { schemes } from './schemes/index.js';
 import type { FactorPair } from './types.js';
 
 /** Row-major data with its dimensions. */
 export interface Kernel {
   readonly dims: readonly number[];
   readonly data: Float32Array;
-}
-
-/** The two weights of a pair: `first` is applied to the input, `second` to its result. */
-export interface PairKernels {
-  readonly first: Kernel;
-  readonly second: Kernel;
 }
 
 /** Whether the stored weight of a product is [out, in]. */
@@ -32,92 +27,88 @@ export function toMatrix(
   outputMajor: boolean,
   memory?: Float32Array,
 ): Matrix {
-  const { rows, cols } = matrixShape(geometry, scheme);
-  if (scheme === 'spatial') {
-    const [kh, kw] = geometry.kernel;
-    return { rows, cols, data: permuteSpatial(data, geometry.out, geometry.in, kh, kw, memory) };
-  }
-  return { rows, cols, data: outputMajor ? data : transpose(data, cols, rows, memory) };
+  const { rows, cols, rowsPerNeuron } = matrixShape(geometry, scheme);
+  if (rowsPerNeuron === 1) return { rows, cols, data: outputMajor ? data : transpose(data, cols, rows, memory) };
+  // What of the kernel follows the part that is the last factor's: that part is its height, its width or all of it.
+  const [hasHeight, hasWidth] = schemes[scheme].factors.at(-1)!.window;
+  const behind = hasHeight && !hasWidth ? geometry.kernel[1] : 1;
+  return { rows, cols, data: swapMiddle(data, geometry.out, cols / behind, rowsPerNeuron, behind, memory) };
 }
 
-/** The weights of the pair in the layout that the layer's form needs. */
+/** The factors of weight ≈ left · right as matrices, in the order in which they are applied. */
+export function splitPair(pair: FactorPair, scheme: Scheme): readonly Matrix[] {
+  return schemes[scheme].split?.(pair) ?? [pair.right, pair.left];
+}
+
+/** left · right with the first factor as `right` and all others multiplied as `left`. */
+export function joinFactors([right, ...others]: readonly Matrix[]): FactorPair {
+  return { left: others.reduce((product, factor) => multiply(factor, product)), right: right! };
+}
+
+/**
+ * The weights of the factors, in order, in the layout that the layer's form needs. The last is (out, its window) × rank, the
+ * others are channels × (channels before, their windows).
+ */
 export function toKernels(
-  pair: FactorPair,
+  factors: readonly Matrix[],
   geometry: Geometry,
   scheme: Scheme,
   form: LayerForm,
   transB: number,
-): PairKernels {
-  const rank = pair.left.cols;
-  const { left, right } = pair;
-  const [kh, kw] = geometry.kernel;
-  if (scheme === 'spatial') {
-    // left is (out, kh) × rank; the kernel is [out, rank, kh, 1].
-    const data = new Float32Array(left.data.length);
-    for (let o = 0; o < geometry.out; o++) {
-      for (let y = 0; y < kh; y++) {
-        const row = (o * kh + y) * rank;
-        for (let k = 0; k < rank; k++) data[(o * rank + k) * kh + y] = left.data[row + k]!;
-      }
+): readonly Kernel[] {
+  const kernels = factorKernels(geometry, scheme);
+  return factors.map(({ rows, cols, data }, at): Kernel => {
+    const isLast = at === factors.length - 1;
+    if (form === 'conv') {
+      const [kh, kw] = kernels[at]!;
+      const area = kh * kw;
+      if (!isLast) return { dims: [rows, cols / area, kh, kw], data };
+      const out = rows / area;
+      return { dims: [out, cols, kh, kw], data: area === 1 ? data : swapMiddle(data, out, area, cols, 1) };
     }
-    return {
-      first: { dims: [rank, geometry.in, 1, kw], data: right.data },
-      second: { dims: [geometry.out, rank, kh, 1], data },
-    };
-  }
-  if (form === 'conv') {
-    return {
-      first: { dims: [rank, geometry.in, kh, kw], data: right.data },
-      second: { dims: [geometry.out, rank, 1, 1], data: left.data },
-    };
-  }
-  if (form === 'matmul-left') {
-    return {
-      first: { dims: [rank, right.cols], data: right.data },
-      second: { dims: [left.rows, rank], data: left.data },
-    };
-  }
-  const first = { dims: [right.cols, rank], data: transpose(right.data, rank, right.cols) };
-  return transB === 1
-    ? { first, second: { dims: [left.rows, rank], data: left.data } }
-    : { first, second: { dims: [rank, left.rows], data: transpose(left.data, left.rows, rank) } };
+    return isFactorOutputMajor(form, transB, isLast)
+      ? { dims: [rows, cols], data }
+      : { dims: [cols, rows], data: transpose(data, rows, cols) };
+  });
 }
 
-/** The pair whose kernels these are: the inverse of `toKernels`. */
-export function fromKernels(
-  kernels: PairKernels,
-  geometry: Geometry,
-  scheme: Scheme,
-  form: LayerForm,
-  transB: number,
-): FactorPair {
-  const { first, second } = kernels;
-  const { rows, cols } = matrixShape(geometry, scheme);
-  if (scheme === 'spatial') {
-    const rank = first.dims[0]!;
-    const [kh] = geometry.kernel;
-    const data = new Float32Array(rows * rank);
-    for (let o = 0; o < geometry.out; o++) {
-      for (let k = 0; k < rank; k++) {
-        for (let y = 0; y < kh; y++) data[(o * kh + y) * rank + k] = second.data[(o * rank + k) * kh + y]!;
-      }
+/** The factors whose kernels these are: the inverse of `toKernels`. */
+export function fromKernels(kernels: readonly Kernel[], form: LayerForm, transB: number): readonly Matrix[] {
+  return kernels.map(({ dims, data }, at): Matrix => {
+    const isLast = at === kernels.length - 1;
+    const [first, second, kh = 1, kw = 1] = dims as [number, number, number?, number?];
+    if (form === 'conv') {
+      const area = kh * kw;
+      if (!isLast) return { rows: first, cols: second * area, data };
+      return { rows: first * area, cols: second, data: area === 1 ? data : swapMiddle(data, first, second, area, 1) };
     }
-    return { left: { rows, cols: rank, data }, right: { rows: rank, cols, data: first.data } };
+    return isFactorOutputMajor(form, transB, isLast)
+      ? { rows: first, cols: second, data }
+      : { rows: second, cols: first, data: transpose(data, first, second) };
+  });
+}
+
+/** A Gemm becomes MatMuls, whose weights are [in, out], and a Gemm at the end. */
+function isFactorOutputMajor(form: LayerForm, transB: number, isLast: boolean): boolean {
+  return isOutputMajor(form === 'gemm' && !isLast ? 'matmul-right' : form, transB);
+}
+
+function multiply(left: Matrix, right: Matrix): Matrix {
+  const { rows, cols: inner } = left;
+  const { cols } = right;
+  const data = new Float32Array(rows * cols);
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < cols; j++) {
+      let sum = 0;
+      for (let k = 0; k < inner; k++) sum += left.data[i * inner + k]! * right.data[k * cols + j]!;
+      data[i * cols + j] = sum;
+    }
   }
-  if (form === 'conv' || form === 'matmul-left') {
-    const rank = first.dims[0]!;
-    return { left: { rows, cols: rank, data: second.data }, right: { rows: rank, cols, data: first.data } };
-  }
-  const rank = first.dims[1]!;
-  const left = transB === 1 ? second.data : transpose(second.data, rank, rows);
-  return {
-    left: { rows, cols: rank, data: left },
-    right: { rows: rank, cols, data: transpose(first.data, cols, rank) },
-  };
+  return { rows, cols, data };
 }
 
 /** [a, b, c, d] to [a, c, b, d]. */
-function permuteSpatial(
+function swapMiddle(
   data: Float32Array,
   a: number,
   b: number,

@@ -57,6 +57,8 @@ export interface ArtifactsManifest {
   readonly parameters: readonly (Slot & {
     readonly decay: boolean;
     readonly pair: string | null;
+    /** Names of the factors of that pair, in the order in which they are applied; absent in manifests of earlier versions. */
+    readonly factors?: readonly string[] | null;
     /** The initializer of the model that it starts as, where several layers read that and are trained apart. */
     readonly copyOf?: string;
   })[];
@@ -97,6 +99,12 @@ export function manifestOf(parts: ManifestParts): ArtifactsManifest {
     const original = prepared.copies.get(name);
     return original === undefined ? {} : { copyOf: original };
   };
+  const factorsOf = new Map(
+    prepared.pairs.flatMap(({ factors }) => {
+      const names = factors.map(({ value }) => value.name);
+      return factors.map(({ value }) => [value, names] as const);
+    }),
+  );
   return {
     schema: 'lowrank.artifacts/1',
     tool,
@@ -115,13 +123,14 @@ export function manifestOf(parts: ManifestParts): ArtifactsManifest {
       statistics: lengthOf(prepared.statistics),
       state: update.stateLength,
     },
-    parameters: prepared.parameters.map(({ name, shape, offset, size, decay, pair }) => ({
+    parameters: prepared.parameters.map(({ value, name, shape, offset, size, decay, pair }) => ({
       name,
       shape,
       offset,
       size,
       decay,
       pair,
+      factors: factorsOf.get(value) ?? null,
       ...copyOf(name),
     })),
     statistics: prepared.statistics.map(({ name, shape, offset, size }) => ({

@@ -7,24 +7,24 @@ import type { Value } from '../graph/value.js';
 import type { Emitter } from '../ops/emitter.js';
 import type { ShapeTable } from '../ops/infer.js';
 
-/** The two weights of a low-rank layer; its full-rank weight is the matrix U V. */
+/** The weights of a low-rank layer, whose product is its full-rank weight. */
 export interface FactorPair {
-  /** Name of the layer that the pair replaced. */
+  /** Name of the layer that the factors replaced. */
   readonly name: string;
-  /** Applied to the result of V: initializers. */
-  readonly u: Value;
-  /** Applied to the input. */
-  readonly v: Value;
-  readonly rank: number;
-  /** How the stored tensors are the matrices U (out·kh × rank) and V (rank × in·kw), up to the order of rows and columns. */
-  readonly form: 'conv' | 'dense';
-  /** Dense layers: whether a factor is stored as its transpose. */
-  readonly isTransposed: { readonly u: boolean; readonly v: boolean };
+  /** In the order in which they are applied, two at least. */
+  readonly factors: readonly StoredFactor[];
+}
+
+/** An initializer that is a factor: a kernel [out, in, kh, kw], or a matrix [out, in] of a dense layer. */
+interface StoredFactor {
+  readonly value: Value;
+  /** Dense layers: whether it is stored as [in, out]. */
+  readonly isTransposed: boolean;
 }
 
 export type FactorPairs = readonly FactorPair[];
 
-/** The pairs of a model whose factors are both trained as they are stored; each once, however many layers share it. */
+/** The pairs of a model whose factors are all trained as they are stored; each once, however many layers share it. */
 export function findFactorPairs(
   model: Model,
   shapes: ShapeTable,
@@ -33,21 +33,16 @@ export function findFactorPairs(
   const { pairs, warnings } = findPairs(model, findLayers(model.graph, shapes));
   const seen = new Set<Value>();
   const found = pairs.flatMap((pair): FactorPair[] => {
-    const [v, u] = [pair.first.weight, pair.second.weight];
-    const form = pair.form === 'conv' ? 'conv' : 'dense';
-    const isStored = [u, v].every(({ chain }) => chain.every((node) => form === 'dense' && isSwap(node)));
-    if (!isStored || !trained.has(u.source) || !trained.has(v.source) || seen.has(u.source)) return [];
-    seen.add(u.source);
-    return [
-      {
-        name: pair.name,
-        u: u.source,
-        v: v.source,
-        rank: pair.rank,
-        form,
-        isTransposed: { u: !isStoredByOutput(pair.second), v: !isStoredByOutput(pair.first) },
-      },
-    ];
+    const isConv = pair.form === 'conv';
+    const isStored = pair.factors.every(({ weight }) => weight.chain.every((node) => !isConv && isSwap(node)));
+    const output = pair.last.weight.source;
+    if (!isStored || seen.has(output) || !pair.factors.every(({ weight }) => trained.has(weight.source))) return [];
+    seen.add(output);
+    const factors = pair.factors.map((layer): StoredFactor => ({
+      value: layer.weight.source,
+      isTransposed: !isConv && !isStoredByOutput(layer),
+    }));
+    return [{ name: pair.name, factors }];
   });
   return { pairs: found, warnings };
 }
@@ -63,42 +58,91 @@ function isSwap(node: Node): boolean {
   return node.is('Identity') || (node.is('Transpose') && node.ints('perm')?.join() !== '0,1');
 }
 
-/**
- * Gradients of λ/2 ‖U V‖²_F: λ (U V) Vᵀ = λ U (V Vᵀ) and λ Uᵀ (U V) = λ (Uᵀ U) V, in the shapes of the stored factors.
- * Kernels [rank, in, kh, kw] and [out, rank, kh, kw] are the matrices [rank, in·kh·kw] and [out·kh·kw, rank].
- */
-export function frobeniusGradients(
-  e: Emitter,
-  pair: FactorPair,
-  u: Value,
-  v: Value,
-  lambda: number,
-): { readonly u: Value; readonly v: Value } {
-  const { rank } = pair;
-  if (pair.form === 'dense') {
-    const [uMatrix, vMatrix] = [
-      pair.isTransposed.u ? e.transpose(u, [1, 0]) : u,
-      pair.isTransposed.v ? e.transpose(v, [1, 0]) : v,
-    ];
-    const { du, dv } = productGradients(e, uMatrix, vMatrix, lambda);
+/** A factor as a matrix, and back. As rows it is out × (in, kernel), as columns (out, kernel) × in; of a dense layer both are one. */
+interface MatrixForms {
+  asRows(): Value;
+  asColumns(): Value;
+  rowsToColumns(rows: Value): Value;
+  columnsToRows(columns: Value): Value;
+  /** In the shape of the stored factor. */
+  fromRows(rows: Value): Value;
+  fromColumns(columns: Value): Value;
+}
+
+function formsOf(e: Emitter, { isTransposed }: StoredFactor, weight: Value): MatrixForms {
+  const dims = e.dims(weight);
+  if (dims.length === 2) {
+    const swapped = (value: Value): Value => (isTransposed ? e.transpose(value, [1, 0]) : value);
+    const same = (value: Value): Value => value;
     return {
-      u: pair.isTransposed.u ? e.transpose(du, [1, 0]) : du,
-      v: pair.isTransposed.v ? e.transpose(dv, [1, 0]) : dv,
+      asRows: () => swapped(weight),
+      asColumns: () => swapped(weight),
+      rowsToColumns: same,
+      columnsToRows: same,
+      fromRows: swapped,
+      fromColumns: swapped,
     };
   }
-  const [out, , kh, kw] = e.dims(u) as [number, number, number, number];
-  const uMatrix = e.reshape(e.transpose(u, [0, 2, 3, 1]), [-1, rank]);
-  const vMatrix = e.reshape(v, [rank, -1]);
-  const { du, dv } = productGradients(e, uMatrix, vMatrix, lambda);
+  const [out, inputs, kh, kw] = dims as [number, number, number, number];
+  const asRows = (kernel: Value): Value => e.reshape(kernel, [out, -1]);
+  const asColumns = (kernel: Value): Value => e.reshape(e.transpose(kernel, [0, 2, 3, 1]), [-1, inputs]);
+  const fromRows = (rows: Value): Value => e.reshape(rows, dims);
+  const fromColumns = (columns: Value): Value => e.transpose(e.reshape(columns, [out, kh, kw, inputs]), [0, 3, 1, 2]);
   return {
-    u: e.transpose(e.reshape(du, [out, kh, kw, rank]), [0, 3, 1, 2]),
-    v: e.reshape(dv, e.dims(v)),
+    asRows: () => asRows(weight),
+    asColumns: () => asColumns(weight),
+    rowsToColumns: (rows) => asColumns(fromRows(rows)),
+    columnsToRows: (columns) => asRows(fromColumns(columns)),
+    fromRows,
+    fromColumns,
   };
 }
 
-function productGradients(e: Emitter, u: Value, v: Value, lambda: number): { readonly du: Value; readonly dv: Value } {
-  return {
-    du: e.gemm(u, e.gemm(v, v, { transB: true, alpha: lambda })),
-    dv: e.gemm(e.gemm(u, u, { transA: true, alpha: lambda }), v),
-  };
+/**
+ * Gradients of λ/2 ‖Fₙ … F₁‖²_F in the order of the factors and their shapes, F₁ being applied first. By a factor F it is
+ * λ (LᵀL) F (R Rᵀ), L being the product of those behind it and R of those before it: of two, λ U (V Vᵀ) and λ (UᵀU) V. As along
+ * each axis one factor has the window, R Rᵀ and LᵀL are matrices of rank rows, each made of the one before: R′R′ᵀ = Σ F (R Rᵀ) Fᵀ and
+ * L′ᵀL′ = Σ Fᵀ (LᵀL) F over the positions of the kernel of F.
+ */
+export function frobeniusGradients(
+  e: Emitter,
+  { factors }: FactorPair,
+  weights: readonly Value[],
+  lambda: number,
+): readonly Value[] {
+  const last = factors.length - 1;
+  const forms = factors.map((factor, at) => formsOf(e, factor, weights[at]!));
+  const outer = forms[last]!.asColumns();
+  const inner = mapFromLast(forms.slice(0, last), (form) => form.asRows());
+  const scaled = (isScaled: boolean): { readonly alpha?: number } => (isScaled ? { alpha: lambda } : {});
+
+  /** R Rᵀ of each factor but the first; times λ that of the last. */
+  const rights: Value[] = [];
+  inner.forEach((rows, at) => {
+    const form = forms[at]!;
+    const times = at === 0 ? rows : form.columnsToRows(e.gemm(form.rowsToColumns(rows), rights[at]!));
+    rights[at + 1] = e.gemm(times, rows, { transB: true, ...scaled(at + 1 === last) });
+  });
+  const gradients: (() => Value)[] = [];
+  const byOuter = e.gemm(outer, rights[last]!);
+  gradients[last] = () => forms[last]!.fromColumns(byOuter);
+
+  let left = e.gemm(outer, outer, { transA: true, ...scaled(last === 1) });
+  for (let at = last - 1; at > 0; at--) {
+    const form = forms[at]!;
+    const times = form.rowsToColumns(e.gemm(left, inner[at]!));
+    const own = e.gemm(times, rights[at]!, { alpha: lambda });
+    gradients[at] = () => form.fromColumns(own);
+    left = e.gemm(times, form.rowsToColumns(inner[at]!), { transA: true, ...scaled(at === 1) });
+  }
+  const byInner = e.gemm(left, inner[0]!);
+  gradients[0] = () => forms[0]!.fromRows(byInner);
+  return mapFromLast(gradients, (gradient) => gradient());
+}
+
+/** As `map`, but the last is made first: what is emitted comes in that order. */
+export function mapFromLast<T, U>(items: readonly T[], make: (item: T) => U): readonly U[] {
+  const made: U[] = [];
+  for (const item of items.toReversed()) made.unshift(make(item));
+  return made;
 }

@@ -136,7 +136,7 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
   if (halfTypeOf(settings.precision) !== undefined) requireFloat32(graph, logits, shapes);
   const found = findParameters(graph, logits, { freeze: settings.freeze, trainAlso: settings.trainAlso ?? [], stored });
   const { pairs, warnings } = findFactorPairs(model, shapes, new Set(found.parameters));
-  const pairOf = new Map(pairs.flatMap(({ name, u, v }) => [u, v].map((value) => [value, name] as const)));
+  const pairOf = new Map(pairs.flatMap(({ name, factors }) => factors.map(({ value }) => [value, name] as const)));
   const isDecayed = (value: Value): boolean => {
     if (settings.frobeniusDecay > 0 && pairOf.has(value)) return false;
     if (settings.decay === null) return value.tensor!.dims.length >= 2;

@@ -5,7 +5,7 @@ import type { Emitter } from '../ops/emitter.js';
 import { addInput, addOutput, emitted, type EmittedGraph, startGraph } from './emitted.js';
 import { lengthOf } from './flat.js';
 import { membersOf, oneGroup, type Run, runsOf, type UpdateGroup } from './groups.js';
-import { frobeniusGradients } from './pairs.js';
+import { frobeniusGradients, mapFromLast } from './pairs.js';
 import { type Parameter, type Prepared, trainingOpset } from './prepare.js';
 import { updateRules } from './rules/index.js';
 import { called, type RuleContext } from './rules/rule.js';
@@ -181,7 +181,7 @@ function decayMask(e: Emitter, parameters: readonly Parameter[], weightDecay: nu
   return e.concat(parts, 0);
 }
 
-/** λ ∂(½‖U V‖²)/∂factor for every pair, 0 elsewhere, [P]. */
+/** λ ∂(½‖product‖²)/∂factor for every pair, 0 elsewhere, [P]. */
 function frobenius(
   e: Emitter,
   { parameters, pairs }: Pick<Prepared, 'parameters' | 'pairs'>,
@@ -195,9 +195,11 @@ function frobenius(
     return e.reshape(e.slice(weights, [offset], [offset + size], [0]), shape);
   };
   for (const pair of pairs) {
-    const { u, v } = frobeniusGradients(e, pair, weightOf(pair.u), weightOf(pair.v), lambda);
-    tensors.set(pair.u, e.reshape(u, [-1]));
-    tensors.set(pair.v, e.reshape(v, [-1]));
+    const factors = mapFromLast(pair.factors, ({ value }) => weightOf(value));
+    const gradients = frobeniusGradients(e, pair, factors, lambda);
+    mapFromLast(gradients, (gradient) => e.reshape(gradient, [-1])).forEach((gradient, at) => {
+      tensors.set(pair.factors[at]!.value, gradient);
+    });
   }
   const parts: Value[] = [];
   let zeros = 0;

@@ -329,7 +329,8 @@ describe.skipIf(!hasGoldens)('the nets of ../shared/golden', () => {
     const { decayed: expected } = golden.meta.optimizer;
     expect(decayed.sort()).toEqual([...expected].sort());
     const pairs = new Map<string, string[]>();
-    for (const { name: factor, pair, decay } of manifest.parameters) {
+    for (const { name: factor, pair, factors, decay } of manifest.parameters) {
+      expect(factors?.includes(factor) ?? null).toBe(pair === null ? null : true);
       if (pair === null) continue;
       if (golden.settings.frobeniusDecay > 0) expect(decay, factor).toBe(false);
       pairs.set(pair, [...(pairs.get(pair) ?? []), factor]);

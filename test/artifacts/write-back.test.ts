@@ -157,6 +157,18 @@ describe('lowrank artifacts --write-back', () => {
     expect(initial.warnings).toEqual(['the trained tensors are those of the model: nothing was trained']);
   });
 
+  it('reads manifests of earlier versions, which do not list factors', async () => {
+    const old = at('old');
+    mkdirSync(old);
+    const parameters = manifest.parameters.map(({ factors, ...parameter }) => {
+      expect(factors).toBeNull();
+      return parameter;
+    });
+    writeFileSync(join(old, 'manifest.json'), JSON.stringify({ ...manifest, parameters }));
+    const report = await written(trained, { model: old });
+    expect(readFileSync(report.output.path).equals(readFileSync(output))).toBe(true);
+  });
+
   it('takes the model itself, with the options that the artifacts were written with', async () => {
     const plain = await written(trained, { model });
     expect(plain.artifacts).toBeNull();

@@ -96,7 +96,7 @@ describe.skipIf(!hasShared)('converting real models', () => {
 
     // All other nodes and weights are the same bytes.
     const pairNodes = new Set(readPairs(after).flatMap((pair) => pair.nodes));
-    const newNames = new Set(readPairs(after).flatMap((pair) => [pair.u, pair.v]));
+    const newNames = new Set(readPairs(after).flatMap(({ factors }) => factors));
     const old = entryBytes(before);
     const now = entryBytes(after);
     for (const node of after.graph.nodes) {

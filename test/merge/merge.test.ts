@@ -316,11 +316,11 @@ describe('shared weights, metadata and BatchNormalization', () => {
     expect(model.graph.nodes.map(({ opType }) => opType)).toEqual(['Conv', 'Conv', 'Relu', 'Conv', 'Conv']);
     for (const record of readPairs(model)) {
       const [first, second] = record.nodes.map((name) => model.graph.nodes.find((node) => node.name === name));
-      expect([first!.inputs[1]!.name, second!.inputs[1]!.name]).toEqual([record.v, record.u]);
+      expect([first!.inputs[1]!.name, second!.inputs[1]!.name]).toEqual(record.factors);
     }
     // The shared factor got a scale of its own for each layer.
-    expect(new Set(readPairs(model).map(({ u }) => u)).size).toBe(2);
-    expect(new Set(readPairs(model).map(({ v }) => v)).size).toBe(1);
+    expect(new Set(readPairs(model).map(({ factors }) => factors[1])).size).toBe(2);
+    expect(new Set(readPairs(model).map(({ factors }) => factors[0])).size).toBe(1);
     model.file?.close();
   });
 

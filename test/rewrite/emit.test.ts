@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { emitPair, addPairWeights } from '../../src/rewrite/emit.js';
+import { addFactorWeights, emitFactors } from '../../src/rewrite/emit.js';
 import { matrixShape, schemesOf } from '../../src/rewrite/geometry.js';
 import { findLayers, type FactorizableLayer } from '../../src/rewrite/layers.js';
-import { fromKernels, isOutputMajor, toKernels, toMatrix } from '../../src/rewrite/layout.js';
+import { fromKernels, isOutputMajor, joinFactors, splitPair, toKernels, toMatrix } from '../../src/rewrite/layout.js';
 import { randomFloats } from '../../src/rewrite/samples.js';
 import type { FactorPair } from '../../src/rewrite/types.js';
 import { checkModel } from '../../src/graph/check.js';
@@ -60,8 +60,8 @@ async function expectExact(model: TestModel, inputDims: readonly number[]): Prom
     const { model: copy, layer } = read();
     const transB = layer.node.int('transB', 0);
     const matrix = toMatrix(layer.weight.data(), layer.geometry, scheme, isOutputMajor(layer.form, transB));
-    const kernels = toKernels(trivialPair(matrix), layer.geometry, scheme, layer.form, transB);
-    emitPair(copy, layer, scheme, addPairWeights(copy, layer, kernels));
+    const kernels = toKernels(splitPair(trivialPair(matrix), scheme), layer.geometry, scheme, layer.form, transB);
+    emitFactors(copy, layer, scheme, addFactorWeights(copy, layer, scheme, kernels));
     checkModel(copy);
     const after = await output(modelBytes(copy), x, inputDims);
     expect(after.length).toBe(before.length);
@@ -227,7 +227,8 @@ describe('layouts', () => {
           left: { rows, cols: 3, data: weights([rows, 3], 'left') },
           right: { rows: 3, cols, data: weights([3, cols], 'right') },
         };
-        expect(fromKernels(toKernels(pair, full, scheme, 'conv', 0), full, scheme, 'conv', 0)).toEqual(pair);
+        const kernels = toKernels(splitPair(pair, scheme), full, scheme, 'conv', 0);
+        expect(joinFactors(fromKernels(kernels, 'conv', 0))).toEqual(pair);
       }),
       { seed },
     );

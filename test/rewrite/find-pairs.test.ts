@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { addPairWeights, emitPair } from '../../src/rewrite/emit.js';
+import { addFactorWeights, emitFactors } from '../../src/rewrite/emit.js';
 import { selectCandidates } from '../../src/factorize/candidates.js';
 import { clearlyCheaper, findPairs, type FoundPairs, maxRankOf, pairCounts } from '../../src/rewrite/find-pairs.js';
 import { breakEvenRank, matrixShape } from '../../src/rewrite/geometry.js';
 import { findLayers } from '../../src/rewrite/layers.js';
-import { toKernels } from '../../src/rewrite/layout.js';
+import { splitPair, toKernels } from '../../src/rewrite/layout.js';
 import { type PairRecord, pairsKey, readPairs, writePairs } from '../../src/rewrite/pairs.js';
 import { resolveSettings } from '../../src/convert/settings.js';
 import { prepareModel } from '../../src/rewrite/prepare.js';
@@ -222,8 +222,9 @@ describe('pairs recorded in the metadata', () => {
     const zeros = (r: number, c: number) => ({ rows: r, cols: c, data: new Float32Array(r * c) });
     const pair = { left: zeros(height, rank), right: zeros(rank, width) };
     const transB = layer.node.int('transB', 0);
-    const weights = addPairWeights(model, layer, toKernels(pair, layer.geometry, scheme, layer.form, transB));
-    const [first, second] = emitPair(model, layer, scheme, weights);
+    const kernels = toKernels(splitPair(pair, scheme), layer.geometry, scheme, layer.form, transB);
+    const weights = addFactorWeights(model, layer, scheme, kernels);
+    const nodes = emitFactors(model, layer, scheme, weights);
     const record: PairRecord = {
       name: layer.name,
       op: layer.node.opType as PairRecord['op'],
@@ -234,16 +235,15 @@ describe('pairs recorded in the metadata', () => {
       out: layer.geometry.out,
       init: 'lfai',
       activation: 'Relu',
-      nodes: [first.name, second.name],
-      u: weights.second.name,
-      v: weights.first.name,
+      nodes: nodes.map(({ name }) => name),
+      factors: weights.map(({ name }) => name),
     };
     writePairs(model, [record]);
     return readModel(modelBytes(model));
   }
 
   const change = (model: Model, changes: Readonly<Record<string, unknown>>): Model => {
-    const [record] = readPairs(model);
+    const [record] = JSON.parse(model.metadata.get(pairsKey)!) as readonly object[];
     model.metadata.set(pairsKey, JSON.stringify([{ ...record, ...changes }]));
     return model;
   };

@@ -1,13 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  breakEvenRank,
-  fullMacs,
-  macsPerRank,
-  maxRank,
-  paramsPerRank,
-  weightCount,
-} from '../../src/rewrite/geometry.js';
+import { breakEvenRank, factorMacs, factorParams, fullMacs, maxRank, weightCount } from '../../src/rewrite/geometry.js';
 import { matchesGlob } from '../../src/rewrite/glob.js';
 
 const seed = 11;
@@ -26,7 +19,7 @@ describe(`counts (seed ${seed})`, () => {
     fc.assert(
       fc.property(geometry, fc.constantFrom('spatial', 'channel'), (g, scheme) => {
         const saves = (rank: number): boolean =>
-          rank * paramsPerRank(g, scheme) < weightCount(g) && rank * macsPerRank(g, scheme) < fullMacs(g);
+          factorParams(g, scheme, rank) < weightCount(g) && factorMacs(g, scheme, rank) < fullMacs(g);
         const rank = breakEvenRank(g, scheme);
         if (rank > 0) expect(saves(rank)).toBe(true);
         expect(rank === maxRank(g, scheme) || !saves(rank + 1)).toBe(true);
@@ -39,8 +32,8 @@ describe(`counts (seed ${seed})`, () => {
     const g = { out: 128, in: 128, kernel: [3, 3], inputSize: [56, 56], outputSize: [28, 28], batch: 1 } as const;
     expect(fullMacs(g)).toBe(115_605_504);
     // 1×3 at 56×28, then 3×1 at 28×28.
-    expect(macsPerRank(g, 'spatial')).toBe(128 * 3 * 56 * 28 + 128 * 3 * 28 * 28);
-    expect(macsPerRank(g, 'channel')).toBe((128 * 9 + 128) * 28 * 28);
+    expect(factorMacs(g, 'spatial', 1)).toBe(128 * 3 * 56 * 28 + 128 * 3 * 28 * 28);
+    expect(factorMacs(g, 'channel', 1)).toBe((128 * 9 + 128) * 28 * 28);
     expect(maxRank(g, 'spatial')).toBe(384);
   });
 });

@@ -11,9 +11,10 @@ import { eliminateDeadNodes } from '../../passes/eliminate-dead-nodes.js';
 import { runPasses } from '../../passes/runner.js';
 import type { ChangeUnit, Scheme } from '../../contracts/convert.js';
 import { channelAxis } from '../calibration/probe.js';
-import { pairAttributes } from '../../rewrite/emit.js';
+import { factorAttributes } from '../../rewrite/emit.js';
 import type { FactorizableLayer } from '../../rewrite/layers.js';
-import { toKernels } from '../../rewrite/layout.js';
+import { type Kernel, splitPair, toKernels } from '../../rewrite/layout.js';
+import { schemes } from '../../rewrite/schemes/index.js';
 import type { FactorPair } from '../../rewrite/types.js';
 
 /** A pair of the highest rank whose parts of lower rank are all looked at. */
@@ -51,7 +52,7 @@ export interface ProjectedLayer {
  * Gives a model other outputs: by how much a random projection of its outputs moves, to first order, where a layer is cut to
  * each of its ranks. With B ξ the projection, ξ random signs, BBᵀ is the Fisher matrix of the outputs, diag(p) − ppᵀ of a
  * softmax, so that half the mean square of what a cut moves it by is the divergence KL(original ‖ cut) to second order. One
- * pass back through the graph gives all layers, schemes and ranks: with z the numbers between the two factors, the part of
+ * pass back through the graph gives all layers, schemes and ranks: with z the numbers behind the first factor, the part of
  * component k is Σ z_k ∂/∂z_k, over all positions.
  *
  * `squares`: of each of `relativeOutputs`, E‖output‖² of one image; what is 0 throughout has no relative error and is left out.
@@ -107,10 +108,14 @@ export function emitProjections(
     }
     const parts = pairs.map((projected) => {
       const { scheme, pair, means } = projected;
-      const { first, second } = toKernels(pair, layer.geometry, scheme, layer.form, layer.node.int('transB', 0));
-      const hidden = emitFirst(e, layer, scheme, e.floats(first.data, first.dims));
+      const factors = splitPair(pair, scheme);
+      const kernels = toKernels(factors, layer.geometry, scheme, layer.form, layer.node.int('transB', 0));
+      const emit = (input: Value, kernel: Kernel, at: number): Value =>
+        emitFactor(e, layer, scheme, at, input, e.floats(kernel.data, kernel.dims));
+      const [first, ...others] = kernels;
+      const hidden = emit(inputOf(e, layer), first!, 0);
       const before = graph.nodes.length;
-      const result = emitSecond(e, layer, scheme, hidden, e.floats(second.data, second.dims));
+      const result = others.reduce((input, kernel, at) => emit(input, kernel, at + 1), hidden);
       const back = differentiate(e, graph.nodes.slice(before), new Map([[result, g]]), [hidden]).get(hidden)!;
       let part = sumBut(e, e.mul(hidden, back), channelAxis(layer, e.rank(hidden)));
       if (means !== undefined) {
@@ -134,35 +139,33 @@ export function relativeOutputs(model: Model, shapes: ShapeTable): readonly Valu
   return [...new Set(others)].filter((output) => isFloatType(shapes.typeOf(output)?.dataType ?? 0));
 }
 
-function emitFirst(e: Emitter, layer: FactorizableLayer, scheme: Scheme, weight: Value): Value {
-  const { node, form } = layer;
-  switch (form) {
-    case 'conv':
-      return e.emit('Conv', [node.inputs[0], weight], pairAttributes(layer, scheme)[0]);
-    case 'matmul-left':
-      return e.emit('MatMul', [weight, node.inputs[1]]);
-    case 'matmul-right':
-      return e.emit('MatMul', [node.inputs[0], weight]);
-    case 'gemm': {
-      const input = node.inputs[0]!;
-      return e.emit('MatMul', [node.int('transA', 0) === 1 ? e.transpose(input, [1, 0]) : input, weight]);
-    }
-  }
+/** What the first factor reads. */
+function inputOf(e: Emitter, { node, form }: FactorizableLayer): Value {
+  const input = node.inputs[form === 'matmul-left' ? 1 : 0]!;
+  return form === 'gemm' && node.int('transA', 0) === 1 ? e.transpose(input, [1, 0]) : input;
 }
 
-/** Without the bias. */
-function emitSecond(e: Emitter, layer: FactorizableLayer, scheme: Scheme, hidden: Value, weight: Value): Value {
+/** Factor `at`, without the bias. */
+function emitFactor(
+  e: Emitter,
+  layer: FactorizableLayer,
+  scheme: Scheme,
+  at: number,
+  input: Value,
+  weight: Value,
+): Value {
   const { node, form } = layer;
   switch (form) {
     case 'conv':
-      return e.emit('Conv', [hidden, weight], pairAttributes(layer, scheme)[1]);
+      return e.emit('Conv', [input, weight], factorAttributes(layer, scheme)[at]);
     case 'matmul-left':
-      return e.emit('MatMul', [weight, hidden]);
+      return e.emit('MatMul', [weight, input]);
     case 'matmul-right':
-      return e.emit('MatMul', [hidden, weight]);
+      return e.emit('MatMul', [input, weight]);
     case 'gemm': {
+      if (at < schemes[scheme].factors.length - 1) return e.emit('MatMul', [input, weight]);
       const own = Object.fromEntries([...node.attributes].filter(([name]) => name !== 'transA' && name !== 'beta'));
-      return e.emit('Gemm', [hidden, weight], own);
+      return e.emit('Gemm', [input, weight], own);
     }
   }
 }

@@ -1,9 +1,9 @@
 import type { LayerSensitivity, Scheme } from '../../contracts/convert.js';
 import type { Candidate } from '../candidates.js';
 import type { Fit } from '../fit.js';
-import { paramsPerRank } from '../../rewrite/geometry.js';
+import { factorParams } from '../../rewrite/geometry.js';
 import type { Layer } from '../../rewrite/layers.js';
-import { macsPerRankOf } from '../plan-choice.js';
+import { factorMacsOf } from '../plan-choice.js';
 import type { Plan } from '../plan-types.js';
 import type { Curve, Curves } from './observe.js';
 
@@ -39,8 +39,8 @@ function pointsOf(candidate: Candidate, scheme: Scheme, { losses, changes }: Cur
   return ranks.map((rank) => ({
     scheme,
     rank,
-    params: rank * paramsPerRank(candidate.layer.geometry, scheme),
-    macs: rank * macsPerRankOf(candidate, scheme),
+    params: factorParams(candidate.layer.geometry, scheme, rank),
+    macs: factorMacsOf(candidate, { scheme, rank }),
     loss: losses[rank]!,
     change: changes[rank]!,
   }));
