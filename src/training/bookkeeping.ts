@@ -6,7 +6,7 @@ import { drain } from '../files/pieces.js';
 import type { TrainingState } from '../step/vectors.js';
 import { type Checkpoint, type CheckpointFolder, type CheckpointPosition, readNewest } from './checkpoint.js';
 import { changeNotes, requireRoom } from './go-on.js';
-import { type Journal, secondsSince, warn } from './journal.js';
+import { type Journal, ownEpochs, secondsSince, type SegmentPlace, warn } from './journal.js';
 import type { TrainSettings } from './options.js';
 import { resumable } from './resume.js';
 import type { CheckpointIdentity } from './same-training.js';
@@ -43,12 +43,13 @@ export class Bookkeeping {
     const fixed = Object.entries({ ...settings, ...session.conditions, preset: call.preset ?? null }).filter(
       ([key]) => !free.has(key as keyof TrainSettings),
     );
+    this.#keepForGood();
     this.#identity = { model: session.model.sha256, settings: Object.fromEntries(fixed), images };
   }
 
   /** The checkpoint to go on from; undefined for a new training. Throws OUTPUT, and what `readNewest` throws. */
   resume(): Checkpoint | undefined {
-    const { call, settings, session } = this.#journal;
+    const { call, settings, session, segment } = this.#journal;
     const found = this.#folder.list();
     if (call.resume !== true) {
       if (found.length > 0 && call.force !== true) {
@@ -64,6 +65,7 @@ export class Bookkeeping {
     const say = (line: string): void => warn(this.#journal, line);
     const checkpoint = readNewest(found, this.#identity, comparison, session.lengths, say);
     const { position, differences } = checkpoint;
+    requireSegment(position, segment, checkpoint.path);
     requireRoom(position, settings.epochs, checkpoint.path);
     for (const line of changeNotes(position, differences, settings)) say(line);
     this.#goOn(checkpoint);
@@ -77,7 +79,8 @@ export class Bookkeeping {
     const { step, epoch, epochs, start } = position;
     journal.epochs.push(...epochs);
     journal.start = start ?? null;
-    for (const done of epochs) if (this.#isForGood(done.epoch)) this.#folder.keep(done.steps);
+    journal.segment.tried = position.segment?.tried ?? 0;
+    this.#keepForGood();
     this.#keepBest();
     journal.resumedFrom = { path, epoch, steps: step };
     journal.checkpoint = journal.resumedFrom;
@@ -137,18 +140,30 @@ export class Bookkeeping {
     return saveEvery !== null && epoch % saveEvery === 0;
   }
 
+  #keepForGood(): void {
+    for (const { epoch, steps } of this.#journal.epochs) if (this.#isForGood(epoch)) this.#folder.keep(steps);
+  }
+
   #keepBest(): void {
-    const { epochs } = this.#journal;
+    const epochs = ownEpochs(this.#journal);
     const best = bestEpoch(epochs);
     const { steps } = epochs.find(({ epoch }) => epoch === best?.epoch) ?? {};
     if (steps !== undefined) this.#folder.keepBest(steps);
   }
 
   #position(at: Place): CheckpointPosition {
-    const { session, epochs, start: before } = this.#journal;
+    const { session, segment, epochs, start: before } = this.#journal;
     const { step, lossScale } = session.trainer;
     const start = before === null ? {} : { start: before };
-    return { step, ...at, epochs, ...start, ...(lossScale === undefined ? {} : { lossScale }) };
+    const { index, name, isAlone, tried } = segment;
+    return {
+      step,
+      ...at,
+      epochs,
+      ...start,
+      ...(lossScale === undefined ? {} : { lossScale }),
+      ...(isAlone ? {} : { segment: { index, name, tried } }),
+    };
   }
 
   /** What there is to save. Throws NUMERIC where a weight is not finite. */
@@ -164,7 +179,8 @@ export class Bookkeeping {
 
   /** The epoch to write, the best where one was validated, with its weights. */
   async #chosen(): Promise<{ epoch: TrainEpoch; state: TrainingState; chosen: 'best' | 'last' }> {
-    const { call, epochs } = this.#journal;
+    const { call } = this.#journal;
+    const epochs = ownEpochs(this.#journal);
     const last = epochs.at(-1)!;
     const best = call.writes === 'last' ? null : bestEpoch(epochs);
     const epoch = epochs.find((each) => each.epoch === best?.epoch);
@@ -182,6 +198,16 @@ export class Bookkeeping {
       return { epoch: last, state: await this.#state(), chosen: 'last' };
     }
   }
+}
+
+/** Throws USAGE where the checkpoint is of another segment: a training of others has written it. */
+function requireSegment({ segment }: CheckpointPosition, { index, name, isAlone }: SegmentPlace, place: string): void {
+  const isSame = isAlone ? segment === undefined : segment?.index === index && segment.name === name;
+  if (isSame) return;
+  throw new LowrankError('USAGE', 'the checkpoint is of a training of other segments', {
+    place,
+    remedy: 'begin anew from its model.onnx',
+  });
 }
 
 /** Whether no element is NaN or infinite. */

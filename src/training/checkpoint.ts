@@ -39,6 +39,8 @@ export interface CheckpointPosition {
   readonly start?: TrainStart;
   /** With float16. */
   readonly lossScale?: LossScale;
+  /** In a training of several: the one that goes on, or has ended, and the updates that were done or skipped before it. */
+  readonly segment?: { readonly index: number; readonly name: string; readonly tried: number };
 }
 
 /** What state.json says. */
@@ -281,6 +283,18 @@ export function readNewest(
   throw noCheckpoint(reasons[0]);
 }
 
+/** The segment, from 0, of the newest whole checkpoint beside an output; 0 where there is none. */
+export function newestSegment(output: string): number {
+  for (const path of listCheckpoints(checkpointsOf(output))) {
+    try {
+      return readCheckpoint(path).file.segment?.index ?? 0;
+    } catch {
+      // It is damaged: `readNewest` says so.
+    }
+  }
+  return 0;
+}
+
 /** What the newest checkpoint beside an output says of which state.json is whole. Throws INPUT where there is none. */
 export function newestState(output: string): StateFile {
   const folder = checkpointsOf(output);
@@ -347,9 +361,15 @@ function readState(path: string): StateFile {
     typeof identity?.model === 'string' &&
     typeof identity.settings === 'object' &&
     areSettings(identity.settings) &&
+    (file.segment === undefined || isSegment(file.segment)) &&
     (file.start === undefined || typeof (file.start as TrainStart | null)?.valTop1 === 'number') &&
     (file.call === undefined || isSavedCall(file.call)) &&
     (checksum === undefined || checksum === checksumOf(file));
   if (!isWhole) throw new LowrankError('FORMAT', 'state.json is not what was written', { place: path });
   return file as StateFile;
+}
+
+function isSegment(value: unknown): boolean {
+  const { index, name, tried } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  return Number.isSafeInteger(index) && (index as number) >= 0 && typeof name === 'string' && typeof tried === 'number';
 }

@@ -3,8 +3,7 @@ import type { Batch } from '../data/batch.js';
 import { LowrankError } from '../errors.js';
 import { drawMasks } from '../step/masks.js';
 import type { Bookkeeping } from './bookkeeping.js';
-import { type Journal, scalingOf, secondsSince, triedUpdates } from './journal.js';
-import { learningRateAt } from './schedule.js';
+import { type Journal, rateOf, scalingOf, secondsSince, triedUpdates } from './journal.js';
 import type { Measured } from './trainer.js';
 import { untilAborted } from './until-aborted.js';
 
@@ -76,7 +75,7 @@ export class EpochSteps {
   }
 
   async #step({ images, labels, targets, flips }: Batch): Promise<'next' | 'last' | 'stop'> {
-    const { trainer, masks, schedule } = this.#journal.session;
+    const { trainer, masks } = this.#journal.session;
     const { accumulate, batchSize, seed, checkpointEvery } = this.#journal.settings;
     const drawn = drawMasks(masks, batchSize, seed, trainer.step, this.#micro);
     await trainer.accumulate({ images, labels: targets ?? labels, flips, masks: drawn });
@@ -86,7 +85,7 @@ export class EpochSteps {
     this.#micro = 0;
     const isLast = this.#batch >= this.#batches;
     const before = trainer.step;
-    this.#add(await trainer.update(learningRateAt(triedUpdates(trainer), schedule)));
+    this.#add(await trainer.update(rateOf(this.#journal, triedUpdates(trainer))));
     this.#settled = this.#batch;
     const isStopped = this.#journal.call.signal?.aborted === true && !isLast;
     const isMoved = trainer.step > before;
@@ -153,7 +152,7 @@ export async function finishEpoch(journal: Journal, epoch: number, running: Runn
   const validation = secondsSince(started);
   seconds.train += running.seconds;
   seconds.validate += validation;
-  const { trainer, schedule } = session;
+  const { trainer } = session;
   const finished: TrainEpoch = {
     epoch: epoch + 1,
     steps: trainer.step,
@@ -162,7 +161,7 @@ export async function finishEpoch(journal: Journal, epoch: number, running: Runn
     valLoss: val?.loss ?? null,
     valTop1: val?.top1 ?? null,
     valTop5: val?.top5 ?? null,
-    lr: learningRateAt(triedUpdates(trainer) - 1, schedule),
+    lr: rateOf(journal, triedUpdates(trainer) - 1),
     imagesPerSecond: running.images / running.seconds,
     dataWaitShare: running.waitSeconds / running.seconds,
     gradientNorm: running.steps === 0 ? null : running.gradientNorm / running.steps,

@@ -3,10 +3,25 @@ import { inWords, inWordsOfCaller } from '../errors.js';
 import { trainVerdict } from '../report/train-verdict.js';
 import { tool } from '../version.js';
 import type { TrainCall, TrainSettings } from './options.js';
+import { learningRateAt } from './schedule.js';
 import type { TrainingSession } from './session.js';
 import type { Trainer } from './trainer.js';
 
 type Mutable<Type> = { -readonly [Name in keyof Type]: Type[Name] };
+
+/** Where a segment lies in its training. */
+export interface SegmentPlace {
+  /** From 0. */
+  readonly index: number;
+  readonly name: string;
+  /** Whether it is the whole training: then nothing names it. */
+  readonly isAlone: boolean;
+  /** Epochs before it, and with it. */
+  readonly from: number;
+  readonly until: number;
+  /** `triedUpdates` before it. */
+  tried: number;
+}
 
 /** What a training was told and what has become of it so far: what its checkpoints and its report say. */
 export interface Journal extends Mutable<
@@ -15,6 +30,7 @@ export interface Journal extends Mutable<
   readonly call: TrainCall;
   readonly settings: TrainSettings;
   readonly session: TrainingSession;
+  readonly segment: SegmentPlace;
   /** `performance.now()` when it began. */
   readonly started: number;
   readonly epochs: TrainEpoch[];
@@ -22,7 +38,7 @@ export interface Journal extends Mutable<
   readonly seconds: { prepare: number; train: number; validate: number; write: number };
 }
 
-export function beginJournal(told: Pick<Journal, 'call' | 'settings' | 'session' | 'started'>): Journal {
+export function beginJournal(told: Pick<Journal, 'call' | 'settings' | 'session' | 'segment' | 'started'>): Journal {
   return {
     ...told,
     epochs: [],
@@ -47,9 +63,19 @@ export function secondsSince(time: number): number {
   return (performance.now() - time) / 1000;
 }
 
-/** Updates that were done or skipped: what the schedule counts. */
+/** Updates that were done or skipped. */
 export function triedUpdates({ step, lossScale }: Trainer): number {
   return step + (lossScale?.skipped ?? 0);
+}
+
+/** The learning rate of an update, from 0, of those that were done or skipped: earlier segments count as if their batches had been this one's. */
+export function rateOf({ session, segment }: Journal, update: number): number {
+  return learningRateAt(segment.from * session.stepsPerEpoch + update - segment.tried, session.schedule);
+}
+
+/** The epochs of the segment, whose weights are those of one model. */
+export function ownEpochs({ epochs, segment }: Journal): readonly TrainEpoch[] {
+  return epochs.filter(({ epoch }) => epoch > segment.from);
 }
 
 /** What reports and progress say of float16. */
@@ -78,7 +104,7 @@ export function reportOf(journal: Journal, status: TrainReport['status'], reason
   const { call, settings, session, epochs, written, checkpoint } = journal;
   const { bad } = session.loader;
   const { command, resumeCommand } = call;
-  const best = bestEpoch(epochs);
+  const best = bestEpoch(ownEpochs(journal));
   const reached = written?.valTop1 == null ? best : { epoch: written.epoch, top1: written.valTop1 };
   const isResumable = status === 'interrupted' && checkpoint !== null && resumeCommand !== undefined;
   return inWords<TrainReport>({

@@ -1,20 +1,16 @@
-import { setTimeout } from 'node:timers/promises';
 import type { TrainReport } from '../contracts/train.js';
 import { imageReads } from '../data/paths.js';
-import { LowrankError } from '../errors.js';
 import { checkPaths, type PathUse, reads, writes } from '../files/conflicts.js';
 import { takeLock } from '../files/lock.js';
 import { checkWritable } from '../files/write-file.js';
 import { modelReads, modelWrites } from '../graph/model-paths.js';
 import { checkpointsOf, openCheckpoints } from './checkpoint.js';
-import { beginJournal } from './journal.js';
 import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, type TrainCall, type TrainOptions } from './options.js';
-import { outOfMemory } from './out-of-memory.js';
 import { completeCall } from './resume.js';
-import { openTrainingSession, type RunMode, type TrainingSession } from './session.js';
+import { runSegments, type Segment } from './segments.js';
+import { openTrainingSession, type RunMode } from './session.js';
 import { announceImages, settleImages } from './settle-images.js';
-import { runTraining } from './training.js';
 
 /**
  * Trains a model, and writes it with its trained weights: otherwise byte for byte the model that came in. Written are the
@@ -24,7 +20,15 @@ import { runTraining } from './training.js';
  * Throws INPUT, USAGE, UNSUPPORTED for what cannot be trained, OUTPUT where another process trains into this output or it
  * cannot be written, NUMERIC where the loss is not finite: the last checkpoint is then from before.
  */
-export async function train(options: TrainOptions, mode: RunMode = {}): Promise<TrainReport> {
+export function train(options: TrainOptions, mode: RunMode = {}): Promise<TrainReport> {
+  return trainSegments(options, (call) => [wholeTraining(call, mode)]);
+}
+
+/** As `train`, with graphs that are rebuilt between the segments; the call is what the training was told, completed. */
+export async function trainSegments(
+  options: TrainOptions,
+  segmentsOf: (call: TrainCall) => readonly Segment[],
+): Promise<TrainReport> {
   const started = performance.now();
   const isResumed = options.resume === true;
   const begun = isResumed ? undefined : checkedCall(options);
@@ -33,24 +37,24 @@ export async function train(options: TrainOptions, mode: RunMode = {}): Promise<
   const lock = takeLock(`${options.output}.lock`);
   try {
     const call = begun ?? resumedCall(options);
-    const settled = await settleImages(call, call.settings);
-    const settings = await resolveMicroBatch(call, settled.settings, mode);
-    const session = await openTrainingSession(call, settings, mode);
-    try {
-      const preparation = announceImages(settled, session, call);
-      const report = await runTraining(beginJournal({ call, settings, session, started }));
-      return { ...report, ...preparation };
-    } catch (error) {
-      // A buffer of JavaScript that could not be made.
-      throw error instanceof RangeError ? outOfMemory(error) : error;
-    } finally {
-      await closeInTime(session, options.signal);
-    }
-  } catch (error) {
-    throw error instanceof LowrankError && error.code === 'ABORTED' ? notBegun(error, isResumed) : error;
+    return await runSegments(call, segmentsOf(call), started);
   } finally {
     lock.release();
   }
+}
+
+/** A training whose graphs are never rebuilt. */
+function wholeTraining(call: TrainCall, mode: RunMode): Segment {
+  return {
+    name: 'whole',
+    epochs: call.settings.epochs,
+    async open() {
+      const settled = await settleImages(call, call.settings);
+      const settings = await resolveMicroBatch(call, settled.settings, mode);
+      const session = await openTrainingSession(call, settings, mode);
+      return { settings, session, ...announceImages(settled, session, call) };
+    },
+  };
 }
 
 function checkedCall(options: TrainOptions): TrainCall {
@@ -66,23 +70,6 @@ function resumedCall(options: TrainOptions): TrainCall {
   const call = checkedCall(options);
   checkPaths(trainPaths(call));
   return call;
-}
-
-/** The same interruption, with what became of the work. */
-function notBegun(error: LowrankError, isResumed: boolean): LowrankError {
-  const fact = isResumed ? 'the checkpoint is as it was' : 'nothing was trained yet, and nothing is saved';
-  return new LowrankError('ABORTED', `${error.fact}: ${fact}`, {
-    remedy: 'run the same command again',
-    cause: error,
-  });
-}
-
-/** Whoever interrupted the training does not wait for images that are being decoded. */
-async function closeInTime(session: TrainingSession, signal: AbortSignal | undefined): Promise<void> {
-  const closed = session.close();
-  if (signal?.aborted !== true) return closed;
-  closed.catch(() => undefined);
-  await Promise.race([closed, setTimeout(500)]);
 }
 
 /** The files that `train` reads and writes. */

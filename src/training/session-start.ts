@@ -65,7 +65,7 @@ export async function startTrainer(
 const calibrationImages = 512;
 
 /** The state before the first update; inserted layers are calibrated. */
-async function stateOfModel(parts: StartParts): Promise<TrainingState> {
+export async function stateOfModel(parts: StartParts): Promise<TrainingState> {
   const { options, settings, driver, session, images, model, graphs } = parts;
   const { prepared, source, inserted } = model;
   const { ema, seed, batchSize, tie } = settings;

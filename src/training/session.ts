@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import type { ClassOrder, ModelSummary } from '../contracts/convert.js';
 import type { DataSummary } from '../contracts/train.js';
 import type { TrainExplainReport } from '../contracts/train-explain.js';
@@ -14,12 +15,13 @@ import type { LossScale } from '../step/loss-scale.js';
 import { describeKept } from '../step/manifest.js';
 import type { Prepared } from '../step/prepare.js';
 import type { TrainingState } from '../step/vectors.js';
+import type { StateLayout } from './carry.js';
 import { type TrainCall, type TrainOptions, type TrainSettings, trainSessionOptions } from './options.js';
 import { checkSchedule, type Schedule, scheduleOf } from './schedule.js';
 import { buildGraphs, type SessionGraphs } from './session-graphs.js';
 import { fingerprint, imageFactsOf, loadersFor, openImages, openLoader } from './session-images.js';
 import { openModel, summaryOfModel } from './session-model.js';
-import { isEmulated, startTrainer } from './session-start.js';
+import { isEmulated, startTrainer, stateOfModel } from './session-start.js';
 import { createValidator } from './session-validation.js';
 import { writeTrained } from './session-write.js';
 import type { Trainer } from './trainer.js';
@@ -52,7 +54,10 @@ export interface TrainingSession {
   readonly readEvery: number;
   /** Elements of the vectors of a training's state. */
   readonly lengths: { readonly [Name in keyof TrainingState]: number };
+  readonly layout: StateLayout;
   readonly trainer: Trainer;
+  /** The state of the model before the first update. */
+  initial(): Promise<TrainingState>;
   /** Opens the sessions of onnxruntime, with the state of a checkpoint or of the model. */
   start(state: TrainingState | undefined, step: number, lossScale?: LossScale): Promise<void>;
   /** Results on the validation images; undefined where there are none. Throws ABORTED. */
@@ -142,6 +147,7 @@ async function openSession(
   const session = trainSessionOptions(settings);
   const facts = imageFactsOf(settings, prepared, training);
   const warn = (line: string): void => void warnings.push(line);
+  const parts = { options, settings, mode, driver, session, images, model, graphs, warn };
   let trainer: Trainer | undefined;
   return {
     parameters: prepared.parameters.map(({ name, shape, decay }) => ({ name, shape, decay })),
@@ -168,11 +174,12 @@ async function openSession(
     isResident,
     readEvery,
     lengths: lengthsOf(prepared, graphs, settings),
+    layout: { parameters: prepared.parameters, statistics: prepared.statistics, optimizer: settings.optimizer },
     get trainer() {
       return trainer!;
     },
+    initial: () => stateOfModel(parts),
     async start(state, step, lossScale) {
-      const parts = { options, settings, mode, driver, session, images, model, graphs, warn };
       trainer = await startTrainer(parts, state, step, lossScale);
       closers.push(() => trainer!.close());
     },
@@ -190,4 +197,12 @@ function lengthsOf(prepared: Prepared, { update }: SessionGraphs, { ema }: Train
   const parameters = lengthOf(prepared.parameters);
   const statistics = lengthOf(prepared.statistics);
   return { parameters, statistics, state: update.stateLength, ema: ema === null ? 0 : parameters + statistics };
+}
+
+/** Whoever interrupted the training does not wait for images that are being decoded. */
+export async function closeInTime(session: TrainingSession, signal: AbortSignal | undefined): Promise<void> {
+  const closed = session.close();
+  if (signal?.aborted !== true) return closed;
+  closed.catch(() => undefined);
+  await Promise.race([closed, setTimeout(500)]);
 }

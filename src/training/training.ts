@@ -9,27 +9,42 @@ import {
   type TensorBoardWriter,
 } from '../report/tensorboard.js';
 import { startLine } from '../report/train-progress.js';
+import type { LossScale } from '../step/loss-scale.js';
+import type { TrainingState } from '../step/vectors.js';
 import { Bookkeeping } from './bookkeeping.js';
 import { type CheckpointPosition, checkpointsOf, openCheckpoints } from './checkpoint.js';
 import { EpochSteps, finishEpoch, nothing, type Running } from './epoch.js';
 import { fewUpdates } from './few-updates.js';
-import { type Journal, reportOf, secondsSince, settingsRecord, warn } from './journal.js';
+import { type Journal, reportOf, secondsSince, settingsRecord, triedUpdates, warn } from './journal.js';
 
-/** One training from its first step, or its checkpoint, to the written model. */
-export async function runTraining(journal: Journal): Promise<TrainReport> {
+/** What a segment begins with that goes on from another. */
+export interface Carried {
+  readonly state: TrainingState;
+  readonly step: number;
+  readonly lossScale: LossScale | undefined;
+}
+
+/**
+ * One segment of a training, from what is carried over, its first step or its checkpoint to its end, and behind the last the
+ * written model. undefined: the next segment comes.
+ */
+export async function runSegment(journal: Journal, carried: Carried | undefined): Promise<TrainReport | undefined> {
   const { call, session, settings } = journal;
   const { strict } = call;
   const content = strict === undefined ? 'small' : strict ? 'always' : 'never';
   const folder = openCheckpoints(checkpointsOf(call.output), settings.keepCheckpoints);
   const bookkeeping = new Bookkeeping(journal, folder, await session.stampImages(content));
-  const checkpoint = bookkeeping.resume();
+  const checkpoint = carried === undefined ? bookkeeping.resume() : undefined;
   const position = checkpoint?.position;
-  if (position === undefined) warn(journal, fewUpdates(settings, session.stepsPerEpoch));
-  await session.start(checkpoint?.state, position?.step ?? 0, position?.lossScale);
-  const board = openBoard(journal, position);
-  journal.seconds.prepare = secondsSince(journal.started);
+  const isNew = position === undefined && carried === undefined;
+  if (isNew) warn(journal, fewUpdates(settings, session.stepsPerEpoch));
+  const { step = 0, lossScale } = carried ?? position ?? {};
+  await session.start((carried ?? checkpoint)?.state, step, lossScale);
+  if (carried !== undefined) journal.segment.tried = triedUpdates(session.trainer);
+  const board = openBoard(journal, isNew ? undefined : step);
+  if (carried === undefined) journal.seconds.prepare = secondsSince(journal.started);
   try {
-    return await saving(() => trainAll(journal, bookkeeping, position, board));
+    return await saving(() => trainEpochs(journal, bookkeeping, position, isNew, board));
   } catch (error) {
     const advised = error instanceof LowrankError ? bookkeeping.withAdvice(error) : error;
     bookkeeping.reinstate();
@@ -40,21 +55,22 @@ export async function runTraining(journal: Journal): Promise<TrainReport> {
   }
 }
 
-function openBoard(journal: Journal, position: CheckpointPosition | undefined): TensorBoardWriter | undefined {
+function openBoard(journal: Journal, resumedAt: number | undefined): TensorBoardWriter | undefined {
   const { tensorboard } = journal.call;
   if (tensorboard === undefined) return undefined;
-  const board = createTensorBoardWriter(tensorboard, position === undefined ? {} : { resumedAt: position.step });
+  const board = createTensorBoardWriter(tensorboard, resumedAt === undefined ? {} : { resumedAt });
   board.text(0, 'settings', settingsMarkdown(settingsRecord(journal)));
   return board;
 }
 
-/** All epochs from a position on, and the model. */
-async function trainAll(
+/** All epochs of the segment from a position on and, behind the last of the training, the model. */
+async function trainEpochs(
   journal: Journal,
   bookkeeping: Bookkeeping,
   position: CheckpointPosition | undefined,
+  isNew: boolean,
   board: TensorBoardWriter | undefined,
-): Promise<TrainReport> {
+): Promise<TrainReport | undefined> {
   const { epochs } = journal.settings;
   const isStopped = (): boolean => journal.call.signal?.aborted === true;
   const interrupted = (): TrainReport => {
@@ -63,10 +79,11 @@ async function trainAll(
   };
   let running: Running = position === undefined ? nothing() : { ...position.running };
   let batch = position?.batch ?? 0;
-  if (position === undefined && !isStopped()) await measureStart(journal, board);
+  if (isNew && !isStopped()) await measureStart(journal, board);
   // Nothing was done that could be lost.
   if (isStopped()) return interrupted();
-  for (let epoch = position?.epoch ?? 0; epoch < epochs; epoch++) {
+  const { from, until } = journal.segment;
+  for (let epoch = position?.epoch ?? from; epoch < until; epoch++) {
     const finished = await trainEpoch(journal, bookkeeping, epoch, batch, running);
     if (finished === undefined) return interrupted();
     board?.scalars(finished.steps, epochScalars(finished));
@@ -75,6 +92,7 @@ async function trainAll(
     await bookkeeping.save({ epoch: epoch + 1, batch: 0, running });
     if (isStopped() && epoch + 1 < epochs) return interrupted();
   }
+  if (until < epochs) return undefined;
   await bookkeeping.write();
   return reportOf(journal, 'finished', null);
 }

@@ -1,0 +1,150 @@
+import { join } from 'node:path';
+import type { Preparation } from '../contracts/convert.js';
+import type { TrainReport } from '../contracts/train.js';
+import { LowrankError } from '../errors.js';
+import type { LossScale } from '../step/loss-scale.js';
+import { startAverages, type TrainingState } from '../step/vectors.js';
+import { type CarryOthers, carryState, type LaidOut } from './carry.js';
+import { checkpointsOf, newestSegment } from './checkpoint.js';
+import { beginJournal, type Journal, type SegmentPlace } from './journal.js';
+import type { TrainCall, TrainSettings } from './options.js';
+import { closeInTime, type TrainingSession } from './session.js';
+import { outOfMemory } from './out-of-memory.js';
+import { type Carried, runSegment } from './training.js';
+
+/**
+ * Epochs of a training in which its graphs stay as they are. Between two segments they may be rebuilt: other ranks, another
+ * form, another frozen set, another batch.
+ */
+export interface Segment {
+  /** What checkpoints call it. */
+  readonly name: string;
+  /** How many epochs; the last segment has all that are left of `settings.epochs`, which is that of the whole training. */
+  readonly epochs: number;
+  /**
+   * Opens model and graphs; the result is closed. `model` has the weights that the segment before ended with, and stays as it is
+   * where the training is resumed; undefined in the first segment. What is opened from it must be the same then.
+   */
+  open(model: string | undefined): Promise<OpenedSegment>;
+  /** What becomes of tensors that the segment before has not, by name and shape; default: as the model has them. */
+  readonly carryOthers?: CarryOthers;
+}
+
+export interface OpenedSegment {
+  readonly settings: TrainSettings;
+  readonly session: TrainingSession;
+  /** For the report. */
+  readonly preparation?: Preparation;
+}
+
+/** What a segment ended with. */
+interface Ended extends LaidOut {
+  readonly journal: Journal;
+  readonly step: number;
+  readonly lossScale: LossScale | undefined;
+}
+
+/**
+ * Trains all segments, from the first or from that of the newest checkpoint on; `started` is of `performance.now()`. What the
+ * report says of the model and of images left out is of the segment that it ends in.
+ */
+export async function runSegments(
+  call: TrainCall,
+  segments: readonly Segment[],
+  started: number,
+): Promise<TrainReport> {
+  const isResumed = call.resume === true;
+  const first = isResumed && segments.length > 1 ? newestSegment(call.output) : 0;
+  let index = Math.min(first, segments.length - 1);
+  let before: Ended | undefined;
+  for (;;) {
+    try {
+      const result = await openAndRun(call, segments, index, before, started);
+      if ('report' in result) return result.report;
+      before = result;
+      index++;
+    } catch (error) {
+      const isAborted = error instanceof LowrankError && error.code === 'ABORTED';
+      throw isAborted ? notBegun(error, isResumed || before !== undefined, isResumed) : error;
+    }
+  }
+}
+
+async function openAndRun(
+  call: TrainCall,
+  segments: readonly Segment[],
+  index: number,
+  before: Ended | undefined,
+  started: number,
+): Promise<Ended | { readonly report: TrainReport }> {
+  const { open, carryOthers } = segments[index]!;
+  const { session, settings, preparation } = await open(index === 0 ? undefined : borderModel(call, index));
+  try {
+    const told = { call, settings, session, started, segment: placeOf(segments, index, settings) };
+    const journal = before === undefined ? beginJournal(told) : { ...before.journal, ...told };
+    const warned = before?.journal.session.warnings ?? [];
+    session.warnings.unshift(...warned.filter((line) => !session.warnings.includes(line)));
+    const carried = before === undefined ? undefined : await carriedState(before, session, carryOthers);
+    const report = await runSegment(journal, carried);
+    if (report !== undefined) return { report: { ...report, ...(preparation === undefined ? {} : { preparation }) } };
+    const ended = await endOf(journal);
+    session.writeModel(withoutAverages(ended.state), borderModel(call, index + 1), true);
+    return ended;
+  } catch (error) {
+    // A buffer of JavaScript that could not be made.
+    throw error instanceof RangeError ? outOfMemory(error) : error;
+  } finally {
+    await closeInTime(session, call.signal);
+  }
+}
+
+function placeOf(segments: readonly Segment[], index: number, settings: TrainSettings): SegmentPlace {
+  const { name, epochs } = segments[index]!;
+  const from = segments.slice(0, index).reduce((sum, each) => sum + each.epochs, 0);
+  const isLast = index === segments.length - 1;
+  const until = isLast ? settings.epochs : from + epochs;
+  return { index, name, isAlone: segments.length === 1, from, until, tried: 0 };
+}
+
+/** The same interruption, with what became of the work. */
+function notBegun(error: LowrankError, isSaved: boolean, isResumed: boolean): LowrankError {
+  const fact = isSaved ? 'the checkpoint is as it was' : 'nothing was trained yet, and nothing is saved';
+  return new LowrankError('ABORTED', `${error.fact}: ${fact}`, {
+    remedy: isSaved && !isResumed ? 'go on with --resume' : 'run the same command again',
+    cause: error,
+  });
+}
+
+/** The model that a segment begins with. */
+function borderModel({ output }: TrainCall, index: number): string {
+  return join(checkpointsOf(output), `segment-${index}.onnx`);
+}
+
+async function endOf(journal: Journal): Promise<Ended> {
+  const { trainer, layout } = journal.session;
+  const { parameters, statistics, state, ema } = await trainer.read();
+  const copies = {
+    parameters: parameters.slice(),
+    statistics: statistics.slice(),
+    state: state.slice(),
+    ema: ema.slice(),
+  };
+  return { journal, state: copies, layout, step: trainer.step, lossScale: trainer.lossScale };
+}
+
+/** The same state, whose averages are what they would be of weights that never moved. */
+function withoutAverages(state: TrainingState): TrainingState {
+  const plain = { ...state, ema: new Float32Array(state.ema.length) };
+  if (plain.ema.length > 0) startAverages(plain);
+  return plain;
+}
+
+async function carriedState(
+  before: Ended,
+  session: TrainingSession,
+  carryOthers: CarryOthers | undefined,
+): Promise<Carried> {
+  const state = await session.initial();
+  carryState(before, { state, layout: session.layout }, carryOthers);
+  return { state, step: before.step, lossScale: before.lossScale };
+}
