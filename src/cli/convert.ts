@@ -7,7 +7,7 @@ import { initNames, inits } from '../factorize/inits/index.js';
 import { fitSchedules } from '../factorize/sampled/settings.js';
 import { renderConvertTable } from '../report/convert-table.js';
 import { renderCurve } from '../report/curve-table.js';
-import type { ConvertReport } from '../contracts/convert.js';
+import { type ConvertReport, convolutionSchemes } from '../contracts/convert.js';
 import { inPercent } from '../report/progress.js';
 import { convertHtml } from '../report/html/convert-html.js';
 import type { ConvertModelCall } from '../convert/usual-calls.js';
@@ -161,7 +161,7 @@ export const command = defineCommand({
     },
     scheme: {
       type: 'string',
-      choices: ['auto', 'spatial', 'channel'],
+      choices: ['auto', ...convolutionSchemes],
       default: 'auto',
       group: 'Factorization',
       description: 'spatial: 1×kw then kh×1; channel: kh×kw then 1×1; auto: the smaller function error at equal MACs',

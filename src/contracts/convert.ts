@@ -11,7 +11,12 @@ export interface Ratio extends Change {
   readonly ratio: number;
 }
 
-export type Scheme = 'spatial' | 'channel' | 'dense';
+/** In the order in which they are shown; src/rewrite/schemes/ has a line for each. */
+export const allSchemes = ['spatial', 'channel', 'dense'] as const;
+export type Scheme = (typeof allSchemes)[number];
+/** Those of convolutions, which can be chosen. */
+export const convolutionSchemes = allSchemes.filter((scheme) => scheme !== 'dense');
+export type ConvolutionScheme = (typeof convolutionSchemes)[number];
 
 /** Which layer it is. */
 export interface LayerIdentity {

@@ -1,6 +1,7 @@
 import { LowrankError } from '../errors.js';
 import { dataLocation } from '../graph/write.js';
 import { checkedLimits, defaultVerifyTimeout, type LimitOptions } from '../limits.js';
+import type { ConvolutionScheme } from '../contracts/convert.js';
 import type { Device } from '../runtime/types.js';
 import type { EngineName } from '../factorize/engine.js';
 import { describeFit, type FitOptions, fitSettingsOf } from '../factorize/sampled/options.js';
@@ -35,7 +36,7 @@ export interface ConvertOptions extends FitOptions, LimitOptions {
   /** Ranks are rounded to multiples of this; default 1. */
   readonly rankMultiple?: number;
   /** Default `auto`: per layer, the scheme with the smaller function error at equal MACs. */
-  readonly scheme?: 'auto' | 'spatial' | 'channel';
+  readonly scheme?: 'auto' | ConvolutionScheme;
   /** Default: `lfai-data` with images to calibrate on, `whitened` with synthetic ones, `lfai` without. */
   readonly init?: InitName;
   /** Only layers that match one of these globs. */

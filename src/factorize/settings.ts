@@ -1,4 +1,4 @@
-import type { Scheme } from '../contracts/convert.js';
+import type { ConvolutionScheme, Scheme } from '../contracts/convert.js';
 import type { InitName } from './types.js';
 
 /** How the rank of each layer is chosen; one of them. */
@@ -37,7 +37,7 @@ export interface SelectionSettings {
 /** Which pairs a layer may become. */
 export interface SchemeSettings {
   /** `auto`: per layer, the scheme with the smaller error at equal MACs. */
-  readonly scheme: 'auto' | 'spatial' | 'channel';
+  readonly scheme: 'auto' | ConvolutionScheme;
   /** Also pairs that save nothing. */
   readonly allowBigger: boolean;
 }

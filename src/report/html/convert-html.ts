@@ -19,7 +19,7 @@ import { verdictOf } from '../verdict.js';
 import { accuracySection } from './accuracy-section.js';
 import { drawChangeChart, type ChangeRow } from './change-chart.js';
 import { createChartRenderer, type ChartRenderer } from './chart.js';
-import { drawErrorChart, errorPoints, SCHEME_MARKS, SCHEMES, worstPoints } from './error-chart.js';
+import { drawErrorChart, errorPoints, markOf, SCHEMES, worstPoints } from './error-chart.js';
 import { changeCell, largestCount, LAYER_COLUMNS, twoLines } from './layer-table.js';
 import { markup, type Markup } from './markup.js';
 import { code, dataTable, details, factList, figure, legend, renderPage, section, type TableColumn } from './page.js';
@@ -184,9 +184,9 @@ function errorSection(renderer: ChartRenderer, layers: readonly LayerReport[]): 
     markup`<p class="muted">Weight error is the change of the weights; function error the change of the layer's output after its activation, for random inputs. Both are relative: 0 is exact. Below the dashed line the output moved less than the weights. Larger marks are larger layers. The numbers are those of the table below.</p>`,
     legend([
       ...SCHEMES.filter((scheme) => points.some((point) => point.scheme === scheme)).map((scheme) => ({
-        shape: SCHEME_MARKS[scheme].symbol,
-        colour: colour(SCHEME_MARKS[scheme].colour),
-        text: SCHEME_MARKS[scheme].text,
+        shape: markOf(scheme).symbol,
+        colour: colour(markOf(scheme).colour),
+        text: markOf(scheme).text,
       })),
       { shape: 'line', colour: colour('muted'), text: 'equal errors' },
     ]),

@@ -1,4 +1,4 @@
-import { type Scheme, shownName } from '../../contracts/convert.js';
+import { allSchemes, type Scheme, shownName } from '../../contracts/convert.js';
 import { formatError } from '../format.js';
 import type { NumberedLayer } from '../layer-columns.js';
 import { AXIS_STYLE, LABEL_STYLE, type ChartRenderer } from './chart.js';
@@ -8,18 +8,27 @@ import { colour, type ColourName } from './theme.js';
 interface SchemeMark {
   readonly symbol: 'circle' | 'rect' | 'triangle';
   readonly colour: ColourName;
+  /** Of its line in other charts, and of that in the legend. */
+  readonly dashes: 'solid' | number[];
+  readonly line: 'solid' | 'line' | 'dotted';
   /** In the legend. */
   readonly text: string;
 }
 
 /** Shape and colour of a scheme: either is enough to tell them apart. */
-export const SCHEME_MARKS: Readonly<Record<Scheme, SchemeMark>> = {
-  spatial: { symbol: 'circle', colour: 'after', text: 'spatial pair: 1×kw, then kh×1' },
-  channel: { symbol: 'rect', colour: 'kept', text: 'channel pair: kh×kw, then 1×1' },
-  dense: { symbol: 'triangle', colour: 'third', text: 'dense pair' },
+const MARKS: Readonly<Record<string, SchemeMark>> = {
+  spatial: { symbol: 'circle', colour: 'after', dashes: 'solid', line: 'solid', text: 'spatial pair: 1×kw, then kh×1' },
+  channel: { symbol: 'rect', colour: 'kept', dashes: [6, 4], line: 'line', text: 'channel pair: kh×kw, then 1×1' },
 };
 
-export const SCHEMES: readonly Scheme[] = ['spatial', 'channel', 'dense'];
+/** Of a scheme that has none of its own too. */
+export function markOf(scheme: Scheme): SchemeMark {
+  return (
+    MARKS[scheme] ?? { symbol: 'triangle', colour: 'third', dashes: [2, 3], line: 'dotted', text: `${scheme} pair` }
+  );
+}
+
+export const SCHEMES: readonly Scheme[] = allSchemes;
 /** Room beyond the largest value, so that its mark lies inside. */
 const HEADROOM = 1.04;
 const LAYOUTS = [
@@ -74,7 +83,7 @@ function drawLayout(renderer: ChartRenderer, points: readonly ErrorPoint[], layo
       yAxis: { ...axis, max: yMax, name: 'function error', nameGap: 38 },
       series: [
         ...bySchemes.map((members, index) => {
-          const mark = SCHEME_MARKS[SCHEMES[index] ?? 'spatial'];
+          const mark = markOf(SCHEMES[index] ?? 'spatial');
           return {
             type: 'scatter' as const,
             symbol: mark.symbol,

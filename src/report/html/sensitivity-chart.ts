@@ -1,20 +1,13 @@
-import { type LayerReport, type LayerSensitivity, type Scheme, shownName } from '../../contracts/convert.js';
+import { type LayerReport, type LayerSensitivity, shownName } from '../../contracts/convert.js';
 import { formatSmall } from '../format.js';
 import { AXIS_STYLE, type ChartRenderer } from './chart.js';
-import { SCHEME_MARKS, SCHEMES } from './error-chart.js';
+import { markOf, SCHEMES } from './error-chart.js';
 import { type Decades, logAxis, onLogAxis } from './log-axis.js';
 import type { Markup } from './markup.js';
 import { colour } from './theme.js';
 
 const WIDTH = 260;
 const HEIGHT = 150;
-
-/** Dashes of a scheme's curve: with the colour, either is enough. */
-const SCHEME_DASHES: Readonly<Record<Scheme, 'solid' | number[]>> = {
-  spatial: 'solid',
-  channel: [6, 4],
-  dense: [2, 3],
-};
 
 export interface SensitiveLayer {
   readonly layer: LayerReport;
@@ -74,8 +67,8 @@ export function drawSensitivityChart(
           type: 'line' as const,
           symbol: 'circle',
           symbolSize: 3,
-          lineStyle: { color: colour(SCHEME_MARKS[scheme].colour), width: 1.5, type: SCHEME_DASHES[scheme] },
-          itemStyle: { color: colour(SCHEME_MARKS[scheme].colour) },
+          lineStyle: { color: colour(markOf(scheme).colour), width: 1.5, type: markOf(scheme).dashes },
+          itemStyle: { color: colour(markOf(scheme).colour) },
           data: points.map(({ x, y }) => [x, y]),
         })),
         {

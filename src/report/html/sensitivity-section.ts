@@ -12,7 +12,7 @@ import {
 import { formatSmall, formatPercent, formatWhole, plural } from '../format.js';
 import { agreementOf, budgetText } from '../trade-off-table.js';
 import type { ChartRenderer } from './chart.js';
-import { SCHEME_MARKS, SCHEMES } from './error-chart.js';
+import { markOf, SCHEMES } from './error-chart.js';
 import { decadesOf } from './log-axis.js';
 import { type Content, type Markup, markup } from './markup.js';
 import { drawNestedBars } from './nested-bars.js';
@@ -150,9 +150,9 @@ function curvesFigure(
   const entries = SCHEMES.filter((scheme) =>
     layers.some(({ sensitivity }) => sensitivity.curve.some((point) => point.scheme === scheme)),
   ).map((scheme): LegendEntry => ({
-    shape: ({ spatial: 'solid', channel: 'line', dense: 'dotted' } as const)[scheme],
-    colour: colour(SCHEME_MARKS[scheme].colour),
-    text: SCHEME_MARKS[scheme].text,
+    shape: markOf(scheme).line,
+    colour: colour(markOf(scheme).colour),
+    text: markOf(scheme).text,
   }));
   const tiles = layers.map((entry) => ({
     size: entry.sensitivity.change,

@@ -4,7 +4,7 @@ import { dense } from './dense.js';
 import type { SchemeRule } from './scheme.js';
 import { spatial } from './spatial.js';
 
-/** Every scheme by its name. Of those that apply to a layer, the first is its usual one. */
+/** Every scheme by its name, in the order of the contract. Of those that apply to a layer, the first is its usual one. */
 export const schemes: Readonly<Record<Scheme, SchemeRule>> = { spatial, channel, dense };
 
 /** Those that there are, in order. */
