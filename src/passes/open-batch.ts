@@ -3,6 +3,7 @@ import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { Tensor } from '../onnx/tensor.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
+import { changeGraph } from './runner.js';
 
 /** The symbol of the batch where a model has a fixed one. */
 export const batchSymbol = 'batch';
@@ -13,9 +14,13 @@ export const batchSymbol = 'batch';
  * shapes of values in between, which say the old batch, are forgotten.
  * Models with an open batch and a Reshape to a fixed batch of 1 exist too: that Reshape is opened where it names every
  * dimension, so that −1 means the same.
- * Whether that was enough is for shape inference at another batch size to say.
+ * Whether that was enough is for shape inference at another batch size to say. Throws GRAPH where the graph is broken behind it.
  */
 export function openBatch(model: Model, images: Value): void {
+  changeGraph(model, 'open-batch', () => open(model, images));
+}
+
+function open(model: Model, images: Value): void {
   const { graph } = model;
   const declaredBatch = images.declared?.dims?.[0];
   if (declaredBatch === undefined) return;
@@ -25,13 +30,13 @@ export function openBatch(model: Model, images: Value): void {
   const reshapes = graph.sorted().filter((node) => node.is('Reshape'));
   const opened = reshapes.filter((node) => openReshape(model, node, shapes, batch, isFixed));
   if (!isFixed && opened.length === 0) return;
-  const open = (value: Value): void => {
+  const openFirst = (value: Value): void => {
     const dims = value.declared?.dims;
     if (dims?.[0] !== batch) return;
     value.declared = { dataType: value.declared!.dataType, dims: [batchSymbol, ...dims.slice(1)] };
   };
-  if (isFixed) open(images);
-  for (const output of graph.outputs) open(output);
+  if (isFixed) openFirst(images);
+  for (const output of graph.outputs) openFirst(output);
   for (const value of graph.nodes.flatMap(({ outputs }) => outputs)) {
     if (value?.declared?.dims?.[0] !== batch || value.isOutput) continue;
     value.declared = { ...value.declared, dims: undefined };

@@ -9,7 +9,7 @@ import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
 import { eliminateDeadNodes } from '../passes/eliminate-dead-nodes.js';
 import { raiseOpset } from '../passes/raise-opset.js';
-import { changeGraph, runPasses } from '../passes/runner.js';
+import { runPasses } from '../passes/runner.js';
 import { openBatch, redeclare } from '../passes/open-batch.js';
 import type { Kept } from '../contracts/convert.js';
 
@@ -62,7 +62,7 @@ export function observeStatistics(model: Model, isNormalized = true): readonly O
   const { graph } = model;
   if (opsetOf(model) < oldestOpset) runPasses(model, [raiseOpset(17)]);
   const images = graph.inputs.find((value) => value.tensor === undefined);
-  if (images !== undefined) changeGraph(model, 'open-batch', () => openBatch(model, images));
+  if (images !== undefined) openBatch(model, images);
   redeclare(model, images);
   const shapes = inferShapes(model);
   const layers = graph.nodes.filter((node) => node.is('BatchNormalization') && reasonToKeep(graph, node) === undefined);

@@ -5,7 +5,7 @@ import type { Graph } from '../graph/graph.js';
 import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
-import { ownDomain } from './emitted.js';
+import { ownDomain } from '../ops/lowrank-drop-path.js';
 
 /** A residual sum and its branch: the operand that is not the shortcut. */
 export interface ResidualBranch {

@@ -3,6 +3,7 @@ import { type Model, newModel } from '../graph/model.js';
 import type { Dimension, Value } from '../graph/value.js';
 import { modelBytes } from '../graph/write.js';
 import { Emitter } from '../ops/emitter.js';
+import { ownDomain } from '../ops/lowrank-drop-path.js';
 import type { HalfType } from '../ops/precision.js';
 import { irVersionFor, trainingOpset } from '../passes/raise-opset.js';
 import { tool } from '../version.js';
@@ -24,9 +25,6 @@ export interface EmitSettings {
   readonly passes?: readonly Pass[];
 }
 
-/** Of operators that only the model has which a step is made of: emitted graphs have others in their place. */
-export const ownDomain = 'lowrank';
-
 /** An empty graph and the emitter that fills it, in float32 or, where operators gain from it, in `half`. */
 export function startGraph(
   name: string,
@@ -35,6 +33,7 @@ export function startGraph(
   half?: HalfType,
 ): { readonly model: Model; readonly e: Emitter } {
   const graph = new Graph(name);
+  // Emitted graphs have other operators in the place of markers.
   const imported = new Map([...opsets].filter(([domain]) => domain !== ownDomain));
   const model = newModel(graph, imported, irVersionFor(opsets.get('') ?? trainingOpset), tool);
   return { model, e: new Emitter(graph, { opsets: imported, isBatchOpen, half }) };

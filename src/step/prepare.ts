@@ -119,7 +119,7 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
       shapes: { inputShapes },
     },
   );
-  changeGraph(model, 'open-batch', () => openBatch(model, images));
+  openBatch(model, images);
   runPasses(model, [spellOutNormalization], { shapes: { inputShapes } });
   const imageDims = given ?? inferShapes(model).require(images).dims.slice(1);
   const shapesFor = (batch: number): ShapeTable =>

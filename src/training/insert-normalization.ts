@@ -1,4 +1,3 @@
-import { changeGraph } from '../passes/runner.js';
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { matchesGlob } from '../rewrite/glob.js';
 import { float } from '../graph/attributes.js';
@@ -138,7 +137,7 @@ async function outputStatistics(options: CalibrationOptions): Promise<ReadonlyMa
   toInferenceForm(model);
   const { graph } = model;
   const images = graph.inputs.find((value) => value.tensor === undefined)!;
-  changeGraph(model, 'open-batch', () => openBatch(model, images));
+  openBatch(model, images);
   images.info = undefined;
   for (const output of graph.outputs.splice(0)) output.isOutput = false;
   const emit = (opType: string, ...inputs: readonly string[]): string => {

@@ -1,34 +1,18 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
-import { hostname, tmpdir } from 'node:os';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { takeLock } from '../../src/files/lock.js';
 import { failureOf } from '../support/errors.js';
+import { freshFolderForEach } from '../support/fresh-folder.js';
 import { contend } from './support/contend.js';
 
-const root = mkdtempSync(join(tmpdir(), 'lowrank-lock-'));
 let folder = '';
-let round = 0;
-beforeEach(() => {
-  folder = join(root, String(round++));
-  mkdirSync(folder);
-});
-afterAll(() => {
-  rmSync(root, { recursive: true });
-});
+freshFolderForEach((fresh) => (folder = fresh));
 
 const isLinux = process.platform === 'linux';
 /** The number of a process that has ended. */

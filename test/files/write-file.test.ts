@@ -1,34 +1,16 @@
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, lstatSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { memorySource } from '../../src/files/source.js';
 import { checkWritable, stageFile, writeFileWhole } from '../../src/files/write-file.js';
 import { failureOf } from '../support/errors.js';
+import { freshFolderForEach } from '../support/fresh-folder.js';
 import { canMount, mountTmpfs } from '../support/mount.js';
 
-const root = mkdtempSync(join(tmpdir(), 'lowrank-write-'));
 let folder = '';
-let round = 0;
-beforeEach(() => {
-  folder = join(root, String(round++));
-  mkdirSync(folder);
-});
-afterAll(() => {
-  rmSync(root, { recursive: true });
-});
+freshFolderForEach((fresh) => (folder = fresh));
 
 const isPosix = process.platform !== 'win32';
 const content = Buffer.from(Array.from({ length: 100_000 }, (_, i) => (i * 31) >> 3));
@@ -247,7 +229,7 @@ describe.skipIf(!isPosix || !existsSync(fileURLToPath(built)))(
   `;
 
     async function killed(path: string, moment: 'middle' | 'before the rename'): Promise<void> {
-      const file = join(root, 'killed.mjs');
+      const file = join(folder, '..', 'killed.mjs');
       writeFileSync(file, script);
       await new Promise<void>((resolve, reject) => {
         const child = execFile(process.execPath, [file, path, moment], (_, __, stderr) => {

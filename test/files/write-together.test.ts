@@ -1,34 +1,17 @@
 import { spawnSync } from 'node:child_process';
-import {
-  linkSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readModel } from '../../src/graph/read.js';
 import { stageModel, writeModel } from '../../src/graph/write.js';
 import { temporaryName } from '../../src/files/temporary.js';
 import { stageFolder } from '../../src/files/write-folder.js';
 import { failureOf } from '../support/errors.js';
+import { freshFolderForEach } from '../support/fresh-folder.js';
 import { tinyClassifier } from '../support/tiny-classifier.js';
 
-const root = mkdtempSync(join(tmpdir(), 'lowrank-together-'));
 let folder = '';
-let round = 0;
-beforeEach(() => {
-  folder = join(root, String(round++));
-  mkdirSync(folder);
-});
-afterAll(() => {
-  rmSync(root, { recursive: true });
-});
+freshFolderForEach((fresh) => (folder = fresh));
 
 const external = { dataLocation: 'external', force: true } as const;
 const model = (seed: number) => readModel(tinyClassifier({ seed }));

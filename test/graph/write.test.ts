@@ -1,16 +1,6 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { checkModel } from '../../src/graph/check.js';
 import type { Model } from '../../src/graph/model.js';
 import { readModel } from '../../src/graph/read.js';
@@ -29,19 +19,12 @@ import {
   valueInfoProto,
 } from '../support/build.js';
 import { failureOf } from '../support/errors.js';
+import { freshFolderForEach } from '../support/fresh-folder.js';
 import { canMount, mountTmpfs } from '../support/mount.js';
 import { hasShared, modelPath } from '../support/shared.js';
 
-const root = mkdtempSync(join(tmpdir(), 'lowrank-model-'));
 let folder = '';
-let round = 0;
-beforeEach(() => {
-  folder = join(root, String(round++));
-  mkdirSync(folder);
-});
-afterAll(() => {
-  rmSync(root, { recursive: true });
-});
+freshFolderForEach((fresh) => (folder = fresh));
 
 /** `count` float32 that tell where they come from. */
 const floats = (first: number, count: number): Float32Array =>
@@ -241,8 +224,8 @@ describe('a model with external data', () => {
     expect(weightsAt(input)).toEqual({ ...all, new: 9000 });
     expect(readdirSync(folder).sort()).toEqual([...before, 'in.onnx.data'].sort());
     // Once more: the input's own data is in.onnx.data now, and another model may use it.
-    symlinkSync(folder, join(root, `link-${round}`));
-    convert(join(root, `link-${round}`, 'in.onnx'), input, { force: true });
+    symlinkSync(folder, `${folder}-link`);
+    convert(join(`${folder}-link`, 'in.onnx'), input, { force: true });
     expect(weightsAt(input)).toEqual({ ...all, new: 9000 });
     expect(readdirSync(folder).sort()).toEqual([...before, 'in.onnx.1.data', 'in.onnx.data'].sort());
   });

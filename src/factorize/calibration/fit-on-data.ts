@@ -5,7 +5,6 @@ import { modelBytes } from '../../graph/write.js';
 import { inferShapes, type ShapeTable } from '../../ops/infer.js';
 import { requireMemory } from '../../ops/memory.js';
 import { openBatch, redeclare } from '../../passes/open-batch.js';
-import { changeGraph } from '../../passes/runner.js';
 import type { Calibration } from '../../contracts/convert.js';
 import type { Driver, SessionOptions } from '../../runtime/types.js';
 import { hasBiasPlace } from '../../rewrite/bias.js';
@@ -175,7 +174,7 @@ export async function openImages(
 export function copyForImages(model: Model, isBatchOpened: boolean): Model {
   const copy = readModel(modelBytes(model));
   const input = copy.graph.inputs.find((value) => value.tensor === undefined);
-  if (isBatchOpened && input !== undefined) changeGraph(copy, 'open-batch', () => openBatch(copy, input));
+  if (isBatchOpened && input !== undefined) openBatch(copy, input);
   redeclare(copy, input);
   return copy;
 }

@@ -1,8 +1,9 @@
+import { ownDomain } from '../../ops/lowrank-drop-path.js';
 import type { LoweringRule } from './rule.js';
 
 /** A residual branch that is dropped for some samples: the batch is the last axis, so the mask is a vector [N]. */
 export const dropPath: LoweringRule = (node) => {
-  if (node.domain !== 'lowrank' || node.opType !== 'DropPath') return undefined;
+  if (node.domain !== ownDomain || node.opType !== 'DropPath') return undefined;
   return {
     emit: (context) => {
       const { e, source } = context;
