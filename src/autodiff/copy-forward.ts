@@ -34,7 +34,8 @@ export function copyForwardWith(forms: Readonly<Record<string, TrainedForm>>): B
     const statistics: BatchStatistics[] = [];
     const tape: TapeEntry<Value, Value>[] = [];
     const mask = source.masks ?? (() => undefined);
-    const output = copy(e, source, bindings, (node, inputs) => {
+    const { outputs, points = [] } = source;
+    const all = copy(e, { ...source, outputs: [...outputs, ...points] }, bindings, (node, inputs) => {
       const form = node.domain === '' ? forms[node.opType]?.(e, node, inputs) : undefined;
       if (form !== undefined) {
         tape.push(...form.tape);
@@ -42,14 +43,15 @@ export function copyForwardWith(forms: Readonly<Record<string, TrainedForm>>): B
         return form.outputs;
       }
       const first = e.graph.nodes.length;
-      const outputs = emitTraining(e, node, inputs, mask, statistics);
+      const results = emitTraining(e, node, inputs, mask, statistics);
       tape.push(...e.graph.nodes.slice(first).map((made) => nodeEntry(e, made)));
-      return outputs;
+      return results;
     });
     return {
-      output,
+      outputs: all.slice(0, outputs.length),
+      points: all.slice(outputs.length),
       statistics,
-      backward: (gradient, wanted) => backward(tape, new Map([[output, gradient]]), wanted, (a, b) => e.add(a, b)),
+      backward: (gradients, wanted) => backward(tape, gradients, wanted, (a, b) => e.add(a, b)),
     };
   };
 }
@@ -57,23 +59,23 @@ export function copyForwardWith(forms: Readonly<Record<string, TrainedForm>>): B
 /** Without anything of a device. */
 export const copyForward: BuildForward = copyForwardWith({});
 
-/** Copies the nodes that `output` is computed by, as they infer; gives the copy of `output`. */
+/** Copies the nodes that `outputs` are computed by, as they infer; gives the copies of `outputs`. */
 export function copyNodes(
   e: Emitter,
-  source: { readonly graph: Graph; readonly output: Value },
+  source: { readonly graph: Graph; readonly outputs: readonly Value[] },
   bindings: ReadonlyMap<Value, Value>,
-): Value {
+): readonly Value[] {
   return copy(e, source, bindings, (node, inputs) => emitCopy(e, node, inputs));
 }
 
 function copy(
   e: Emitter,
-  source: { readonly graph: Graph; readonly output: Value },
+  source: { readonly graph: Graph; readonly outputs: readonly Value[] },
   bindings: ReadonlyMap<Value, Value>,
   emitNode: (node: Node, inputs: Outputs) => Outputs,
-): Value {
+): readonly Value[] {
   const values = new Map(bindings);
-  for (const node of sortedAncestors(source.graph, source.output)) {
+  for (const node of sortedAncestors(source.graph, ...source.outputs)) {
     const inputs = node.inputs.map((value) => (value === undefined ? undefined : mapped(e, values, value)));
     const outputs = emitNode(node, inputs);
     node.outputs.forEach((value, i) => {
@@ -81,7 +83,7 @@ function copy(
       if (value !== undefined && output !== undefined) values.set(value, output);
     });
   }
-  return mapped(e, values, source.output);
+  return source.outputs.map((output) => mapped(e, values, output));
 }
 
 /** A node in its training form, of which it gives the outputs; what it saw of the batch goes to `statistics`. */

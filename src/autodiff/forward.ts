@@ -9,8 +9,10 @@ export interface ForwardSource {
   readonly graph: Graph;
   readonly opsets: ReadonlyMap<string, number>;
   readonly shapes: ShapeTable;
-  /** What is computed: [N, classes]. */
-  readonly output: Value;
+  /** What is computed, such as logits [N, classes]. */
+  readonly outputs: readonly Value[];
+  /** What is computed too, and may lie in memory as the target has it. */
+  readonly points?: readonly Value[];
   /** What dropout and stochastic depth draw; without it nothing is dropped. */
   readonly masks?: MaskFactory;
 }
@@ -20,15 +22,17 @@ export type MaskFactory = (name: string, shape: readonly number[], ratio: number
 
 /** The forward pass of a training step, and the way back. */
 export interface TrainingForward {
-  /** `source.output` in the training graph. */
-  readonly output: Value;
+  /** `source.outputs` in the training graph. */
+  readonly outputs: readonly Value[];
+  /** `source.points` in the training graph, those of four and more axes in the target's layout: the same numbers in another order. */
+  readonly points: readonly Value[];
   /** One per normalization layer that uses batch statistics. */
   readonly statistics: readonly BatchStatistics[];
   /**
-   * Emits the gradients of `wanted` (values of `bindings`), given that of the output; those that the output does not
-   * depend on are missing. Throws UNSUPPORTED for an operator without a gradient.
+   * Emits the gradients of `wanted` (values of `bindings`), given those of outputs and points; those that these do not depend
+   * on are missing. Throws UNSUPPORTED for an operator without a gradient.
    */
-  backward(gradient: Value, wanted: readonly Value[]): ReadonlyMap<Value, Value>;
+  backward(gradients: ReadonlyMap<Value, Value>, wanted: readonly Value[]): ReadonlyMap<Value, Value>;
 }
 
 /**

@@ -6,22 +6,22 @@ import type { ForwardSource } from './forward.js';
 import { noGradient } from './node-entry.js';
 
 /**
- * Throws UNSUPPORTED where a gradient of `source.output` reaches an operator that has none on its way to `wanted`: before
+ * Throws UNSUPPORTED where a gradient of what `source` computes reaches an operator that has none on its way to `wanted`: before
  * anything is emitted, so that the error names the nodes of the model.
  */
 export function requireGradients(
-  { graph, output, shapes }: Pick<ForwardSource, 'graph' | 'output' | 'shapes'>,
+  { graph, outputs, points = [], shapes }: Pick<ForwardSource, 'graph' | 'outputs' | 'points' | 'shapes'>,
   wanted: readonly Value[],
 ): void {
-  const nodes = sortedAncestors(graph, output);
+  const nodes = sortedAncestors(graph, ...outputs, ...points);
   const isReal = (value: Value): boolean => isFloatType(shapes.typeOf(value)?.dataType ?? 1);
   const dependent = new Set(wanted);
-  for (const { opType, domain, inputs, outputs } of nodes) {
+  for (const { opType, domain, inputs, outputs: results } of nodes) {
     if (findOperator(domain, opType)?.gradient.kind === 'zero') continue;
     if (!inputs.some((value) => value !== undefined && dependent.has(value))) continue;
-    for (const value of outputs) if (value !== undefined && isReal(value)) dependent.add(value);
+    for (const value of results) if (value !== undefined && isReal(value)) dependent.add(value);
   }
-  const reached = new Set([output]);
+  const reached = new Set([...outputs, ...points]);
   for (const node of nodes.toReversed()) {
     const operator = findOperator(node.domain, node.opType);
     const inputs = node.inputs.filter((value) => value !== undefined && dependent.has(value));

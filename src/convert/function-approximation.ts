@@ -106,20 +106,20 @@ function buildApproximationGraph(
   const width = sizeOf(student.imageDims);
   const inputs = source.emit(e, { batch, width, step: e.ints([0], []), outer: () => flat });
   const images = e.reshape(inputs, [batch, ...student.imageDims]);
-  const targets = copyNodes(
+  const [targets] = copyNodes(
     e,
-    { graph: original.model.graph, output: original.logits },
+    { graph: original.model.graph, outputs: [original.logits] },
     new Map([[original.images, images]]),
   );
   const bindings = new Map<Value, Value>([[student.images, images]]);
   factors.forEach(({ value }, i) => bindings.set(value, weights[i]!));
   const first = e.graph.nodes.length;
-  const outputs = copyNodes(e, { graph: student.model.graph, output: student.logits }, bindings);
+  const [outputs] = copyNodes(e, { graph: student.model.graph, outputs: [student.logits] }, bindings);
   const forward = e.graph.nodes.slice(first);
-  const difference = e.sub(outputs, e.reshapeLike(targets, outputs));
+  const difference = e.sub(outputs!, e.reshapeLike(targets!, outputs!));
   const squares = e.reduceSum(e.mul(difference, difference), undefined, false);
   const loss = e.emit('Mul', [squares, e.scalar(1 / batch)], {}, { name: 'loss' });
-  const gradients = differentiate(e, forward, new Map([[outputs, e.scale(difference, 2 / batch)]]), weights);
+  const gradients = differentiate(e, forward, new Map([[outputs!, e.scale(difference, 2 / batch)]]), weights);
   const parts = weights.map((weight) => gradients.get(weight) ?? e.zerosLike(weight));
   const gradient = flatten(e, parts, 'gradient');
   for (const value of [loss, gradient]) addOutput(e, value);

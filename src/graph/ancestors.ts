@@ -2,10 +2,10 @@ import type { Graph } from './graph.js';
 import type { Node } from './node.js';
 import type { Value } from './value.js';
 
-/** The nodes that a value is computed by. */
-export function ancestors(output: Value): ReadonlySet<Node> {
+/** The nodes that values are computed by. */
+export function ancestors(...outputs: readonly Value[]): ReadonlySet<Node> {
   const found = new Set<Node>();
-  const open = [output];
+  const open = [...outputs];
   for (let value = open.pop(); value !== undefined; value = open.pop()) {
     const node = value.producer;
     if (node === undefined || found.has(node)) continue;
@@ -16,7 +16,7 @@ export function ancestors(output: Value): ReadonlySet<Node> {
 }
 
 /** The same, each behind what it reads. Throws GRAPH on a cycle. */
-export function sortedAncestors(graph: Graph, output: Value): Node[] {
-  const needed = ancestors(output);
+export function sortedAncestors(graph: Graph, ...outputs: readonly Value[]): Node[] {
+  const needed = ancestors(...outputs);
   return graph.sorted().filter((node) => needed.has(node));
 }

@@ -4,7 +4,7 @@ import type { Normalization } from '../data/normalize.js';
 import { BOOL, FLOAT, UINT8 } from '../onnx/data-type.js';
 import type { Emitter } from '../ops/emitter.js';
 import { addInput } from './emitted.js';
-import type { Prepared } from './prepare.js';
+import type { PreparedModel } from './prepare-model.js';
 
 /** Images that cross to the device as bytes, and become the model's input there. */
 export interface ByteImages {
@@ -35,7 +35,7 @@ const farBack = -(2 ** 31);
  */
 export function addImages(
   e: Emitter,
-  { imageDims, layout }: Prepared,
+  { imageDims, layout }: PreparedModel,
   batch: number,
   bytes: ByteImages | undefined,
 ): ImageInputs {

@@ -1,4 +1,5 @@
 import { copyNodes } from '../autodiff/copy-forward.js';
+import type { Graph } from '../graph/graph.js';
 import type { Value } from '../graph/value.js';
 import { FLOAT } from '../onnx/data-type.js';
 import { eliminateDeadNodes } from '../passes/eliminate-dead-nodes.js';
@@ -6,8 +7,8 @@ import { runPasses } from '../passes/runner.js';
 import { addImages, type ByteImages } from './batch-images.js';
 import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
 import { lengthOf, unflatten } from './flat.js';
-import { addTargets, losses } from './losses/index.js';
-import type { Prepared } from './prepare.js';
+import { addTargets } from './goals/add-targets.js';
+import type { Computed, Trainable } from './goals/goal.js';
 
 /** Names of the eval graph's inputs and outputs. */
 export interface EvalInterface {
@@ -15,7 +16,8 @@ export interface EvalInterface {
     readonly parameters: string;
     readonly statistics: string;
     readonly images: string;
-    readonly labels: string;
+    /** Absent where the loss reads no labels. */
+    readonly labels?: string;
   };
   readonly outputs: { readonly loss: string; readonly logits: string; readonly correct: string };
 }
@@ -29,22 +31,29 @@ export interface EvalGraph extends EmittedGraph {
  * it infers, with running statistics.
  */
 export function buildEvalGraph(
-  prepared: Prepared,
+  prepared: Trainable,
   { batch, isBatchOpen, passes = [] }: EmitSettings,
   bytes?: Omit<ByteImages, 'hasFlips'>,
 ): EvalGraph {
   const { model, e } = startGraph('eval', prepared.model.opsets, isBatchOpen);
-  const { parameters, statistics } = prepared;
+  const { parameters, statistics, goal } = prepared;
   const flat = addInput(e, 'parameters', FLOAT, [lengthOf(parameters)]);
   const running = addInput(e, 'statistics', FLOAT, [lengthOf(statistics)]);
   const images = addImages(e, prepared, batch, bytes === undefined ? undefined : { ...bytes, hasFlips: false });
-  const targets = addTargets(e, prepared.loss, batch, prepared.classes);
+  const targets = addTargets(e, goal.targets, batch);
   const bindings = new Map<Value, Value>([[prepared.images, images.value]]);
   unflatten(e, flat, parameters).forEach((value, i) => bindings.set(parameters[i]!.value, value));
   unflatten(e, running, statistics).forEach((value, i) => bindings.set(statistics[i]!.value, value));
-  const output = copyNodes(e, { graph: prepared.model.graph, output: prepared.logits }, bindings);
-  const logits = e.emit('Reshape', [output, e.ints([0, prepared.classes])], {}, { name: 'logits' });
-  const { loss, correct } = losses[prepared.loss].emit({ e, tensors: { logits }, targets, smoothing: 0 });
+  const computed = (graph: Graph, { outputs, points }: Computed, bound: ReadonlyMap<Value, Value>): Computed => {
+    const values = copyNodes(e, { graph, outputs: [...outputs, ...points] }, bound);
+    return { outputs: values.slice(0, outputs.length), points: values.slice(outputs.length) };
+  };
+  const { loss, correct, main } = goal.emit({
+    ...{ e, targets, smoothing: 0 },
+    ...computed(prepared.model.graph, goal, bindings),
+    run: (other, wanted) => computed(other.model.graph, wanted, new Map([[other.images, images.value]])),
+  });
+  const logits = main.name === 'logits' ? main : e.emit('Identity', [main], {}, { name: 'output' });
   for (const value of [loss, logits, correct]) addOutput(e, value, value === logits);
   if (passes.length > 0) runPasses(model, [...passes, eliminateDeadNodes]);
   return {
@@ -54,7 +63,7 @@ export function buildEvalGraph(
         parameters: flat.name,
         statistics: running.name,
         images: images.images,
-        labels: targets['labels']!.name,
+        ...(targets['labels'] === undefined ? {} : { labels: targets['labels'].name }),
       },
       outputs: { loss: loss.name, logits: logits.name, correct: correct.name },
     },

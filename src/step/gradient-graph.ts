@@ -14,8 +14,10 @@ import { runPasses } from '../passes/runner.js';
 import { addImages, type ByteImages, type ImageInputs } from './batch-images.js';
 import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
 import { flatten, lengthOf, unflatten } from './flat.js';
-import { addTargets, losses, type LossName } from './losses/index.js';
-import type { Prepared, Statistic } from './prepare.js';
+import { addTargets } from './goals/add-targets.js';
+import type { Trainable } from './goals/goal.js';
+import type { LossTarget } from './losses/loss.js';
+import type { Statistic } from './prepare-model.js';
 import { type GraphSettings, halfTypeOf } from './settings.js';
 
 /** A mask input of the gradient graph: 1/(1 − ratio) with probability 1 − ratio, else 0, drawn anew for every step. */
@@ -32,7 +34,8 @@ export interface GradientInterface {
     readonly parameters: string;
     readonly statistics: string;
     readonly images: string;
-    readonly labels: string;
+    /** Absent where the loss reads no labels. */
+    readonly labels?: string;
     /** bool [N]: images that are mirrored; where these are bytes. */
     readonly flips?: string;
     readonly masks: readonly MaskInput[];
@@ -41,6 +44,7 @@ export interface GradientInterface {
   };
   readonly outputs: {
     readonly loss: string;
+    /** The model's first output where it is no classifier. */
     readonly logits: string;
     readonly correct: string;
     readonly gradient: string;
@@ -51,9 +55,8 @@ export interface GradientInterface {
 export interface GradientGraph extends EmittedGraph {
   /** How it takes images; `dims` are of one. */
   readonly images: Pick<ImageInputs, 'type' | 'dims'>;
-  /** What its labels are. */
-  readonly loss: LossName;
-  readonly classes: number;
+  /** What it is fed beside images and masks. */
+  readonly targets: readonly LossTarget[];
   readonly interface: GradientInterface;
 }
 
@@ -68,7 +71,7 @@ export interface GradientGraph extends EmittedGraph {
  * 1710.03740); one that overflows gives a gradient that is not finite.
  */
 export function buildGradientGraph(
-  prepared: Prepared,
+  prepared: Trainable,
   settings: Pick<GraphSettings, 'labelSmoothing'> & Partial<Pick<GraphSettings, 'precision'>>,
   { batch, isBatchOpen, passes = [] }: EmitSettings,
   build: BuildForward = copyForward,
@@ -82,11 +85,11 @@ export function buildGradientGraph(
     throw new LowrankError('INTERNAL', `bfloat16 needs opset ${bfloat16Opset}, and the model is prepared in ${opset}`);
   }
   const { model, e } = startGraph('gradient', opsets, isBatchOpen, half);
-  const { parameters, statistics } = prepared;
+  const { parameters, statistics, goal } = prepared;
   const flat = addInput(e, 'parameters', FLOAT, [lengthOf(parameters)]);
   const running = addInput(e, 'statistics', FLOAT, [lengthOf(statistics)]);
   const images = addImages(e, prepared, batch, bytes);
-  const targets = addTargets(e, prepared.loss, batch, prepared.classes);
+  const targets = addTargets(e, goal.targets, batch);
   const masks: MaskInput[] = [];
   const mask: MaskFactory = (name, shape, ratio) => {
     if (ratio === 0) return undefined;
@@ -105,7 +108,8 @@ export function buildGradientGraph(
     graph: prepared.model.graph,
     opsets: prepared.model.opsets,
     shapes: prepared.shapesFor(batch),
-    output: prepared.logits,
+    outputs: goal.outputs,
+    points: goal.points,
     masks: mask,
   };
   requireGradients(
@@ -114,18 +118,29 @@ export function buildGradientGraph(
   );
   const forward = build(e, source, bindings);
   requireVariance(forward.statistics, batch);
-  const output = e.wide(forward.output);
-  const logits = e.emit('Reshape', [output, e.ints([0, prepared.classes])], {}, { name: 'logits' });
-  const smoothing = settings.labelSmoothing;
-  const {
-    loss,
-    correct,
-    gradients: seeds,
-  } = losses[prepared.loss].emit({ e, tensors: { logits }, targets, smoothing });
-  const { logits: gradient } = seeds();
-  const start = scale === undefined ? gradient : e.mul(gradient, scale);
-  const seed = e.reshapeLike(start, forward.output);
-  const gradients = forward.backward(seed, weights);
+  const { loss, correct, main, ...emittedGoal } = goal.emit({
+    ...{ e, targets, outputs: forward.outputs, points: forward.points },
+    smoothing: settings.labelSmoothing,
+    run: (other, wanted) => {
+      const { graph, opsets: own } = other.model;
+      const shapes = other.shapesFor(batch);
+      return build(e, { graph, opsets: own, shapes, ...wanted }, new Map([[other.images, images.value]]));
+    },
+  });
+  const begin = emittedGoal.gradients();
+  const seeds = new Map<Value, Value>();
+  const addSeeds = (values: readonly Value[], given: readonly (Value | undefined)[]): void =>
+    values.forEach((value, i) => {
+      const gradient = given[i];
+      if (gradient === undefined) return;
+      const start = scale === undefined ? gradient : e.mul(gradient, scale);
+      const seed = e.reshapeLike(start, value);
+      const before = seeds.get(value);
+      seeds.set(value, before === undefined ? seed : e.add(before, seed));
+    });
+  addSeeds(forward.outputs, begin.outputs);
+  addSeeds(forward.points, begin.points);
+  const gradients = forward.backward(seeds, weights);
   const parts = weights.map((weight) => gradients.get(weight) ?? e.floats(new Float32Array(sizeOf(e.dims(weight)))));
   const flatGradient =
     scale === undefined
@@ -133,20 +148,20 @@ export function buildGradientGraph(
       : e.emit('Div', [flatten(e, parts, 'gradient.scaled'), scale], {}, { name: 'gradient' });
   const moved = moveStatistics(e, running, statistics, forward.statistics);
 
+  const logits = outputOf(e, main);
   for (const value of [loss, logits, correct, flatGradient, moved]) addOutput(e, value, value === logits);
   if (!isBatchOpen) runPasses(model, [...passes, mergeViews, eliminateDeadNodes]);
   else if (passes.length > 0) runPasses(model, [...passes, eliminateDeadNodes]);
   return {
     ...emitted(model),
     images: { type: images.type, dims: images.dims },
-    loss: prepared.loss,
-    classes: prepared.classes,
+    targets: goal.targets,
     interface: {
       inputs: {
         parameters: flat.name,
         statistics: running.name,
         images: images.images,
-        labels: targets['labels']!.name,
+        ...(targets['labels'] === undefined ? {} : { labels: targets['labels'].name }),
         masks,
         ...(images.flips === undefined ? {} : { flips: images.flips }),
         ...(scale === undefined ? {} : { scale: scale.name }),
@@ -160,6 +175,11 @@ export function buildGradientGraph(
       },
     },
   };
+}
+
+/** A value that may be an output of the graph in float32. */
+function outputOf(e: Emitter, main: Value): Value {
+  return main.name === 'logits' ? main : e.emit('Identity', [e.wide(main)], {}, { name: 'output' });
 }
 
 /** Throws USAGE where a normalization layer sees one number per channel, whose variance is none and whose share n/(n − 1) infinite. */
@@ -208,7 +228,7 @@ function moveStatistics(
     step(runningMean, mean);
     step(runningVariance, unbiased);
   }
-  if (slots.length === 0) return e.emit('Identity', [running], {}, { name: 'statistics_out' });
+  if (slots.length === 0 || batches.length === 0) return e.emit('Identity', [running], {}, { name: 'statistics_out' });
   return flatten(
     e,
     slots.map(({ value }) => oldOf(value)),

@@ -7,6 +7,7 @@ import type { GradientGraph, GradientInterface, MaskInput } from './gradient-gra
 import type { ImageSettings } from '../images/image-settings.js';
 import { losses, type LossName } from './losses/index.js';
 import type { Prepared } from './prepare.js';
+import type { PreparedModel } from './prepare-model.js';
 import type { GraphSettings } from './settings.js';
 import type { TargetName } from '../lower/target.js';
 import type { UpdateGraph, UpdateInterface } from './update-graph.js';
@@ -155,6 +156,6 @@ export function manifestOf(parts: ManifestParts): ArtifactsManifest {
 }
 
 /** As reports say it. */
-export function describeKept({ kept }: Prepared): ArtifactsManifest['kept'] {
+export function describeKept({ kept }: PreparedModel): ArtifactsManifest['kept'] {
   return kept.map(({ value, reason }) => ({ name: value.name, shape: value.tensor!.dims, reason }));
 }

@@ -61,7 +61,7 @@ interface Path {
 const layoutOperators = new Set(['Identity', 'Transpose', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Cast']);
 
 /**
- * Finds the stored float32 tensors that are trained: all that `output` depends on through operators with a gradient, from
+ * Finds the stored float32 tensors that are trained: all that `outputs` depend on through operators with a gradient, from
  * where they lie, through whatever computes with stored tensors alone (Slice, Gather, Concat, Mul, ReduceL2 …), to where a
  * layer or an operand behind a layer reads the result. `reasonToStay` says which of them are no weights; running statistics,
  * operands in front of the first layer, inputs that set an operator up (`settings` of Operator), and what only
@@ -71,7 +71,7 @@ const layoutOperators = new Set(['Identity', 'Transpose', 'Reshape', 'Flatten', 
  */
 export function findParameters(
   graph: Graph,
-  output: Value,
+  outputs: readonly Value[],
   { freeze, trainAlso = [], stored }: ParameterChoice,
 ): FoundParameters {
   const parameters = new Set<Value>();
@@ -92,7 +92,7 @@ export function findParameters(
     for (const source of sources) if (!kept.has(source)) kept.set(source, stay);
   };
   const hasWeights = hasStoredWeights(graph, stored);
-  for (const node of sortedAncestors(graph, output)) {
+  for (const node of sortedAncestors(graph, ...outputs)) {
     const operator = findOperator(node.domain, node.opType);
     const kind = operator?.gradient.kind ?? 'none';
     const isSeen = node.inputs.some((value) => value !== undefined && seen.has(value));
@@ -166,12 +166,12 @@ export function findParameters(
       remedy: `their names are like '${[...parameters][0]?.name ?? ''}'`,
     });
   }
-  const trained = inOrderOfUse(graph, output, parameters).filter((value) => !isFrozen(value));
+  const trained = inOrderOfUse(graph, outputs, parameters).filter((value) => !isFrozen(value));
   if (trained.length === 0) {
-    const quantized = [...ancestors(output)].find((node) => quantizedOperators.test(node.opType));
+    const quantized = [...ancestors(...outputs)].find((node) => quantizedOperators.test(node.opType));
     const isQuantized = parameters.size === 0 && quantized !== undefined;
     throw new LowrankError('UNSUPPORTED', isQuantized ? 'the model is quantized' : 'the model has nothing to train', {
-      place: isQuantized ? quantized.label : `output '${output.name}'`,
+      place: isQuantized ? quantized.label : `output '${outputs[0]?.name ?? ''}'`,
       remedy: parameters.size > 0 ? 'freeze less' : 'give a model with float32 weights',
     });
   }
@@ -196,10 +196,10 @@ function hasStoredWeights(graph: Graph, stored: Stored | undefined): boolean {
   );
 }
 
-/** In the order in which the nodes that `output` needs read them first. */
-function inOrderOfUse(graph: Graph, output: Value, values: ReadonlySet<Value>): Value[] {
+/** In the order in which the nodes that `outputs` need read them first. */
+function inOrderOfUse(graph: Graph, outputs: readonly Value[], values: ReadonlySet<Value>): Value[] {
   const ordered = new Set<Value>();
-  for (const node of sortedAncestors(graph, output)) {
+  for (const node of sortedAncestors(graph, ...outputs)) {
     for (const value of node.inputs) if (value !== undefined && values.has(value)) ordered.add(value);
   }
   return [...ordered];

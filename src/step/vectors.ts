@@ -1,4 +1,4 @@
-import type { Prepared } from './prepare.js';
+import type { PreparedModel } from './prepare-model.js';
 import { lengthOf, type Slot } from './flat.js';
 import type { Value } from '../graph/value.js';
 
@@ -26,7 +26,7 @@ export function startAverages({ parameters, statistics, ema }: TrainingState): v
 }
 
 /** The parameters and statistics of the model as it is stored, an empty optimizer, and averages that start at them. */
-export function initialState(prepared: Prepared, stateLength: number, hasAverage: boolean): TrainingState {
+export function initialState(prepared: PreparedModel, stateLength: number, hasAverage: boolean): TrainingState {
   const parameters = gather(prepared.parameters);
   const statistics = gather(prepared.statistics);
   const ema = new Float32Array(hasAverage ? parameters.length + statistics.length : 0);

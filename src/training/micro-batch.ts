@@ -99,8 +99,7 @@ async function tryStep(options: SessionCall, settings: TrainSettings, mode: RunM
     const flips = new Uint8Array(batchSize);
     for (let micro = 0; micro < Math.min(accumulate, 2); micro++) {
       const masks = drawMasks(run.masks, batchSize, seed, 0, micro);
-      const { loss, classes } = run.gradient;
-      const labels = blankTargets(loss, batchSize, classes)['labels']!.data;
+      const labels = blankTargets(run.gradient.targets, batchSize)['labels']?.data;
       await run.trainer.accumulate({ images, labels, flips, masks });
     }
     await run.trainer.update(0);

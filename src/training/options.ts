@@ -164,8 +164,26 @@ export function checkTrainSettings(settings: TrainSettings): void {
   }
 }
 
+/** Where and how graphs of a training run. */
+export type RunningSettings = Pick<
+  TrainSettings,
+  | 'device'
+  | 'allowCpuNodes'
+  | 'tf32'
+  | 'nhwc'
+  | 'convSearch'
+  | 'cudaGraphs'
+  | 'gpuMemory'
+  | 'threads'
+  | 'workers'
+  | 'target'
+>;
+
+/** How training images are changed at random. */
+export type AugmentSettings = Pick<TrainSettings, 'augment' | 'minScale' | 'flip'>;
+
 /** How sessions of a training are opened. What is onnxruntime's default is not said: its JavaScript API cannot. */
-export function trainSessionOptions(settings: TrainSettings): SessionOptions {
+export function trainSessionOptions(settings: RunningSettings): SessionOptions {
   const { tf32, nhwc, convSearch, gpuMemory } = settings;
   const cuda: CudaOptions = {
     ...(tf32 ? {} : { useTf32: false }),
@@ -246,7 +264,7 @@ export interface TrainCall extends TrainOptions {
 
 /** How images become inputs in training and in validation. */
 export function transformsOf(
-  settings: TrainSettings,
+  settings: AugmentSettings & ImageSettings,
   width: number,
   height: number,
 ): { readonly train: Transform; readonly val: CenterCrop | Stretch } {

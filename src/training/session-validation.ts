@@ -53,7 +53,8 @@ export function createValidator(options: ValidatorOptions): TrainingSession['val
       const size = dims[0]!;
       const logits = new Float32Array(size * prepared.classes);
       binding.bindInput(inputs.images, { type: hasByteImages ? 'uint8' : 'float32', dims, data });
-      binding.bindInput(inputs.labels, blankTargets(prepared.loss, size, prepared.classes)['labels']!);
+      for (const [name, blank] of Object.entries(blankTargets(prepared.goal.targets, size)))
+        binding.bindInput(name, blank);
       binding.bindOutput(outputs.logits, { type: 'float32', dims: [size, prepared.classes], data: logits });
       await binding.run({ signal });
       return logits;

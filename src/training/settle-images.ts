@@ -5,13 +5,13 @@ import { preparationText } from '../report/preparation-text.js';
 import { loadDriver } from '../runtime/driver.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import type { ImageSettings } from '../images/image-settings.js';
-import { type TrainOptions, type TrainSettings, transformsOf } from './options.js';
+import { type AugmentSettings, type TrainOptions, type TrainSettings, transformsOf } from './options.js';
 import { prepareFile } from '../images/preparation.js';
 import type { TrainingSession } from './session.js';
 
 /** The settings of a training in which it stands how images become inputs, and who says so. */
-export interface SettledImages {
-  readonly settings: TrainSettings;
+export interface SettledImages<Settings = TrainSettings> {
+  readonly settings: Settings;
   /** undefined where the model takes no color images, which the training says. */
   readonly preparation: Preparation | undefined;
 }
@@ -41,14 +41,17 @@ export async function preparationIfAny(
  * Fills in what the settings do not say of the images and the model does. What nobody says stays as it is, and what is wrong with
  * the model is said by the training. Throws ABORTED.
  */
-export async function settleImages(options: TrainOptions, settings: TrainSettings): Promise<SettledImages> {
+export async function settleImages<Settings extends AugmentSettings & ImageSettings & Pick<TrainSettings, 'threads'>>(
+  options: Pick<TrainOptions, 'model' | 'maxMemory' | 'signal'>,
+  settings: Settings,
+): Promise<SettledImages<Settings>> {
   const { model, maxMemory, signal } = options;
   const found = await preparationIfAny(model, settings, { maxMemory, threads: settings.threads, signal });
   if (found === undefined) return { settings, preparation: undefined };
   const { normalization, size, resize } = found;
   const { name, mean, deviation, from } = normalization;
   const named = name === null ? { mean, std: deviation } : { normalization: name };
-  const told: TrainSettings = {
+  const told: Settings = {
     ...settings,
     ...(from === 'option' ? {} : named),
     ...(size.from === 'metadata' ? { imageSize: Math.min(size.width, size.height) } : {}),
@@ -63,7 +66,7 @@ export async function settleImages(options: TrainOptions, settings: TrainSetting
 
 /** The line that says how images become inputs, and the same for the report. */
 export function announceImages(
-  settled: SettledImages,
+  settled: SettledImages<unknown>,
   run: Pick<TrainingSession, 'classOrder'>,
   { progress }: TrainOptions,
 ): { readonly preparation?: Preparation } {
@@ -75,7 +78,7 @@ export function announceImages(
 
 /** With the order of the classes, which is known once the images are open. */
 export function preparationOf(
-  { preparation }: SettledImages,
+  { preparation }: SettledImages<unknown>,
   { classOrder }: Pick<TrainingSession, 'classOrder'>,
 ): Preparation | undefined {
   return preparation === undefined ? undefined : { ...preparation, classes: classOrder };

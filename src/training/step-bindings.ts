@@ -1,5 +1,4 @@
 import type { Binding, Session } from '../runtime/types.js';
-import { losses } from '../step/losses/index.js';
 import type { BatchFeed, BatchInput } from './batch-feed.js';
 import type { StepGraphs } from './step-sessions.js';
 import type { StepScalars } from './step-scalars.js';
@@ -13,9 +12,7 @@ export function batchInputs({ gradient, batch }: Pick<TrainerOptions, 'gradient'
   return [
     { name: images, type: gradient.images.type, dims: [batch, ...gradient.images.dims] },
     ...(flips === undefined ? [] : [{ name: flips, type: 'bool' as const, dims: [batch] }]),
-    ...losses[gradient.loss]
-      .targets(gradient.classes)
-      .map(({ name, type, dims }) => ({ name, type, dims: [batch, ...dims] })),
+    ...gradient.targets.map(({ name, type, dims }) => ({ name, type, dims: [batch, ...dims] })),
     ...masks.map(({ name, shape }) => ({ name, type: 'float32' as const, dims: [batch, ...shape] })),
   ];
 }

@@ -138,7 +138,7 @@ export class StepTrainer implements Trainer {
       ...micro.masks,
       ...(flips === undefined ? {} : { [flips]: micro.flips! }),
       [images]: micro.images,
-      [labels]: micro.labels,
+      ...(labels === undefined ? {} : { [labels]: micro.labels! }),
     });
   }
 

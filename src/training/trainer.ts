@@ -54,8 +54,8 @@ export interface MicroBatch {
   readonly images: Float32Array | Uint8Array;
   /** Where the graph mirrors images: 1 for those that are. */
   readonly flips?: Uint8Array | undefined;
-  /** The class of each image; with binary cross-entropy 0 or 1 for every class, [batch, classes]. */
-  readonly labels: BigInt64Array | Float32Array;
+  /** Where the loss reads labels: the class of each image; with binary cross-entropy 0 or 1 for every class, [batch, classes]. */
+  readonly labels?: BigInt64Array | Float32Array | undefined;
   /** By input name. */
   readonly masks?: Readonly<Record<string, Float32Array>>;
 }

@@ -375,7 +375,7 @@ describe('an open batch', () => {
           [inputs.parameters]: vector('parameters'),
           [inputs.statistics]: vector('statistics'),
           [inputs.images]: { type: 'float32', dims: [batch, ...manifest.imageShape], data: noise(batch * size) },
-          [inputs.labels]: {
+          [inputs.labels!]: {
             type: 'int64',
             dims: [batch],
             data: BigInt64Array.from({ length: batch }, (_, i) => BigInt(i % manifest.classes)),

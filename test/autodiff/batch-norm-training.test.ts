@@ -112,13 +112,13 @@ describe('BatchNormalization in training', () => {
       bindings.set(model.graph.inputs[0]!, x);
       const forward = copyForward(
         e,
-        { graph: model.graph, opsets, shapes: inferShapes(modelOf(model.graph)), output: model.output },
+        { graph: model.graph, opsets, shapes: inferShapes(modelOf(model.graph)), outputs: [model.output] },
         bindings,
       );
       const named = (name: string, value: Value): void => {
         graph.addOutput(e.emit('Add', [value, e.scalar(0.5)], {}, { name }));
       };
-      named('out', forward.output);
+      named('out', forward.outputs[0]!);
       forward.statistics.forEach(({ mean, variance }, i) => {
         named(`mean${i}`, mean);
         named(`variance${i}`, variance);

@@ -50,7 +50,7 @@ async function openLoss({ graph, statistics }: Case, masks: Masks) {
         [inputs.parameters]: { type: 'float32', dims: [parameters.length], data: parameters },
         [inputs.statistics]: { type: 'float32', dims: [statistics.length], data: statistics },
         [inputs.images]: { type: 'float32', dims: [batch, 3, 16, 16], data: images },
-        [inputs.labels]: { type: 'int64', dims: [batch], data: labels },
+        [inputs.labels!]: { type: 'int64', dims: [batch], data: labels },
         ...Object.fromEntries(drawn),
       });
       const loss = (result[outputs.loss]!.data as Float32Array)[0]!;
@@ -137,7 +137,7 @@ describe('setDropout', () => {
         [inputs.parameters]: { type: 'float32', dims: [parameters.length], data: parameters },
         [inputs.statistics]: { type: 'float32', dims: [statistics.length], data: statistics },
         [inputs.images]: { type: 'float32', dims: [batch, 3, 16, 16], data: images },
-        [inputs.labels]: { type: 'int64', dims: [batch], data: labels },
+        [inputs.labels!]: { type: 'int64', dims: [batch], data: labels },
       });
       await session.close();
       return result[outputs.logits]!.data as Float32Array;

@@ -31,7 +31,7 @@ function found(nodes: readonly TestNode[], initializers: readonly TestInitialize
       initializers,
     }),
   );
-  const { parameters, statistics } = findParameters(graph, graph.outputs[0]!, { freeze });
+  const { parameters, statistics } = findParameters(graph, [graph.outputs[0]!], { freeze });
   return { parameters: parameters.map(({ name }) => name), statistics: statistics.map(({ name }) => name) };
 }
 

@@ -39,7 +39,7 @@ async function check(name: string): Promise<void> {
       [inputs.parameters]: { type: 'float32', dims: [state.parameters.length], data: state.parameters },
       [inputs.statistics]: { type: 'float32', dims: [state.statistics.length], data: state.statistics },
       [inputs.images]: { type: 'float32', dims: imagesShape, data: images },
-      [inputs.labels]: { type: 'int64', dims: [labels.length], data: labels },
+      [inputs.labels!]: { type: 'int64', dims: [labels.length], data: labels },
     });
     await session.close();
     compare(golden, 'logits', result[outputs.logits]!.data as Float32Array, worst);

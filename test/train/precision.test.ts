@@ -57,7 +57,7 @@ async function gradientOf({ prepared, graph, images, imagesShape, labels }: Case
     [inputs.parameters]: { type: 'float32', dims: [parameters.length], data: parameters },
     [inputs.statistics]: { type: 'float32', dims: [statistics.length], data: statistics },
     [inputs.images]: { type: 'float32', dims: imagesShape, data: images },
-    [inputs.labels]: { type: 'int64', dims: [labels.length], data: labels },
+    [inputs.labels!]: { type: 'int64', dims: [labels.length], data: labels },
   };
   if (inputs.scale !== undefined) feeds[inputs.scale] = { type: 'float32', dims: [], data: Float32Array.of(1024) };
   const session = await (await loadDriver()).createSession(graph.bytes());

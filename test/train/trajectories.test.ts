@@ -52,7 +52,7 @@ async function firstGradient(prepared: Prepared, trajectory: Trajectory): Promis
       [inputs.parameters]: floats(parameters, parameters.length),
       [inputs.statistics]: floats(statistics, statistics.length),
       [inputs.images]: floats(images, batch, ...prepared.imageDims),
-      [inputs.labels]:
+      [inputs.labels!]:
         labels instanceof Float32Array
           ? floats(labels, batch, prepared.classes)
           : { type: 'int64', dims: [batch], data: labels },

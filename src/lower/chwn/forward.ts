@@ -32,14 +32,17 @@ function lower(
   const statistics = new Map<Node, BatchStatistics>();
   const values = new LayoutTable(e, (entry) => void tape.push({ ...entry, isDifferentiable: true }));
   for (const [value, bound] of bindings) values.define(value, bound, 'model');
-  const nodes = sortedAncestors(source.graph, source.output);
+  const { points = [] } = source;
+  const nodes = sortedAncestors(source.graph, ...source.outputs, ...points);
   const needed = new Set(nodes);
+  const ends = new Set([...source.outputs, ...points]);
   const context: LowerContext = {
     source,
     e,
     options,
     dims: (value) => source.shapes.require(value).dims,
-    isReadOnce: (value) => !value.isOutput && value.uses.filter(({ node }) => needed.has(node)).length === 1,
+    isReadOnce: (value) =>
+      !value.isOutput && !ends.has(value) && value.uses.filter(({ node }) => needed.has(node)).length === 1,
     layoutOf: (value) => values.layoutOf(value),
     inModel: (value) => values.get(value, 'model'),
     batchLast: (value) => values.get(value, 'batch-last'),
@@ -55,13 +58,13 @@ function lower(
   };
   const plan = planLowerings(nodes, context);
   for (const node of nodes) plan.get(node)?.emit(context);
-  const output = context.inModel(source.output);
   return {
-    output,
+    outputs: source.outputs.map((value) => context.inModel(value)),
+    points: points.map((value) => (context.dims(value).length > 3 ? context.batchLast(value) : context.inModel(value))),
     // Absorbed nodes are emitted late: the order is that of the model.
     statistics: nodes.flatMap((node) => statistics.get(node) ?? []),
-    backward: (gradient, wanted) => {
-      const seeds = new Map([[output, { value: gradient }]]);
+    backward: (begin, wanted) => {
+      const seeds = new Map([...begin].map(([value, gradient]) => [value, { value: gradient }]));
       const gradients = backward(tape, seeds, wanted, (a, b) => addGradients(e, a, b));
       return new Map([...gradients].map(([value, result]) => [value, whole(e, result, value)]));
     },

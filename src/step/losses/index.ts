@@ -1,11 +1,7 @@
-import type { Value } from '../../graph/value.js';
-import { FLOAT, INT64 } from '../../onnx/data-type.js';
-import type { Emitter } from '../../ops/emitter.js';
 import { sizeOf } from '../../ops/support/layout.js';
-import { addInput } from '../emitted.js';
 import { binaryCrossEntropy } from './binary-cross-entropy.js';
 import { crossEntropy } from './cross-entropy.js';
-import type { Loss } from './loss.js';
+import type { Loss, LossTarget } from './loss.js';
 
 /** Every loss by its name. */
 export const losses = {
@@ -14,21 +10,10 @@ export const losses = {
 } as const satisfies Readonly<Record<string, Loss>>;
 export type LossName = keyof typeof losses;
 
-/** Inputs of the graph for what a loss compares with, by name. */
-export function addTargets(e: Emitter, name: LossName, batch: number, classes: number): Record<string, Value> {
-  const targets = losses[name].targets(classes);
-  return Object.fromEntries(
-    targets.map((target) => [
-      target.name,
-      addInput(e, target.name, target.type === 'int64' ? INT64 : FLOAT, [batch, ...target.dims], true),
-    ]),
-  );
-}
-
 /** Targets of no image in particular: for runs whose loss does not matter. */
-export function blankTargets(name: LossName, batch: number, classes: number): Record<string, BlankTarget> {
+export function blankTargets(targets: readonly LossTarget[], batch: number): Record<string, BlankTarget> {
   return Object.fromEntries(
-    losses[name].targets(classes).map((target) => {
+    targets.map((target) => {
       const dims = [batch, ...target.dims];
       const size = sizeOf(dims);
       const blank: BlankTarget =

@@ -30,7 +30,7 @@ describe.skipIf(!hasGoldens)('normalize-by-means, of the target for CUDA', () =>
             [inputs.parameters]: { type: 'float32', dims: [parameters.length], data: parameters },
             [inputs.statistics]: { type: 'float32', dims: [statistics.length], data: statistics },
             [inputs.images]: { type: 'float32', dims: imagesShape, data: images },
-            [inputs.labels]: { type: 'int64', dims: [labels.length], data: labels },
+            [inputs.labels!]: { type: 'int64', dims: [labels.length], data: labels },
           };
           const result = await session.run(feeds, [outputs.loss, outputs.gradient, outputs.statistics]);
           await session.close();

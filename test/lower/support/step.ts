@@ -67,18 +67,18 @@ export async function runStep(
     const data = parameters?.get(value.name) ?? Float32Array.from(value.tensor!.toNumbers());
     bindings.set(value, feed(`in/${value.name}`, value.tensor!.dims, data));
   }
-  const forward = build(e, { graph: source, opsets, shapes, output: source.outputs[0]! }, bindings);
-  const [batch, classes] = e.dims(forward.output) as [number, number];
+  const forward = build(e, { graph: source, opsets, shapes, outputs: [source.outputs[0]!] }, bindings);
+  const [batch, classes] = e.dims(forward.outputs[0]!) as [number, number];
   const target = feed('targets', [batch, classes], targets);
-  const softmax = e.emit('Softmax', [forward.output], { axis: { type: 'int', value: -1 } });
+  const softmax = e.emit('Softmax', [forward.outputs[0]!], { axis: { type: 'int', value: -1 } });
   const gradient = e.scale(e.sub(softmax, target), 1 / batch);
   const gradients = forward.backward(
-    gradient,
+    new Map([[forward.outputs[0]!, gradient]]),
     wanted.map((value) => bindings.get(value)!),
   );
   // An output may be an input, or stand for two things: each gets a name of its own.
   const output = (name: string, value: Value): void => graph.addOutput(e.emit('Identity', [value], {}, { name }));
-  output('out/logits', forward.output);
+  output('out/logits', forward.outputs[0]!);
   forward.statistics.forEach(({ mean, variance }, i) => {
     output(`mean/${i}`, mean);
     output(`variance/${i}`, variance);

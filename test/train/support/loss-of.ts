@@ -54,7 +54,7 @@ export async function lossOf(
         [inputs.parameters]: { type: 'float32', dims: [values.length], data: values },
         [inputs.statistics]: { type: 'float32', dims: [statistics.length], data: statistics },
         [inputs.images]: { type: 'float32', dims: [batch, ...imageDims], data: normal('images', size) },
-        [inputs.labels]: labels,
+        [inputs.labels!]: labels,
         ...Object.fromEntries(masks),
       });
       return {

@@ -1,0 +1,70 @@
+import { LowrankError } from '../errors.js';
+import { checkImageSettings, defaultImageSettings, type ImageSettings } from '../images/image-settings.js';
+import { checkChoices, checkRanges } from '../range.js';
+import { matchNames } from '../step/match-points.js';
+import type { MatchSettings } from '../step/prepare-matching.js';
+import { checkGraphSettings, defaultGraphSettings, type GraphSettings } from '../step/settings.js';
+import {
+  type AugmentSettings,
+  defaultTrainSettings,
+  requirePortable,
+  type RunningSettings,
+  type TrainSettings,
+} from '../training/options.js';
+import { recoverRanges } from './ranges.js';
+
+export const batchNormNames = ['auto', 'frozen', 'batch'] as const;
+
+/** Everything that decides a recovery. */
+export interface RecoverSettings
+  extends
+    GraphSettings,
+    ImageSettings,
+    RunningSettings,
+    AugmentSettings,
+    Omit<MatchSettings, 'batchNorm'>,
+    Pick<TrainSettings, 'batchSize' | 'seed' | 'maxBad'> {
+  /** `auto`: frozen below `fewImages` pictures. */
+  readonly batchNorm: (typeof batchNormNames)[number];
+  /** Updates. */
+  readonly steps: number;
+  /** The largest learning rate; null: found by short trainings. */
+  readonly lr: number | null;
+}
+
+/** With fewer pictures the statistics of batches, and the running ones that follow them, do more harm than good. */
+export const fewImages = 10_000;
+
+export const defaultRecoverSettings: RecoverSettings = {
+  ...defaultGraphSettings,
+  ...defaultImageSettings,
+  ...{ optimizer: 'adam', weightDecay: 0 },
+  ...{ match: 'auto', matchTensors: null, temperature: 1, labelWeight: 0, batchNorm: 'auto' },
+  ...{ steps: 600, batchSize: 16, lr: null, seed: 0, maxBad: 0 },
+  ...{ augment: 'crop', minScale: 0.35, flip: true },
+  device: defaultTrainSettings.device,
+  allowCpuNodes: defaultTrainSettings.allowCpuNodes,
+  tf32: defaultTrainSettings.tf32,
+  nhwc: defaultTrainSettings.nhwc,
+  convSearch: defaultTrainSettings.convSearch,
+  cudaGraphs: defaultTrainSettings.cudaGraphs,
+  gpuMemory: defaultTrainSettings.gpuMemory,
+  threads: defaultTrainSettings.threads,
+  workers: defaultTrainSettings.workers,
+  target: defaultTrainSettings.target,
+};
+
+/** Throws USAGE for values that no recovery can mean. */
+export function checkRecoverSettings(settings: RecoverSettings): void {
+  checkRanges(recoverRanges, settings);
+  checkChoices({ match: matchNames, batchNorm: batchNormNames }, settings);
+  checkGraphSettings(settings);
+  checkImageSettings(settings);
+  requirePortable(settings.precision, settings.device === 'cuda' ? 'cuda' : settings.target);
+  if (settings.precision !== 'float32') {
+    throw new LowrankError('USAGE', `a teacher is followed in float32 alone, not in ${settings.precision}`, {
+      place: '--precision',
+      remedy: 'leave it out',
+    });
+  }
+}
