@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { trainOptions } from '../../src/cli/train.js';
+import { trainOptions } from '../../src/cli/train-settings.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainSettings } from '../../src/training/options.js';
 import { presetBatch, presetNames, presetNotes, presets, withPreset } from '../../src/training/presets.js';
 import { trainRanges } from '../../src/training/ranges.js';
