@@ -1,3 +1,4 @@
+import type { EvalInterface } from '../contracts/artifacts.js';
 import { copyNodes } from '../autodiff/copy-forward.js';
 import type { Value } from '../graph/value.js';
 import { FLOAT } from '../onnx/data-type.js';
@@ -8,17 +9,6 @@ import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, sta
 import { lengthOf, unflatten } from './flat.js';
 import { addTargets, losses } from './losses/index.js';
 import type { Prepared } from './prepare.js';
-
-/** Names of the eval graph's inputs and outputs. */
-export interface EvalInterface {
-  readonly inputs: {
-    readonly parameters: string;
-    readonly statistics: string;
-    readonly images: string;
-    readonly labels: string;
-  };
-  readonly outputs: { readonly loss: string; readonly logits: string; readonly correct: string };
-}
 
 export interface EvalGraph extends EmittedGraph {
   readonly interface: EvalInterface;

@@ -1,4 +1,6 @@
 import { LowrankError } from '../errors.js';
+import type { GradientInterface, MaskInput } from '../contracts/artifacts.js';
+import type { LossName } from '../contracts/train-settings.js';
 import { copyForward } from '../autodiff/copy-forward.js';
 import type { BuildForward, MaskFactory } from '../autodiff/forward.js';
 import { requireGradients } from '../autodiff/require-gradients.js';
@@ -14,39 +16,9 @@ import { runPasses } from '../passes/runner.js';
 import { addImages, type ByteImages, type ImageInputs } from './batch-images.js';
 import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, startGraph } from './emitted.js';
 import { flatten, lengthOf, unflatten } from './flat.js';
-import { addTargets, losses, type LossName } from './losses/index.js';
+import { addTargets, losses } from './losses/index.js';
 import type { Prepared, Statistic } from './prepare.js';
 import { type GraphSettings, halfTypeOf } from './settings.js';
-
-/** A mask input of the gradient graph: 1/(1 − ratio) with probability 1 − ratio, else 0, drawn anew for every step. */
-export interface MaskInput {
-  readonly name: string;
-  /** For one sample; the batch comes before it. */
-  readonly shape: readonly number[];
-  readonly ratio: number;
-}
-
-/** Names of the gradient graph's inputs and outputs. */
-export interface GradientInterface {
-  readonly inputs: {
-    readonly parameters: string;
-    readonly statistics: string;
-    readonly images: string;
-    readonly labels: string;
-    /** bool [N]: images that are mirrored; where these are bytes. */
-    readonly flips?: string;
-    readonly masks: readonly MaskInput[];
-    /** With float16: what the loss is multiplied by before it is differentiated, a float32 scalar. */
-    readonly scale?: string;
-  };
-  readonly outputs: {
-    readonly loss: string;
-    readonly logits: string;
-    readonly correct: string;
-    readonly gradient: string;
-    readonly statistics: string;
-  };
-}
 
 export interface GradientGraph extends EmittedGraph {
   /** How it takes images; `dims` are of one. */

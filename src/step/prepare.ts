@@ -26,7 +26,7 @@ import { layOut, type Slot } from './flat.js';
 import { layoutOf } from '../graph/image-layout.js';
 import { openBatch } from '../passes/open-batch.js';
 import { endOfModel } from '../passes/classifier-end.js';
-import type { LossName } from './losses/index.js';
+import type { LossName } from '../contracts/train-settings.js';
 import { findFactorPairs, type FactorPairs } from './pairs.js';
 import { findParameters, type FoundParameters, type KeptTensor, storedTensors } from './parameters.js';
 import { type GraphSettings, halfTypeOf } from './settings.js';

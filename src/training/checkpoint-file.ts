@@ -1,55 +1,19 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { TrainEpoch, TrainStart } from '../contracts/train.js';
+import type { CheckpointIdentity, CheckpointPosition, CheckpointState } from '../contracts/checkpoint.js';
+import type { TrainStart } from '../contracts/train.js';
 import { LowrankError } from '../errors.js';
 import { fileSha256 } from '../files/hash.js';
 import { drain } from '../files/pieces.js';
 import { readRegularText } from '../files/regular.js';
 import { encodeSafetensors, readSafetensors, type SafetensorsEntry } from '../files/safetensors.js';
 import { writeFileWhole } from '../files/write-file.js';
-import type { LossScale } from '../step/loss-scale.js';
 import type { TrainingState } from '../step/vectors.js';
-import type { CheckpointIdentity } from './same-training.js';
 import { areSettings, isSavedCall, type SavedCall } from './saved-call.js';
 
-/** Where a training is, beside its vectors. */
-export interface CheckpointPosition {
-  /** Updates done. */
-  readonly step: number;
-  /** From 0: the epoch that comes next, or goes on. */
-  readonly epoch: number;
-  /** Batches of that epoch that are done. */
-  readonly batch: number;
-  /** Sums over the part of that epoch that is done. */
-  readonly running: {
-    readonly images: number;
-    readonly loss: number;
-    readonly correct: number;
-    readonly gradientNorm: number;
-    readonly steps: number;
-    readonly seconds: number;
-    readonly waitSeconds: number;
-  };
-  /** Epochs that are done. */
-  readonly epochs: readonly TrainEpoch[];
-  /** Before the first update; absent where it was not measured. */
-  readonly start?: TrainStart;
-  /** With float16. */
-  readonly lossScale?: LossScale;
-  /** In a training of several: the one that goes on, or has ended, and the updates that were done or skipped before it. */
-  readonly segment?: { readonly index: number; readonly name: string; readonly tried: number };
-}
-
 /** What state.json says. */
-export interface StateFile extends CheckpointPosition {
-  readonly schema: 'lowrank.checkpoint/1';
-  readonly identity: CheckpointIdentity;
-  /** What the training was told; files of older versions have none. */
+export interface StateFile extends CheckpointState {
   readonly call?: SavedCall;
-  /** SHA-256 of state.safetensors: a torn checkpoint is recognized by it. */
-  readonly sha256: string;
-  /** `checksumOf` all the rest; files of older versions have none. */
-  readonly checksum?: string;
 }
 
 const names = { model: 'model.onnx', state: 'state.safetensors', position: 'state.json' } as const;

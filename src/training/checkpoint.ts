@@ -4,8 +4,8 @@ import { makeFolder } from '../make-folder.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { removeAtExit } from '../files/temporary.js';
 import { syncFolder } from '../files/write-file.js';
-import { type CheckpointPosition, readCheckpoint, writeCheckpoint } from './checkpoint-file.js';
-import type { CheckpointIdentity } from './same-training.js';
+import type { CheckpointIdentity, CheckpointPosition } from '../contracts/checkpoint.js';
+import { readCheckpoint, writeCheckpoint } from './checkpoint-file.js';
 import type { SavedCall } from './saved-call.js';
 import type { TrainingState } from '../step/vectors.js';
 

@@ -1,7 +1,8 @@
 import { LowrankError, messageOf } from '../errors.js';
 import { checkpointsOf, listCheckpoints } from './checkpoint.js';
-import { type CheckpointPosition, readCheckpoint, readState, type StateFile } from './checkpoint-file.js';
-import { type CheckpointIdentity, type Comparison, type Difference, requireSameTraining } from './same-training.js';
+import type { CheckpointIdentity, CheckpointPosition } from '../contracts/checkpoint.js';
+import { readCheckpoint, readState, type StateFile } from './checkpoint-file.js';
+import { type Comparison, type Difference, requireSameTraining } from './same-training.js';
 import type { SavedCall } from './saved-call.js';
 import type { TrainingState } from '../step/vectors.js';
 

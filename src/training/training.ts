@@ -13,7 +13,7 @@ import type { LossScale } from '../step/loss-scale.js';
 import type { TrainingState } from '../step/vectors.js';
 import { Bookkeeping } from './bookkeeping.js';
 import { checkpointsOf, openCheckpoints } from './checkpoint.js';
-import type { CheckpointPosition } from './checkpoint-file.js';
+import type { CheckpointPosition } from '../contracts/checkpoint.js';
 import { EpochSteps, finishEpoch, nothing, type Running } from './epoch.js';
 import { fewUpdates } from './few-updates.js';
 import { type Journal, reportOf, secondsSince, settingsRecord, triedUpdates, warn } from './journal.js';

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkpointsOf, openCheckpoints } from '../../src/training/checkpoint.js';
-import type { CheckpointPosition } from '../../src/training/checkpoint-file.js';
+import type { CheckpointPosition } from '../../src/contracts/checkpoint.js';
 import { readNewest, savedCall } from '../../src/training/newest-checkpoint.js';
 import { defaultTrainSettings } from '../../src/training/options.js';
 import { completeCall, withSaved } from '../../src/training/resume.js';

@@ -1,3 +1,4 @@
+import type { LossName } from '../../contracts/train-settings.js';
 import type { Value } from '../../graph/value.js';
 import { FLOAT, INT64 } from '../../onnx/data-type.js';
 import type { Emitter } from '../../ops/emitter.js';
@@ -11,8 +12,7 @@ import type { Loss } from './loss.js';
 export const losses = {
   'cross-entropy': crossEntropy,
   'binary-cross-entropy': binaryCrossEntropy,
-} as const satisfies Readonly<Record<string, Loss>>;
-export type LossName = keyof typeof losses;
+} as const satisfies Readonly<Record<LossName, Loss>>;
 
 /** Inputs of the graph for what a loss compares with, by name. */
 export function addTargets(e: Emitter, name: LossName, batch: number, classes: number): Record<string, Value> {
