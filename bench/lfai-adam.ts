@@ -45,7 +45,7 @@ const folder = mkdtempSync(join(tmpdir(), 'lowrank-bench-'));
 const path = join(folder, 'resnet18.onnx');
 writeModel(create('resnet18'), path);
 const { model, shapes } = await prepareModel(path, { driver: loadDriver });
-const selection = selectCandidates(model, findLayers(model.graph, shapes), resolveSettings({}).selection);
+const selection = selectCandidates(model, findLayers(model.graph, shapes), resolveSettings({}).selection, 'lfai');
 const candidates = selection.candidates.slice(0, Number(values.layers));
 
 function trialOf({ layer }: Candidate): Trial {

@@ -92,7 +92,12 @@ const round = (value: number, digits: number): number => Number(value.toPrecisio
 
 for (const name of values.models.split(',')) {
   const { model, shapes } = await prepareModel(join(sharedFolder, 'data/models', files[name]!), { driver: loadDriver });
-  const { candidates } = selectCandidates(model, findLayers(model.graph, shapes), resolveSettings({}).selection);
+  const { candidates } = selectCandidates(
+    model,
+    findLayers(model.graph, shapes),
+    resolveSettings({}).selection,
+    'lfai',
+  );
   for (const { layer, activation } of candidates) {
     if (activation.kind === 'linear') continue;
     const outputMajor = isOutputMajor(layer.form, layer.node.int('transB', 0));

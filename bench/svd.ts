@@ -59,8 +59,8 @@ function judge(weight: Matrix, pairs: readonly FactorPair[]): Distances {
 
 async function measureModel(path: string): Promise<readonly Measured[]> {
   const { model, shapes } = await prepareModel(join(modelsFolder, path), { driver: loadDriver });
-  const { selection: settings } = resolveSettings({ keepFirst: false, keepLast: false });
-  const { candidates } = selectCandidates(model, findLayers(model.graph, shapes), settings);
+  const { selection, fitting } = resolveSettings({ keepFirst: false, keepLast: false });
+  const { candidates } = selectCandidates(model, findLayers(model.graph, shapes), selection, fitting.init);
   const measured: Measured[] = [];
   for (const { layer, activation } of candidates) {
     const outputMajor = isOutputMajor(layer.form, layer.node.int('transB', 0));

@@ -4,21 +4,27 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { format } from 'prettier';
 import { createGenerator } from 'ts-json-schema-generator';
 
-/** By the name of the file: the module in src/contracts, and the type. */
+/** Types of src/contracts by the name of the file. */
 const contracts = {
-  convert: ['convert', 'ConvertReport'],
-  curve: ['convert', 'CurveReport'],
-  inspect: ['convert', 'InspectReport'],
-  merge: ['convert', 'MergeReport'],
-  compare: ['compare', 'CompareReport'],
-  train: ['train', 'TrainReport'],
-  'train-explain': ['train-explain', 'TrainExplainReport'],
-  'lr-find': ['lr-find', 'LrFindReport'],
-  eval: ['eval', 'EvalReport'],
-  study: ['study', 'StudyReport'],
-  artifacts: ['../step/manifest', 'ArtifactsManifest'],
-  'write-back': ['write-back', 'WriteBackReport'],
-  error: ['error', 'ErrorReport'],
+  convert: 'ConvertReport',
+  curve: 'CurveReport',
+  inspect: 'InspectReport',
+  merge: 'MergeReport',
+  compare: 'CompareReport',
+  train: 'TrainReport',
+  'train-explain': 'TrainExplainReport',
+  'lr-find': 'LrFindReport',
+  eval: 'EvalReport',
+  study: 'StudyReport',
+  artifacts: 'ArtifactsManifest',
+  checkpoint: 'CheckpointState',
+  'write-back': 'WriteBackReport',
+  create: 'CreateReport',
+  architectures: 'ArchitecturesReport',
+  'data-check': 'DataCheckReport',
+  'data-pack': 'DataPackReport',
+  doctor: 'DoctorReport',
+  error: 'ErrorReport',
 };
 const folder = 'src/contracts/schemas';
 
@@ -26,11 +32,14 @@ const isCheck = process.argv.includes('--check');
 mkdirSync(folder, { recursive: true });
 const stale = [];
 // Declarations say types that are made of values.
-const generatorOf = (path) =>
-  createGenerator({ path, type: '*', tsconfig: 'tsconfig.json', additionalProperties: true, skipTypeCheck: true });
-const all = generatorOf('dist/src/contracts/*.d.ts');
-for (const [name, [path, type]] of Object.entries(contracts)) {
-  const generator = path.startsWith('../') ? generatorOf(`dist/src/contracts/${path}.d.ts`) : all;
+const generator = createGenerator({
+  path: 'dist/src/contracts/*.d.ts',
+  type: '*',
+  tsconfig: 'tsconfig.json',
+  additionalProperties: true,
+  skipTypeCheck: true,
+});
+for (const [name, type] of Object.entries(contracts)) {
   const schema = generator.createSchema(type);
   const file = `${folder}/${name}.schema.json`;
   const text = await format(JSON.stringify(schema), { parser: 'json', printWidth: 120 });

@@ -4,7 +4,8 @@ import { readRegularText, unusable } from '../files/regular.js';
 import { tieNames, type TieName } from '../passes/untie.js';
 import type { Preparation } from '../contracts/convert.js';
 import { type Shaped, isShaped } from '../step/flat.js';
-import { artifactFiles, type ArtifactsManifest } from '../step/manifest.js';
+import type { ArtifactsManifest } from '../contracts/artifacts.js';
+import { artifactFiles } from '../step/manifest.js';
 
 /** What a folder of artifacts says of the model that is trained with them. */
 export interface ArtifactsOrigin {

@@ -7,7 +7,7 @@ import { printable } from '../report/text.js';
 import type { WriteBackReport, WrittenTensors } from '../contracts/write-back.js';
 import { writtenText } from '../report/written-text.js';
 import { artifactPaths, writeArtifacts } from '../artifacts/artifacts.js';
-import type { ArtifactsManifest } from '../step/manifest.js';
+import type { ArtifactsManifest } from '../contracts/artifacts.js';
 import { targetNames } from '../lower/target.js';
 import { type WriteBackOptions, writeBack, writeBackPaths } from '../artifacts/write-back.js';
 import { type CommandContext, type CommandResult, defineCommand } from './command.js';

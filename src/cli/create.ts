@@ -1,4 +1,5 @@
 import { architectures, countParameters, create } from '../../models/index.js';
+import type { ArchitectureEntry, ArchitecturesReport, CreateReport } from '../contracts/create.js';
 import { LowrankError } from '../errors.js';
 import { modelWrites } from '../graph/model-paths.js';
 import { stageModelInPieces } from '../graph/write.js';
@@ -12,45 +13,6 @@ import { type CommandResult, defineCommand } from './command.js';
 import { closest } from './options.js';
 import { checkCommandPaths } from './paths.js';
 import { tool } from '../version.js';
-
-interface Tool {
-  readonly name: 'lowrank';
-  readonly version: string;
-}
-
-/** `lowrank create --json`, a published contract. */
-export interface CreateReport {
-  readonly schema: 'lowrank.create/1';
-  readonly tool: Tool;
-  readonly arch: string;
-  /** Numbers that training changes: BatchNormalization's running statistics are not counted. */
-  readonly params: number;
-  readonly path: string;
-  readonly bytes: number;
-  readonly sha256: string;
-  /** The external data file of a model of more than 2 GiB. */
-  readonly data: { readonly path: string; readonly bytes: number; readonly sha256: string } | null;
-  readonly seed: number;
-  readonly numClasses: number;
-  readonly imageSize: number;
-  readonly inChannels: number;
-}
-
-/** `lowrank create --list --json`, a published contract. */
-export interface ArchitecturesReport {
-  readonly schema: 'lowrank.architectures/1';
-  readonly tool: Tool;
-  /** As published: what `create` takes where nothing else is said. */
-  readonly architectures: readonly ArchitectureEntry[];
-}
-
-export interface ArchitectureEntry {
-  readonly arch: string;
-  readonly params: number;
-  readonly imageSize: number;
-  readonly inChannels: number;
-  readonly numClasses: number;
-}
 
 export const command = defineCommand({
   name: 'create',

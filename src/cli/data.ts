@@ -1,9 +1,9 @@
+import type { DataCheckReport, DataPackReport } from '../contracts/data.js';
 import { LowrankError, throwIfAborted } from '../errors.js';
-import { checkSource, type DataCheck } from '../data/check.js';
+import { checkSource } from '../data/check.js';
 import { readClassList } from '../data/class-list.js';
 import { defaultPixelLimit } from '../data/decode.js';
 import { openSource } from '../data/open.js';
-import type { PackManifest } from '../data/pack-manifest.js';
 import { packSource } from '../data/pack.js';
 import { imageReads } from '../data/paths.js';
 import { defaultWorkers } from '../data/pool.js';
@@ -16,23 +16,6 @@ import { dataCheckText } from './data-text.js';
 import { type CommandContext, type CommandResult, defineCommand } from './command.js';
 import { closest, type SettingsOf } from './options.js';
 import { checkCommandPaths } from './paths.js';
-
-/** `lowrank data check --json`, a published contract. */
-export interface DataCheckReport extends DataCheck {
-  readonly schema: 'lowrank.data-check/1';
-  readonly tool: typeof tool;
-  readonly path: string;
-  readonly settings: Readonly<Record<string, unknown>>;
-  readonly seconds: number;
-  readonly imagesPerSecond: number;
-}
-
-/** `lowrank data pack --json`, a published contract: the pack's own manifest, and where it lies. */
-export interface DataPackReport extends PackManifest {
-  readonly path: string;
-  readonly output: string;
-  readonly seconds: number;
-}
 
 const packGroup = 'Options of pack';
 

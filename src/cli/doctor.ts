@@ -1,15 +1,9 @@
+import type { DoctorReport } from '../contracts/doctor.js';
 import { type Terminal, type Paint, paint } from '../report/terminal.js';
 import { pad, printable, wrap } from '../report/text.js';
 import { diagnose, type Diagnosis } from '../runtime/diagnose.js';
 import { defineCommand } from './command.js';
 import { tool } from '../version.js';
-
-/** `lowrank doctor --json`, a published contract. */
-export interface DoctorReport {
-  readonly schema: 'lowrank.doctor/1';
-  readonly tool: { readonly name: 'lowrank'; readonly version: string };
-  readonly diagnoses: readonly Diagnosis[];
-}
 
 const COLOURS: Readonly<Record<Diagnosis['status'], Paint>> = { ok: 'green', warning: 'yellow', missing: 'red' };
 

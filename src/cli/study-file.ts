@@ -17,7 +17,7 @@ import {
   type OptionTable,
   type SettingsOf,
 } from './options.js';
-import { settingsFor, trainOptions } from './train.js';
+import { settingsFor, trainOptions } from './train-settings.js';
 
 /** Options of `train` that a study sets itself, or that belong to a single training. */
 const ownTraining = new Set([

@@ -1,5 +1,5 @@
 import { graphRanges } from '../step/ranges.js';
-import { optimizerNames, precisionNames, type GraphSettings } from '../step/settings.js';
+import { type GraphSettings, optimizerNames, precisionNames } from '../contracts/train-settings.js';
 import { tieNames } from '../passes/untie.js';
 
 const group = 'Optimization';

@@ -33,6 +33,7 @@ export async function openSubject(
       model,
       shapes,
       settings.selection,
+      settings.fitting.init,
       settings.reinit ? settings : undefined,
     );
     return { ...prepared, layers, selection, warnings: [...warnings, ...selection.warnings] };

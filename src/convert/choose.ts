@@ -4,13 +4,12 @@ import type { Moments } from '../factorize/calibration/types.js';
 import type { FitsOfSearch } from '../factorize/known-fits.js';
 import type { LatencySource } from '../factorize/plan-types.js';
 import type { Curves } from '../factorize/sensitivity/observe.js';
-import type { Driver, SessionOptions } from '../runtime/types.js';
-import { type ConvertCall, show } from './call.js';
+import { show } from './call.js';
 import { chooseAndFit, type Chosen } from './choose-and-fit.js';
+import { finishing } from './finishing.js';
 import type { Opened, Original } from './open.js';
 import { withoutImages } from './open.js';
 import type { FoundRanks, RankSearchContext } from './rank-search.js';
-import type { Finish } from './trial-model.js';
 
 /** What a search is given of the conversion that it is for. */
 export type SearchContext = Omit<RankSearchContext, 'tryPlans' | 'onFound' | 'onNote' | 'onProgress' | 'signal'> & {
@@ -106,16 +105,6 @@ async function chooseOnce(
               driver,
             }),
   });
-}
-
-/** What is done to models with pairs before they are written, for those that are only measured. */
-export function finishing(
-  { recalibrate, signal }: Pick<ConvertCall, 'recalibrate' | 'signal'>,
-  { path, driver, session }: { readonly path: string; readonly driver: Driver; readonly session: SessionOptions },
-): Finish | undefined {
-  if (recalibrate === undefined) return undefined;
-  const context = { path, original: path, driver, session, signal, onProgress: () => undefined };
-  return (model) => recalibrate(model, context);
 }
 
 /** What can go wrong with images that nobody asked for, and leaves the conversion possible. */

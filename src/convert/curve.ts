@@ -7,7 +7,7 @@ import { sessionOptionsOf } from '../runtime/threads.js';
 import { tool } from '../version.js';
 import { chooseRanks } from './choose-and-fit.js';
 import { type ConvertCall, convertPaths } from './call.js';
-import { finishing } from './choose.js';
+import { finishing } from './finishing.js';
 import { countMacs, countParameters } from '../rewrite/count.js';
 import { startEngine } from '../factorize/engine.js';
 import { fitsOfSearch } from '../factorize/known-fits.js';
@@ -50,7 +50,13 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
   const engine = await startEngine({ ...settings.running, driver });
   const { linalg } = engine;
   try {
-    const { selection } = selectLayers(model, shapes, settings.selection, settings.reinit ? settings : undefined);
+    const { selection } = selectLayers(
+      model,
+      shapes,
+      settings.selection,
+      settings.fitting.init,
+      settings.reinit ? settings : undefined,
+    );
     const totals = { params: countParameters(model.graph), macs: countMacs(model.graph, shapes) };
     const session = sessionOptionsOf(settings.running);
     const isLatency = settings.ranks.rankMode.kind === 'budget' && settings.ranks.rankMode.of === 'latency';

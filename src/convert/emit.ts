@@ -11,6 +11,7 @@ import type { PairRecord } from '../rewrite/pairs.js';
 import { type MeasuredAgreement, measuredChange } from './agreement.js';
 import { show } from './call.js';
 import type { Chosen } from './choose-and-fit.js';
+import { recalibrateContext } from './finishing.js';
 import { fitWhole } from './fit-whole.js';
 import { shareOf } from './keep-search.js';
 import type { Opened, Original } from './open.js';
@@ -80,14 +81,12 @@ export async function finish(
   const { input, output, call, settings, calibrate, warnings } = asked;
   const isPartOfFit = call.recalibrate?.isPartOfFit === true;
   const isLeftOut = isPartOfFit && (calibrate === undefined || fits.length === 0 || settings.reinit);
-  const recalibrated = await (isLeftOut ? undefined : call.recalibrate)?.(model, {
-    path: input,
-    original: input,
-    driver: await getDriver(),
-    session,
-    signal: call.signal,
-    onProgress: (done, total) => show(call, 'recalibrate', done, total, output),
-  });
+  const recalibrated = await (isLeftOut ? undefined : call.recalibrate)?.(
+    model,
+    recalibrateContext(call, { path: input, driver: await getDriver(), session }, (done, total) =>
+      show(call, 'recalibrate', done, total, output),
+    ),
+  );
   warnings.push(...(recalibrated?.warnings ?? []));
   // Nobody asked for what found nothing to do.
   const isShown = recalibrated !== undefined && (!isPartOfFit || recalibrated.report.layers > 0);

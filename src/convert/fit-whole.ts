@@ -51,7 +51,10 @@ export async function fitWhole(
     inputDims: shapes.require(input).dims.slice(1),
     factors: [...new Set(records.flatMap(({ factors }) => factors.toReversed()))],
   });
-  const pairs = new Map(fits.map((fit) => [fit.candidate, storedPair(model, fit.candidate, records)]));
+  const pairs = new Map<Candidate, FactorPair>();
+  for (const { candidate } of fits) {
+    pairs.set(candidate, await storedPair(model, candidate, records, fitContext.linalg));
+  }
   const plans = fits.map(({ candidate, scheme, rank, note }) => {
     return { candidate, trials: [{ scheme, rank }] as const, note };
   });
@@ -60,11 +63,16 @@ export async function fitWhole(
   return { fits: measured, warnings };
 }
 
-function storedPair({ graph }: Model, { layer }: Candidate, records: readonly PairRecord[]): FactorPair {
+function storedPair(
+  { graph }: Model,
+  { layer }: Candidate,
+  records: readonly PairRecord[],
+  linalg: FitContext['linalg'],
+): Promise<FactorPair> {
   const { factors } = records.find(({ name }) => name === layer.name)!;
   const kernels = factors.map((name) => {
     const tensor = graph.value(name)!.tensor!;
     return { dims: tensor.dims, data: tensor.toFloat32() };
   });
-  return joinFactors(fromKernels(kernels, layer.form, layer.node.int('transB', 0)));
+  return joinFactors(fromKernels(kernels, layer.form, layer.node.int('transB', 0)), linalg);
 }

@@ -5,7 +5,7 @@ import { endOfModel, hasClasses } from '../passes/classifier-end.js';
 import { type Judge, openJudge } from './agreement.js';
 import { copyForImages, type ImageContext, openImages } from '../factorize/calibration/fit-on-data.js';
 import type { Calibrate, CalibrationImages } from '../factorize/calibration/types.js';
-import { manyMacs } from '../rewrite/count.js';
+import { slowMacs } from '../rewrite/count.js';
 
 /** Images that were kept out of the fit, with what the original gives on them. */
 export interface KeptOut {
@@ -16,7 +16,7 @@ export interface KeptOut {
 }
 
 /** Images that are run through each model: fewer of large ones. */
-const mostImages = (macs: number): number => (macs > manyMacs ? 64 : 256);
+const mostImages = (macs: number): number => (macs > slowMacs ? 64 : 256);
 
 /** undefined, with a warning, where no image is kept out. Throws what `openImages` and the runtime throw. */
 export async function openKeptOut(

@@ -25,7 +25,7 @@ import { type ConvertCall, convertPaths, outputOf, show } from './call.js';
 import { type ConvertSettings, resolveSettings } from './settings.js';
 
 /** Models of more multiply-accumulates are compared with the original on one sample, smaller ones on two. */
-const manyMacs = 2e9;
+const twoSamplesMacs = 2e9;
 
 /** What is asked for, settled as far as it is known; images that nobody asked for may turn out to be of no use. */
 export interface Asked {
@@ -105,14 +105,20 @@ export async function lookAtOriginal(
     if (obstacle !== undefined) withoutImages(asked, obstacle);
   }
   const { settings } = asked;
-  const { layers, selection } = selectLayers(model, shapes, settings.selection, settings.reinit ? settings : undefined);
+  const { layers, selection } = selectLayers(
+    model,
+    shapes,
+    settings.selection,
+    settings.fitting.init,
+    settings.reinit ? settings : undefined,
+  );
   asked.warnings.push(...selection.warnings);
   const totals = { params: countParameters(model.graph), macs: countMacs(model.graph, shapes) };
   // Only a re-initialized original differs from its file.
   const source = settings.reinit ? modelBytes(model) : input;
   seconds.read = lap();
   const session = sessionOptionsOf(settings.running);
-  const seeds = totals.macs > manyMacs ? [1] : [1, 2];
+  const seeds = totals.macs > twoSamplesMacs ? [1] : [1, 2];
   const samples = settings.verification.verify ? seeds.map((n) => sampleFeeds(model, shapes, settings.seed + n)) : [];
   const running =
     samples.length === 0

@@ -1,7 +1,7 @@
 import type { MeasuredRule, RankRule, Scheme, SensitivityReport } from '../contracts/convert.js';
 import type { Judge } from './agreement.js';
 import type { Candidate } from '../factorize/candidates.js';
-import { manyMacs } from '../rewrite/count.js';
+import { slowMacs } from '../rewrite/count.js';
 import { type BudgetMode, type Option, plansWithin } from '../factorize/plan-by-budget.js';
 import type { Plan, PlanContext, Trial } from '../factorize/plan-types.js';
 import { spectra, tailEnergies } from '../factorize/spectra.js';
@@ -66,7 +66,7 @@ export async function bestByRule(
 
 function rulesFor({ by, planning: { totals } }: RuleContext): readonly RankRule[] {
   if (by === 'losses') return ['losses', 'weights'];
-  return totals.macs > manyMacs ? ['outputs', 'both'] : ['outputs', 'both', 'all', 'weights'];
+  return totals.macs > slowMacs ? ['outputs', 'both'] : ['outputs', 'both', 'all', 'weights'];
 }
 
 function isSame(some: readonly Plan[], others: readonly Plan[]): boolean {

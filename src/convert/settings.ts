@@ -226,7 +226,6 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
       factorizePairs: options.factorizePairs ?? false,
       keepFirst: options.keepFirst ?? true,
       keepLast: options.keepLast ?? true,
-      init,
     },
     ranks: {
       rankMode: rankModeOf(options, images),

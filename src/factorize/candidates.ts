@@ -11,6 +11,7 @@ import { inits } from './inits/index.js';
 import type { ActivationForm } from './sampled/activation-form.js';
 import { obstacleOf, regionForm } from './sampled/region-form.js';
 import type { Activation } from '../rewrite/types.js';
+import type { InitName } from './types.js';
 
 /** Layers that use one weight: they are factorized together or not at all. */
 export interface Candidate {
@@ -31,7 +32,12 @@ export interface Selection {
 }
 
 /** Sorts layers into those to factorize and those to keep, with a reason for each. Throws USAGE for globs and names that match nothing. */
-export function selectCandidates(model: Model, layers: readonly Layer[], settings: SelectionSettings): Selection {
+export function selectCandidates(
+  model: Model,
+  layers: readonly Layer[],
+  settings: SelectionSettings,
+  init: InitName,
+): Selection {
   const kept = new Map<Layer, string>();
   const warnings: string[] = [];
   const matches = (layer: Layer, globs: readonly string[]): boolean =>
@@ -82,7 +88,7 @@ export function selectCandidates(model: Model, layers: readonly Layer[], setting
     }
     const { activation, unknown, region } = findActivation(model.graph, layer.node.outputs[0]!);
     const form = region === undefined ? undefined : regionForm(region, model.opsets);
-    const isSampled = inits[settings.init].isSampled === true;
+    const isSampled = inits[init].isSampled === true;
     const obstacle = form === undefined ? undefined : obstacleOf(form, layer.geometry.out);
     const canSample = isSampled && form !== undefined && obstacle === undefined;
     if (unknown !== undefined && !canSample) {

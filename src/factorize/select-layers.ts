@@ -5,6 +5,7 @@ import { type Selection, selectCandidates } from './candidates.js';
 import { findLayers, type Layer } from '../rewrite/layers.js';
 import { reinitialize } from '../rewrite/reinit.js';
 import type { SelectionSettings } from './settings.js';
+import type { InitName } from './types.js';
 
 /**
  * The layers of a model and which of them are to be factorized, their weights drawn anew first with `reinit`.
@@ -14,6 +15,7 @@ export function selectLayers(
   model: Model,
   shapes: ShapeTable,
   settings: SelectionSettings,
+  init: InitName,
   reinit?: { readonly seed: number },
 ): { readonly layers: readonly Layer[]; readonly selection: Selection } {
   let layers = findLayers(model.graph, shapes);
@@ -22,7 +24,7 @@ export function selectLayers(
     reinitialize(model, layers, reinit.seed);
     layers = findLayers(model.graph, shapes);
   }
-  return { layers, selection: selectCandidates(model, layers, settings) };
+  return { layers, selection: selectCandidates(model, layers, settings, init) };
 }
 
 /** Models in which no layer could ever be factorized. */

@@ -1,5 +1,4 @@
 import type { ConvolutionScheme, Scheme } from '../contracts/convert.js';
-import type { InitName } from './types.js';
 
 /** How the rank of each layer is chosen; one of them. */
 export type RankMode =
@@ -30,8 +29,6 @@ export interface SelectionSettings {
   readonly factorizePairs: boolean;
   readonly keepFirst: boolean;
   readonly keepLast: boolean;
-  /** What the pairs are fitted by: where it samples, activations without closed forms will do. */
-  readonly init: InitName;
 }
 
 /** Which pairs a layer may become. */

@@ -1,23 +1,10 @@
 import { LowrankError } from '../errors.js';
+import type { ImageSettings } from '../contracts/train-settings.js';
 import type { Normalization } from '../data/normalize.js';
 import type { Interpolation } from '../data/resample.js';
 import { normalizationOf } from './images.js';
 
-/** What the user says of how images become inputs. null: what the model says, else what is usual. */
-export interface ImageSettings {
-  /** Side of the images in pixels. */
-  readonly imageSize: number | null;
-  /** Shorter side before the center crop. Usual: the image size / 0.875; up to 64 pixels, the image size. */
-  readonly resize: number | null;
-  /** The whole image is stretched to the model's size, in place of the center crop. Usual: not. */
-  readonly stretch: boolean | null;
-  /** Usual: bilinear. */
-  readonly interpolation: Interpolation | null;
-  /** Name of a normalization, or means and standard deviations of the channels, for pixels from 0 to 1. Usual: imagenet. */
-  readonly normalization: string | null;
-  readonly mean: readonly number[] | null;
-  readonly std: readonly number[] | null;
-}
+export type { ImageSettings };
 
 export const defaultImageSettings: ImageSettings = {
   imageSize: null,

@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../errors.js';
 import { shuffledOrder } from '../data/order.js';
 import type { CalibrateContext } from '../factorize/calibration/types.js';
-import { manyMacs } from '../rewrite/count.js';
+import { slowMacs } from '../rewrite/count.js';
 import type { Model } from '../graph/model.js';
 import { openClassGradient } from './class-gradient.js';
 import { type ImageInput, isSmallPicture } from './image-input.js';
@@ -55,7 +55,7 @@ export async function openPictureMover(
   );
   if (gradient === undefined) return undefined;
   const { classes, batch, macs } = gradient;
-  const coarse = macs > manyMacs ? 2 : 1;
+  const coarse = macs > slowMacs ? 2 : 1;
   const order = shuffledOrder({ length: classes, seed, epoch: 0 });
   const { channel, from } = layoutOf(input);
   const size = channel.length;

@@ -41,7 +41,6 @@ const everyLayer = {
   factorizePairs: false,
   keepFirst: false,
   keepLast: false,
-  init: 'whitened',
 } as const satisfies SelectionSettings;
 
 /** What the outputs feel of every layer that could be factorized. Throws what `calibrate` and running images throw. */
@@ -52,7 +51,7 @@ export async function findSensitivities(
   calibrate: Calibrate,
   { path, driver, threads, signal, onImages, ...limits }: SensitivityContext,
 ): Promise<Sensitivities> {
-  const { candidates } = selectCandidates(model, layers, everyLayer);
+  const { candidates } = selectCandidates(model, layers, everyLayer, 'whitened');
   const session = sessionOptionsOf({ device: 'cpu', threads: threads ?? 0, ...checkedLimits(limits) });
   const images = {
     path,

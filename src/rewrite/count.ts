@@ -38,7 +38,7 @@ export function countParameters(graph: Graph): number {
 }
 
 /** Multiply-accumulates for one image beyond which a model takes long to run: it is shown fewer images, less often. */
-export const manyMacs = 1e9;
+export const slowMacs = 1e9;
 
 /** Multiply-accumulates of one run at the bound shapes: convolutions and matrix products, constant or not. */
 export function countMacs(graph: Graph, shapes: ShapeTable): number {

@@ -1,4 +1,4 @@
-import type { Matrix } from '../linalg/types.js';
+import type { Linalg, Matrix } from '../linalg/types.js';
 import type { Scheme } from '../contracts/convert.js';
 import { factorKernels, type Geometry, matrixShape } from './geometry.js';
 import type { LayerForm } from './layers.js';
@@ -41,8 +41,13 @@ export function splitPair(pair: FactorPair, scheme: Scheme): readonly Matrix[] {
 }
 
 /** left · right with the first factor as `right` and all others multiplied as `left`. */
-export function joinFactors([right, ...others]: readonly Matrix[]): FactorPair {
-  return { left: others.reduce((product, factor) => multiply(factor, product)), right: right! };
+export async function joinFactors(
+  [right, second, ...others]: readonly Matrix[],
+  linalg: Pick<Linalg, 'gemm'>,
+): Promise<FactorPair> {
+  let left = second!;
+  for (const factor of others) left = await linalg.gemm(factor, left);
+  return { left, right: right! };
 }
 
 /**
@@ -91,20 +96,6 @@ export function fromKernels(kernels: readonly Kernel[], form: LayerForm, transB:
 /** A Gemm becomes MatMuls, whose weights are [in, out], and a Gemm at the end. */
 function isFactorOutputMajor(form: LayerForm, transB: number, isLast: boolean): boolean {
   return isOutputMajor(form === 'gemm' && !isLast ? 'matmul-right' : form, transB);
-}
-
-function multiply(left: Matrix, right: Matrix): Matrix {
-  const { rows, cols: inner } = left;
-  const { cols } = right;
-  const data = new Float32Array(rows * cols);
-  for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < cols; j++) {
-      let sum = 0;
-      for (let k = 0; k < inner; k++) sum += left.data[i * inner + k]! * right.data[k * cols + j]!;
-      data[i * cols + j] = sum;
-    }
-  }
-  return { rows, cols, data };
 }
 
 /** [a, b, c, d] to [a, c, b, d]. */

@@ -1,3 +1,4 @@
+import type { EvalInterface } from '../contracts/artifacts.js';
 import { copyNodes } from '../autodiff/copy-forward.js';
 import type { Graph } from '../graph/graph.js';
 import type { Value } from '../graph/value.js';
@@ -9,18 +10,6 @@ import { addInput, addOutput, emitted, type EmitSettings, type EmittedGraph, sta
 import { lengthOf, unflatten } from './flat.js';
 import { addTargets } from './goals/add-targets.js';
 import type { Computed, Trainable } from './goals/goal.js';
-
-/** Names of the eval graph's inputs and outputs. */
-export interface EvalInterface {
-  readonly inputs: {
-    readonly parameters: string;
-    readonly statistics: string;
-    readonly images: string;
-    /** Absent where the loss reads no labels. */
-    readonly labels?: string;
-  };
-  readonly outputs: { readonly loss: string; readonly logits: string; readonly correct: string };
-}
 
 export interface EvalGraph extends EmittedGraph {
   readonly interface: EvalInterface;

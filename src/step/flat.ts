@@ -1,7 +1,10 @@
+import type { Slot } from '../contracts/artifacts.js';
 import { int } from '../graph/attributes.js';
 import type { Value } from '../graph/value.js';
 import type { Emitter } from '../ops/emitter.js';
 import { sizeOf } from '../ops/support/layout.js';
+
+export type { Slot };
 
 /** A tensor by its name and shape. */
 export interface Shaped {
@@ -15,16 +18,6 @@ export function isShaped(value: unknown): value is Shaped {
   return (
     typeof name === 'string' && Array.isArray(shape) && shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)
   );
-}
-
-/** A tensor's place in a flat vector. */
-export interface Slot {
-  /** The initializer's name in the model. */
-  readonly name: string;
-  readonly shape: readonly number[];
-  /** In elements. */
-  readonly offset: number;
-  readonly size: number;
 }
 
 /** Places tensors one behind the other. */

@@ -1,4 +1,5 @@
 import { LowrankError } from '../errors.js';
+import type { GradientInterface, MaskInput } from '../contracts/artifacts.js';
 import { copyForward } from '../autodiff/copy-forward.js';
 import type { BuildForward, MaskFactory } from '../autodiff/forward.js';
 import { requireGradients } from '../autodiff/require-gradients.js';
@@ -19,38 +20,6 @@ import type { Trainable } from './goals/goal.js';
 import type { LossTarget } from './losses/loss.js';
 import type { Statistic } from './prepare-model.js';
 import { type GraphSettings, halfTypeOf } from './settings.js';
-
-/** A mask input of the gradient graph: 1/(1 − ratio) with probability 1 − ratio, else 0, drawn anew for every step. */
-export interface MaskInput {
-  readonly name: string;
-  /** For one sample; the batch comes before it. */
-  readonly shape: readonly number[];
-  readonly ratio: number;
-}
-
-/** Names of the gradient graph's inputs and outputs. */
-export interface GradientInterface {
-  readonly inputs: {
-    readonly parameters: string;
-    readonly statistics: string;
-    readonly images: string;
-    /** Absent where the loss reads no labels. */
-    readonly labels?: string;
-    /** bool [N]: images that are mirrored; where these are bytes. */
-    readonly flips?: string;
-    readonly masks: readonly MaskInput[];
-    /** With float16: what the loss is multiplied by before it is differentiated, a float32 scalar. */
-    readonly scale?: string;
-  };
-  readonly outputs: {
-    readonly loss: string;
-    /** The model's first output where it is no classifier. */
-    readonly logits: string;
-    readonly correct: string;
-    readonly gradient: string;
-    readonly statistics: string;
-  };
-}
 
 export interface GradientGraph extends EmittedGraph {
   /** How it takes images; `dims` are of one. */

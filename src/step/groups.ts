@@ -1,7 +1,7 @@
 import { LowrankError } from '../errors.js';
 import type { Slot } from './flat.js';
 import type { Parameter } from './prepare.js';
-import type { OptimizerName } from './rules/index.js';
+import type { OptimizerName } from '../contracts/train-settings.js';
 import type { RuleSettings } from './rules/rule.js';
 import type { GraphSettings } from './settings.js';
 

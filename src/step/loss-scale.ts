@@ -1,14 +1,7 @@
+import type { LossScale } from '../contracts/checkpoint.js';
 import { LowrankError } from '../errors.js';
 
-/** What the loss is multiplied by in float16, and how it has fared. */
-export interface LossScale {
-  /** A power of two: it and its inverse change no digit of a gradient. */
-  readonly scale: number;
-  /** Updates since the scale was changed last. */
-  readonly updates: number;
-  /** Updates that were left out since the training began, because a gradient was not finite. */
-  readonly skipped: number;
-}
+export type { LossScale };
 
 /** As large as float16 itself: it falls to what fits in the first updates. The numbers are those of PyTorch's GradScaler. */
 export const initialLossScale: LossScale = { scale: 65536, updates: 0, skipped: 0 };

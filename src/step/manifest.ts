@@ -1,16 +1,14 @@
 import type { ClassList } from '../data/class-list.js';
+import type { ArtifactsManifest, ArtifactsSettings } from '../contracts/artifacts.js';
 import type { Preparation } from '../contracts/convert.js';
 import { tool } from '../version.js';
-import type { EvalGraph, EvalInterface } from './eval-graph.js';
-import { lengthOf, type Slot } from './flat.js';
-import type { GradientGraph, GradientInterface, MaskInput } from './gradient-graph.js';
-import type { ImageSettings } from '../images/image-settings.js';
-import { losses, type LossName } from './losses/index.js';
+import type { EvalGraph } from './eval-graph.js';
+import { lengthOf } from './flat.js';
+import type { GradientGraph } from './gradient-graph.js';
+import { losses } from './losses/index.js';
 import type { Prepared } from './prepare.js';
 import type { PreparedModel } from './prepare-model.js';
-import type { GraphSettings } from './settings.js';
-import type { TargetName } from '../lower/target.js';
-import type { UpdateGraph, UpdateInterface } from './update-graph.js';
+import type { UpdateGraph } from './update-graph.js';
 
 /** Files of a folder of training artifacts. */
 export const artifactFiles = {
@@ -20,64 +18,6 @@ export const artifactFiles = {
   initial: 'initial.safetensors',
   manifest: 'manifest.json',
 } as const;
-
-/** Settings of a folder of training artifacts. */
-export interface ArtifactsSettings extends GraphSettings, ImageSettings {
-  readonly target: TargetName;
-  /** Images of one run of the graphs; null: any number. */
-  readonly batchSize: number | null;
-}
-
-/** `manifest.json` of `lowrank-artifacts`, a published contract: see docs/artifacts.md. */
-export interface ArtifactsManifest {
-  readonly schema: 'lowrank.artifacts/1';
-  readonly tool: { readonly name: 'lowrank'; readonly version: string };
-  readonly settings: ArtifactsSettings;
-  readonly model: {
-    readonly file: string;
-    readonly sha256: string;
-    /** From the folder of the artifacts to the model. */
-    readonly path: string;
-  };
-  /** Images of one run; null: any number. */
-  readonly batch: number | null;
-  /** Of one image, as `images` takes it. */
-  readonly imageShape: readonly number[];
-  readonly layout: Prepared['layout'];
-  readonly classes: number;
-  /** How images become `images`, and who says so; null where the model takes no color images. */
-  readonly preparation: Preparation | null;
-  /** In the order of the outputs; null where nothing says them. */
-  readonly classNames: { readonly ids: readonly string[]; readonly titles: readonly string[] } | null;
-  /** What is minimized, and so what `labels` are. */
-  readonly loss: LossName;
-  /** int64 [N]: the class of each image; or, with binary cross-entropy, float32 [N, classes]: 0 or 1 for each. */
-  readonly labels: { readonly type: 'int64' | 'float32'; readonly shape: readonly (number | 'N')[] };
-  /** Elements of the flat vectors. */
-  readonly lengths: { readonly parameters: number; readonly statistics: number; readonly state: number };
-  readonly parameters: readonly (Slot & {
-    readonly decay: boolean;
-    readonly pair: string | null;
-    /** Names of the factors of that pair, in the order in which they are applied; absent in manifests of earlier versions. */
-    readonly factors?: readonly string[] | null;
-    /** The initializer of the model that it starts as, where several layers read that and are trained apart. */
-    readonly copyOf?: string;
-  })[];
-  readonly statistics: readonly (Slot & { readonly copyOf?: string })[];
-  /** Stored float tensors that the output depends on and that are not trained, and why. */
-  readonly kept: readonly { readonly name: string; readonly shape: readonly number[]; readonly reason: string }[];
-  readonly initial: { readonly file: string };
-  readonly gradient: {
-    readonly file: string;
-    readonly inputs: Omit<GradientInterface['inputs'], 'masks'> & { readonly masks: readonly string[] };
-    readonly outputs: GradientInterface['outputs'];
-  };
-  readonly update: { readonly file: string } & UpdateInterface;
-  readonly eval: { readonly file: string } & EvalInterface;
-  /** What the mask inputs of the gradient graph take: [batch, …shape], 0 with probability `ratio`, else 1/(1 − ratio). */
-  readonly masks: readonly MaskInput[];
-  readonly warnings: readonly string[];
-}
 
 export interface ManifestParts {
   readonly warnings: readonly string[];

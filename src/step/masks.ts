@@ -1,6 +1,6 @@
 import { sizeOf } from '../ops/support/layout.js';
 import { fillWords, randomStream } from '../random.js';
-import type { MaskInput } from './gradient-graph.js';
+import type { MaskInput } from '../contracts/artifacts.js';
 
 /**
  * Masks of a step: 1/(1 − ratio) with probability 1 − ratio, else 0. Every element is a function of (seed, step,

@@ -10,7 +10,7 @@ import { freezeNormalization } from '../passes/freeze-normalization.js';
 import { runPasses } from '../passes/runner.js';
 import type { Trainable } from './goals/goal.js';
 import { matchGoal, type MatchedClasses, type Matching, type MatchPoint } from './goals/match.js';
-import type { LossName } from './losses/index.js';
+import type { LossName } from '../contracts/train-settings.js';
 import {
   featurePoints,
   layerPoints,

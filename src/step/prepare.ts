@@ -10,7 +10,7 @@ import { setDropPath } from './drop-path.js';
 import { setDropout } from './dropout.js';
 import type { Trainable } from './goals/goal.js';
 import { labelGoal } from './goals/labels.js';
-import type { LossName } from './losses/index.js';
+import type { LossName } from '../contracts/train-settings.js';
 import {
   findTrained,
   openForTraining,

@@ -1,3 +1,4 @@
+import type { UpdateInterface } from '../contracts/artifacts.js';
 import { int } from '../graph/attributes.js';
 import type { Value } from '../graph/value.js';
 import { FLOAT, INT64 } from '../onnx/data-type.js';
@@ -10,18 +11,6 @@ import { type Parameter, type Prepared, trainingOpset } from './prepare.js';
 import { updateRules } from './rules/index.js';
 import { called, type RuleContext } from './rules/rule.js';
 import type { GraphSettings } from './settings.js';
-
-/** Names of the update graph's inputs and outputs. */
-export interface UpdateInterface {
-  readonly inputs: {
-    readonly parameters: string;
-    readonly gradient: string;
-    readonly state: string;
-    readonly learningRate: string;
-    readonly step: string;
-  };
-  readonly outputs: { readonly parameters: string; readonly state: string; readonly gradientNorm: string };
-}
 
 export interface UpdateGraph extends EmittedGraph {
   readonly interface: UpdateInterface;

@@ -4,12 +4,13 @@ import { LowrankError, messageOf } from '../errors.js';
 import { fileSha256 } from '../files/hash.js';
 import { drain } from '../files/pieces.js';
 import type { TrainingState } from '../step/vectors.js';
-import { type Checkpoint, type CheckpointFolder, type CheckpointPosition, readNewest } from './checkpoint.js';
+import type { CheckpointFolder } from './checkpoint.js';
+import type { CheckpointIdentity, CheckpointPosition } from '../contracts/checkpoint.js';
+import { type Checkpoint, readNewest } from './newest-checkpoint.js';
 import { changeNotes, requireRoom } from './go-on.js';
 import { type Journal, ownEpochs, secondsSince, type SegmentPlace, warn } from './journal.js';
 import type { TrainSettings } from './options.js';
 import { resumable } from './resume.js';
-import type { CheckpointIdentity } from './same-training.js';
 import { type SavedCall, savedCallOf } from './saved-call.js';
 
 /** Settings that do not change what a step computes: a training may go on with others. */

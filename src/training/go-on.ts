@@ -1,6 +1,6 @@
 import { LowrankError } from '../errors.js';
 import { plural } from '../report/format.js';
-import type { CheckpointPosition } from './checkpoint.js';
+import type { CheckpointPosition } from '../contracts/checkpoint.js';
 import type { TrainSettings } from './options.js';
 import { changeText, type Difference } from './same-training.js';
 

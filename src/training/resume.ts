@@ -1,5 +1,6 @@
 import { LowrankError } from '../errors.js';
-import { newestState, type StateFile } from './checkpoint.js';
+import type { StateFile } from './checkpoint-file.js';
+import { newestState } from './newest-checkpoint.js';
 import { cudaFlags, defaultTrainSettings, type TrainCall, type TrainOptions, type TrainSettings } from './options.js';
 import { knownSettings, placed, type SavedCall } from './saved-call.js';
 

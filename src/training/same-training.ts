@@ -1,17 +1,7 @@
-import type { DataStamp } from '../data/stamp.js';
+import type { CheckpointIdentity } from '../contracts/checkpoint.js';
 import { LowrankError } from '../errors.js';
 import { defaultTrainSettings } from './options.js';
 import { type Conflict, imagesConflict } from './same-images.js';
-
-/** What must be the same for a training to go on from a checkpoint. */
-export interface CheckpointIdentity {
-  /** SHA-256 of the model that training began with. */
-  readonly model: string;
-  /** Settings, images and facts of the machine that decide what the numbers of a step are. */
-  readonly settings: Readonly<Record<string, unknown>>;
-  /** Of the files of the training images; checkpoints of earlier versions have none. */
-  readonly images?: DataStamp;
-}
 
 /** How strictly a training is compared with what its checkpoint says. */
 export interface Comparison {

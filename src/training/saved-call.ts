@@ -1,19 +1,10 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
+import type { CheckpointCall } from '../contracts/checkpoint.js';
 import { defaultTrainSettings, type TrainOptions, type TrainSettings } from './options.js';
 
-/** What a training was told beside its model and its output: its checkpoints know it, so that it goes on without being told again. */
-export interface SavedCall {
-  /** Where its paths begin that are not absolute. */
-  readonly folder: string;
-  readonly data: string;
-  readonly val: string | null;
-  readonly classes: string | null;
-  readonly tensorboard: string | null;
-  readonly report: string | null;
-  readonly strict: boolean | null;
-  readonly maxMemory: number | null;
-  /** As it was wanted: `microBatch` is not carried out. */
+/** What a checkpoint says that a training was told. */
+export interface SavedCall extends CheckpointCall {
   readonly settings: TrainSettings;
 }
 

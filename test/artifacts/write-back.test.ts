@@ -7,7 +7,7 @@ import type { EvalReport } from '../../src/contracts/eval.js';
 import type { WriteBackReport } from '../../src/contracts/write-back.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import { writeArtifacts } from '../../src/artifacts/artifacts.js';
-import type { ArtifactsManifest } from '../../src/step/manifest.js';
+import type { ArtifactsManifest } from '../../src/contracts/artifacts.js';
 import {
   encodeSafetensors,
   readSafetensors,

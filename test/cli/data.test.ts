@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, wr
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import type { DataCheckReport, DataPackReport } from '../../src/cli/data.js';
+import type { DataCheckReport, DataPackReport } from '../../src/contracts/data.js';
 import { openSource } from '../../src/data/open.js';
 import { bytesFormat, epochOf } from '../data/support/batches.js';
 import { encoder, jpeg, pattern, shade, tarOf, writeClasses, writeTree } from '../data/support/images.js';

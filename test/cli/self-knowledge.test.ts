@@ -5,7 +5,7 @@ import { create } from '../../models/index.js';
 import { readModel } from '../../src/graph/read.js';
 import type { EvalReport } from '../../src/contracts/eval.js';
 import type { TrainReport } from '../../src/contracts/train.js';
-import type { ArtifactsManifest } from '../../src/step/manifest.js';
+import type { ArtifactsManifest } from '../../src/contracts/artifacts.js';
 import { convertReport, type Outcome, run, temporaryFolder } from '../support/command.js';
 import { hasShared, modelPath, sharedFolder } from '../support/shared.js';
 import { textures, tinyClassifier, writeTextures } from '../support/tiny-classifier.js';

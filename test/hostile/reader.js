@@ -10,7 +10,7 @@ import { readSynsets } from '../../dist/src/data/mat-file.js';
 import { openSource } from '../../dist/src/data/open.js';
 import { readModel } from '../../dist/src/graph/read.js';
 import { checkModel } from '../../dist/src/graph/check.js';
-import { readNewest } from '../../dist/src/training/checkpoint.js';
+import { readNewest } from '../../dist/src/training/newest-checkpoint.js';
 import { readSafetensors } from '../../dist/src/files/safetensors.js';
 import { takeLock } from '../../dist/src/files/lock.js';
 

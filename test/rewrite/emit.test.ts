@@ -11,6 +11,7 @@ import { readModel } from '../../src/graph/read.js';
 import { modelBytes } from '../../src/graph/write.js';
 import { inferShapes } from '../../src/ops/infer.js';
 import { loadDriver } from '../../src/runtime/driver.js';
+import { createLinalg } from '../../src/linalg/linalg.js';
 import { buildModel, type TestModel } from '../support/models.js';
 import type { Matrix } from '../../src/linalg/types.js';
 
@@ -218,9 +219,10 @@ describe('layouts', () => {
     kernel: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
   });
 
-  it('fromKernels ∘ toKernels is the identity', () => {
-    fc.assert(
-      fc.property(geometry, fc.constantFrom('spatial', 'channel'), (g, scheme) => {
+  it('fromKernels ∘ toKernels is the identity', async () => {
+    const linalg = await createLinalg({ driver });
+    await fc.assert(
+      fc.asyncProperty(geometry, fc.constantFrom('spatial', 'channel'), async (g, scheme) => {
         const full = { ...g, inputSize: [4, 4], outputSize: [4, 4], batch: 1 } as const;
         const { rows, cols } = matrixShape(full, scheme);
         const pair: FactorPair = {
@@ -228,9 +230,10 @@ describe('layouts', () => {
           right: { rows: 3, cols, data: weights([3, cols], 'right') },
         };
         const kernels = toKernels(splitPair(pair, scheme), full, scheme, 'conv', 0);
-        expect(joinFactors(fromKernels(kernels, 'conv', 0))).toEqual(pair);
+        expect(await joinFactors(fromKernels(kernels, 'conv', 0), linalg)).toEqual(pair);
       }),
       { seed },
     );
+    await linalg.close();
   });
 });

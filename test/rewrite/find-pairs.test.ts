@@ -52,8 +52,8 @@ describe('pairs that were made to save', () => {
     const reasons = (width: number, factorizePairs: boolean): (string | undefined)[] => {
       const model = head(width);
       const layers = findLayers(model.graph, inferShapes(model));
-      const { selection: settings } = resolveSettings({ keepFirst: false, keepLast: false, factorizePairs });
-      const { kept } = selectCandidates(model, layers, settings);
+      const { selection, fitting } = resolveSettings({ keepFirst: false, keepLast: false, factorizePairs });
+      const { kept } = selectCandidates(model, layers, selection, fitting.init);
       return layers.map((layer) => kept.get(layer));
     };
     const reason = 'already a factor of a low-rank pair (--factorize-pairs factorizes it)';

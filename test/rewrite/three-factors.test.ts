@@ -7,6 +7,7 @@ import type { Model } from '../../src/graph/model.js';
 import { readModel } from '../../src/graph/read.js';
 import { modelBytes } from '../../src/graph/write.js';
 import { inspect } from '../../src/inspect/inspect.js';
+import { createLinalg } from '../../src/linalg/linalg.js';
 import type { Matrix } from '../../src/linalg/types.js';
 import { merge } from '../../src/merge/merge.js';
 import { inferShapes } from '../../src/ops/infer.js';
@@ -163,7 +164,7 @@ describe(`a scheme of three factors (seed ${seed})`, () => {
     expect(relativeDifference(await run(merged, image), await run(input, image))).toBeLessThanOrEqual(1e-5);
   });
 
-  it('has its matrices back from its kernels', () => {
+  it('has its matrices back from its kernels', async () => {
     const layer = onlyLayer(readModel(buildModel(cases[0][1])));
     const matrix = toMatrix(layer.weight.data(), layer.geometry, core, isOutputMajor(layer.form, 0));
     const identity: Matrix = { rows: matrix.rows, cols: matrix.rows, data: new Float32Array(matrix.rows ** 2) };
@@ -171,7 +172,9 @@ describe(`a scheme of three factors (seed ${seed})`, () => {
     const factors = splitPair({ left: identity, right: matrix }, core);
     const kernels = toKernels(factors, layer.geometry, core, 'conv', 0);
     expect(fromKernels(kernels, 'conv', 0)).toEqual(factors);
-    expect(joinFactors(factors)).toEqual({ left: identity, right: matrix });
+    const linalg = await createLinalg({ driver: await loadDriver() });
+    expect(await joinFactors(factors, linalg)).toEqual({ left: identity, right: matrix });
+    await linalg.close();
   });
 });
 

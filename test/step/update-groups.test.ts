@@ -5,7 +5,7 @@ import { loadDriver } from '../../src/runtime/driver.js';
 import { layOut } from '../../src/step/flat.js';
 import type { UpdateGroup } from '../../src/step/groups.js';
 import type { Parameter } from '../../src/step/prepare.js';
-import { type OptimizerName, optimizerNames } from '../../src/step/rules/index.js';
+import { type OptimizerName, optimizerNames } from '../../src/contracts/train-settings.js';
 import { defaultGraphSettings } from '../../src/step/settings.js';
 import { buildUpdateGraph } from '../../src/step/update-graph.js';
 import { normals } from '../factorize/support/weights.js';

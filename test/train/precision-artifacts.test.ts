@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readModel } from '../../src/graph/read.js';
-import type { ArtifactsManifest } from '../../src/step/manifest.js';
+import type { ArtifactsManifest } from '../../src/contracts/artifacts.js';
 import { expectFailure, run, temporaryFolder } from '../support/command.js';
 import { tinyClassifier } from '../support/tiny-classifier.js';
 

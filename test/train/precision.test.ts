@@ -10,7 +10,8 @@ import { buildGradientGraph, type GradientGraph } from '../../src/step/gradient-
 import type { LossScale } from '../../src/step/loss-scale.js';
 import { type Prepared, prepareTraining } from '../../src/step/prepare.js';
 import type { RunMode } from '../../src/training/session.js';
-import { defaultGraphSettings, type PrecisionName } from '../../src/step/settings.js';
+import type { PrecisionName } from '../../src/contracts/train-settings.js';
+import { defaultGraphSettings } from '../../src/step/settings.js';
 import { type TargetName, targetOf } from '../../src/lower/target.js';
 import { createTrainer, type MicroBatch, type Trainer } from '../../src/training/trainer.js';
 import { buildUpdateGraph } from '../../src/step/update-graph.js';

@@ -7,7 +7,7 @@ import type { Slot } from '../../src/step/flat.js';
 import { buildGradientGraph } from '../../src/step/gradient-graph.js';
 import { losses } from '../../src/step/losses/index.js';
 import { prepareTraining, type Prepared } from '../../src/step/prepare.js';
-import { optimizerNames } from '../../src/step/settings.js';
+import { optimizerNames } from '../../src/contracts/train-settings.js';
 import { createTrainer } from '../../src/training/trainer.js';
 import { buildUpdateGraph } from '../../src/step/update-graph.js';
 import { initialState } from '../../src/step/vectors.js';

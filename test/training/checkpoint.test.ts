@@ -1,13 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import {
-  type CheckpointPosition,
-  checkpointsOf,
-  openCheckpoints,
-  readNewest,
-  savedCall,
-} from '../../src/training/checkpoint.js';
+import { checkpointsOf, openCheckpoints } from '../../src/training/checkpoint.js';
+import type { CheckpointPosition } from '../../src/contracts/checkpoint.js';
+import { readNewest, savedCall } from '../../src/training/newest-checkpoint.js';
 import { defaultTrainSettings } from '../../src/training/options.js';
 import { completeCall, withSaved } from '../../src/training/resume.js';
 import { type SavedCall, savedCallOf } from '../../src/training/saved-call.js';

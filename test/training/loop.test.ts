@@ -14,6 +14,7 @@ import { defaultTrainSettings, type TrainOptions, type TrainSettings } from '../
 import { readSafetensors } from '../../src/files/safetensors.js';
 import { temporaryFolder } from '../support/command.js';
 import { failureOf } from '../support/errors.js';
+import { faultOf } from '../support/schemas.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
 
 const folder = temporaryFolder();
@@ -97,6 +98,9 @@ describe('train', () => {
     const path = join(`${other}.checkpoints`, 'step-000000018');
     expect(readdirSync(path).toSorted()).toEqual(['model.onnx', 'state.json', 'state.safetensors']);
     expect(readFileSync(join(path, 'model.onnx')).equals(readFileSync(other))).toBe(true);
+    const state: unknown = JSON.parse(readFileSync(join(path, 'state.json'), 'utf8'));
+    expect(faultOf(state)).toBe(undefined);
+    expect(faultOf({ ...(state as object), step: 'last' })).toMatch(/step must be number/);
   });
 
   it('interrupted while it validates, it goes on there', async () => {

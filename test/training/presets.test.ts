@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { trainOptions } from '../../src/cli/train.js';
+import { trainOptions } from '../../src/cli/train-settings.js';
 import { checkTrainSettings, defaultTrainSettings, type TrainSettings } from '../../src/training/options.js';
 import { presetBatch, presetNames, presetNotes, presets, withPreset } from '../../src/training/presets.js';
 import { trainRanges } from '../../src/training/ranges.js';
-import { optimizerNames } from '../../src/step/settings.js';
+import { optimizerNames } from '../../src/contracts/train-settings.js';
 
 const resolved = (settings: Partial<TrainSettings>): TrainSettings => ({ ...defaultTrainSettings, ...settings });
 const cases = presetNames.flatMap((name) => Object.keys(presets[name]).map((key) => [name, key] as const));

@@ -1,5 +1,6 @@
 import type { Value } from '../../graph/value.js';
-import { losses, type LossName } from '../losses/index.js';
+import type { LossName } from '../../contracts/train-settings.js';
+import { losses } from '../losses/index.js';
 import type { Goal } from './goal.js';
 
 /** A loss of logits and labels; `logits`: [N, classes], maybe with axes of 1. */

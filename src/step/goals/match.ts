@@ -2,7 +2,8 @@ import { int } from '../../graph/attributes.js';
 import type { Value } from '../../graph/value.js';
 import { FLOAT, INT64 } from '../../onnx/data-type.js';
 import type { Emitter } from '../../ops/emitter.js';
-import { losses, type LossName } from '../losses/index.js';
+import type { LossName } from '../../contracts/train-settings.js';
+import { losses } from '../losses/index.js';
 import type { PreparedModel } from '../prepare-model.js';
 import type { Goal } from './goal.js';
 

@@ -1,3 +1,4 @@
+import type { LossName } from '../../contracts/train-settings.js';
 import { sizeOf } from '../../ops/support/layout.js';
 import { binaryCrossEntropy } from './binary-cross-entropy.js';
 import { crossEntropy } from './cross-entropy.js';
@@ -7,8 +8,7 @@ import type { Loss, LossTarget } from './loss.js';
 export const losses = {
   'cross-entropy': crossEntropy,
   'binary-cross-entropy': binaryCrossEntropy,
-} as const satisfies Readonly<Record<string, Loss>>;
-export type LossName = keyof typeof losses;
+} as const satisfies Readonly<Record<LossName, Loss>>;
 
 /** Targets of no image in particular: for runs whose loss does not matter. */
 export function blankTargets(targets: readonly LossTarget[], batch: number): Record<string, BlankTarget> {

@@ -1,3 +1,4 @@
+import type { OptimizerName } from '../../contracts/train-settings.js';
 import { adam } from './adam.js';
 import { adamw } from './adamw.js';
 import { rmsprop } from './rmsprop.js';
@@ -5,6 +6,4 @@ import type { UpdateRule } from './rule.js';
 import { sgd } from './sgd.js';
 
 /** Every update rule by the name that `--optimizer` knows it by. */
-export const updateRules = { sgd, adam, adamw, rmsprop } as const satisfies Readonly<Record<string, UpdateRule>>;
-export type OptimizerName = keyof typeof updateRules;
-export const optimizerNames = Object.keys(updateRules) as readonly OptimizerName[];
+export const updateRules = { sgd, adam, adamw, rmsprop } as const satisfies Readonly<Record<OptimizerName, UpdateRule>>;

@@ -46,6 +46,7 @@ export async function observe(
     model,
     images.dims[0] === 1 ? single : inferShapes(model, { inputShapes }),
     settings.selection,
+    settings.fitting.init,
   );
   const copy = readModel(bytes);
   const opened = { copy, shapes: inferShapes(copy, { inputShapes }), images };

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import type { LossName } from '../../../src/step/losses/index.js';
+import type { LossName } from '../../../src/contracts/train-settings.js';
 import { defaultGraphSettings, type GraphSettings } from '../../../src/step/settings.js';
 import { buildModel, type TestInitializer, type TestNode } from '../../support/models.js';
 

@@ -1,0 +1,126 @@
+/** The published JSON contract of a folder of training artifacts: its `manifest.json`, and `lowrank-artifacts --json`. A field is added, never renamed. */
+import type { Preparation } from './convert.js';
+import type { GraphSettings, ImageSettings, LossName } from './train-settings.js';
+
+/** A tensor's place in a flat vector. */
+export interface Slot {
+  /** The initializer's name in the model. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** In elements. */
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** A mask input of the gradient graph: 1/(1 − ratio) with probability 1 − ratio, else 0, drawn anew for every step. */
+export interface MaskInput {
+  readonly name: string;
+  /** For one sample; the batch comes before it. */
+  readonly shape: readonly number[];
+  readonly ratio: number;
+}
+
+/** Names of the gradient graph's inputs and outputs. */
+export interface GradientInterface {
+  readonly inputs: {
+    readonly parameters: string;
+    readonly statistics: string;
+    readonly images: string;
+    /** Absent where the loss reads no labels. */
+    readonly labels?: string;
+    /** bool [N]: images that are mirrored; where these are bytes. */
+    readonly flips?: string;
+    readonly masks: readonly MaskInput[];
+    /** With float16: what the loss is multiplied by before it is differentiated, a float32 scalar. */
+    readonly scale?: string;
+  };
+  readonly outputs: {
+    readonly loss: string;
+    readonly logits: string;
+    readonly correct: string;
+    readonly gradient: string;
+    readonly statistics: string;
+  };
+}
+
+/** Names of the update graph's inputs and outputs. */
+export interface UpdateInterface {
+  readonly inputs: {
+    readonly parameters: string;
+    readonly gradient: string;
+    readonly state: string;
+    readonly learningRate: string;
+    readonly step: string;
+  };
+  readonly outputs: { readonly parameters: string; readonly state: string; readonly gradientNorm: string };
+}
+
+/** Names of the eval graph's inputs and outputs. */
+export interface EvalInterface {
+  readonly inputs: {
+    readonly parameters: string;
+    readonly statistics: string;
+    readonly images: string;
+    /** Absent where the loss reads no labels. */
+    readonly labels?: string;
+  };
+  readonly outputs: { readonly loss: string; readonly logits: string; readonly correct: string };
+}
+
+/** Settings of a folder of training artifacts. */
+export interface ArtifactsSettings extends GraphSettings, ImageSettings {
+  readonly target: 'portable' | 'cpu' | 'cuda';
+  /** Images of one run of the graphs; null: any number. */
+  readonly batchSize: number | null;
+}
+
+/** See docs/artifacts.md. */
+export interface ArtifactsManifest {
+  readonly schema: 'lowrank.artifacts/1';
+  readonly tool: { readonly name: 'lowrank'; readonly version: string };
+  readonly settings: ArtifactsSettings;
+  readonly model: {
+    readonly file: string;
+    readonly sha256: string;
+    /** From the folder of the artifacts to the model. */
+    readonly path: string;
+  };
+  /** Images of one run; null: any number. */
+  readonly batch: number | null;
+  /** Of one image, as `images` takes it. */
+  readonly imageShape: readonly number[];
+  readonly layout: 'nchw' | 'nhwc';
+  readonly classes: number;
+  /** How images become `images`, and who says so; null where the model takes no color images. */
+  readonly preparation: Preparation | null;
+  /** In the order of the outputs; null where nothing says them. */
+  readonly classNames: { readonly ids: readonly string[]; readonly titles: readonly string[] } | null;
+  /** What is minimized, and so what `labels` are. */
+  readonly loss: LossName;
+  /** int64 [N]: the class of each image; or, with binary cross-entropy, float32 [N, classes]: 0 or 1 for each. */
+  readonly labels: { readonly type: 'int64' | 'float32'; readonly shape: readonly (number | 'N')[] };
+  /** Elements of the flat vectors. */
+  readonly lengths: { readonly parameters: number; readonly statistics: number; readonly state: number };
+  readonly parameters: readonly (Slot & {
+    readonly decay: boolean;
+    readonly pair: string | null;
+    /** Names of the factors of that pair, in the order in which they are applied; absent in manifests of earlier versions. */
+    readonly factors?: readonly string[] | null;
+    /** The initializer of the model that it starts as, where several layers read that and are trained apart. */
+    readonly copyOf?: string;
+  })[];
+  readonly statistics: readonly (Slot & { readonly copyOf?: string })[];
+  /** Stored float tensors that the output depends on and that are not trained, and why. */
+  readonly kept: readonly { readonly name: string; readonly shape: readonly number[]; readonly reason: string }[];
+  readonly initial: { readonly file: string };
+  readonly gradient: {
+    readonly file: string;
+    readonly inputs: Omit<GradientInterface['inputs'], 'masks'> & { readonly masks: readonly string[] };
+    readonly outputs: GradientInterface['outputs'];
+  };
+  readonly update: { readonly file: string } & UpdateInterface;
+  readonly eval: { readonly file: string } & EvalInterface;
+  /** What the mask inputs of the gradient graph take: [batch, …shape], 0 with probability `ratio`, else 1/(1 − ratio). */
+  readonly masks: readonly MaskInput[];
+  readonly warnings: readonly string[];
+}

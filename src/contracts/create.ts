@@ -1,0 +1,35 @@
+/** The published JSON contracts of `lowrank-create`. A field is added, never renamed. */
+
+/** `lowrank create --json`. */
+export interface CreateReport {
+  readonly schema: 'lowrank.create/1';
+  readonly tool: { readonly name: 'lowrank'; readonly version: string };
+  readonly arch: string;
+  /** Numbers that training changes: BatchNormalization's running statistics are not counted. */
+  readonly params: number;
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** The external data file of a model of more than 2 GiB. */
+  readonly data: { readonly path: string; readonly bytes: number; readonly sha256: string } | null;
+  readonly seed: number;
+  readonly numClasses: number;
+  readonly imageSize: number;
+  readonly inChannels: number;
+}
+
+/** `lowrank create --list --json`. */
+export interface ArchitecturesReport {
+  readonly schema: 'lowrank.architectures/1';
+  readonly tool: { readonly name: 'lowrank'; readonly version: string };
+  /** As published: what `create` takes where nothing else is said. */
+  readonly architectures: readonly ArchitectureEntry[];
+}
+
+export interface ArchitectureEntry {
+  readonly arch: string;
+  readonly params: number;
+  readonly imageSize: number;
+  readonly inChannels: number;
+  readonly numClasses: number;
+}
