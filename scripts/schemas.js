@@ -12,6 +12,7 @@ const contracts = {
   merge: 'MergeReport',
   compare: 'CompareReport',
   train: 'TrainReport',
+  recover: 'RecoverReport',
   'train-explain': 'TrainExplainReport',
   'lr-find': 'LrFindReport',
   eval: 'EvalReport',

@@ -32,7 +32,7 @@ export const COMMANDS: CommandRegistry = {
     load: () => import('./inspect.js'),
   },
   train: {
-    summary: 'train or fine-tune a model, full-rank or factorized, on labelled images',
+    summary: 'train or fine-tune a model, on labelled images or towards its original on any',
     load: () => import('./train.js'),
   },
   artifacts: {

@@ -14,19 +14,22 @@ import { withSaved } from '../training/resume.js';
 import { defineCommand } from './command.js';
 import { checkCommandPaths, writeReport } from './paths.js';
 import { commandLineOf } from './options.js';
+import { commandOptions, presetFor, runRecovery } from './recovery.js';
 import { chosenSettings, givenSettings, settingsFor, trainOptions } from './train-settings.js';
 
 export const command = defineCommand({
   name: 'train',
-  summary: 'train or fine-tune a model, full-rank or factorized, on labelled images',
-  arguments: { model: { description: 'ONNX classifier with float32 weights' } },
-  options: trainOptions,
+  summary: 'train or fine-tune a model, on labelled images or towards its original on any',
+  arguments: { model: { description: 'ONNX classifier with float32 weights; with --teacher any vision model' } },
+  options: commandOptions,
   usual: [
     'data',
     'val',
     'output',
+    'teacher',
     'preset',
     'epochs',
+    'steps',
     'lr',
     'batchSize',
     'newHead',
@@ -37,8 +40,13 @@ export const command = defineCommand({
   ],
   examples: [
     {
+      command: 'lowrank train model.lowrank.onnx --teacher model.onnx --data photos',
+      description:
+        'a converted model is made to compute what the original does: no labels, and never worse than it was',
+    },
+    {
       command: 'lowrank train model.lowrank.onnx --data photos --preset fine-tune',
-      description: 'a converted model gets its accuracy back; photos/train and photos/val hold a folder per class',
+      description: 'the same on labels: photos/train and photos/val hold a folder per class',
     },
     {
       command: 'lowrank train resnet50.onnx --data imagenet/train --val imagenet/val --preset imagenet-resnet',
@@ -58,8 +66,11 @@ export const command = defineCommand({
     },
   ],
   async run(context) {
-    const { settings, signal } = context;
+    const { settings: all, signal } = context;
     const { model } = context.arguments;
+    const preset = presetFor(all, context.given);
+    if (all.teacher !== undefined) return runRecovery(context, all.teacher);
+    const settings = { ...all, preset };
     const output = settings.output ?? model.replace(/(\.onnx)?$/, '.trained.onnx');
     if (settings.lrFind && settings.resume) {
       throw new LowrankError('USAGE', '--lr-find and --resume together', {

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { fillTruncatedNormal, randomStream } from '../../../src/random.js';
 import type { Driver, RuntimeTensor } from '../../../src/runtime/types.js';
 import { buildGradientGraph } from '../../../src/step/gradient-graph.js';
-import type { Prepared } from '../../../src/step/prepare.js';
+import type { Trainable } from '../../../src/step/goals/goal.js';
 import { defaultGraphSettings } from '../../../src/step/settings.js';
 import { targetOf, type TargetName } from '../../../src/lower/target.js';
 import { initialState } from '../../../src/step/vectors.js';
@@ -25,7 +25,7 @@ export interface LossFunction {
 /** The loss of a prepared model on random images, labels 0, 1, 2, … in turn (or every other class, with a Sigmoid). */
 export async function lossOf(
   driver: Driver,
-  prepared: Prepared,
+  prepared: Trainable,
   { batch = 4, target = 'portable' }: { readonly batch?: number; readonly target?: TargetName } = {},
 ): Promise<LossFunction> {
   const { build, opsets } = await targetOf(target, driver);
@@ -33,10 +33,11 @@ export async function lossOf(
   const session = await driver.createSession(graph.bytes());
   const { inputs, outputs } = graph.interface;
   const { parameters, statistics } = initialState(prepared, 0, false);
-  const { classes, imageDims } = prepared;
+  const { imageDims, goal } = prepared;
+  const classes = goal.classes ?? 1;
   const size = imageDims.reduce((product, dim) => product * dim, batch);
   const labels: RuntimeTensor =
-    prepared.loss === 'cross-entropy'
+    goal.targets[0]?.type !== 'float32'
       ? { type: 'int64', dims: [batch], data: BigInt64Array.from({ length: batch }, (_, i) => BigInt(i % classes)) }
       : {
           type: 'float32',
@@ -54,7 +55,7 @@ export async function lossOf(
         [inputs.parameters]: { type: 'float32', dims: [values.length], data: values },
         [inputs.statistics]: { type: 'float32', dims: [statistics.length], data: statistics },
         [inputs.images]: { type: 'float32', dims: [batch, ...imageDims], data: normal('images', size) },
-        [inputs.labels!]: labels,
+        ...(inputs.labels === undefined ? {} : { [inputs.labels]: labels }),
         ...Object.fromEntries(masks),
       });
       return {
@@ -76,7 +77,7 @@ export async function lossOf(
  */
 export async function expectRightGradients(
   driver: Driver,
-  prepared: Prepared,
+  prepared: Trainable,
   options: Parameters<typeof lossOf>[2] = {},
 ): Promise<void> {
   const loss = await lossOf(driver, prepared, options);

@@ -1,0 +1,176 @@
+import { LowrankError } from '../errors.js';
+import { renderRecoverTable } from '../report/recover-table.js';
+import { createTrainProgress } from '../report/train-progress.js';
+import { recover, recoverPaths } from '../recover/recover.js';
+import { recoverRanges } from '../recover/ranges.js';
+import { batchNormNames, type RecoverSettings } from '../recover/settings.js';
+import { matchNames } from '../step/match-points.js';
+import { presetNames, type PresetName } from '../training/presets.js';
+import type { CommandContext, CommandResult } from './command.js';
+import { givenImageSettings } from './image-options.js';
+import { flagOf, type SettingsOf } from './options.js';
+import { checkCommandPaths } from './paths.js';
+import { given, givenGraphSettings } from './training-options.js';
+import { trainOptions } from './train-settings.js';
+
+const group = 'Teacher';
+
+/** What a training towards another model knows beside what every training does. */
+export const teacherOptions = {
+  teacher: {
+    type: 'string',
+    group,
+    placeholder: 'model.onnx',
+    description: 'the original model, which the trained one is made to compute again: pictures need no labels',
+  },
+  steps: { ...recoverRanges.steps, group, description: 'updates (default: 600)' },
+  match: {
+    type: 'string',
+    choices: matchNames,
+    group,
+    description: "what is made the teacher's: outputs, features before the last pool too, layers too (default: auto)",
+  },
+  matchTensors: {
+    type: 'list',
+    isVariadic: true,
+    placeholder: 'glob',
+    group,
+    description: 'values of both models that are matched beside the outputs, in place of those of --match',
+  },
+  temperature: {
+    ...recoverRanges.temperature,
+    group,
+    description: 'what logits are divided by before they are compared (default: 1)',
+  },
+  labelWeight: {
+    ...recoverRanges.labelWeight,
+    group,
+    description: 'weight of the loss of labels beside that of the teacher (default: 0, no labels are read)',
+  },
+  batchNorm: {
+    type: 'string',
+    choices: batchNormNames,
+    group,
+    description:
+      'BatchNormalization by its running statistics, or by those of batches (default: auto, frozen below 10,000 pictures)',
+  },
+} as const;
+
+export const commandOptions = {
+  ...trainOptions,
+  preset: {
+    ...trainOptions.preset,
+    choices: [...presetNames, 'recover'],
+  },
+  ...teacherOptions,
+} as const;
+
+type Settings = SettingsOf<typeof commandOptions>;
+type Context = CommandContext<{ readonly model: string }, Settings>;
+
+/** What only a training on labels knows. */
+const ofLabels = [
+  ...(['resume', 'lrFind', 'explain', 'newHead', 'insertBn', 'strict', 'tensorboard', 'report'] as const),
+  ...([
+    'epochs',
+    'accumulate',
+    'microBatch',
+    'warmup',
+    'schedule',
+    'minLr',
+    'decayEvery',
+    'decayFactor',
+    'ema',
+  ] as const),
+  ...(['cacheImages', 'checkpointEvery', 'keepCheckpoints', 'saveEvery'] as const),
+] satisfies readonly (keyof typeof trainOptions)[];
+
+const instead: Readonly<Record<string, string>> = {
+  epochs: 'give --steps instead',
+  resume: 'begin again without it: the start is never lost, and Ctrl-C writes the closest so far',
+  explain: 'leave it out',
+  lrFind: 'leave it out: the learning rate is tried before, unless --lr says it',
+};
+
+/** The preset of a training on labels, or undefined; whether a teacher is followed. Throws USAGE for options that do not go together. */
+export function presetFor(settings: Settings, names: ReadonlySet<string>): PresetName | undefined {
+  const { preset, teacher } = settings;
+  if (teacher === undefined) {
+    const orphan = Object.keys(teacherOptions).find((name) => name !== 'teacher' && names.has(name));
+    if (orphan !== undefined || preset === 'recover') {
+      const flag = orphan === undefined ? '--preset recover' : flagOf(orphan);
+      throw new LowrankError('USAGE', `${flag} does nothing without --teacher`, {
+        remedy: 'give the original model with --teacher, or leave it out',
+      });
+    }
+    return preset as PresetName | undefined;
+  }
+  if (preset !== undefined && preset !== 'recover') {
+    throw new LowrankError('USAGE', `--preset ${preset} is for a training on labels, and --teacher needs none`, {
+      remedy: 'leave --preset out',
+    });
+  }
+  const stranger = ofLabels.find((name) => names.has(name));
+  if (stranger === undefined) return undefined;
+  throw new LowrankError('USAGE', `${flagOf(stranger)} does not go with --teacher`, {
+    remedy: instead[stranger] ?? 'leave it out',
+  });
+}
+
+/** Trains towards the teacher. */
+export async function runRecovery(context: Context, teacher: string): Promise<CommandResult> {
+  const { settings, signal } = context;
+  const { model } = context.arguments;
+  const { data } = settings;
+  if (data === undefined) {
+    throw new LowrankError('USAGE', 'the pictures are missing', { remedy: 'name them with --data' });
+  }
+  const progress = createTrainProgress({
+    ...{ stream: process.stderr, enabled: !context.isQuiet },
+    preparing: { progress: context.progress, detail: model },
+  });
+  const call = {
+    ...{ model, teacher, data, val: settings.val, classes: settings.classes, force: settings.force },
+    output: settings.output ?? model.replace(/(\.onnx)?$/, '.trained.onnx'),
+    settings: recoverSettingsFor(settings),
+    maxMemory: settings.maxMemory,
+    command: context.commandLine,
+    ...{ signal, progress },
+  };
+  checkCommandPaths({ config: context.configPath }, recoverPaths(call), settings.force);
+  const report = await recover(call);
+  return { document: report, text: (terminal) => renderRecoverTable(report, terminal) };
+}
+
+/** The settings of options that were given. */
+function recoverSettingsFor(settings: Settings): Partial<RecoverSettings> {
+  return {
+    ...given({
+      steps: settings.steps,
+      match: settings.match,
+      matchTensors: settings.matchTensors.length > 0 ? settings.matchTensors : undefined,
+      temperature: settings.temperature,
+      labelWeight: settings.labelWeight,
+      batchNorm: settings.batchNorm,
+      batchSize: settings.batchSize,
+      lr: settings.lr,
+      augment: settings.augment,
+      minScale: settings.minScale,
+      flip: settings.flip,
+      seed: settings.seed,
+      maxBad: settings.maxBad,
+      device: settings.device,
+      target: settings.target,
+      allowCpuNodes: settings.allowCpuNodes,
+      tf32: settings.tf32,
+      nhwc: settings.nhwc,
+      convSearch: settings.convSearch,
+      cudaGraphs: settings.cudaGraphs,
+      gpuMemory: settings.gpuMemory === undefined ? undefined : settings.gpuMemory * 2 ** 20,
+      threads: settings.threads,
+      workers: settings.workers,
+    }),
+    ...givenImageSettings(settings),
+    ...givenGraphSettings(settings),
+  };
+}

@@ -1,0 +1,82 @@
+import type { Closeness, RecoverEvaluation, RecoverReport } from '../contracts/recover.js';
+import { formatLoss, formatPercent, formatRate, formatSeconds, formatWhole, plural } from './format.js';
+import { preparationText } from './preparation-text.js';
+import { renderFacts, renderTable, type Column } from './table.js';
+import { paint, type Terminal } from './terminal.js';
+import { printable } from './text.js';
+
+const mostRows = 20;
+
+const columns: readonly Column<RecoverEvaluation>[] = [
+  { header: 'step', align: 'right', importance: 5, value: ({ step }) => formatWhole(step) },
+  { header: 'training loss', align: 'right', importance: 2, value: ({ trainingLoss }) => formatLoss(trainingLoss) },
+  { header: 'loss', align: 'right', importance: 5, value: ({ loss }) => formatLoss(loss) },
+  {
+    header: 'agreement',
+    align: 'right',
+    importance: 4,
+    value: ({ agreement }) => (agreement === null ? '' : formatPercent(agreement)),
+  },
+  { header: 'lr', align: 'right', importance: 1, value: ({ lr }) => formatRate(lr) },
+];
+
+/** "loss 0.0812 (0.4410 before), agreement 96.0 % (88.0 % before)" */
+export function reachedText(reached: Closeness, start: Closeness): string {
+  const loss = `loss ${formatLoss(reached.loss)} (${formatLoss(start.loss)} before)`;
+  if (reached.agreement === null || start.agreement === null) return loss;
+  return `${loss}, agreement ${formatPercent(reached.agreement)} (${formatPercent(start.agreement)} before)`;
+}
+
+/** What was written, against what it began with. */
+export function recoveredText({ written, start, data }: RecoverReport): string {
+  if (written === null) return '';
+  const judged = `on ${plural(data.heldOut.images, 'picture')} that ${data.heldOut.images === 1 ? 'was' : 'were'} not learned from`;
+  if (written.step === 0) return `the weights that it began with: no others were closer to the teacher ${judged}`;
+  return `the weights of step ${formatWhole(written.step)}: ${reachedText(written, start)} ${judged}`;
+}
+
+/** A recovery as text for people. Ends with a line break. */
+export function renderRecoverTable(report: RecoverReport, terminal: Terminal): string {
+  const { evaluations, matching, rate, output, seconds, status, stepsPerSecond, teacher, preparation, retreats } =
+    report;
+  const every = Math.ceil(evaluations.length / mostRows);
+  const rows = evaluations.filter((_, index) => (index + 1) % every === 0 || index === evaluations.length - 1);
+  const matched = [
+    ...(matching.classes === null ? [] : [`${formatWhole(matching.classes)} classes`]),
+    ...(matching.points.length === 0 ? [] : [plural(matching.points.length, 'value')]),
+  ];
+  const facts: (readonly [string, string])[] = [
+    ['teacher', printable(teacher.path)],
+    [
+      'matched',
+      `${matched.join(' and ')}; BatchNormalization ${matching.batchNorm === 'frozen' ? 'frozen' : 'by batches'}`,
+    ],
+    [
+      'learning rate',
+      `${formatRate(rate.lr)}${rate.from === 'trials' ? `, the best of ${plural(rate.trials.length, 'short training')}` : ''}`,
+    ],
+    ['written', output === null ? '' : `${printable(output.path)}: ${recoveredText(report)}`],
+    [
+      'ended',
+      status === 'finished'
+        ? ''
+        : status === 'interrupted'
+          ? 'interrupted: the closest so far was written'
+          : 'early: nothing closer was found any more',
+    ],
+    ['went back', retreats === 0 ? '' : `${plural(retreats, 'time')}, with half of the rate each`],
+    ['images', preparation === undefined ? '' : preparationText(preparation)],
+    ['speed', stepsPerSecond === null ? '' : `${stepsPerSecond.toPrecision(3)} updates a second`],
+    ['time', formatSeconds(seconds.total)],
+  ];
+  return [
+    paint(terminal, 'bold', printable(report.model.path)),
+    '',
+    ...(rows.length === 0 ? [] : [...renderTable(columns, rows, terminal), '']),
+    ...renderFacts(
+      facts.filter(([, text]) => text !== ''),
+      terminal,
+    ),
+    '',
+  ].join('\n');
+}

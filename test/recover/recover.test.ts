@@ -1,0 +1,121 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { RecoverReport } from '../../src/contracts/recover.js';
+import { readModel } from '../../src/graph/read.js';
+import { modelBytes } from '../../src/graph/write.js';
+import { Tensor } from '../../src/onnx/tensor.js';
+import { expectFailure, run, temporaryFolder } from '../support/command.js';
+import { faultOf } from '../support/schemas.js';
+import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
+import { normal } from '../train/support/loss-of.js';
+
+const folder = temporaryFolder();
+const at = (name: string): string => join(folder, name);
+const photos = at('photos');
+const [teacher, student] = [at('teacher.onnx'), at('student.onnx')];
+
+/** The model with noise on its weights. */
+function disturbed(bytes: Uint8Array, size: number): Uint8Array {
+  const model = readModel(bytes);
+  for (const value of model.graph.initializers.filter(({ name }) => name.endsWith('.weight'))) {
+    const noise = normal(value.name, value.tensor!.size, size);
+    const moved = value.tensor!.toFloat32().map((weight, i) => weight + noise[i]!);
+    model.graph.setTensor(value, Tensor.ofFloats(value.name, value.tensor!.dims, moved));
+  }
+  return modelBytes(model);
+}
+
+const train = (...words: readonly string[]) =>
+  run('train', student, '--teacher', teacher, '--data', photos, '--normalization', 'unit', ...words);
+const recovered = (...words: readonly string[]): RecoverReport => {
+  const { code, stdout, stderr } = train('--json', ...words);
+  expect(code, stderr).toBe(0);
+  const report = JSON.parse(stdout) as RecoverReport;
+  expect(faultOf(report)).toBe(undefined);
+  return report;
+};
+
+const short = ['--steps', '40', '--batch-size', '8'];
+
+beforeAll(async () => {
+  await writeTextures(photos, 20, 5);
+  writeFileSync(teacher, tinyClassifier({ seed: 1 }));
+  writeFileSync(student, disturbed(tinyClassifier({ seed: 1 }), 0.1));
+});
+
+describe('a training towards a teacher', () => {
+  it('comes closer to it on pictures that it does not learn from, and says how', () => {
+    const report = recovered('-o', at('out.onnx'), ...short);
+    const { start, written, rate, matching, data, status } = report;
+    expect(status).toBe('finished');
+    expect(written!.loss).toBeLessThan(0.5 * start.loss);
+    expect(rate.from).toBe('trials');
+    expect(rate.trials.length).toBeGreaterThan(1);
+    expect(matching).toMatchObject({ classes: 3, batchNorm: 'frozen', teacher: 'in every update' });
+    expect(matching.points.map(({ name }) => name)).toContain('block2.conv2.bn');
+    expect(data).toEqual({ path: photos, images: 50, heldOut: { path: photos, images: 10, from: 'data' } });
+  });
+
+  it('writes the same bytes again with the same seed', () => {
+    const words = [...short, '--lr', '0.003', '--threads', '1'];
+    recovered('-o', at('one.onnx'), ...words);
+    recovered('-o', at('two.onnx'), ...words);
+    expect(readFileSync(at('one.onnx'))).toEqual(readFileSync(at('two.onnx')));
+  });
+
+  it('never writes weights that are further away than those it began with, and says so', () => {
+    const { code, stdout } = train('-o', at('worse.onnx'), '--steps', '6', '--batch-size', '8', '--lr', '30');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/the weights that it began with: no others were closer to the teacher/);
+    const [before, after] = [student, at('worse.onnx')].map((path) => readModel(readFileSync(path)).graph);
+    for (const { name, tensor } of before!.initializers) {
+      expect(after!.value(name)!.tensor!.toFloat32()).toEqual(tensor!.toFloat32());
+    }
+  });
+
+  it('learns from labels too, which then say what is right', () => {
+    const report = recovered('-o', at('labels.onnx'), ...short, '--label-weight', '0.5', '--lr', '0.003');
+    expect(report.preparation?.classes).toEqual({ count: 3, from: 'images' });
+    expect(report.written!.loss).toBeLessThan(report.start.loss);
+  });
+});
+
+describe('what cannot be followed', () => {
+  const fails = (code: string, words: RegExp, ...more: readonly string[]): void =>
+    expectFailure(train('-o', at('none.onnx'), '--quiet', ...more), code, words, code === 'USAGE' ? 2 : 1);
+
+  it.each([
+    [['--resume'], /--resume does not go with --teacher.*begin again/],
+    [['--epochs', '3'], /--epochs does not go with --teacher; give --steps instead/],
+    [['--preset', 'fine-tune'], /--preset fine-tune is for a training on labels/],
+    [['--match', 'everything'], /--match/],
+  ] as const)('%s', (words, message) => fails('USAGE', message, ...words));
+
+  it('a teacher of other classes, or of other images', () => {
+    writeFileSync(at('five.onnx'), tinyClassifier({ classes: 5 }));
+    fails('USAGE', /tells 3 classes apart, the teacher 5/, '--teacher', at('five.onnx'));
+  });
+
+  it('a teacher whose outputs are not finite', () => {
+    const model = readModel(tinyClassifier({ seed: 1 }));
+    const bias = model.graph.value('fc.bias')!;
+    model.graph.setTensor(bias, Tensor.ofFloats('fc.bias', [3], Float32Array.of(NaN, 0, 0)));
+    writeFileSync(at('nan.onnx'), modelBytes(model));
+    fails('NUMERIC', /outputs of the model or of its teacher are not finite/, '--teacher', at('nan.onnx'));
+  });
+
+  it('pictures that cannot be decoded, or that are too few', () => {
+    mkdirSync(at('broken'));
+    for (let i = 0; i < 12; i++) writeFileSync(at(`broken/${i}.png`), 'no picture');
+    fails('INPUT', /broken/, '--data', at('broken'), '--batch-size', '4');
+    fails('INPUT', /fewer than a batch of 64/, '--batch-size', '64');
+  });
+
+  it('options of a teacher without one', () => {
+    const alone = run('train', student, '--data', photos, '--match', 'features', '--quiet');
+    expectFailure(alone, 'USAGE', /--match does nothing without --teacher/, 2);
+    const preset = run('train', student, '--data', photos, '--preset', 'recover', '--quiet');
+    expectFailure(preset, 'USAGE', /--preset recover does nothing without --teacher/, 2);
+  });
+});
