@@ -41,7 +41,7 @@ export type {
 } from './factorize/calibration/types.js';
 export type { Approximate, ApproximateContext } from './convert/fit-whole.js';
 export type { FittedSpectrum } from './factorize/fit.js';
-export type { ConvertOptions } from './convert/settings.js';
+export type { ConvertOptions } from './convert/options.js';
 export type { LayerRank } from './factorize/settings.js';
 export type { FittedPair, Init, InitName, InitProblem } from './factorize/types.js';
 export type { Activation, FactorPair } from './rewrite/types.js';
@@ -69,6 +69,7 @@ export { convertHtml } from './report/html/convert-html.js';
 export { evalHtml, type EvalHtmlOptions } from './report/html/eval.js';
 export { studyHtml } from './report/html/study.js';
 export { trainHtml, type TrainHtmlOptions } from './report/html/train.js';
+export type * from './contracts/accuracy-budget.js';
 export type * from './contracts/artifacts.js';
 export type * from './contracts/checkpoint.js';
 export type * from './contracts/compare.js';
@@ -83,7 +84,10 @@ export { createStudyProgress, type StudyProgress, type StudyProgressOptions } fr
 export type * from './contracts/train.js';
 export type * from './contracts/train-explain.js';
 export type * from './contracts/train-settings.js';
+export type * from './contracts/images.js';
+export type * from './contracts/inspect.js';
 export type * from './contracts/lr-find.js';
+export type * from './contracts/merge.js';
 export type * from './contracts/write-back.js';
 export {
   createTrainProgress,

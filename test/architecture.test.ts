@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 
 const text = readFileSync('ARCHITECTURE.md', 'utf8');
@@ -61,5 +62,59 @@ describe('the table of imports', () => {
   ])('%s and %s: forbidden is %s', (room, path, isForbidden) => {
     const { to } = imports.forbidden.find(({ name }) => name === room)!;
     expect(new RegExp(to.path!).test(path) && !new RegExp(to.pathNot!).test(path)).toBe(isForbidden);
+  });
+});
+
+/** Files of more than `mostLines`, and functions of more than `mostFunctionLines`, and why they are in one piece. */
+const mostLines = 300;
+const mostFunctionLines = 120;
+const inOnePiece: Readonly<Record<string, string>> = {
+  'graph/graph.ts': 'one class, whose methods keep the lists of nodes, values and uses in step',
+  'linalg/dense/divide-and-conquer.ts': 'one algorithm, whose steps share its arrays',
+  'ops/emitter.ts': 'one class, whose methods share the names, types and constants of a graph',
+  'report/html/compare-html.ts': 'one page, section by section',
+  'report/html/convert-html.ts': 'one page, section by section',
+  'report/html/train.ts': 'one page, section by section',
+  'step/prepare.ts': 'one pass over a model, from what is read to all that the graphs of a training are made of',
+  'study/run.ts': 'one class, whose methods share the cells of a study and their store',
+};
+
+interface Sized {
+  readonly name: string;
+  readonly lines: number;
+  readonly most: number;
+}
+
+/** A file of src, `room/file.ts`, and its functions, `room/file.ts name`. */
+function sizesOf(file: string): readonly Sized[] {
+  const source = ts.createSourceFile(file, readFileSync(join('src', file), 'utf8'), ts.ScriptTarget.Latest, true);
+  const lineOf = (position: number): number => source.getLineAndCharacterOfPosition(position).line;
+  const sizes: Sized[] = [{ name: file, lines: lineOf(source.end), most: mostLines }];
+  const visit = (node: ts.Node): void => {
+    if (ts.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
+      const named = ts.isVariableDeclaration(node.parent) ? node.parent : node;
+      const name = `${file} ${named.name?.getText() ?? `at line ${lineOf(node.getStart()) + 1}`}`;
+      sizes.push({ name, lines: lineOf(node.end) - lineOf(node.getStart()) + 1, most: mostFunctionLines });
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return sizes;
+}
+
+describe('files and functions', () => {
+  const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
+    .map((file) => file.replaceAll('\\', '/'))
+    .filter((file) => file.endsWith('.ts'));
+  const large = files.flatMap(sizesOf).filter(({ lines, most }) => lines > most);
+
+  it(`have at most ${mostLines} and ${mostFunctionLines} lines, but for those that have a reason`, () => {
+    const others = large.filter(({ name }) => !Object.hasOwn(inOnePiece, name));
+    expect(others.map(({ name, lines }) => `${name}: ${lines} lines`)).toEqual([]);
+  });
+
+  it('have no reason that they do not need', () => {
+    const names = new Set(large.map(({ name }) => name));
+    expect(Object.keys(inOnePiece).filter((name) => !names.has(name))).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { readRegularText, unusable } from '../files/regular.js';
 import { tieNames, type TieName } from '../passes/untie.js';
-import type { Preparation } from '../contracts/convert.js';
+import type { Preparation } from '../contracts/images.js';
 import { type Shaped, isShaped } from '../step/flat.js';
 import type { ArtifactsManifest } from '../contracts/artifacts.js';
 import { artifactFiles } from '../step/manifest.js';

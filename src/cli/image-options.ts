@@ -1,5 +1,5 @@
 import { LowrankError } from '../errors.js';
-import type { FactOrigin, Preparation } from '../contracts/convert.js';
+import type { FactOrigin, Preparation } from '../contracts/images.js';
 import type { ImageSettings } from '../images/image-settings.js';
 import type { SettingsOf } from './options.js';
 import { given } from './training-options.js';

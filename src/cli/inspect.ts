@@ -1,7 +1,7 @@
 import type { Calibrate } from '../factorize/calibration/types.js';
 import { inspect } from '../inspect/inspect.js';
 import { modelReads } from '../graph/model-paths.js';
-import type { InspectLayer, InspectReport } from '../contracts/convert.js';
+import type { InspectLayer, InspectReport } from '../contracts/inspect.js';
 import { inspectHtml } from '../report/html/inspect-html.js';
 import { inPercent } from '../report/progress.js';
 import { renderInspectTable } from '../report/inspect-table.js';

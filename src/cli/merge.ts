@@ -1,5 +1,6 @@
 import { merge, mergePaths } from '../merge/merge.js';
-import { type MergedPair, type MergeReport, type Ratio, shownName } from '../contracts/convert.js';
+import type { MergedPair, MergeReport } from '../contracts/merge.js';
+import { type Ratio, shownName } from '../contracts/convert.js';
 import { formatChange, formatCount, formatError, formatRatio, formatSeconds, plural } from '../report/format.js';
 import { writtenText } from '../report/written-text.js';
 import { type Column, renderFacts, renderTable } from '../report/table.js';

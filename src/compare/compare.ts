@@ -14,7 +14,7 @@ import type { InitName } from '../factorize/types.js';
 import { modelBytes } from '../graph/write.js';
 import type { Linalg } from '../linalg/types.js';
 import type { CompareReport } from '../contracts/compare.js';
-import type { Calibration } from '../contracts/convert.js';
+import type { Calibration } from '../contracts/images.js';
 import { loadDriver } from '../runtime/driver.js';
 import { limitsOf } from '../limits.js';
 import { sessionOptionsOf } from '../runtime/threads.js';

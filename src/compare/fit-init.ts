@@ -13,7 +13,7 @@ import { type FitOptions, fitSettingsOf } from '../factorize/sampled/options.js'
 import type { FitSettings } from '../factorize/sampled/settings.js';
 import type { ConvertSettings } from '../convert/settings.js';
 import { modelBytes } from '../graph/write.js';
-import type { Calibration } from '../contracts/convert.js';
+import type { Calibration } from '../contracts/images.js';
 import type { TensorFlow } from '../runtime/tensorflow.js';
 import { functionApproximation } from '../convert/function-approximation.js';
 import { layerMatrix } from './layer-matrix.js';

@@ -1,7 +1,7 @@
 import { LowrankError } from '../errors.js';
 import type { Calibrate } from '../factorize/calibration/types.js';
 import { initNames, inits as registry, requireImages } from '../factorize/inits/index.js';
-import type { ConvertOptions } from '../convert/settings.js';
+import type { ConvertOptions } from '../convert/options.js';
 import type { InitName } from '../factorize/types.js';
 import type { Kept } from '../contracts/convert.js';
 import type { EvalSettings } from '../evaluate/eval-settings.js';

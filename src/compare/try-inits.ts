@@ -7,7 +7,7 @@ import { type ConvertSettings } from '../convert/settings.js';
 import type { InitName } from '../factorize/types.js';
 import { checkModel } from '../graph/check.js';
 import { modelBytes } from '../graph/write.js';
-import type { Calibration } from '../contracts/convert.js';
+import type { Calibration } from '../contracts/images.js';
 import type { Predictions } from '../evaluate/eval-summary.js';
 import type { Driver } from '../runtime/types.js';
 import { type Validation } from './accuracy.js';

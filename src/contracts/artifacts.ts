@@ -1,5 +1,5 @@
 /** The published JSON contract of a folder of training artifacts: its `manifest.json`, and `lowrank-artifacts --json`. A field is added, never renamed. */
-import type { Preparation } from './convert.js';
+import type { Preparation } from './images.js';
 import type { GraphSettings, ImageSettings, LossName } from './train-settings.js';
 
 /** A tensor's place in a flat vector. */

@@ -1,5 +1,6 @@
 /** The published JSON contract of a comparison of initializations (`--json`). A field is added, never renamed; a breaking change raises the schema number. */
-import type { Calibration, EngineReport, Kept, PlannedLayer, ModelSummary, Preparation, Ratio } from './convert.js';
+import type { Calibration, Preparation } from './images.js';
+import type { EngineReport, Kept, PlannedLayer, ModelSummary, Ratio } from './convert.js';
 import type { Interval, PairedComparison } from './eval.js';
 import type { DataSummary } from './train.js';
 

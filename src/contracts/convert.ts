@@ -1,3 +1,6 @@
+import type { Preparation, Calibration } from './images.js';
+import type { AccuracyBudget } from './accuracy-budget.js';
+
 /** The published JSON contracts (`--json`). A field is added, never renamed; a breaking change raises the schema number. */
 
 /** `before` counts the original, `after` the written file, reloaded. */
@@ -226,130 +229,6 @@ export interface Recalibration {
   readonly seconds: number;
 }
 
-/** Who says how images become inputs: see `Preparation`. */
-export type FactOrigin = 'option' | 'metadata' | 'graph' | 'batch-normalization' | 'assumed';
-
-export type NormalizationOrigin = FactOrigin;
-
-/**
- * How images become inputs of a model, and who says so, part by part: the user (`option`), the model's metadata, its graph
- * (the shape or the type of its input, its first operators), the statistics of its BatchNormalization; or nobody (`assumed`:
- * what is usual).
- */
-export interface Preparation {
-  /** For pixels from 0 to 1. `name` is null where it has none. */
-  readonly normalization: {
-    readonly name: string | null;
-    readonly mean: readonly number[];
-    readonly deviation: readonly number[];
-    readonly from: FactOrigin;
-  };
-  readonly size: { readonly width: number; readonly height: number; readonly from: FactOrigin };
-  readonly resize: {
-    readonly rule: 'center-crop' | 'stretch';
-    /** What the shorter side becomes before the center is cut out; null where the whole image is stretched. */
-    readonly shorterSide: number | null;
-    readonly interpolation: 'bilinear' | 'bicubic';
-    readonly from: FactOrigin;
-  };
-  /** Of labelled images. */
-  readonly classes?: ClassOrder;
-}
-
-/** What the numbers of the outputs mean: `images` are the names of the images' folders or labels, in their own order. */
-export interface ClassOrder {
-  readonly count: number;
-  readonly from: 'option' | 'metadata' | 'images';
-}
-
-/** Images that layers were fitted on. */
-export interface Calibration {
-  /** Where the images are; `synthetic` where a program drew them. */
-  readonly data: string;
-  /** Images that were used. */
-  readonly images: number;
-  /** Side of the images. */
-  readonly imageSize: number;
-  readonly normalization: { readonly mean: readonly number[]; readonly deviation: readonly number[] };
-  /** What it is called; null where it has no name. */
-  readonly normalizationName: string | null;
-  /**
-   * Who says so: the user (`option`), the model's metadata, its first operators or the type of its input (`graph`), the
-   * statistics of its BatchNormalization; or nobody (`assumed`).
-   */
-  readonly normalizationFrom: NormalizationOrigin;
-  /** All of it; absent where a program of somebody else gave the images. */
-  readonly preparation?: Preparation;
-  readonly badImages: number;
-  /** Drawn pictures that were moved toward classes of the model by its gradient; absent where none was. */
-  readonly towardClasses?: number;
-  /** Layers that were looked at. */
-  readonly layers: number;
-  /** Seconds of running the images; fitting is not included. */
-  readonly seconds: number;
-}
-
-/** A conversion that was tried for an accuracy budget, measured against the original on the same images. */
-export interface AccuracyTrial {
-  /**
-   * `sensitivity`: some layers alone, on a sample of the images, for the price of their errors; `search`: a candidate for the
-   * result, on all images.
-   */
-  readonly purpose: 'sensitivity' | 'search';
-  /** The setting: what `--ranks` would take; layers that are not named are kept. */
-  readonly ranks: Readonly<Record<string, { readonly rank: number; readonly scheme: Scheme }>>;
-  readonly params: number;
-  readonly macs: number;
-  /** Images it was measured on. */
-  readonly images: number;
-  readonly top1: number;
-  /** Top-1 of the original minus its own, and the 95 % interval of this paired difference; fractions of 1, as in EvalReport. */
-  readonly drop: number;
-  readonly ci95: readonly [low: number, high: number];
-  /** What the mean cross-entropy rises by, in nats. */
-  readonly lossIncrease: number;
-  readonly isWithinBudget: boolean;
-  /** Whether the evaluation was found in the cache. */
-  readonly isCached: boolean;
-  /** What its pairs were fitted by; absent in reports of earlier versions. */
-  readonly init?: string;
-  /** SHA-256 of the model. */
-  readonly sha256: string;
-  readonly seconds: number;
-}
-
-/** How the ranks for an accuracy budget were found. */
-export interface AccuracyBudget {
-  /** Of top-1, that may be lost. */
-  readonly points: number;
-  readonly minimize: 'macs' | 'params';
-  /** Where the images are. */
-  readonly data: string;
-  readonly images: number;
-  /** How the images became inputs: what `lowrank-eval` takes. */
-  readonly settings: Readonly<Record<string, unknown>>;
-  /** The same, and who says so; absent in reports of earlier versions. */
-  readonly preparation?: Preparation;
-  /** Folder of the evaluations, by content. */
-  readonly cache: string;
-  readonly original: { readonly top1: number; readonly loss: number; readonly isCached: boolean };
-  /** Groups of layers, what converting them alone to about half of their cost did to the loss, and the price of their errors. */
-  readonly sensitivities: readonly {
-    readonly layers: readonly string[];
-    readonly lossIncrease: number;
-    readonly weight: number;
-  }[];
-  /** Every one that was made, in order. */
-  readonly trials: readonly AccuracyTrial[];
-  /** Index into `trials` of the one that was written. */
-  readonly chosen: number;
-  /** False where the interval of the chosen one's drop is too wide to tell whether it is within the budget. */
-  readonly isResolved: boolean;
-  /** Whether it was ended before its end: more would have been tried. Absent in reports of earlier versions. */
-  readonly isInterrupted?: boolean;
-  readonly seconds: number;
-}
-
 export interface ConvertReport {
   readonly schema: 'lowrank.convert/1';
   readonly tool: { readonly name: 'lowrank'; readonly version: string };
@@ -408,100 +287,10 @@ export interface CurveReport {
   readonly seconds: number;
 }
 
-/** Of the matrix of the layer's scheme. */
-export interface Spectrum {
-  /** All singular values, largest first. */
-  readonly singularValues: readonly number[];
-  /** ‖W‖²_F / σ₁². */
-  readonly stableRank: number;
-  /** Smallest rank that holds 90 % of ‖W‖²_F. */
-  readonly energy90Rank: number;
-  readonly energy99Rank: number;
-}
-
-/** The reason of a layer that `inspect` finds in one piece, with nothing in the way of factorizing it. */
-export const fullRank = 'full rank';
-
-export interface InspectLayer extends LayerReport {
-  readonly spectrum: Spectrum | null;
-  /** How a pair was recognized; null for a full-rank layer. */
-  readonly pair: { readonly recognizedBy: 'metadata' | 'structure'; readonly nodes: readonly string[] } | null;
-  /**
-   * The pair of at most half of the layer's multiply-accumulates that changes the outputs least, in place of this layer alone;
-   * null where none has so few. Only of layers that sensitivity was asked of, the first of those that share a weight.
-   */
-  readonly halved?: {
-    readonly scheme: Scheme;
-    readonly rank: number;
-    /** Share of E‖Wx‖² that is lost. */
-    readonly loss: number;
-    /** Expected, in `SensitivityReport.unit`. */
-    readonly change: number;
-  } | null;
-}
-
-export interface InspectReport {
-  readonly schema: 'lowrank.inspect/1';
-  readonly tool: { readonly name: 'lowrank'; readonly version: string };
-  readonly model: ModelSummary;
-  readonly layers: readonly InspectLayer[];
-  readonly totals: { readonly params: number; readonly macs: number; readonly pairs: number };
-  /** Where it was asked for. */
-  readonly sensitivity?: SensitivityReport;
-  readonly warnings: readonly string[];
-}
-
-/** A pair that became one layer again. `before` counts the pair, `after` the layer. */
-export interface MergedPair {
-  /** Name of the layer. */
-  readonly name: string;
-  /** As in LayerIdentity. */
-  readonly label?: string;
-  readonly op: string;
-  readonly scheme: Scheme;
-  readonly rank: number;
-  readonly recognizedBy: 'metadata' | 'structure';
-  readonly params: Change;
-  readonly macs: Change;
-}
-
 /** Something that stayed as it was. */
 export interface Kept {
   readonly name: string;
   /** As in LayerIdentity, of pairs. */
   readonly label?: string;
   readonly reason: string;
-}
-
-export interface MergeReport {
-  readonly schema: 'lowrank.merge/1';
-  readonly tool: { readonly name: 'lowrank'; readonly version: string };
-  /** The command line that repeats the run; absent where the library was called. */
-  readonly command?: string;
-  readonly model: ModelSummary;
-  /** Every option with its value, defaults included. */
-  readonly settings: Readonly<Record<string, unknown>>;
-  readonly merged: readonly MergedPair[];
-  /** Pairs that stay pairs. */
-  readonly kept: readonly Kept[];
-  readonly foldedBatchNormalizations: number;
-  readonly keptBatchNormalizations: readonly Kept[];
-  readonly totals: Totals;
-  /** null with --no-verify. As in ConvertReport; `tolerance` is the largest `relativeDiff` that passes. */
-  readonly verify: {
-    readonly reloaded: true;
-    readonly maxAbsDiff: number;
-    readonly relativeDiff: number;
-    readonly samples: number;
-    readonly tolerance: number;
-  } | null;
-  readonly output: WrittenModel;
-  readonly warnings: readonly string[];
-  readonly seconds: {
-    readonly read: number;
-    readonly merge: number;
-    readonly write: number;
-    readonly verify: number;
-    readonly total: number;
-  };
 }

@@ -1,5 +1,6 @@
 /** The published JSON contract of an evaluation (`--json`). A field is added, never renamed; a breaking change raises the schema number. */
-import type { ModelSummary, Preparation } from './convert.js';
+import type { ModelSummary } from './convert.js';
+import type { Preparation } from './images.js';
 import type { DataSummary } from './train.js';
 
 /** A 95 % confidence interval. */

@@ -1,5 +1,5 @@
 /** The published JSON contract of a learning-rate range test (`lowrank-train --lr-find --json`). A field is added, never renamed. */
-import type { Preparation } from './convert.js';
+import type { Preparation } from './images.js';
 
 export interface LrFindPoint {
   readonly lr: number;

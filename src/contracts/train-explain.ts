@@ -1,5 +1,5 @@
 /** The published JSON contract of `lowrank-train --explain --json`. A field is added, never renamed. */
-import type { Preparation } from './convert.js';
+import type { Preparation } from './images.js';
 
 /** Something that was chosen for a training. */
 export interface Choice {

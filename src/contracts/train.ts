@@ -1,5 +1,6 @@
 /** The published JSON contract of a training run (`--json`). A field is added, never renamed; a breaking change raises the schema number. */
-import type { ModelSummary, Preparation } from './convert.js';
+import type { ModelSummary } from './convert.js';
+import type { Preparation } from './images.js';
 
 /** A folder, archive or table of labelled images. */
 export interface DataSummary {

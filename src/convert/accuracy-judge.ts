@@ -5,7 +5,7 @@ import { LowrankError, throwIfAborted } from '../errors.js';
 import type { Purpose } from './accuracy-search.js';
 import type { RankSearchContext } from './rank-search.js';
 import { limitsOf } from '../limits.js';
-import type { AccuracyTrial } from '../contracts/convert.js';
+import type { AccuracyTrial } from '../contracts/accuracy-budget.js';
 import { comparePredictions } from '../evaluate/eval-summary.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import { tool } from '../version.js';
@@ -108,4 +108,40 @@ export async function createJudge(
 export function compare(original: Judged, own: Judged): Pick<AccuracyTrial, 'top1' | 'drop' | 'ci95' | 'lossIncrease'> {
   const { top1, difference, ci95 } = comparePredictions(original.labels, original.predicted, own.predicted);
   return { top1, drop: difference, ci95, lossIncrease: own.loss - original.loss };
+}
+
+/** The original on all images, in so many seconds, and on the sample. Throws NUMERIC where its outputs are not finite. */
+export async function judgeOriginal(
+  { path, signal }: RankSearchContext,
+  judge: Judge,
+): Promise<{ readonly original: Judged; readonly onSample: Judged; readonly seconds: number }> {
+  const started = performance.now();
+  const original = await judge(path, 'search', signal);
+  const seconds = (performance.now() - started) / 1000;
+  const onSample = await judge(path, 'sensitivity', signal);
+  if (original !== undefined && onSample !== undefined) return { original, onSample, seconds };
+  throw new LowrankError('NUMERIC', "the model's outputs are not finite", {
+    place: path,
+    remedy: 'check the model, and that --normalization is that of its training',
+  });
+}
+
+/**
+ * The model that was chosen, converted once more, against the original. The same bytes as before, as a rule, and so in the
+ * cache; a device that sums in another order each time is measured anew. Throws VERIFY where it is beyond the budget.
+ */
+export async function compareOnceMore(
+  path: string,
+  original: Judged,
+  judge: Judge,
+  { points, largestDrop }: { readonly points: number; readonly largestDrop: number },
+): Promise<{ readonly compared: ReturnType<typeof compare>; readonly sha256: string }> {
+  const own = await judge(path, 'search', undefined);
+  const compared = own === undefined ? undefined : compare(original, own);
+  if (own !== undefined && compared !== undefined && compared.drop <= largestDrop) {
+    return { compared, sha256: own.sha256 };
+  }
+  throw new LowrankError('VERIFY', `converted once more, the model is beyond the accuracy budget of ${points}`, {
+    remedy: 'set --threads 1 and --device cpu, with which conversions repeat exactly; nothing was written',
+  });
 }

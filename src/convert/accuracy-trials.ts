@@ -1,4 +1,4 @@
-import type { AccuracyTrial } from '../contracts/convert.js';
+import type { AccuracyTrial } from '../contracts/accuracy-budget.js';
 import type { Option } from '../factorize/plan-by-budget.js';
 import type { Plan } from '../factorize/plan-types.js';
 import type { InitName } from '../factorize/types.js';

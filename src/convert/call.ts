@@ -2,13 +2,13 @@ import { throwIfAborted } from '../errors.js';
 import type { PathUse } from '../files/conflicts.js';
 import type { Model } from '../graph/model.js';
 import { modelReads, modelWrites } from '../graph/model-paths.js';
-import type { Preparation } from '../contracts/convert.js';
+import type { Preparation } from '../contracts/images.js';
 import type { Calibrate, CalibrateContext } from '../factorize/calibration/types.js';
 import type { FittedSpectrum } from '../factorize/fit.js';
 import type { Recalibrate } from '../training/recalibrate.js';
 import type { Approximate } from './fit-whole.js';
 import type { SearchRanks } from './rank-search.js';
-import type { ConvertOptions } from './settings.js';
+import type { ConvertOptions } from './options.js';
 
 export type ConvertPhase =
   'read' | 'plan' | 'search' | 'calibrate' | 'factorize' | 'approximate' | 'recalibrate' | 'write' | 'verify';

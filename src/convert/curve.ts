@@ -5,7 +5,7 @@ import type { CurveReport } from '../contracts/convert.js';
 import { loadDriver } from '../runtime/driver.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import { tool } from '../version.js';
-import { chooseRanks } from './choose-and-fit.js';
+import { chooseRanks } from './choose-ranks.js';
 import { type ConvertCall, convertPaths } from './call.js';
 import { finishing } from './finishing.js';
 import { countMacs, countParameters } from '../rewrite/count.js';

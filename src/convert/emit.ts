@@ -1,6 +1,7 @@
 import { checkModel } from '../graph/check.js';
 import { LowrankError } from '../errors.js';
-import type { ChangeUnit, Preparation, Recalibration } from '../contracts/convert.js';
+import type { ChangeUnit, Recalibration } from '../contracts/convert.js';
+import type { Preparation } from '../contracts/images.js';
 import { emitFits } from '../factorize/emit-fits.js';
 import type { Engine } from '../factorize/engine.js';
 import type { Fit } from '../factorize/fit.js';

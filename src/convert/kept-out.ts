@@ -3,7 +3,7 @@ import type { Model } from '../graph/model.js';
 import { modelBytes } from '../graph/write.js';
 import { endOfModel, hasClasses } from '../passes/classifier-end.js';
 import { type Judge, openJudge } from './agreement.js';
-import { copyForImages, type ImageContext, openImages } from '../factorize/calibration/fit-on-data.js';
+import { copyForImages, type ImageContext, openImages } from '../factorize/calibration/open-images.js';
 import type { Calibrate, CalibrationImages } from '../factorize/calibration/types.js';
 import { slowMacs } from '../rewrite/count.js';
 

@@ -9,10 +9,10 @@ import type { FoundRanks, RankSearchContext, SearchRanks } from './rank-search.j
 import type { InitName } from '../factorize/types.js';
 import { searchText } from '../report/accuracy-text.js';
 import { accuracyTrials } from './accuracy-trials.js';
-import type { AccuracyBudget, AccuracyTrial } from '../contracts/convert.js';
+import type { AccuracyBudget, AccuracyTrial } from '../contracts/accuracy-budget.js';
 import { pointsIntervalText, pointsText } from '../report/eval-text.js';
 import { formatPercent, plural } from '../report/format.js';
-import { compare, createJudge, preparationOf } from './accuracy-judge.js';
+import { compareOnceMore, createJudge, judgeOriginal, preparationOf } from './accuracy-judge.js';
 import { defaultEvalSettings, type EvalSettings } from '../evaluate/eval-settings.js';
 import { defaultEvaluationFolder, openEvaluationCache } from '../evaluate/evaluation-cache.js';
 import { checkImageSettings } from '../images/image-settings.js';
@@ -115,20 +115,11 @@ async function search(
 
   doing = 'the original';
   show();
-  const judged = performance.now();
-  const original = await judge(context.path, 'search', signal);
-  const judgeSeconds = (performance.now() - judged) / 1000;
-  const onSample = await judge(context.path, 'sensitivity', signal);
-  if (original === undefined || onSample === undefined) {
-    throw new LowrankError('NUMERIC', "the model's outputs are not finite", {
-      place: context.path,
-      remedy: 'check the model, and that --normalization is that of its training',
-    });
-  }
+  const { original, onSample, seconds } = await judgeOriginal(context, judge);
   done = 1;
   context.onNote(
     searchText({
-      ...{ points, most, original, seconds: original.isCached ? undefined : judgeSeconds },
+      ...{ points, most, original, seconds: original.isCached ? undefined : seconds },
       last: hasLast ? context.init : undefined,
     }),
   );
@@ -184,15 +175,8 @@ async function search(
     ),
     init: fittedBy,
     confirm: async (path) => {
-      // The same bytes as before, as a rule, and so in the cache; a device that sums in another order each time is measured anew.
-      const own = await judge(path, 'search', undefined);
-      const compared = own === undefined ? undefined : compare(original, own);
-      if (own === undefined || compared === undefined || compared.drop > largestDrop) {
-        throw new LowrankError('VERIFY', `converted once more, the model is beyond the accuracy budget of ${points}`, {
-          remedy: 'set --threads 1 and --device cpu, with which conversions repeat exactly; nothing was written',
-        });
-      }
-      const best: AccuracyTrial = { ...trials[chosen]!, ...compared, sha256: own.sha256 };
+      const { compared, sha256 } = await compareOnceMore(path, original, judge, { points, largestDrop });
+      const best: AccuracyTrial = { ...trials[chosen]!, ...compared, sha256 };
       const isResolved = best.ci95[1] <= largestDrop;
       const report: AccuracyBudget = {
         points,

@@ -1,5 +1,5 @@
 import { LowrankError } from '../errors.js';
-import { copyForImages } from '../factorize/calibration/fit-on-data.js';
+import { copyForImages } from '../factorize/calibration/open-images.js';
 import type { Calibrate, CalibrationImages } from '../factorize/calibration/types.js';
 import { type Recalibrate, type RecalibrateContext, storeStatistics } from '../training/recalibrate.js';
 import type { Model } from '../graph/model.js';

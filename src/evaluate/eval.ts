@@ -1,6 +1,6 @@
 import { inWords, inWordsOfCaller } from '../errors.js';
 import { drawImages } from '../data/subset.js';
-import type { Preparation } from '../contracts/convert.js';
+import type { Preparation } from '../contracts/images.js';
 import type { EvalReport, NormalizationTrial } from '../contracts/eval.js';
 import { comparePredictions, summarizePredictions } from './eval-summary.js';
 import { checkedLimits, limitsOf, type LimitOptions } from '../limits.js';

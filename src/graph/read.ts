@@ -11,7 +11,8 @@ import {
 } from '../onnx/model-file.js';
 import { type Message, ValueInfoProto } from '../onnx/proto.js';
 import type { ByteRange } from '../files/source.js';
-import { decode, isExternalTensor, Tensor } from '../onnx/tensor.js';
+import { decode, isExternalTensor } from '../onnx/tensor-header.js';
+import { Tensor } from '../onnx/tensor.js';
 import { nameOf, textOf } from '../onnx/text.js';
 import { fields } from '../onnx/wire.js';
 import { type Attribute, attributeName, readAttribute } from './attribute.js';

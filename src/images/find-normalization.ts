@@ -4,7 +4,7 @@ import { NORMALIZATIONS, type Normalization } from '../data/normalize.js';
 import type { CalibrateContext } from '../factorize/calibration/types.js';
 import type { Model } from '../graph/model.js';
 import { withinLimits } from '../limits.js';
-import type { NormalizationOrigin } from '../contracts/convert.js';
+import type { NormalizationOrigin } from '../contracts/images.js';
 import { imageHints, normalizationName } from './image-metadata.js';
 import type { ImageInput } from './image-input.js';
 import { rangeOfInput } from './input-scaling.js';

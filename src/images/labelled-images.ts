@@ -3,7 +3,7 @@ import { type ClassList, readClassList } from '../data/class-list.js';
 import { relabelled } from '../data/relabel.js';
 import type { ImageSource } from '../data/types.js';
 import { readModel } from '../graph/read.js';
-import type { ClassOrder } from '../contracts/convert.js';
+import type { ClassOrder } from '../contracts/images.js';
 import { imageHints } from './image-metadata.js';
 
 /** Labelled images, and whose order of classes their labels count in. */

@@ -5,7 +5,7 @@ import type { Model } from '../graph/model.js';
 import { readModel } from '../graph/read.js';
 import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
-import type { FactOrigin, Preparation } from '../contracts/convert.js';
+import type { FactOrigin, Preparation } from '../contracts/images.js';
 import type { Session } from '../runtime/types.js';
 import { findNormalization, type FoundNormalization } from './find-normalization.js';
 import { type ImageInput, imageInputOf, inputsOf, pictureInputOf } from './image-input.js';

@@ -1,6 +1,6 @@
 import { recordImageFacts } from '../graph/image-facts.js';
 import type { Model } from '../graph/model.js';
-import type { Preparation } from '../contracts/convert.js';
+import type { Preparation } from '../contracts/images.js';
 
 /** Writes into the model's metadata what is known of its images: what was only assumed is not. */
 export function recordPreparation(model: Model, { normalization, size, resize }: Preparation): void {

@@ -1,4 +1,4 @@
-import { openImages } from '../factorize/calibration/fit-on-data.js';
+import { openImages } from '../factorize/calibration/open-images.js';
 import type { Calibrate } from '../factorize/calibration/types.js';
 import { type Candidate, selectCandidates } from '../factorize/candidates.js';
 import { countMacs } from '../rewrite/count.js';
@@ -12,7 +12,8 @@ import type { Model } from '../graph/model.js';
 import { checkedLimits, type LimitOptions } from '../limits.js';
 import { createLinalg } from '../linalg/linalg.js';
 import type { ShapeTable } from '../ops/infer.js';
-import type { InspectLayer, LayerSensitivity, Scheme, SensitivityReport } from '../contracts/convert.js';
+import type { InspectLayer } from '../contracts/inspect.js';
+import type { LayerSensitivity, Scheme, SensitivityReport } from '../contracts/convert.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import type { Driver } from '../runtime/types.js';
 

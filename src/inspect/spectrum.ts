@@ -1,11 +1,11 @@
-import type { Pair } from '../rewrite/find-pairs.js';
+import type { Pair } from '../rewrite/joined-layers.js';
 import { schemesOf } from '../rewrite/geometry.js';
 import type { FactorizableLayer } from '../rewrite/layers.js';
 import { isOutputMajor, toMatrix } from '../rewrite/layout.js';
 import { stableRank } from '../factorize/spectra.js';
 import type { FactorPair } from '../rewrite/types.js';
 import type { Linalg, Matrix } from '../linalg/types.js';
-import type { Spectrum } from '../contracts/convert.js';
+import type { Spectrum } from '../contracts/inspect.js';
 import { pairFactors } from '../rewrite/pair-factors.js';
 
 /** Spectrum of a full-rank layer in the first scheme that it could be factorized by. Throws NUMERIC, ABORTED. */

@@ -1,4 +1,4 @@
-import type { Pair } from '../rewrite/find-pairs.js';
+import type { Pair } from '../rewrite/joined-layers.js';
 import { windowAttributes } from '../rewrite/pair-window.js';
 import { schemes } from '../rewrite/schemes/index.js';
 import type { Attribute } from '../graph/attribute.js';

@@ -4,7 +4,7 @@ import { type Budget, modelBudget } from './budget.js';
 import { ExternalFiles } from './external.js';
 import { type Message, ModelProto } from './proto.js';
 import { type ByteRange, type ByteSource, fileSource, memorySource } from '../files/source.js';
-import { decode } from './tensor.js';
+import { decode } from './tensor-header.js';
 import { fields, type WireField } from './wire.js';
 import { gather, totalLength } from '../files/chunk.js';
 

@@ -1,4 +1,5 @@
-import type { AccuracyBudget, AccuracyTrial, ConvertReport } from '../contracts/convert.js';
+import type { AccuracyBudget, AccuracyTrial } from '../contracts/accuracy-budget.js';
+import type { ConvertReport } from '../contracts/convert.js';
 import { pointsIntervalText, pointsText } from './eval-text.js';
 import { formatPercent, formatSeconds, formatWhole, plural } from './format.js';
 import { type Column, renderTable } from './table.js';

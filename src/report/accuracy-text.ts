@@ -1,4 +1,4 @@
-import type { AccuracyTrial } from '../contracts/convert.js';
+import type { AccuracyTrial } from '../contracts/accuracy-budget.js';
 import { pointsIntervalText, pointsText } from './eval-text.js';
 import { formatPercent, formatSeconds, plural } from './format.js';
 import { timeLeft } from './progress.js';

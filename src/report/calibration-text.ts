@@ -1,4 +1,4 @@
-import type { Calibration, NormalizationOrigin } from '../contracts/convert.js';
+import type { Calibration, NormalizationOrigin } from '../contracts/images.js';
 import { formatSeconds, plural } from './format.js';
 
 /** What layers were fitted on, in one line. */

@@ -1,5 +1,6 @@
 import { changeUnitTexts } from './agreement-text.js';
-import { fullRank, type InspectLayer, type InspectReport, type SensitivityReport } from '../contracts/convert.js';
+import { fullRank, type InspectLayer, type InspectReport } from '../contracts/inspect.js';
+import type { SensitivityReport } from '../contracts/convert.js';
 import { formatCount, formatError, plural } from './format.js';
 import { IDENTITY_COLUMNS, numbered, type NumberedLayer } from './layer-columns.js';
 import { renderFacts, renderTable, type Column } from './table.js';

@@ -1,4 +1,4 @@
-import type { ClassOrder, FactOrigin, Preparation } from '../contracts/convert.js';
+import type { ClassOrder, FactOrigin, Preparation } from '../contracts/images.js';
 
 const origins: Readonly<Record<Exclude<FactOrigin, 'assumed'>, string>> = {
   option: 'as given',

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { throwIfAborted } from '../errors.js';
-import type { Pair } from './find-pairs.js';
+import type { Pair } from './joined-layers.js';
 import type { FactorizableLayer } from './layers.js';
 import { isOutputMajor } from './layout.js';
 import type { FactorPair } from './types.js';

@@ -1,6 +1,6 @@
 import type { ClassList } from '../data/class-list.js';
 import type { ArtifactsManifest, ArtifactsSettings } from '../contracts/artifacts.js';
-import type { Preparation } from '../contracts/convert.js';
+import type { Preparation } from '../contracts/images.js';
 import { tool } from '../version.js';
 import type { EvalGraph } from './eval-graph.js';
 import { lengthOf } from './flat.js';

@@ -1,6 +1,7 @@
 import { findLayers } from '../rewrite/layers.js';
 import { isOutputMajor } from '../rewrite/layout.js';
-import { findPairs, type Pair } from '../rewrite/find-pairs.js';
+import { findPairs } from '../rewrite/find-pairs.js';
+import type { Pair } from '../rewrite/joined-layers.js';
 import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';

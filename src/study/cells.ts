@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { inits } from '../factorize/inits/index.js';
-import type { ConvertOptions } from '../convert/settings.js';
+import type { ConvertOptions } from '../convert/options.js';
 import type { InitName } from '../factorize/types.js';
 import { defaultTrainSettings, type TrainSettings } from '../training/options.js';
 import type { Regularizer, Study, StudyArchitecture } from './study.js';

@@ -1,4 +1,4 @@
-import type { ConvertOptions } from '../convert/settings.js';
+import type { ConvertOptions } from '../convert/options.js';
 import type { InitName } from '../factorize/types.js';
 import type { TrainSettings } from '../training/options.js';
 

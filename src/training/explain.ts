@@ -2,7 +2,7 @@ import { inWords } from '../errors.js';
 import { kernelsOf } from '../lower/cuda/kernels.js';
 import { cpuNodes, describeCpuNodes } from '../lower/cuda/placement.js';
 import { inferShapes } from '../ops/infer.js';
-import type { Preparation } from '../contracts/convert.js';
+import type { Preparation } from '../contracts/images.js';
 import { preparationText } from '../report/preparation-text.js';
 import type { Choice, TrainExplainReport } from '../contracts/train-explain.js';
 import { tool } from '../version.js';

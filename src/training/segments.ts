@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Preparation } from '../contracts/convert.js';
+import type { Preparation } from '../contracts/images.js';
 import type { TrainReport } from '../contracts/train.js';
 import { LowrankError } from '../errors.js';
 import type { LossScale } from '../step/loss-scale.js';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ClassOrder } from '../contracts/convert.js';
+import type { ClassOrder } from '../contracts/images.js';
 import { cachedSource } from '../data/cached-source.js';
 import { createLoader, type Loader } from '../data/loader.js';
 import type { OutputFormat } from '../data/normalize.js';

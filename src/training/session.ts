@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
-import type { ClassOrder, ModelSummary } from '../contracts/convert.js';
+import type { ClassOrder } from '../contracts/images.js';
+import type { ModelSummary } from '../contracts/convert.js';
 import type { DataSummary } from '../contracts/train.js';
 import type { TrainExplainReport } from '../contracts/train-explain.js';
 import type { Loader } from '../data/loader.js';

@@ -1,6 +1,6 @@
 import { inWordsOfCaller, LowrankError, throwIfAborted } from '../errors.js';
 import { limitsOf } from '../limits.js';
-import type { Preparation } from '../contracts/convert.js';
+import type { Preparation } from '../contracts/images.js';
 import { preparationText } from '../report/preparation-text.js';
 import { loadDriver } from '../runtime/driver.js';
 import { sessionOptionsOf } from '../runtime/threads.js';

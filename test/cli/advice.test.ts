@@ -40,6 +40,7 @@ const elsewhere: readonly { readonly file: string; readonly why: string }[] = [
     why: 'only `convert` and `study` open conversions; `compare` names the initializations that it lacks itself',
   },
   { file: 'convert/choose-and-fit.ts', why: 'only `convert` chooses ranks by agreement' },
+  { file: 'convert/choose-ranks.ts', why: 'only `convert` chooses ranks by agreement' },
   { file: 'convert/curve.ts', why: 'only `convert` makes a curve' },
   { file: 'convert/agreement-advice.ts', why: 'it speaks of the conversion that was measured' },
   { file: 'factorize/sampled/settings.ts', why: 'only commands with --init have settings of sampled fits' },

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Judged, measuredChange, openJudge } from '../../src/convert/agreement.js';
-import { openImages } from '../../src/factorize/calibration/fit-on-data.js';
+import { openImages } from '../../src/factorize/calibration/open-images.js';
 import type { CalibrationImages } from '../../src/factorize/calibration/types.js';
 import { convert } from '../../src/convert/convert.js';
 import { prepareModel } from '../../src/rewrite/prepare.js';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type ConvertOptions, resolveSettings } from '../../src/convert/settings.js';
+import type { ConvertOptions } from '../../src/convert/options.js';
+import { resolveSettings } from '../../src/convert/settings.js';
 import { failureOf } from '../support/errors.js';
 
 describe('settings', () => {

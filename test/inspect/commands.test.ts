@@ -5,7 +5,8 @@ import type { CommandDefinition, CommandResult } from '../../src/cli/command.js'
 import { command as inspectCommand } from '../../src/cli/inspect.js';
 import { command as mergeCommand } from '../../src/cli/merge.js';
 import { mergeSettings, resolveSettings } from '../../src/cli/options.js';
-import type { InspectReport, MergeReport } from '../../src/contracts/convert.js';
+import type { InspectReport } from '../../src/contracts/inspect.js';
+import type { MergeReport } from '../../src/contracts/merge.js';
 import { formatError } from '../../src/report/format.js';
 import { createProgress } from '../../src/report/progress.js';
 import { PLAIN } from '../../src/report/terminal.js';

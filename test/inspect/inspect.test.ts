@@ -13,7 +13,7 @@ import type { Matrix } from '../../src/linalg/types.js';
 import { randomFloats } from '../../src/rewrite/samples.js';
 import { inferShapes } from '../../src/ops/infer.js';
 import { loadDriver } from '../../src/runtime/driver.js';
-import type { InspectLayer } from '../../src/contracts/convert.js';
+import type { InspectLayer } from '../../src/contracts/inspect.js';
 import { buildModel, type TestInitializer, type TestModel, type TestNode } from '../support/models.js';
 import { failureOf } from '../support/errors.js';
 import { hasShared, modelPath, sharedModels } from '../support/shared.js';

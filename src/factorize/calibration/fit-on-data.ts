@@ -4,9 +4,7 @@ import { readModel } from '../../graph/read.js';
 import { modelBytes } from '../../graph/write.js';
 import { inferShapes, type ShapeTable } from '../../ops/infer.js';
 import { requireMemory } from '../../ops/memory.js';
-import { openBatch, redeclare } from '../../passes/open-batch.js';
-import type { Calibration } from '../../contracts/convert.js';
-import type { Driver, SessionOptions } from '../../runtime/types.js';
+import type { Calibration } from '../../contracts/images.js';
 import { hasBiasPlace } from '../../rewrite/bias.js';
 import type { Candidate } from '../candidates.js';
 import { emitFit } from '../emit-fits.js';
@@ -19,19 +17,8 @@ import { measure, type Measured } from './measure.js';
 import { observationPoint } from './observation-point.js';
 import { addProbes, positionsPerImage, type ProbeRequest } from './probe.js';
 import type { Calibrate, CalibrationImages, LayerData, Moments } from './types.js';
-
-/** What it takes to run calibration images through a model. */
-export interface ImageContext {
-  /** Of the file that is converted, for messages. */
-  readonly path: string;
-  readonly model: Model;
-  readonly driver: Driver;
-  readonly session: SessionOptions;
-  readonly seed: number;
-  /** Counts runs of images. */
-  readonly onImages?: (done: number, total: number, detail: string) => void;
-  readonly signal?: AbortSignal | undefined;
-}
+import { type ImageContext, type OpenedImages, openImages } from './open-images.js';
+import { largestPatch, patchSize, grouped, momentBytes, pool } from './moments.js';
 
 export interface DataFitContext extends FitContext, ImageContext {
   /** Whether biases may put right what pairs change in the mean. */
@@ -48,18 +35,11 @@ export interface DataFits {
   readonly report: Calibration;
   readonly warnings: readonly string[];
 }
-
-/** Images of one run where the batch can be opened. */
-const largestBatch = 16;
 /** Patches whose moments are taken, per number in a patch, and at least. More tell little: neighbors are alike. */
 const patchesPerNumber = 16;
 const fewestPatches = 32_768;
 /** Patches that are kept for fits through the activation. */
 const mostSamples = 8192;
-/** Bytes of moments, and of samples, that layers looked at together may take. */
-const groupBytes = 1.6e9;
-/** Numbers in a patch beyond which second moments are not taken: 8 bytes for each pair of them. */
-export const largestPatch = 8192;
 
 /**
  * Fits plans on calibration images: in groups of layers as memory allows, each looked at in one pass over the images. An
@@ -136,67 +116,6 @@ interface Run extends DataFitContext {
   readonly isSequential: boolean;
 }
 
-/** A copy of the model that takes as many images a run as it can, with its shapes at that many, and the images. */
-export interface OpenedImages {
-  readonly copy: Model;
-  readonly shapes: ShapeTable;
-  readonly images: CalibrationImages;
-}
-
-/** Throws what `calibrate` throws. The caller closes the images. */
-export async function openImages(
-  calibrate: Calibrate,
-  context: ImageContext,
-  part?: 'fit' | 'kept-out',
-): Promise<OpenedImages> {
-  for (const batch of [largestBatch, 1]) {
-    const copy = copyForImages(context.model, batch > 1);
-    const { path, driver, session, signal } = context;
-    const images = await calibrate(copy, batch, {
-      path,
-      driver,
-      session,
-      signal,
-      ...(part === undefined ? {} : { part }),
-    });
-    let shapes: ShapeTable | undefined;
-    try {
-      shapes = shapesAt(copy, images, batch === 1, session.limits?.memory);
-      if (shapes !== undefined) return { copy, shapes, images };
-    } finally {
-      if (shapes === undefined) await images.close();
-    }
-  }
-  throw new LowrankError('INTERNAL', 'a model that takes no single image');
-}
-
-/** A copy of a model for images of another batch than the one that it declares, where that is opened. */
-export function copyForImages(model: Model, isBatchOpened: boolean): Model {
-  const copy = readModel(modelBytes(model));
-  const input = copy.graph.inputs.find((value) => value.tensor === undefined);
-  if (isBatchOpened && input !== undefined) openBatch(copy, input);
-  redeclare(copy, input);
-  return copy;
-}
-
-/** undefined where the model does not take so many images, or they take more than `memory`. */
-function shapesAt(
-  model: Model,
-  images: CalibrationImages,
-  isLast: boolean,
-  memory: number | undefined,
-): ShapeTable | undefined {
-  try {
-    const shapes = inferShapes(model, { inputShapes: { [images.input]: images.dims } });
-    requireMemory(model.graph, shapes, memory);
-    return shapes;
-  } catch (error) {
-    const isOfSize = error instanceof LowrankError && (error.code === 'SHAPE' || error.code === 'RUNTIME');
-    if (!isLast && isOfSize) return undefined;
-    throw error;
-  }
-}
-
 /** The layer of another copy of the model that is the same as this one. */
 export function sameLayer(layers: readonly FactorizableLayer[], layer: FactorizableLayer): FactorizableLayer {
   const found = layers.find(({ name }) => name === layer.name);
@@ -208,37 +127,12 @@ export function factorizable(model: Model, shapes: ShapeTable): FactorizableLaye
   return findLayers(model.graph, shapes).filter((layer) => layer.kind === 'factorizable');
 }
 
-export function patchSize({ layer: { geometry } }: Candidate): number {
-  return geometry.in * geometry.kernel[0] * geometry.kernel[1];
-}
-
 /** Consecutive plans whose moments and samples fit into memory together. */
 function groupsOf(plans: readonly Plan[], run: Run): readonly (readonly Plan[])[] {
   return grouped(plans, ({ candidate }) => {
     const targets = run.isSequential ? 4 * mostSamples * candidate.layer.geometry.out : 0;
     return momentBytes(candidate) + targets;
   });
-}
-
-/** Consecutive items whose bytes fit into memory together. */
-export function grouped<Item>(items: readonly Item[], bytesOf: (item: Item) => number): readonly (readonly Item[])[] {
-  const groups: Item[][] = [];
-  let bytes = Infinity;
-  for (const item of items) {
-    const own = bytesOf(item);
-    bytes += own;
-    if (bytes > groupBytes) {
-      groups.push([]);
-      bytes = own;
-    }
-    groups.at(-1)!.push(item);
-  }
-  return groups;
-}
-
-/** What the moments of a candidate take while they are summed up. */
-export function momentBytes(candidate: Candidate): number {
-  return 12 * candidate.layers.length * patchSize(candidate) ** 2;
 }
 
 /** What the original model tells of a layer. */
@@ -377,21 +271,6 @@ function createStudent(run: Run): Student {
       emitFit(model, fit, own);
     },
   };
-}
-
-/** Moments of the patches of several layers that share a weight, together. */
-export function pool(all: readonly Moments[]): Moments {
-  const [first, ...others] = all;
-  if (others.length === 0) return first!;
-  const count = all.reduce((sum, moments) => sum + moments.count, 0);
-  const mean = new Float64Array(first!.mean.length);
-  const data = new Float64Array(first!.second.data.length);
-  for (const moments of all) {
-    const share = moments.count / count;
-    for (let i = 0; i < mean.length; i++) mean[i] = mean[i]! + share * moments.mean[i]!;
-    for (let i = 0; i < data.length; i++) data[i] = data[i]! + share * moments.second.data[i]!;
-  }
-  return { count, mean, second: { ...first!.second, data } };
 }
 
 function note(few: { layers: number; example: string }, candidate: Candidate, { count, mean }: Moments): void {

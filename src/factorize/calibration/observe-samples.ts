@@ -1,6 +1,8 @@
 import { inferShapes } from '../../ops/infer.js';
 import type { Candidate } from '../candidates.js';
-import { factorizable, type ImageContext, openImages, patchSize, probe, sameLayer } from './fit-on-data.js';
+import { factorizable, probe, sameLayer } from './fit-on-data.js';
+import { patchSize } from './moments.js';
+import { type ImageContext, openImages } from './open-images.js';
 import { sourceOf } from './frontier.js';
 import { observationPoint } from './observation-point.js';
 import { positionsPerImage } from './probe.js';

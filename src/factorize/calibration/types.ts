@@ -1,7 +1,7 @@
 import type { WithPaths } from '../../files/conflicts.js';
 import type { Model } from '../../graph/model.js';
 import type { Matrix, Matrix64 } from '../../linalg/types.js';
-import type { Calibration } from '../../contracts/convert.js';
+import type { Calibration } from '../../contracts/images.js';
 import type { Driver, RuntimeTensor, SessionOptions } from '../../runtime/types.js';
 import type { Activation } from '../../rewrite/types.js';
 

@@ -1,4 +1,5 @@
-import { fullRank, type InspectLayer, type InspectReport, shownName } from '../../contracts/convert.js';
+import { fullRank, type InspectLayer, type InspectReport } from '../../contracts/inspect.js';
+import { shownName } from '../../contracts/convert.js';
 import { formatCount, formatPercent, plural } from '../format.js';
 import { numbered, type NumberedLayer } from '../layer-columns.js';
 import { createChartRenderer, type ChartRenderer } from './chart.js';

@@ -1,4 +1,4 @@
-import type { InspectLayer } from '../../contracts/convert.js';
+import type { InspectLayer } from '../../contracts/inspect.js';
 import type { ChartRenderer } from './chart.js';
 import type { Markup } from './markup.js';
 import { drawNestedBars } from './nested-bars.js';

@@ -65,21 +65,22 @@ export interface SessionTensors {
   close(): void;
 }
 
-/** `owner` is the lifetime of the session. */
-export function sessionTensors(
+type MemoryKind = 'device' | 'host';
+
+interface Allocator {
+  readonly handle: bigint;
+  readonly lifetime: Lifetime;
+}
+
+/** The allocators of a session, each made when it is first asked for. */
+function sessionAllocators(
   api: NativeApi,
   session: bigint,
-  options: SessionOptions,
+  { device = 'cpu', cuda }: SessionOptions,
   owner: Lifetime,
-  copy: CopyTensor,
-): SessionTensors {
-  const { device = 'cpu', cuda } = options;
-  const location = locationOf(options);
-  const open = new Set<() => void>();
-  const allocators = new Map<'device' | 'host', { readonly handle: bigint; readonly lifetime: Lifetime }>();
-  const allocatorOf = (kind: 'device' | 'host'): { readonly handle: bigint; readonly lifetime: Lifetime } => {
-    const known = allocators.get(kind);
-    if (known !== undefined) return known;
+): { of(kind: MemoryKind): Allocator; release(): void } {
+  const allocators = new Map<MemoryKind, Allocator>();
+  const make = (kind: MemoryKind): Allocator => {
     const name = MEMORY_NAMES[device]?.[kind];
     if (name === undefined) {
       throw new LowrankError('UNSUPPORTED', `tensors cannot be kept in the memory of ${device}`, {
@@ -91,28 +92,50 @@ export function sessionTensors(
     try {
       const handle = api.create('CreateAllocator', session, info);
       owner.retain();
-      const made = {
+      return {
         handle,
         lifetime: lifetime(() => {
           api.release('ReleaseAllocator', handle);
           owner.release();
         }),
       };
-      allocators.set(kind, made);
-      return made;
     } finally {
       api.release('ReleaseMemoryInfo', info);
     }
   };
+  return {
+    of(kind) {
+      const allocator = allocators.get(kind) ?? make(kind);
+      allocators.set(kind, allocator);
+      return allocator;
+    },
+    release() {
+      for (const { lifetime: life } of allocators.values()) life.release();
+      allocators.clear();
+    },
+  };
+}
+
+/** `owner` is the lifetime of the session. */
+export function sessionTensors(
+  api: NativeApi,
+  session: bigint,
+  options: SessionOptions,
+  owner: Lifetime,
+  copy: CopyTensor,
+): SessionTensors {
+  const location = locationOf(options);
+  const open = new Set<() => void>();
+  const allocators = sessionAllocators(api, session, options, owner);
   /** A value and its lifetime; `closed` hears of the end of the session. */
   const create = (
-    kind: 'device' | 'host',
+    kind: MemoryKind,
     type: ElementType,
     given: readonly number[],
     closed: () => void,
   ): { readonly value: bigint; readonly life: Lifetime; readonly close: () => void } => {
     checkDims(given);
-    const allocator = allocatorOf(kind);
+    const allocator = allocators.of(kind);
     const dims = BigInt64Array.from(given.length === 0 ? [0] : given, BigInt);
     const { id } = ELEMENT_TYPES[type];
     const value = api.create('CreateTensorAsOrtValue', allocator.handle, dims, given.length, id);
@@ -187,8 +210,7 @@ export function sessionTensors(
     },
     close() {
       for (const close of open) close();
-      for (const { lifetime: life } of allocators.values()) life.release();
-      allocators.clear();
+      allocators.release();
     },
   };
 }

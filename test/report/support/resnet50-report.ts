@@ -1,4 +1,5 @@
-import type { ConvertReport, InspectReport, LayerReport, Scheme } from '../../../src/contracts/convert.js';
+import type { ConvertReport, LayerReport, Scheme } from '../../../src/contracts/convert.js';
+import type { InspectReport } from '../../../src/contracts/inspect.js';
 
 /** Input data for the report writers: the layers of ResNet-50 at 224 px with made-up, smooth spectra. */
 
