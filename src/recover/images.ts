@@ -4,7 +4,7 @@ import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
 import { openUnlabelled } from '../data/unlabelled.js';
 import { LowrankError } from '../errors.js';
-import type { ClassOrder } from '../contracts/convert.js';
+import type { ClassOrder } from '../contracts/images.js';
 import { imageSizeOf, normalizationOf, openTraining, requireClasses } from '../images/images.js';
 import { classesOfModel } from '../images/labelled-images.js';
 import { openSource } from '../data/open.js';
