@@ -45,8 +45,10 @@ export const rooms = {
     'report',
     'factorize/calibration/types',
   ],
+  recover: ['training', 'step', 'images', 'data', 'lower', 'rewrite', ...numbers, 'runtime', 'contracts', 'report'],
   artifacts: ['training', 'step', 'images', 'data', 'lower', 'rewrite', ...numbers, 'runtime', 'contracts', 'report'],
   convert: [
+    'recover',
     'training',
     'evaluate',
     'images',

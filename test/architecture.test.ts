@@ -75,7 +75,6 @@ const inOnePiece: Readonly<Record<string, string>> = {
   'report/html/compare-html.ts': 'one page, section by section',
   'report/html/convert-html.ts': 'one page, section by section',
   'report/html/train.ts': 'one page, section by section',
-  'step/prepare.ts': 'one pass over a model, from what is read to all that the graphs of a training are made of',
   'study/run.ts': 'one class, whose methods share the cells of a study and their store',
 };
 

@@ -74,8 +74,16 @@ export async function openRecoverImages(options: RecoverOptions, settings: Recov
       });
     }
     requireBatch(whole.length - kept);
-    const training = draw(used(whole.length - kept), kept);
-    return { training, heldOut: draw(kept, 0), heldOutFrom: 'data', order, warnings: whole.warnings, close };
+    // The first are those that conversions fit layers to.
+    const training = draw(used(whole.length - kept), 0);
+    return {
+      training,
+      heldOut: draw(kept, whole.length - kept),
+      heldOutFrom: 'data',
+      order,
+      warnings: whole.warnings,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

@@ -1,5 +1,5 @@
-import type { Closeness, RecoverReport } from '../contracts/recover.js';
-import { inWords, LowrankError } from '../errors.js';
+import type { RecoverReport } from '../contracts/recover.js';
+import { inWords } from '../errors.js';
 import { checkPaths, type PathUse, reads } from '../files/conflicts.js';
 import { fileSha256 } from '../files/hash.js';
 import { takeLock } from '../files/lock.js';
@@ -7,29 +7,20 @@ import { drain } from '../files/pieces.js';
 import { checkWritable } from '../files/write-file.js';
 import { imageReads } from '../data/paths.js';
 import { modelReads, modelWrites } from '../graph/model-paths.js';
-import { checkedLimits, limitsOf } from '../limits.js';
-import { targetOf } from '../lower/target.js';
 import { startLine, trialLine } from '../report/recover-text.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { summarize } from '../rewrite/prepare.js';
-import { loadDriver } from '../runtime/driver.js';
-import { buildEvalGraph } from '../step/eval-graph.js';
 import { stageTrained } from '../step/export.js';
-import { buildGradientGraph } from '../step/gradient-graph.js';
-import { prepareMatching } from '../step/prepare-matching.js';
-import { buildUpdateGraph } from '../step/update-graph.js';
-import { initialState } from '../step/vectors.js';
+import type { PreparedMatching } from '../step/prepare-matching.js';
+import { initialState, type TrainingState } from '../step/vectors.js';
 import { normalizationName } from '../images/image-metadata.js';
 import { normalizationOf } from '../images/images.js';
-import { trainSessionOptions } from '../training/options.js';
-import { settleImages } from '../training/settle-images.js';
 import { tool } from '../version.js';
-import { loadersFor, openRecoverImages, requireLabels } from './images.js';
-import { type Judge, openJudge } from './judge.js';
-import type { Learning } from './learner.js';
-import { findRate } from './rate.js';
-import { checkRecoverSettings, defaultRecoverSettings, fewImages, type RecoverSettings } from './settings.js';
 import { followTeacher } from './follow.js';
+import type { Learning } from './learner.js';
+import { type Closers, type OpenedRecovery, openRecovery, requireFinite } from './open.js';
+import { findRate } from './rate.js';
+import { checkRecoverSettings, defaultRecoverSettings, type RecoverSettings } from './settings.js';
 
 export interface RecoverOptions {
   /** The model that has lost something, such as a converted one. */
@@ -61,8 +52,7 @@ export interface RecoverOptions {
  */
 export async function recover(options: RecoverOptions): Promise<RecoverReport> {
   const started = performance.now();
-  const settings = { ...defaultRecoverSettings, ...options.settings };
-  checkRecoverSettings(settings);
+  const settings = checkedSettings(options);
   checkPaths(recoverPaths(options));
   checkWritable(options.output, options.force === true);
   const lock = takeLock(`${options.output}.lock`);
@@ -71,6 +61,17 @@ export async function recover(options: RecoverOptions): Promise<RecoverReport> {
   } finally {
     lock.release();
   }
+}
+
+/** As `recover`, in the place of the model itself, which stays as it is where this throws. */
+export function recoverInPlace(options: Omit<RecoverOptions, 'output' | 'force'>): Promise<RecoverReport> {
+  return run({ ...options, output: options.model, force: true }, checkedSettings(options), performance.now());
+}
+
+function checkedSettings(options: Pick<RecoverOptions, 'settings'>): RecoverSettings {
+  const settings = { ...defaultRecoverSettings, ...options.settings };
+  checkRecoverSettings(settings);
+  return settings;
 }
 
 /** The files that `recover` reads and writes. */
@@ -85,67 +86,33 @@ export function recoverPaths({ model, teacher, output, data, val, classes }: Rec
   ];
 }
 
-type Closers = (() => unknown)[];
-
 async function run(options: RecoverOptions, asked: RecoverSettings, started: number): Promise<RecoverReport> {
   const closers: Closers = [];
   try {
-    return await recoverWith(options, asked, started, closers);
+    const opened = await openRecovery(options, asked, closers);
+    return await learn(options, opened, started, closers);
   } finally {
     options.progress?.done();
     for (const closer of closers.reverse()) await closer();
   }
 }
 
-async function recoverWith(
+async function learn(
   options: RecoverOptions,
-  asked: RecoverSettings,
+  opened: OpenedRecovery,
   started: number,
   closers: Closers,
 ): Promise<RecoverReport> {
   const { signal, progress } = options;
-  const settled = await settleImages(options, asked);
-  const { settings } = settled;
-  const limits = limitsOf(checkedLimits(options));
-  const images = await openRecoverImages(options, settings);
-  closers.push(() => images.close());
-  const batchNorm = batchNormOf(settings, images.training.length);
-  const match = { ...settings, batchNorm };
-  const sized = settings.imageSize === null ? {} : { imageSize: settings.imageSize };
-  const prepared = prepareMatching(options.model, options.teacher, { settings, match, limits, ...sized });
-  closers.push(() => prepared.model.file?.close());
-  closers.push(() => prepared.teacher.model.file?.close());
-  requireLabels(images, prepared.goal.classes);
+  const { settings, images, prepared, target, driver, session, gradient, update, judge, loaders } = opened;
   const warnings = [...prepared.warnings, ...images.warnings];
   const warn = (line: string): void => {
     warnings.push(line);
     progress?.note(`warning: ${line}`);
   };
-  const driver = await loadDriver();
-  const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver, settings);
-  const gradient = buildGradientGraph(
-    prepared,
-    settings,
-    { batch: settings.batchSize, isBatchOpen: false, passes: target.passes },
-    target.build,
-    target.opsets,
-  );
-  const update = buildUpdateGraph(prepared, settings);
-  const evaluation = buildEvalGraph(prepared, { batch: settings.batchSize, isBatchOpen: true, passes: target.passes });
-  const session = { ...trainSessionOptions(settings), limits };
-  const loaders = loadersFor(prepared, settings);
-  const heldOut = loaders.heldOut(images.heldOut, settings.batchSize);
-  const hasClasses = prepared.goal.classes !== null;
-  let judge: Judge;
-  try {
-    judge = await openJudge(evaluation, heldOut, prepared.imageDims, hasClasses, { driver, session, signal });
-  } finally {
-    await heldOut.close();
-  }
-  closers.push(() => judge.close());
   const initial = initialState(prepared, update.stateLength, false);
   const start = await judge.measure(initial);
-  requireFinite(start, options);
+  requireFinite(start.loss, options);
   const loader = loaders.training(images.training);
   closers.push(() => loader.close());
   const learning: Learning = {
@@ -162,22 +129,7 @@ async function recoverWith(
   seconds.trials = since(trialsStarted);
   const followed = await followTeacher({ learning, loader, judge, initial, start, lr: found.lr, progress, seconds });
   const { best, evaluations, retreats, status, stepsPerSecond } = followed;
-  const staged = stageTrained(
-    options.model,
-    {
-      ...best.state,
-      ...{ parameterSlots: prepared.parameters, statisticSlots: prepared.statistics, tie: settings.tie },
-    },
-    options.output,
-    { force: options.force === true, images: factsOf(settings) },
-  );
-  let bytes: number;
-  try {
-    ({ bytes } = staged.commit());
-  } finally {
-    staged.discard();
-  }
-  const { order } = images;
+  const bytes = writeBest(options, settings, prepared, best.state);
   return inWords<RecoverReport>({
     schema: 'lowrank.recover/1',
     tool,
@@ -186,20 +138,7 @@ async function recoverWith(
     model: summarize(prepared.model, prepared.shapesFor(1), options.model),
     teacher: summarize(prepared.teacher.model, prepared.teacher.shapesFor(1), options.teacher),
     settings: { ...settings },
-    data: {
-      path: options.data,
-      images: images.training.length,
-      heldOut: { path: options.val ?? options.data, images: judge.images, from: images.heldOutFrom },
-    },
-    ...(settled.preparation === undefined
-      ? {}
-      : { preparation: order === undefined ? settled.preparation : { ...settled.preparation, classes: order } }),
-    matching: {
-      classes: prepared.goal.classes,
-      points: prepared.matching.points.map(({ name, weight }) => ({ name, weight })),
-      batchNorm,
-      teacher: 'in every update',
-    },
+    ...describeInputs(options, opened),
     rate: { lr: found.lr, from: settings.lr === null ? 'trials' : 'option', trials: found.trials },
     start,
     evaluations,
@@ -213,22 +152,42 @@ async function recoverWith(
   });
 }
 
-function batchNormOf({ batchNorm }: RecoverSettings, images: number): 'frozen' | 'batch' {
-  if (batchNorm !== 'auto') return batchNorm;
-  return images < fewImages ? 'frozen' : 'batch';
+function describeInputs(
+  { data, val }: RecoverOptions,
+  { images, judge, preparation, prepared, batchNorm }: OpenedRecovery,
+): Pick<RecoverReport, 'data' | 'preparation' | 'matching'> {
+  return {
+    data: {
+      path: data,
+      images: images.training.length,
+      heldOut: { path: val ?? data, images: judge.images, from: images.heldOutFrom },
+    },
+    ...(preparation === undefined ? {} : { preparation }),
+    matching: {
+      classes: prepared.goal.classes,
+      points: prepared.matching.points.map(({ name, weight }) => ({ name, weight })),
+      batchNorm,
+      teacher: 'in every update',
+    },
+  };
 }
 
-function factsOf(settings: RecoverSettings): { readonly normalization: ReturnType<typeof normalizationOf> | string } {
+/** Writes the weights into the model; gives the bytes of the file. */
+function writeBest(
+  { model, output, force }: RecoverOptions,
+  settings: RecoverSettings,
+  { parameters, statistics }: PreparedMatching,
+  state: TrainingState,
+): number {
   const normalization = normalizationOf(settings);
-  return { normalization: normalizationName(normalization) ?? normalization };
-}
-
-function requireFinite({ loss }: Closeness, { model, teacher }: RecoverOptions): void {
-  if (Number.isFinite(loss)) return;
-  throw new LowrankError('NUMERIC', 'the outputs of the model or of its teacher are not finite', {
-    place: `${model}; ${teacher}`,
-    remedy: 'see what both give with lowrank eval, and how the images are normalized',
-  });
+  const images = { normalization: normalizationName(normalization) ?? normalization };
+  const weights = { ...state, parameterSlots: parameters, statisticSlots: statistics, tie: settings.tie };
+  const staged = stageTrained(model, weights, output, { force: force === true, images });
+  try {
+    return staged.commit().bytes;
+  } finally {
+    staged.discard();
+  }
 }
 
 const since = (time: number): number => (performance.now() - time) / 1000;

@@ -1,0 +1,98 @@
+import type { Preparation } from '../contracts/images.js';
+import { LowrankError } from '../errors.js';
+import { checkedLimits, limitsOf } from '../limits.js';
+import { type Target, targetOf } from '../lower/target.js';
+import { loadDriver } from '../runtime/driver.js';
+import type { Driver, SessionOptions } from '../runtime/types.js';
+import { buildEvalGraph } from '../step/eval-graph.js';
+import { buildGradientGraph, type GradientGraph } from '../step/gradient-graph.js';
+import { type PreparedMatching, prepareMatching } from '../step/prepare-matching.js';
+import { buildUpdateGraph, type UpdateGraph } from '../step/update-graph.js';
+import { trainSessionOptions } from '../training/options.js';
+import { settleImages } from '../training/settle-images.js';
+import { loadersFor, openRecoverImages, type RecoverImages, requireLabels } from './images.js';
+import { type Judge, openJudge } from './judge.js';
+import type { RecoverOptions } from './recover.js';
+import { fewImages, type RecoverSettings } from './settings.js';
+
+/** What is to be closed, in the order in which it was opened. */
+export type Closers = (() => unknown)[];
+
+/** All that a recovery works with. */
+export interface OpenedRecovery {
+  readonly settings: RecoverSettings;
+  readonly batchNorm: 'frozen' | 'batch';
+  readonly preparation: Preparation | undefined;
+  readonly images: RecoverImages;
+  readonly prepared: PreparedMatching;
+  readonly target: Target;
+  readonly driver: Driver;
+  readonly session: SessionOptions;
+  readonly gradient: GradientGraph;
+  readonly update: UpdateGraph;
+  readonly judge: Judge;
+  readonly loaders: ReturnType<typeof loadersFor>;
+}
+
+/** Opens pictures and models, emits the graphs, decodes what is kept out. Whoever calls it closes what `closers` then holds. */
+export async function openRecovery(
+  options: RecoverOptions,
+  asked: RecoverSettings,
+  closers: Closers,
+): Promise<OpenedRecovery> {
+  const { signal } = options;
+  const settled = await settleImages(options, asked);
+  const { settings } = settled;
+  const limits = limitsOf(checkedLimits(options));
+  const images = await openRecoverImages(options, settings);
+  closers.push(() => images.close());
+  const batchNorm = batchNormOf(settings, images.training.length);
+  const sized = settings.imageSize === null ? {} : { imageSize: settings.imageSize };
+  const match = { ...settings, batchNorm };
+  const prepared = prepareMatching(options.model, options.teacher, { settings, match, limits, ...sized });
+  closers.push(() => prepared.model.file?.close());
+  closers.push(() => prepared.teacher.model.file?.close());
+  requireLabels(images, prepared.goal.classes);
+  const driver = await loadDriver();
+  const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver, settings);
+  const emit = { batch: settings.batchSize, passes: target.passes };
+  const gradient = buildGradientGraph(
+    ...([prepared, settings, { ...emit, isBatchOpen: false }, target.build, target.opsets] as const),
+  );
+  const update = buildUpdateGraph(prepared, settings);
+  const evaluation = buildEvalGraph(prepared, { ...emit, isBatchOpen: true });
+  const session = { ...trainSessionOptions(settings), limits };
+  const loaders = loadersFor(prepared, settings);
+  const heldOut = loaders.heldOut(images.heldOut, settings.batchSize);
+  const hasClasses = prepared.goal.classes !== null;
+  let judge: Judge;
+  try {
+    judge = await openJudge(evaluation, heldOut, prepared.imageDims, hasClasses, { driver, session, signal });
+  } finally {
+    await heldOut.close();
+  }
+  closers.push(() => judge.close());
+  const { order } = images;
+  const preparation =
+    settled.preparation === undefined || order === undefined
+      ? settled.preparation
+      : { ...settled.preparation, classes: order };
+  return {
+    ...{ settings, batchNorm, preparation, images, prepared, target },
+    ...{ driver, session, gradient, update, judge, loaders },
+  };
+}
+
+function batchNormOf({ batchNorm }: RecoverSettings, images: number): 'frozen' | 'batch' {
+  if (batchNorm !== 'auto') return batchNorm;
+  return images < fewImages ? 'frozen' : 'batch';
+}
+
+/** Throws NUMERIC where the models give no numbers to compare. */
+export function requireFinite(loss: number, { model, teacher }: RecoverOptions): void {
+  if (Number.isFinite(loss)) return;
+  throw new LowrankError('NUMERIC', 'the outputs of the model or of its teacher are not finite', {
+    place: `${model}; ${teacher}`,
+    remedy: 'see what both give with lowrank eval, and how the images are normalized',
+  });
+}
