@@ -313,7 +313,7 @@ describe.each(DRIVERS)('driver %s', (name) => {
         ],
       });
       const grown: number[] = [];
-      for (let i = 0; i < 2; i++) {
+      for (let i = 0; i < 3; i++) {
         const before = process.memoryUsage.rss();
         const session = await create(large, { sharedArena: true, graphOptimization: 'disabled' });
         // The arena finds its size in two runs.
@@ -323,7 +323,8 @@ describe.each(DRIVERS)('driver %s', (name) => {
         grown.push((process.memoryUsage.rss() - before) / 2 ** 20);
       }
       expect(grown[0]).toBeGreaterThan(100);
-      expect(grown[1]).toBeLessThan(64);
+      // A session with an arena of its own takes as much each time; other tests of the process do not.
+      expect(Math.min(...grown.slice(1))).toBeLessThan(64);
     });
 
     it('a profile is written, and close says where', async () => {
@@ -384,10 +385,15 @@ describe.each(DRIVERS)('driver %s', (name) => {
         collectGarbage();
       };
       await repeat(20);
-      const before = process.memoryUsage.rss();
-      await repeat(200);
-      // Losing one tensor a run would cost 800 MiB; the allowance is what allocators may keep: ten tensors and noise.
-      expect((process.memoryUsage.rss() - before) / 2 ** 20).toBeLessThan(100);
+      let grown = Infinity;
+      for (let round = 0; round < 3 && grown >= 100; round++) {
+        const before = process.memoryUsage.rss();
+        await repeat(200);
+        grown = (process.memoryUsage.rss() - before) / 2 ** 20;
+      }
+      // Losing one tensor a run would cost 800 MiB in every round, what other tests of the process take comes in some. The
+      // allowance is what allocators may keep: ten tensors and noise.
+      expect(grown).toBeLessThan(100);
     });
   });
 
