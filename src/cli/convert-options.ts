@@ -1,5 +1,6 @@
 import { convolutionSchemes } from '../contracts/convert.js';
 import { engineNames } from '../factorize/engine.js';
+import { recoverRanges } from '../recover/ranges.js';
 import { initNames, inits } from '../factorize/inits/index.js';
 import { fitSchedules } from '../factorize/sampled/settings.js';
 import { accuracyOptions } from './accuracy-options.js';
@@ -10,7 +11,8 @@ import { memoryOption, threadsOption, timeoutOption } from './running-options.js
 const recalibrationGroup = 'Recalibration';
 const sampledGroup = 'Sampled fits (--init lfai-adam, lfai-ws-adam, fai)';
 const calibrationGroup = 'Calibration images';
-const imagesGroup = 'Images (of --calibrate, --recalibrate and --val)';
+const recoveryGroup = 'Recovery';
+const imagesGroup = 'Images (of --calibrate, --recover, --recalibrate and --val)';
 const accuracyGroup = 'Accuracy budget';
 
 /** Every option of the command. */
@@ -236,6 +238,19 @@ export const convertOptions = {
     placeholder: 'n',
     group: recalibrationGroup,
     description: 'images that are normalized together (default: 64)',
+  },
+  recover: {
+    type: 'string',
+    placeholder: 'path',
+    group: recoveryGroup,
+    description:
+      'train what was converted towards the original on these images, which need no labels; layers are fitted to them too',
+  },
+  recoverSteps: {
+    ...recoverRanges.steps,
+    placeholder: 'n',
+    group: recoveryGroup,
+    description: 'updates of that training (default: 600)',
   },
   ...imageOptions(imagesGroup),
   inputShape: {

@@ -1,11 +1,15 @@
 import type { FittedSpectrum } from '../factorize/fit.js';
-import { convertPaths } from '../convert/call.js';
+import { type ConvertCall, convertPaths } from '../convert/call.js';
 import { convert } from '../convert/convert.js';
 import { tradeOffCurve } from '../convert/curve.js';
 import { renderConvertTable } from '../report/convert-table.js';
 import { renderCurve } from '../report/curve-table.js';
 import type { ConvertReport } from '../contracts/convert.js';
-import { inPercent } from '../report/progress.js';
+import { inPercent, type Progress } from '../report/progress.js';
+import { createTrainProgress } from '../report/train-progress.js';
+import type { RecoverSettings } from '../recover/settings.js';
+import { imageReads } from '../data/paths.js';
+import { LowrankError } from '../errors.js';
 import { convertHtml } from '../report/html/convert-html.js';
 import type { ConvertModelCall } from '../convert/usual-calls.js';
 import type { RecalibrationSettings } from '../training/recalibrate.js';
@@ -40,6 +44,7 @@ export const command = defineCommand({
   usual: [
     'output',
     'calibrate',
+    'recover',
     'macsBudget',
     'paramsBudget',
     'latencyBudget',
@@ -62,6 +67,10 @@ export const command = defineCommand({
     {
       command: 'lowrank convert model.onnx --calibrate photos/train',
       description: 'the best without training: fitted to what the layers see on 256 of these images, without labels',
+    },
+    {
+      command: 'lowrank convert model.onnx --macs-budget 0.4 --recover photos',
+      description: 'the same, and a training towards the original: minutes, no labels, never worse than without it',
     },
     {
       command: 'lowrank convert model.onnx --keep 0.97 --calibrate photos/train',
@@ -91,8 +100,9 @@ export const command = defineCommand({
   async run(context) {
     const { settings } = context;
     const { report, ranks, inputShape, latency, threads, maxMemory, verifyTimeout, output, ...others } = settings;
-    const { calibrate, calibrateImages, recalibrate, recalibrateImages, batchSize, ...rest } = others;
-    const { imageSize, resize, stretch, interpolation, normalization, mean, std, ...more } = rest;
+    const { calibrateImages, recalibrate, recalibrateImages, batchSize, recover, recoverSteps, ...rest } = others;
+    const { calibrate: shown, imageSize, resize, stretch, interpolation, normalization, mean, std, ...more } = rest;
+    const calibrate = shown ?? recover;
     const { val, split, classes, valImages, maxBad, minimize, evaluations, cache, ...options } = more;
     const { curve, ...asked } = options;
     const preparation = givenImageSettings({
@@ -136,15 +146,27 @@ export const command = defineCommand({
     };
     const { fittedTo } = await import('../convert/usual-calls.js');
     const call = fittedTo(askedCall, drawnSettings(drawn));
+    if (recover !== undefined && curve) {
+      throw new LowrankError('USAGE', '--curve writes no model that could be recovered', {
+        place: '--recover',
+        remedy: 'leave one of the two out',
+      });
+    }
     const isCalibrated = { ...settings, calibrate: call.calibrate?.kind };
     for (const note of orphanNotes(isCalibrated, imageOptionOwners)) context.note(note);
-    const paths = convertPaths(context.arguments.model, call);
+    const paths = [
+      ...convertPaths(context.arguments.model, call),
+      ...(recover === undefined ? [] : imageReads(recover, 'the images to recover on', '--recover')),
+    ];
     checkCommandPaths({ config: context.configPath, ranks, report }, paths, settings.force);
     if (curve) {
       const document = { ...(await tradeOffCurve(context.arguments.model, call)), command: context.commandLine };
       return { document, text: (terminal) => renderCurve(document, terminal) };
     }
-    const done = await convert(context.arguments.model, call);
+    const done = await converted(context, call, recover, {
+      ...preparation,
+      ...given({ steps: recoverSteps, threads, seed: settings.seed }),
+    });
     const document = {
       ...done,
       command: context.commandLine,
@@ -165,6 +187,23 @@ export const command = defineCommand({
   },
 });
 
+/** The conversion and, where it was asked for, the recovery behind it. */
+async function converted(
+  context: { readonly arguments: { readonly model: string }; readonly progress: Progress; readonly isQuiet: boolean },
+  call: ConvertCall,
+  recover: string | undefined,
+  settings: Partial<RecoverSettings>,
+): Promise<ConvertReport> {
+  const { model } = context.arguments;
+  if (recover === undefined) return convert(model, call);
+  const { convertAndRecover } = await import('../convert/convert-and-recover.js');
+  const progress = createTrainProgress({
+    ...{ stream: process.stderr, enabled: !context.isQuiet },
+    preparing: { progress: context.progress, detail: model },
+  });
+  return convertAndRecover(model, call, { data: recover, settings, progress, maxMemory: call.maxMemory });
+}
+
 /** The command's options by their names, so that they can be a configuration file; defaults that `convert` chose included. */
 function inForce(
   given: Readonly<Record<string, unknown>>,
@@ -178,7 +217,10 @@ const imageOptionOwners: OptionOwners = {
   calibrateImages: ['calibrate'],
   recalibrateImages: ['recalibrate'],
   batchSize: ['recalibrate'],
-  ...Object.fromEntries(Object.keys(imageOptions('')).map((name) => [name, ['calibrate', 'recalibrate', 'val']])),
+  recoverSteps: ['recover'],
+  ...Object.fromEntries(
+    Object.keys(imageOptions('')).map((name) => [name, ['calibrate', 'recover', 'recalibrate', 'val']]),
+  ),
 };
 
 function calibrationInForce(

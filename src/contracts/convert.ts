@@ -1,7 +1,11 @@
+import type { ModelSummary } from './model.js';
+import type { RecoverReport } from './recover.js';
 import type { Preparation, Calibration } from './images.js';
 import type { AccuracyBudget } from './accuracy-budget.js';
 
 /** The published JSON contracts (`--json`). A field is added, never renamed; a breaking change raises the schema number. */
+
+export type { ModelSummary };
 
 /** `before` counts the original, `after` the written file, reloaded. */
 export interface Change {
@@ -180,16 +184,6 @@ export interface WrittenModel {
   readonly data?: { readonly path: string; readonly bytes: number; readonly sha256: string };
 }
 
-export interface ModelSummary {
-  readonly path: string;
-  readonly sha256: string;
-  readonly producer: string;
-  readonly irVersion: number;
-  readonly opset: number;
-  /** The shape that MACs are counted for: dynamic axes bound to numbers. */
-  readonly inputShape: readonly number[];
-}
-
 export interface Totals {
   readonly params: Ratio;
   readonly macs: Ratio;
@@ -252,6 +246,8 @@ export interface ConvertReport {
   readonly preparation?: Preparation;
   /** Absent where it was not asked for. */
   readonly recalibration?: Recalibration;
+  /** The training towards the original that followed; `agreement` was measured before it. Absent where it was not asked for. */
+  readonly recovery?: RecoverReport;
   /** Absent without calibration images. */
   readonly calibration?: Calibration;
   /** Absent where ranks were not chosen by it. */

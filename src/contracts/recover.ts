@@ -1,6 +1,6 @@
 /** The published JSON contract of a recovery (`lowrank train --teacher … --json`). A field is added, never renamed. */
-import type { ModelSummary } from './convert.js';
 import type { Preparation } from './images.js';
+import type { ModelSummary } from './model.js';
 
 /** How close the model is to its teacher on the pictures that are kept out of the training. */
 export interface Closeness {

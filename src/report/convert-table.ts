@@ -5,6 +5,7 @@ import type { ConvertReport, LayerReport, Ratio } from '../contracts/convert.js'
 import { calibrationText } from './calibration-text.js';
 import { preparationFact } from './preparation-text.js';
 import { recalibrationText } from './recalibration-text.js';
+import { recoveredText } from './recover-table.js';
 import {
   formatChange,
   formatCount,
@@ -101,7 +102,7 @@ function engineText({ name, package: from, version, device }: ConvertReport['eng
 }
 
 function totals(report: ConvertReport): readonly (readonly [string, string])[] {
-  const { layers, output, seconds, calibration, recalibration, accuracyBudget, engine } = report;
+  const { layers, output, seconds, calibration, recalibration, recovery, accuracyBudget, engine } = report;
   const { sensitivity, agreement } = report;
   const { params, macs, latencyMs } = report.totals;
   const factorized = layers.filter((layer) => !isKept(layer)).length;
@@ -118,6 +119,7 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
     ...(calibration === undefined ? [] : [['calibrated', calibrationText(calibration)] as const]),
     ...preparationFact('images', accuracyBudget, calibration, recalibration, report),
     ...(sensitivity === undefined ? [] : [['ranks', sensitivityText(sensitivity)] as const]),
+    ...(recovery === undefined ? [] : [['recovered', recoveredText(recovery)] as const]),
     ...(recalibration === undefined || recalibration.layers === 0
       ? []
       : [['recalibrated', recalibrationText(recalibration)] as const]),
