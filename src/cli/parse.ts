@@ -239,7 +239,7 @@ export function parseRoot(
 First steps:
   lowrank convert model.onnx
   lowrank eval model.lowrank.onnx --vs model.onnx --data photos
-  lowrank train model.lowrank.onnx --data photos --preset fine-tune
+  lowrank train model.lowrank.onnx --teacher model.onnx --data photos
 
 Run 'lowrank <command> --help' for the options of a command. Each is also a program of its own: lowrank-<command>.
 What to type in your case: docs/recipes.md, beside the program.`,

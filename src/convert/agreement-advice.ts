@@ -4,24 +4,23 @@ import type { MeasuredAgreement } from './agreement.js';
 const poor = { top1: 0.9, kl: 0.1, relativeError: 0.3 };
 
 export interface AdviceFacts {
-  /** The written file. */
+  /** The file that was converted, and the written one. */
+  readonly input: string;
   readonly output: string;
   /** The option that keeps more where its number is larger, such as `--macs-budget`; undefined where there is none. */
   readonly sizeOption?: string | undefined;
 }
 
 /** What to do about a conversion that changed the outputs much, in one line; null where it did not. */
-export function adviceFor(agreement: MeasuredAgreement, { output, sizeOption }: AdviceFacts): string | null {
+export function adviceFor(agreement: MeasuredAgreement, { input, output, sizeOption }: AdviceFacts): string | null {
   if (!isPoor(agreement)) return null;
-  const isClassifier = agreement.kl !== null || agreement.top1 !== null;
   const ways = [
     ...(agreement.data === 'synthetic' ? ['calibrate on real pictures (--calibrate photos)'] : []),
     ...(sizeOption === undefined ? [] : [`keep more (a larger ${sizeOption})`]),
-    ...(isClassifier ? [`fine-tune (\`lowrank train ${output} --data photos --preset fine-tune\`)`] : []),
+    `train it towards the original (\`lowrank train ${output} --teacher ${input} --data photos\`)`,
   ];
-  if (ways.length === 0) return 'the outputs changed much: keep more of the layers';
-  const list = ways.length === 1 ? ways[0]! : `${ways.slice(0, -1).join(', ')} or ${ways.at(-1)!}`;
-  return `the outputs changed much: ${list}`;
+  const last = ways.at(-1)!;
+  return `the outputs changed much: ${ways.length === 1 ? last : `${ways.slice(0, -1).join(', ')} or ${last}`}`;
 }
 
 function isPoor({ top1, kl, outputs }: MeasuredAgreement): boolean {

@@ -32,7 +32,7 @@ export interface Done {
 /** All that came of a conversion. */
 export function reportConversion(done: Done): ConvertReport {
   const { opened, original, chosen, engine, emitted, finished, verified, seconds } = done;
-  const { settings, output, warnings } = opened.asked;
+  const { settings, input, output, warnings } = opened.asked;
   const { observed } = chosen;
   const { written } = verified;
   const layers = original.layers.map((layer): LayerReport => {
@@ -45,7 +45,10 @@ export function reportConversion(done: Done): ConvertReport {
   const agreement =
     measured === undefined
       ? undefined
-      : { ...measured, advice: adviceFor(measured, { output, sizeOption: sizeOption(settings.ranks.rankMode) }) };
+      : {
+          ...measured,
+          advice: adviceFor(measured, { input, output, sizeOption: sizeOption(settings.ranks.rankMode) }),
+        };
   if (!settings.reinit && settings.fitting.init !== 'baseline') warnings.push(...nearlyLost(layers));
   if (emitted.fits.length === 0) warnings.push('no layer was factorized: the output computes what the input does');
   return inWords<ConvertReport>({

@@ -119,7 +119,6 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
     ...(calibration === undefined ? [] : [['calibrated', calibrationText(calibration)] as const]),
     ...preparationFact('images', accuracyBudget, calibration, recalibration, report),
     ...(sensitivity === undefined ? [] : [['ranks', sensitivityText(sensitivity)] as const]),
-    ...(recovery === undefined ? [] : [['recovered', recoveredText(recovery)] as const]),
     ...(recalibration === undefined || recalibration.layers === 0
       ? []
       : [['recalibrated', recalibrationText(recalibration)] as const]),
@@ -128,8 +127,13 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
     ['check', `${verdict.short}. ${verdict.finding} ${verdict.advice}`],
     ['written', writtenText(output)],
     ['time', `${formatSeconds(seconds.total)}  (${phases})`],
-    ...(agreement === undefined ? [] : [['agreement', agreementText(agreement)] as const]),
-    ...(agreement === undefined || agreement.advice === null ? [] : [['advice', agreement.advice] as const]),
+    ...(recovery === undefined ? [] : [['recovered', recoveredText(recovery)] as const]),
+    ...(agreement === undefined
+      ? []
+      : [[recovery === undefined ? 'agreement' : 'before it', agreementText(agreement)] as const]),
+    ...(agreement === undefined || agreement.advice === null || recovery !== undefined
+      ? []
+      : [['advice', agreement.advice] as const]),
   ];
 }
 
