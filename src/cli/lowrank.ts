@@ -237,7 +237,8 @@ export async function main(
 ): Promise<never> {
   const output = createOutput();
   const words = argv.slice(2);
+  const failed = async (error: unknown): Promise<never> => exit(await fail(error, words, output));
   watchStandardStreams();
-  process.on('uncaughtException', (error) => void fail(error, words, output).then(exit));
+  process.on('uncaughtException', (error) => void failed(error));
   return exit(await execute(commandName, words, output, commands));
 }

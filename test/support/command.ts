@@ -33,7 +33,12 @@ export function runAlone(...words: readonly string[]): Outcome {
  * are its imports.
  */
 export function run(...words: readonly string[]): Outcome {
-  return checked(words, callStanding({ words, environment: environment(), folder: process.cwd() }));
+  return runIn(process.cwd(), ...words);
+}
+
+/** The same, where paths are relative to `folder`. */
+export function runIn(folder: string, ...words: readonly string[]): Outcome {
+  return checked(words, callStanding({ words, environment: environment(), folder }));
 }
 
 function environment(): NodeJS.ProcessEnv {

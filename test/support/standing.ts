@@ -25,7 +25,7 @@ function startCaller(): Call {
   here.unref();
   return (request) => {
     Atomics.store(state, 0, 0);
-    here.postMessage(request);
+    here.postMessage(request, []);
     Atomics.wait(state, 0, 0);
     return receiveMessageOnPort(here)!.message as Outcome;
   };
