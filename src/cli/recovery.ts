@@ -103,7 +103,7 @@ export function presetFor(settings: Settings, names: ReadonlySet<string>): Prese
         remedy: 'give the original model with --teacher, or leave it out',
       });
     }
-    return preset as PresetName | undefined;
+    return preset;
   }
   if (preset !== undefined && preset !== 'recover') {
     throw new LowrankError('USAGE', `--preset ${preset} is for a training on labels, and --teacher needs none`, {
