@@ -47,7 +47,7 @@ export async function findRate(
   const below = await run(first / factor);
   const isDown = below < middle;
   let best = Math.min(middle, below);
-  for (let lr = isDown ? first / factor ** 2 : first * factor; trials.length < mostTrials; ) {
+  for (let lr = isDown ? first / factor ** 2 : first * factor; trials.length < mostTrials;) {
     const loss = await run(lr);
     if (loss >= best && best < start) break;
     best = Math.min(best, loss);

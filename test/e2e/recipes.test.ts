@@ -33,7 +33,8 @@ const added: readonly (readonly [line: RegExp, options: string])[] = [
   [/^lowrank convert .*--accuracy-budget/, '--evaluations 2'],
   [/^lowrank convert .*--latency-budget/, '--calibrate none'],
   [/^lowrank create/, '--num-classes 3'],
-  [/^lowrank train/, '--epochs 2 --batch-size 12'],
+  [/^lowrank train (?!.*--teacher)/, '--epochs 2 --batch-size 12'],
+  [/^lowrank train .*--teacher/, '--steps 8 --batch-size 8'],
   [/^lowrank (?:convert|train|eval|study)/, '--threads 1'],
   [/^lowrank (?:train|eval)/, '--workers 0'],
 ];
