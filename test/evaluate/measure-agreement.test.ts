@@ -331,6 +331,9 @@ describe('measureAgreement', () => {
       expect.stringMatching(/'shape' .* has no such output/),
       expect.stringMatching(/'second' .* is 0 or not finite on all pictures/),
     ]);
+    await expect(measure(segmenter('small', ['map']), detector('original'))).rejects.toThrow(
+      /no output can be compared: 'chosen', what NonMaxSuppression gives is another for each picture/,
+    );
     await expect(measure(classifier('small', 'ArgMax'), segmenter('original', ['stem']))).rejects.toThrow(
       /no output can be compared: 'stem', it is/,
     );
