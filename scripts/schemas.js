@@ -16,6 +16,7 @@ const contracts = {
   'train-explain': 'TrainExplainReport',
   'lr-find': 'LrFindReport',
   eval: 'EvalReport',
+  agreement: 'AgreementReport',
   study: 'StudyReport',
   artifacts: 'ArtifactsManifest',
   checkpoint: 'CheckpointState',

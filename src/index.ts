@@ -70,6 +70,7 @@ export { evalHtml, type EvalHtmlOptions } from './report/html/eval.js';
 export { studyHtml } from './report/html/study.js';
 export { trainHtml, type TrainHtmlOptions } from './report/html/train.js';
 export type * from './contracts/accuracy-budget.js';
+export type * from './contracts/agreement.js';
 export type * from './contracts/artifacts.js';
 export type * from './contracts/checkpoint.js';
 export type * from './contracts/compare.js';
@@ -112,6 +113,7 @@ export { defaultRecoverSettings, type RecoverSettings } from './recover/settings
 export { defaultTrainSettings, type TrainOptions, type TrainSettings } from './training/options.js';
 export { type PresetName, presetNames, presets, withPreset } from './training/presets.js';
 export type { RunMode } from './training/session.js';
+export { type AgreementOptions, measureAgreement } from './evaluate/measure-agreement.js';
 export { evaluateModel, type EvalOptions } from './evaluate/eval.js';
 export { type EvalSettings } from './evaluate/eval-settings.js';
 export { calibration, type CalibrationSettings } from './images/calibrate.js';
