@@ -77,10 +77,6 @@ export const command = defineCommand({
       description: 'the smallest model that answers as the original on 97 % of the images kept out',
     },
     {
-      command: 'lowrank convert model.onnx --curve',
-      description: 'what ten budgets would cost, as a table; nothing is written',
-    },
-    {
       command: "lowrank convert model.onnx --latency-budget 0.7 --exclude '*downsample*'",
       description: '70 % of the measured time, shortcuts untouched',
     },

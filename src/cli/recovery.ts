@@ -16,7 +16,7 @@ import { trainOptions } from './train-settings.js';
 const group = 'Teacher';
 
 /** What a training towards another model knows beside what every training does. */
-export const teacherOptions = {
+const teacherOptions = {
   teacher: {
     type: 'string',
     group,

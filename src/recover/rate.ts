@@ -16,7 +16,7 @@ const mostTrials = 6;
 const enough = 0.8;
 
 /** Updates of a trial: a share of the training, within bounds. */
-export function trialSteps(steps: number): number {
+function trialSteps(steps: number): number {
   return Math.max(8, Math.min(60, Math.round(steps / 15)));
 }
 

@@ -21,7 +21,7 @@ const columns: readonly Column<RecoverEvaluation>[] = [
 ];
 
 /** "loss 0.0812 (0.4410 before), agreement 96.0 % (88.0 % before)" */
-export function reachedText(reached: Closeness, start: Closeness): string {
+function reachedText(reached: Closeness, start: Closeness): string {
   const loss = `loss ${formatLoss(reached.loss)} (${formatLoss(start.loss)} before)`;
   if (reached.agreement === null || start.agreement === null) return loss;
   return `${loss}, agreement ${formatPercent(reached.agreement)} (${formatPercent(start.agreement)} before)`;
