@@ -73,7 +73,7 @@ export const convertOptions = {
     type: 'number',
     placeholder: 'r',
     group: 'Ranks (one of)',
-    description: 'fraction of the time, measured layer by layer on this machine',
+    description: 'fraction of the time, measured on this machine',
   },
   keep: {
     type: 'number',
