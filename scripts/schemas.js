@@ -13,6 +13,7 @@ const contracts = {
   compare: 'CompareReport',
   train: 'TrainReport',
   recover: 'RecoverReport',
+  'recover-explain': 'RecoverExplainReport',
   'train-explain': 'TrainExplainReport',
   'lr-find': 'LrFindReport',
   eval: 'EvalReport',

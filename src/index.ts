@@ -108,6 +108,7 @@ export { writeBack, type WriteBackOptions } from './artifacts/write-back.js';
 export { explainTraining } from './training/explain.js';
 export { train } from './training/loop.js';
 export { findLearningRate } from './training/lr-find.js';
+export { explainRecovery } from './recover/explain.js';
 export { recover, type RecoverOptions } from './recover/recover.js';
 export { defaultRecoverSettings, type RecoverSettings } from './recover/settings.js';
 export { defaultTrainSettings, type TrainOptions, type TrainSettings } from './training/options.js';
