@@ -33,6 +33,7 @@ export class Learner {
       batch: settings.batchSize,
       allowCpuNodes: settings.allowCpuNodes,
       readEvery: 1,
+      capture: settings.cudaGraphs,
     });
     return new Learner(learning, trainer, endless(loader, firstBatch));
   }

@@ -7,6 +7,7 @@ import { drain } from '../files/pieces.js';
 import { checkWritable } from '../files/write-file.js';
 import { imageReads } from '../data/paths.js';
 import { modelReads, modelWrites } from '../graph/model-paths.js';
+import { formatPercent } from '../report/format.js';
 import { startLine, trialLine } from '../report/recover-text.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { stageTrained } from '../step/export.js';
@@ -113,6 +114,7 @@ async function learn(
   const initial = initialState(prepared, update.stateLength, false);
   const start = await judge.measure(initial);
   requireFinite(start.loss, options);
+  warnOfStrangers(start.agreement, prepared.goal.classes, warn);
   const loader = loaders.training(images.training);
   closers.push(() => loader.close());
   const learning: Learning = {
@@ -146,6 +148,17 @@ async function learn(
     stepsPerSecond,
     status,
   });
+}
+
+/** Above chance, a model agrees with the one that it was made of by more than this. */
+const fewestAgreed = 0.1;
+
+/** Two models that agree by chance alone may be strangers, or be fed what one of them does not take. */
+function warnOfStrangers(agreement: number | null, classes: number | null, warn: (line: string) => void): void {
+  if (agreement === null || classes === null || agreement > 1 / classes + fewestAgreed) return;
+  warn(
+    `only ${formatPercent(agreement)} of the pictures are right before the first update, little more than by chance: is the teacher the model that it was converted from, and do both take pictures of one size and normalization?`,
+  );
 }
 
 /** Writes the weights into the model; gives the bytes of the file. */

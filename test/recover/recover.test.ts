@@ -74,6 +74,24 @@ describe('a training towards a teacher', () => {
     }
   });
 
+  it('says where the two agree by chance alone', () => {
+    writeFileSync(at('stranger.onnx'), tinyClassifier({ seed: 8 }));
+    const words = [
+      '--data',
+      photos,
+      '--teacher',
+      teacher,
+      '--normalization',
+      'unit',
+      '--steps',
+      '2',
+      '--batch-size',
+      '8',
+    ];
+    const { stderr } = run('train', at('stranger.onnx'), ...words, '--lr', '0.001', '-o', at('stranger.out.onnx'));
+    expect(stderr).toMatch(/little more than by chance: is the teacher the model that it was converted from/);
+  });
+
   it('learns from labels too, which then say what is right', () => {
     const report = recovered('-o', at('labels.onnx'), ...short, '--label-weight', '0.5', '--lr', '0.003');
     expect(report.preparation?.classes).toEqual({ count: 3, from: 'images' });
