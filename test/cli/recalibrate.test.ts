@@ -102,7 +102,7 @@ describe.skipIf(!hasShared)('lowrank-convert --recalibrate', () => {
     );
     expect(existsSync(none)).toBe(false);
     const { code, stderr } = run(...words, '-o', none, ...unit);
-    expect(stderr).toMatch(/--normalization does nothing without --calibrate or --recalibrate or --val/);
+    expect(stderr).toMatch(/--normalization does nothing without --calibrate or --recover or --recalibrate or --val/);
     expect(code).toBe(0);
   });
 });
