@@ -81,6 +81,8 @@ const ofLabels = [
     'decayEvery',
     'decayFactor',
     'ema',
+    'lrTrials',
+    'retreats',
   ] as const),
   ...(['cacheImages', 'checkpointEvery', 'keepCheckpoints', 'saveEvery'] as const),
 ] satisfies readonly (keyof typeof trainOptions)[];
@@ -90,6 +92,7 @@ const instead: Readonly<Record<string, string>> = {
   resume: 'begin again without it: the start is never lost, and Ctrl-C writes the closest so far',
   explain: 'leave it out',
   lrFind: 'leave it out: the learning rate is tried before, unless --lr says it',
+  lrTrials: 'leave it out: the learning rate is tried before, unless --lr says it',
 };
 
 /** The preset of a training on labels, or undefined; whether a teacher is followed. Throws USAGE for options that do not go together. */
@@ -103,7 +106,7 @@ export function presetFor(settings: Settings, names: ReadonlySet<string>): Prese
         remedy: 'give the original model with --teacher, or leave it out',
       });
     }
-    return preset as PresetName | undefined;
+    return preset;
   }
   if (preset !== undefined && preset !== 'recover') {
     throw new LowrankError('USAGE', `--preset ${preset} is for a training on labels, and --teacher needs none`, {
