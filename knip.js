@@ -6,7 +6,11 @@ const started = [
   'src/runtime/c-api/run-worker.ts',
 ];
 const benches = ['bench/*.ts', 'bench/gpu/*.ts', 'bench/support/*-worker.ts', 'bench/support/decode-epoch.ts'];
-const beside = ['test/cli/support/frame-program.js', 'test/hostile/reader.js'];
+const beside = [
+  'test/cli/support/frame-program.js',
+  'test/hostile/reader.js',
+  'test/support/standing-{caller,program}.js',
+];
 
 /** What --production looks at. */
 const shipped = (patterns) => patterns.map((pattern) => `${pattern}!`);

@@ -1,169 +1,141 @@
-// What conversion costs in accuracy and what recalibration and fine-tuning bring back, on real models and images.
-// npm run bench -- recover [--models resnet20,st-resnet8,flowers,resnet50v2] [--seeds 3] [--scales 0.25,0.5]
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+// What a training towards the original brings back on pictures without labels, by seed, beside the start and the original, on the
+// same pictures, paired; no picture of the evaluation is seen before. Starts are conversions fitted to the same pictures.
+// npm run bench -- recover [--cases resnet20,…] [--budgets 0.25,…] [--seeds 3] [--init whitened] [--steps 600] [--label-weight 0.5]
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { ConvertReport, EvalReport } from '../src/index.js';
-import { saveResult, sharedFolder, timed } from './support/bench.js';
+import { calibration, convert, evaluateModel, type InitName, recover, type RecoverReport } from '../src/index.js';
+import { earlierResults, saveResult } from './support/bench.js';
+import { cases as models, shared } from './support/cases.js';
 
 const { values } = parseArgs({
   options: {
-    models: { type: 'string', default: 'resnet20,st-resnet8,flowers,resnet50v2' },
+    cases: { type: 'string', default: 'efficientnet,resnet20,resnet8,resnet50v2,mobilenetv2' },
+    budgets: { type: 'string', default: '' },
     seeds: { type: 'string', default: '3' },
-    scales: { type: 'string', default: '0.25,0.5' },
+    'first-seed': { type: 'string', default: '0' },
+    /** Of the conversion; '': the default. */
+    init: { type: 'string', default: '' },
+    steps: { type: 'string', default: '' },
+    'label-weight': { type: 'string', default: '0' },
+    images: { type: 'string', default: '1000' },
   },
 });
 
-const images = join(sharedFolder, 'data/images');
-const folder = mkdtempSync(join(tmpdir(), 'lowrank-recover-'));
-
 interface Case {
-  readonly file: string;
-  /** Training and validation images. */
-  readonly data: () => { readonly train: string; readonly val: string };
-  readonly input: readonly string[];
-  readonly training: readonly string[];
+  readonly budgets: readonly number[];
+  /** Pictures to learn from, drawn evenly over the folders; default: all. */
+  readonly pictures?: number;
+  readonly settings: { readonly batchSize: number; readonly steps: number; readonly augment: 'pad' | 'crop' };
 }
 
-/** Copies every `step`-th image of each class, or all others. */
-function part(source: string, name: string, isChosen: (index: number) => boolean): string {
-  const target = join(folder, name);
-  for (const label of readdirSync(source)) {
-    mkdirSync(join(target, label), { recursive: true });
-    readdirSync(join(source, label))
-      .sort()
-      .filter((_, index) => isChosen(index))
-      .forEach((file) => copyFileSync(join(source, label, file), join(target, label, file)));
+const small = { batchSize: 32, steps: 1000, augment: 'pad' } as const;
+const cases: Readonly<Record<string, Case>> = {
+  efficientnet: { budgets: [0.51, 0.44, 0.38], settings: { batchSize: 16, steps: 600, augment: 'crop' } },
+  resnet20: { budgets: [0.25], settings: small },
+  resnet8: { budgets: [0.51], settings: small },
+  resnet50v2: {
+    budgets: [0.45, 0.3, 0.2],
+    pictures: 1000,
+    settings: { batchSize: 16, steps: 300, augment: 'crop' },
+  },
+  mobilenetv2: { budgets: [0.8], pictures: 1000, settings: { batchSize: 16, steps: 300, augment: 'crop' } },
+};
+
+interface Result {
+  readonly model: string;
+  readonly macsBudget: number;
+  readonly init: string;
+  readonly labelWeight: number;
+  readonly steps: number;
+  readonly seed: number;
+  /** Pictures that were learned from. */
+  readonly pictures: number;
+  readonly n: number;
+  readonly original: number;
+  readonly start: number;
+  readonly top1: number;
+  readonly ci95: readonly [number, number];
+  /** top1 − that of the original, and − that of the start, on the same pictures. */
+  readonly overOriginal: { readonly difference: number; readonly ci95: readonly [number, number] };
+  readonly overStart: { readonly difference: number; readonly ci95: readonly [number, number] };
+  readonly recovery: Pick<RecoverReport, 'rate' | 'start' | 'written' | 'seconds' | 'stepsPerSecond' | 'retreats'>;
+}
+
+const keyOf = ({ model, macsBudget, init, labelWeight, steps, seed }: Result): string =>
+  [model, macsBudget, init, labelWeight, steps, seed].join(' ');
+const results = earlierResults<Result>('recover', keyOf);
+const percent = (value: number): string => (100 * value).toFixed(1);
+const folder = mkdtempSync(join(tmpdir(), 'lowrank-recover-'));
+
+/** Links to so many pictures of each folder of a data set. */
+function some(source: string, count: number): string {
+  const target = join(folder, 'some');
+  rmSync(target, { recursive: true, force: true });
+  const names = readdirSync(source);
+  for (const name of names) {
+    mkdirSync(join(target, name), { recursive: true });
+    const files = readdirSync(join(source, name)).sort();
+    for (const file of files.slice(0, Math.ceil(count / names.length))) {
+      symlinkSync(resolve(source, name, file), join(target, name, file));
+    }
   }
   return target;
 }
 
-const cifar = (): { train: string; val: string } => ({
-  train: join(images, 'cifar10/train'),
-  val: join(images, 'cifar10/test'),
-});
-
-const cases: Readonly<Record<string, Case>> = {
-  resnet20: {
-    file: 'cifar10-resnet20-pt1.6-op9-bn.onnx',
-    data: cifar,
-    input: ['--normalization', 'cifar10'],
-    training: ['--epochs', '4', '--augment', 'pad', '--lr', '0.01', '--batch-size', '32'],
-  },
-  'st-resnet8': {
-    file: 'st-resnetv1-8-cifar10.onnx',
-    data: cifar,
-    input: ['--normalization', 'unit'],
-    training: ['--epochs', '4', '--augment', 'pad', '--lr', '0.01', '--batch-size', '32'],
-  },
-  flowers: {
-    file: 'st-efficientnet-lc-flowers5.onnx',
-    // There is no training part: two of three pictures of each class are.
-    data: () => {
-      const source = join(images, 'flowers/test');
-      return {
-        train: part(source, 'flowers-train', (index) => index % 3 !== 2),
-        val: part(source, 'flowers-val', (index) => index % 3 === 2),
-      };
-    },
-    input: ['--normalization', 'unit', '--image-size', '224'],
-    training: ['--epochs', '6', '--lr', '0.005', '--min-scale', '0.35', '--batch-size', '16', '--cache-images', '1024'],
-  },
-  resnet50v2: {
-    file: 'resnet50v2-stages1to3-imagenette10.onnx',
-    // A third of the training pictures: on two cores an epoch of all takes minutes.
-    data: () => ({
-      train: part(join(images, 'imagenette-160/train'), 'imagenette-train', (index) => index % 3 === 0),
-      val: join(images, 'imagenette-160/val'),
-    }),
-    input: ['--normalization', 'imagenet', '--image-size', '160'],
-    training: ['--epochs', '2', '--lr', '0.005', '--min-scale', '0.35', '--batch-size', '16'],
-  },
-};
-
-function lowrank(...words: readonly string[]): unknown {
-  return JSON.parse(timed(process.execPath, ['bin/lowrank.js', ...words, '--json', '--quiet']).stdout);
-}
-
-const accuracy = (model: string, val: string, input: readonly string[]): EvalReport =>
-  lowrank('eval', model, '--data', val, ...input) as EvalReport;
-
-function spread(list: readonly number[]): { readonly mean: number; readonly deviation: number } {
-  const mean = list.reduce((sum, value) => sum + value, 0) / list.length;
-  const squares = list.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, deviation: list.length < 2 ? 0 : Math.sqrt(squares / (list.length - 1)) };
-}
-
-interface Row {
-  readonly model: string;
-  readonly rankScale: number;
-  readonly recalibrated: boolean;
-}
-
-const percent = (share: number): string => (100 * share).toFixed(1);
-const saved = 'bench/results/recover.json';
-const keyOf = ({ model, rankScale, recalibrated }: Row): string => [model, rankScale, recalibrated].join(' ');
-/** Rows of models and scales that are not part of this run stay. */
-const rows = new Map(
-  (existsSync(saved) ? (JSON.parse(readFileSync(saved, 'utf8')) as { rows: Row[] }).rows : []).map((row) => [
-    keyOf(row),
-    row,
-  ]),
-);
-process.stdout.write(
-  '| model | rank scale | recalibrated | MACs | latency | original | converted | fine-tuned | within 1 point |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n',
-);
 try {
-  for (const name of values.models.split(',')) {
-    const { file, data, input, training } = cases[name]!;
-    const original = join(sharedFolder, 'data/models', file);
-    const { train, val } = data();
-    const before = accuracy(original, val, input);
-    for (const scale of values.scales.split(',')) {
-      for (const isRecalibrated of [false, true]) {
-        const converted = join(folder, `${name}-${scale}-${isRecalibrated}.onnx`);
-        const report = lowrank(
-          'convert',
-          original,
-          '-o',
-          converted,
-          '--rank-scale',
-          scale,
-          '--latency',
-          ...(isRecalibrated ? ['--recalibrate', train, ...input] : []),
-        ) as ConvertReport;
-        const after = accuracy(converted, val, input);
-        // Training normalizes with the batch, so that it begins with the same losses either way: measured once.
-        const tuned = Array.from({ length: isRecalibrated ? Number(values.seeds) : 0 }, (_, seed) => {
-          const output = join(folder, 'tuned.onnx');
-          // Without validation images the last epoch is written: the best would be too good by selection.
-          const words = ['--data', train, ...input, ...training, '--seed', String(seed), '-o', output];
-          lowrank('train', converted, '--preset', 'fine-tune', ...words, '--force');
-          return accuracy(output, val, input).top1;
-        });
-        const { mean, deviation } = spread(tuned);
-        const row = {
-          model: file,
-          rankScale: Number(scale),
-          recalibrated: isRecalibrated,
-          macs: report.totals.macs.ratio,
-          latency: report.totals.latencyMs?.ratio ?? null,
-          n: before.n,
-          original: before.top1,
-          ci95: before.ci95,
-          converted: after.top1,
-          fineTuned: tuned.length === 0 ? null : { top1: tuned, mean, deviation },
-          isWithinOnePoint: tuned.length === 0 ? null : mean >= before.top1 - 0.01,
+  for (const model of values.cases.split(',')) {
+    const { file, normalization, images, classes } = models[model]!;
+    const { budgets, pictures, settings } = cases[model]!;
+    const path = shared(`models/${file}`);
+    const { fit: all, val } = images(folder);
+    const fit = pictures === undefined ? all : some(all, pictures);
+    const labelWeight = Number(values['label-weight']);
+    const steps = values.steps === '' ? settings.steps : Number(values.steps);
+    for (const macsBudget of values.budgets === '' ? budgets : values.budgets.split(',').map(Number)) {
+      const start = join(folder, `${model}-${macsBudget}-${values.init}.onnx`);
+      if (!existsSync(start)) {
+        const init = values.init === '' ? {} : { init: values.init as InitName };
+        const calibrate = calibration(fit, { normalization });
+        await convert(path, { output: start, macsBudget, verify: false, calibrate, ...init });
+      }
+      const evaluation = { normalization, limit: Number(values.images) };
+      const versusOriginal = await evaluateModel({
+        model: start,
+        versus: path,
+        data: val,
+        classes,
+        settings: evaluation,
+      });
+      for (let seed = Number(values['first-seed']); seed < Number(values.seeds); seed++) {
+        const output = join(folder, 'recovered.onnx');
+        const asked = { ...settings, steps, seed, labelWeight, normalization };
+        const call = { model: start, teacher: path, data: fit, classes, output, force: true };
+        const report = await recover({ ...call, settings: asked });
+        const [overOriginal, overStart] = [
+          await evaluateModel({ model: output, versus: path, data: val, classes, settings: evaluation }),
+          await evaluateModel({ model: output, versus: start, data: val, classes, settings: evaluation }),
+        ];
+        const { rate, start: before, written, seconds, stepsPerSecond, retreats } = report;
+        const result: Result = {
+          ...{ model, macsBudget, init: values.init, labelWeight, steps, seed },
+          pictures: report.data.images,
+          n: overOriginal.n,
+          original: overOriginal.versus!.top1,
+          start: versusOriginal.top1,
+          top1: overOriginal.top1,
+          ci95: overOriginal.ci95,
+          overOriginal: { difference: overOriginal.versus!.difference, ci95: overOriginal.versus!.ci95 },
+          overStart: { difference: overStart.versus!.difference, ci95: overStart.versus!.ci95 },
+          recovery: { rate, start: before, written, seconds, stepsPerSecond, retreats },
         };
-        rows.set(keyOf(row), row);
+        results.set(keyOf(result), result);
         process.stdout.write(
-          `| ${file.replace('.onnx', '')} | ${scale} | ${isRecalibrated ? 'yes' : 'no'} | ${row.macs.toFixed(3)} | ${row.latency?.toFixed(3) ?? ''} | ${percent(before.top1)} | ${percent(after.top1)} | ${row.fineTuned === null ? '' : `${percent(mean)} ± ${percent(deviation)}`} | ${row.isWithinOnePoint === null ? '' : row.isWithinOnePoint ? 'yes' : 'no'} |\n`,
+          `${model} ${macsBudget} seed ${seed}: ${percent(result.start)} -> ${percent(result.top1)} [${result.ci95.map(percent).join(', ')}] of ${percent(result.original)} (n = ${result.n}), ` +
+            `over the start ${percent(result.overStart.difference)} [${result.overStart.ci95.map(percent).join(', ')}], rate ${rate.lr}, agreement ${percent(before.agreement!)} -> ${percent(written!.agreement!)}, ${seconds.total.toFixed(0)} s\n`,
         );
-        saveResult('recover', {
-          training: Object.fromEntries(Object.entries(cases).map(([key, one]) => [key, one.training])),
-          rows: [...rows.values()],
-        });
+        saveResult('recover', { results: [...results.values()] });
       }
     }
   }

@@ -59,6 +59,16 @@ export function meanInterval(values: ArrayLike<number>): Interval {
   return [mean - half, mean + half];
 }
 
+/** The mean of independent numbers, and `meanInterval` cut to where it can lie. At least two numbers. */
+export function meanOf(
+  values: readonly number[],
+  [least, most]: Interval,
+): { readonly mean: number; readonly ci95: Interval } {
+  const [low, high] = meanInterval(values);
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return { mean, ci95: [Math.max(least, low), Math.min(most, high)] };
+}
+
 /**
  * McNemar's test without approximation: twice the probability of at most min(b, c) heads in b + c throws of a fair coin,
  * at most 1; b and c are the items that only the first or only the second has right. 1 where there are none.

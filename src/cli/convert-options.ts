@@ -73,7 +73,7 @@ export const convertOptions = {
     type: 'number',
     placeholder: 'r',
     group: 'Ranks (one of)',
-    description: 'fraction of the time, measured layer by layer on this machine',
+    description: 'fraction of the time, measured on this machine',
   },
   keep: {
     type: 'number',
@@ -243,8 +243,7 @@ export const convertOptions = {
     type: 'string',
     placeholder: 'path',
     group: recoveryGroup,
-    description:
-      'train what was converted towards the original on these images, which need no labels; layers are fitted to them too',
+    description: 'fit to these images, then train towards the original',
   },
   recoverSteps: {
     ...recoverRanges.steps,

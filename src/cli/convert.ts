@@ -61,10 +61,6 @@ export const command = defineCommand({
       description: 'half of the multiply-accumulates, without any data; writes model.lowrank.onnx',
     },
     {
-      command: 'lowrank convert model.onnx -o small.onnx --params-budget 0.5 --report report.html',
-      description: 'half of the parameters, ranks chosen over all layers at once, with charts',
-    },
-    {
       command: 'lowrank convert model.onnx --calibrate photos/train',
       description: 'the best without training: fitted to what the layers see on 256 of these images, without labels',
     },
@@ -75,10 +71,6 @@ export const command = defineCommand({
     {
       command: 'lowrank convert model.onnx --keep 0.97 --calibrate photos/train',
       description: 'the smallest model that answers as the original on 97 % of the images kept out',
-    },
-    {
-      command: 'lowrank convert model.onnx --curve',
-      description: 'what ten budgets would cost, as a table; nothing is written',
     },
     {
       command: "lowrank convert model.onnx --latency-budget 0.7 --exclude '*downsample*'",

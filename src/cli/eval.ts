@@ -3,6 +3,7 @@ import { renderEvalTable } from '../report/eval-table.js';
 import { evalHtml } from '../report/html/eval.js';
 import { preparationText } from '../report/preparation-text.js';
 import { type EvalOptions, evaluateModel } from '../evaluate/eval.js';
+import { matchedModel, runMatch } from './agreement.js';
 import { type CommandContext, defineCommand } from './command.js';
 import { givenImageSettings, imageOptions } from './image-options.js';
 import { checkCommandPaths, writeReport } from './paths.js';
@@ -15,7 +16,9 @@ const running = 'Running';
 export const command = defineCommand({
   name: 'eval',
   summary: 'measure the accuracy of a model on labelled images, alone or against another',
-  arguments: { model: { description: 'ONNX classifier, run as it is: of any opset, quantized too' } },
+  arguments: {
+    model: { description: 'ONNX classifier, run as it is: of any opset, quantized too; with --match any vision model' },
+  },
   options: {
     data: {
       type: 'string',
@@ -34,6 +37,11 @@ export const command = defineCommand({
       description: "class list in the order of the model's outputs (text or JSON)",
     },
     vs: { type: 'string', placeholder: 'path', description: 'a second model, compared image by image' },
+    match: {
+      type: 'boolean',
+      default: false,
+      description: 'how much the model agrees with that of --vs, of whatever outputs: images need no labels',
+    },
     report: { type: 'string', placeholder: 'file.html', description: 'write an HTML report' },
     force: { type: 'boolean', default: false, description: 'replace an existing report' },
     ...imageOptions(images),
@@ -57,7 +65,7 @@ export const command = defineCommand({
     verifyTimeout: timeoutOption(running),
     ...decodeOptions(images, running),
   },
-  usual: ['data', 'vs', 'classes', 'split', 'normalization', 'imageSize', 'limit', 'device', 'report'],
+  usual: ['data', 'vs', 'match', 'classes', 'split', 'normalization', 'imageSize', 'limit', 'device', 'report'],
   examples: [
     {
       command: 'lowrank eval model.onnx --data photos',
@@ -72,6 +80,10 @@ export const command = defineCommand({
       description: 'what the conversion cost, with an interval and a test; confusion as a picture',
     },
     {
+      command: 'lowrank eval small.onnx --vs original.onnx --match --data photos',
+      description: 'images without labels: classes, relative errors of outputs, mean IoU of maps',
+    },
+    {
       command: 'lowrank eval model.onnx --data photos --normalization unit --limit 500 --json',
       description: 'pixels from 0 to 1; 500 images',
     },
@@ -79,6 +91,7 @@ export const command = defineCommand({
   async run(context) {
     const { settings, signal, progress } = context;
     const { data, classes, vs, report: page } = settings;
+    const original = matchedModel(settings);
     checkCommandPaths(
       { config: context.configPath, data, classes, report: page },
       [...modelReads(context.arguments.model), ...(vs === undefined ? [] : modelReads(vs, 'the second model', '--vs'))],
@@ -86,22 +99,24 @@ export const command = defineCommand({
     );
     const preparing = (detail: string): void => progress.update({ phase: 'preparing', done: 0, total: 1, detail });
     preparing(context.arguments.model);
+    const chosen = given({
+      split: settings.split,
+      batchSize: settings.batchSize,
+      limit: settings.limit,
+      seed: settings.seed,
+      maxBad: settings.maxBad,
+      device: settings.device,
+      threads: settings.threads,
+      workers: settings.workers,
+      ...givenImageSettings(settings),
+    });
+    if (original !== undefined) return runMatch(context, original, chosen);
     const report = await evaluateModel({
       model: context.arguments.model,
       data: settings.data,
       classes: settings.classes,
       versus: settings.vs,
-      settings: given({
-        split: settings.split,
-        batchSize: settings.batchSize,
-        limit: settings.limit,
-        seed: settings.seed,
-        maxBad: settings.maxBad,
-        device: settings.device,
-        threads: settings.threads,
-        workers: settings.workers,
-        ...givenImageSettings(settings),
-      }),
+      settings: chosen,
       ...given({ maxMemory: settings.maxMemory, verifyTimeout: settings.verifyTimeout }),
       command: context.commandLine,
       signal,

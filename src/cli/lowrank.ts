@@ -203,6 +203,29 @@ function asksForJson(words: readonly string[]): boolean {
   return (end < 0 ? words : words.slice(0, end)).includes('--json');
 }
 
+/** What a failure prints. Resolves to its exit code. */
+async function fail(error: unknown, words: readonly string[], output: Output): Promise<number> {
+  const failure = toLowrankError(error);
+  const exitCode = exitCodeOf(failure);
+  output.error(failure);
+  if (asksForJson(words)) await output.failure(failure, exitCode);
+  return exitCode;
+}
+
+/** One command line, `words` behind the program's name, in a process that goes on after it. Resolves to its exit code. */
+export async function execute(
+  commandName: string | null,
+  words: readonly string[],
+  output: Output,
+  commands: CommandRegistry = COMMANDS,
+): Promise<number> {
+  try {
+    return await dispatch(commands, commandName, words, output);
+  } catch (error) {
+    return fail(error, words, output);
+  }
+}
+
 /**
  * The whole program: `argv` is `process.argv`, `commandName` the command of a stand-alone launcher, null for `lowrank`. Never
  * returns: the process ends with 0 done, 1 failed, 2 wrong usage, 130 interrupted.
@@ -214,20 +237,8 @@ export async function main(
 ): Promise<never> {
   const output = createOutput();
   const words = argv.slice(2);
-  const fail = async (error: unknown): Promise<never> => {
-    const failure = toLowrankError(error);
-    const exitCode = exitCodeOf(failure);
-    output.error(failure);
-    if (asksForJson(words)) await output.failure(failure, exitCode);
-    return exit(exitCode);
-  };
+  const failed = async (error: unknown): Promise<never> => exit(await fail(error, words, output));
   watchStandardStreams();
-  process.on('uncaughtException', (error) => void fail(error));
-  let code: number;
-  try {
-    code = await dispatch(commands, commandName, words, output);
-  } catch (error) {
-    return fail(error);
-  }
-  return exit(code);
+  process.on('uncaughtException', (error) => void failed(error));
+  return exit(await execute(commandName, words, output, commands));
 }

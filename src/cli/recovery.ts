@@ -1,6 +1,7 @@
 import { LowrankError } from '../errors.js';
-import { renderRecoverTable } from '../report/recover-table.js';
+import { renderRecoverExplain, renderRecoverTable } from '../report/recover-table.js';
 import { createTrainProgress } from '../report/train-progress.js';
+import { explainRecovery } from '../recover/explain.js';
 import { recover, recoverPaths } from '../recover/recover.js';
 import { recoverRanges } from '../recover/ranges.js';
 import { batchNormNames, type RecoverSettings } from '../recover/settings.js';
@@ -16,7 +17,7 @@ import { trainOptions } from './train-settings.js';
 const group = 'Teacher';
 
 /** What a training towards another model knows beside what every training does. */
-export const teacherOptions = {
+const teacherOptions = {
   teacher: {
     type: 'string',
     group,
@@ -70,7 +71,7 @@ type Context = CommandContext<{ readonly model: string }, Settings>;
 
 /** What only a training on labels knows. */
 const ofLabels = [
-  ...(['resume', 'lrFind', 'explain', 'newHead', 'insertBn', 'strict', 'tensorboard', 'report'] as const),
+  ...(['resume', 'lrFind', 'newHead', 'insertBn', 'strict', 'tensorboard', 'report'] as const),
   ...([
     'epochs',
     'accumulate',
@@ -90,7 +91,6 @@ const ofLabels = [
 const instead: Readonly<Record<string, string>> = {
   epochs: 'give --steps instead',
   resume: 'begin again without it: the start is never lost, and Ctrl-C writes the closest so far',
-  explain: 'leave it out',
   lrFind: 'leave it out: the learning rate is tried before, unless --lr says it',
   lrTrials: 'leave it out: the learning rate is tried before, unless --lr says it',
 };
@@ -140,6 +140,10 @@ export async function runRecovery(context: Context, teacher: string): Promise<Co
     command: context.commandLine,
     ...{ signal, progress },
   };
+  if (settings.explain) {
+    const explained = await explainRecovery(call);
+    return { document: explained, text: (terminal) => renderRecoverExplain(explained, terminal) };
+  }
   checkCommandPaths({ config: context.configPath }, recoverPaths(call), settings.force);
   const report = await recover(call);
   return { document: report, text: (terminal) => renderRecoverTable(report, terminal) };

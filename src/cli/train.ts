@@ -33,7 +33,6 @@ export const command = defineCommand({
     'lr',
     'batchSize',
     'newHead',
-    'lrFind',
     'resume',
     'explain',
     'report',
@@ -59,10 +58,6 @@ export const command = defineCommand({
     {
       command: 'lowrank train model.onnx --resume',
       description: 'goes on where a training was interrupted, with the same images and settings',
-    },
-    {
-      command: 'lowrank train model.onnx --resume --epochs 20',
-      description: 'more epochs for a training that has ended',
     },
   ],
   async run(context) {

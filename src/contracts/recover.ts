@@ -27,6 +27,28 @@ export interface RateTrial {
   readonly loss: number | null;
 }
 
+/** What a recovery would do (`lowrank train --teacher … --explain --json`). */
+export interface RecoverExplainReport extends Pick<
+  RecoverReport,
+  | 'tool'
+  | 'command'
+  | 'seed'
+  | 'model'
+  | 'teacher'
+  | 'settings'
+  | 'data'
+  | 'preparation'
+  | 'matching'
+  | 'start'
+  | 'warnings'
+> {
+  readonly schema: 'lowrank.recover-explain/1';
+  /** Elements that are trained. */
+  readonly parameters: number;
+  /** Stored tensors that are not trained, and why. */
+  readonly kept: readonly { readonly name: string; readonly shape: readonly number[]; readonly reason: string }[];
+}
+
 export interface RecoverReport {
   readonly schema: 'lowrank.recover/1';
   readonly tool: { readonly name: 'lowrank'; readonly version: string };

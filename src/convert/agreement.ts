@@ -3,9 +3,9 @@ import type { EndKind } from '../passes/classifier-end.js';
 import { fillWords, randomStream } from '../random.js';
 import type { Agreement, ChangeUnit } from '../contracts/convert.js';
 import type { Driver, ElementType, RuntimeTensor, SessionOptions } from '../runtime/types.js';
-import { meanInterval, wilsonInterval } from '../statistics.js';
 import type { CalibrationImages } from '../factorize/calibration/types.js';
-import { divergence } from '../factorize/divergence.js';
+import { tallyClasses } from '../evaluate/class-tally.js';
+import { floatTypes, isOfClasses } from '../evaluate/output-types.js';
 import { toNumbers } from '../rewrite/samples.js';
 
 export type MeasuredAgreement = Omit<Agreement, 'advice'>;
@@ -38,8 +38,6 @@ export interface Judge {
 
 /** Numbers of one output that are compared, for each image; of larger outputs so many, drawn once. */
 const mostCompared = 16_384;
-
-const floatTypes: ReadonlySet<string> = new Set<ElementType>(['float32', 'float64', 'float16', 'bfloat16']);
 
 /** One output of one run. */
 interface Kept {
@@ -131,11 +129,6 @@ function keep(name: string, tensor: RuntimeTensor, size: number, canBeClasses: b
   return { name, type, dims, isClasses, positions, values: numbersAt(tensor, positions) };
 }
 
-function isOfClasses(dims: readonly number[], size: number): boolean {
-  const others = dims[0] === size ? dims.slice(1) : size === 1 ? dims : [];
-  return others.filter((dim) => dim > 1).length === 1;
-}
-
 /** One position out of each of `most` equal stretches; undefined where there are no more than so many. */
 function drawPositions(count: number, most: number, seed: number, name: string): Int32Array | undefined {
   if (count <= most) return undefined;
@@ -161,21 +154,9 @@ interface Comparison {
 
 function createComparison(end: EndKind | undefined): Comparison {
   const sums = new Map<string, { errors: number; squares: number; count: number }>();
-  const divergences: number[] = [];
+  const tally = end === undefined ? undefined : tallyClasses(end);
   let images = 0;
-  let same = 0;
   let problem: string | undefined;
-
-  const addClasses = ({ values, type, name }: Kept, after: Float64Array, size: number): void => {
-    const classes = values.length / size;
-    for (let image = 0; image < size; image++) {
-      const row = (of: Float64Array): Float64Array => of.subarray(image * classes, (image + 1) * classes);
-      const { kl, isSameClass } = divergence(row(values), row(after), end!, type);
-      if (!Number.isFinite(kl)) problem ??= `output '${name}' is no distribution of classes on some of the images`;
-      divergences.push(kl);
-      if (isSameClass === true) same++;
-    }
-  };
 
   const addErrors = ({ name, values, isClasses }: Kept, after: Float64Array): void => {
     const sum = sums.get(name) ?? { errors: 0, squares: 0, count: 0 };
@@ -205,7 +186,9 @@ function createComparison(end: EndKind | undefined): Comparison {
         }
         const after = numbersAt(tensor, kept.positions);
         addErrors(kept, after);
-        if (kept.isClasses) addClasses(kept, after, size);
+        if (kept.isClasses && !tally!.add(kept.values, after, size, kept.type)) {
+          problem ??= `output '${kept.name}' is no distribution of classes on some of the images`;
+        }
       }
     },
     result(data) {
@@ -221,16 +204,10 @@ function createComparison(end: EndKind | undefined): Comparison {
         warnings.push(`output '${name}' of the original is ${what} on all images: it has no relative error`);
         return [];
       });
-      const isAll = divergences.length === images;
-      const kl = isAll && images > 1 ? meanOf(divergences) : null;
-      const top1 = isAll && end !== 'sigmoid' ? { share: same / images, ci95: wilsonInterval(same, images) } : null;
+      const classes = tally?.divergences.length === images ? tally.result() : undefined;
+      const kl = classes?.kl ?? null;
+      const top1 = classes?.top1 ?? null;
       return { agreement: { data, images, top1, kl, outputs }, warnings };
     },
   };
-}
-
-/** Of numbers that are not negative. */
-function meanOf(values: readonly number[]): NonNullable<Agreement['kl']> {
-  const [low, high] = meanInterval(values);
-  return { mean: values.reduce((sum, value) => sum + value, 0) / values.length, ci95: [Math.max(0, low), high] };
 }

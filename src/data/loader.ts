@@ -52,7 +52,7 @@ export interface Loader {
    * stops the workers' work for it. Throws INPUT for too many bad images, ABORTED where the signal has fired.
    */
   batches(epoch: number, start?: number): AsyncGenerator<Batch, void, undefined>;
-  /** Ends the workers. The source stays open. */
+  /** Gives the workers back. The source stays open. */
   close(): Promise<void>;
 }
 

@@ -9,11 +9,15 @@ import type { ImageSource } from './types.js';
 
 /**
  * Opens images of which the labels do not matter: a folder that holds them as they are, or whatever `openSource` opens,
- * where it has parts that for training, else that for validation. Throws INPUT for an empty folder, and what `openSource` throws.
+ * where it has parts the first of `parts` that there is (default: that for training, else that for validation). Throws INPUT for an empty folder, and what `openSource` throws.
  */
-export async function openUnlabelled(path: string, options: Pick<SourceOptions, 'signal'> = {}): Promise<ImageSource> {
+export async function openUnlabelled(
+  path: string,
+  options: Pick<SourceOptions, 'signal'> & { readonly parts?: readonly string[] } = {},
+): Promise<ImageSource> {
+  const { signal, parts = ['train', 'val'] } = options;
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
-    return openSource(path, { ...options, split: 'train' });
+    return openSource(path, { signal, split: parts[0] });
   }
   const entries = listFolder(path);
   const hasFolders = entries.some(({ isFolder }) => isFolder);
@@ -23,9 +27,10 @@ export async function openUnlabelled(path: string, options: Pick<SourceOptions, 
     throw new LowrankError('INPUT', 'the folder is empty', { place: path, remedy });
   }
   if (hasFolders || names.length === 0) {
-    const parts = partsIn(path);
-    const split = ['train', 'val'].find((part) => findSplit(part, parts) !== undefined);
-    return openSource(path, { ...options, split });
+    const there = partsIn(path);
+    const split = parts.find((part) => findSplit(part, there) !== undefined);
+    // One that is asked for and is not there is said.
+    return openSource(path, { signal, split: split ?? (parts.length === 1 ? parts[0] : undefined) });
   }
   return extentSource({
     format: 'folder',

@@ -2,28 +2,31 @@ import { parentPort } from 'node:worker_threads';
 import { LowrankError, messageOf, type ErrorCode } from '../errors.js';
 import { createTaskRunner, type Task, type TaskResults } from './tasks.js';
 
-/** To a decode thread. 'close' ends it when the tasks that run are done. */
-export type WorkerRequest = { readonly id: number; readonly task: Task } | 'close';
+/** To a decode thread. When the tasks that run are done, 'rest' closes its files, and 'end' ends it. */
+export type WorkerRequest = { readonly id: number; readonly task: Task } | 'rest' | 'end';
 
 /** From a decode thread. */
 export type WorkerReply =
   | { readonly id: number; readonly results: TaskResults[Task['kind']] }
-  | { readonly id: number; readonly error: { readonly code: ErrorCode; readonly fact: string } };
+  | { readonly id: number; readonly error: { readonly code: ErrorCode; readonly fact: string } }
+  | 'at rest';
 
 const port = parentPort;
 if (port !== null) {
   const runner = createTaskRunner();
   let running = 0;
-  let isClosing = false;
-  const closeIfDone = (): void => {
-    if (!isClosing || running > 0) return;
+  let asked: 'rest' | 'end' | undefined;
+  const stopIfDone = (): void => {
+    if (asked === undefined || running > 0) return;
     runner.close();
-    port.close();
+    if (asked === 'end') port.close();
+    else port.postMessage('at rest' satisfies WorkerReply);
+    asked = undefined;
   };
   port.on('message', (request: WorkerRequest) => {
-    if (request === 'close') {
-      isClosing = true;
-      closeIfDone();
+    if (request === 'rest' || request === 'end') {
+      asked = request;
+      stopIfDone();
       return;
     }
     const { id, task } = request;
@@ -40,7 +43,7 @@ if (port !== null) {
       .then((reply) => {
         running -= 1;
         port.postMessage(reply);
-        closeIfDone();
+        stopIfDone();
       })
       .catch((error: unknown) => {
         throw error;

@@ -58,11 +58,13 @@ export async function openUnlabelledImages(
     readonly last: 'drop' | 'keep';
     /** Default: all that are drawn. */
     readonly part?: 'fit' | 'kept-out' | undefined;
+    /** As of `openUnlabelled`. */
+    readonly parts?: readonly string[];
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<UnlabelledImages> {
-  const { signal, last } = options;
-  const whole = await openUnlabelled(path, { signal });
+  const { signal, last, parts } = options;
+  const whole = await openUnlabelled(path, { signal, ...(parts === undefined ? {} : { parts }) });
   try {
     const { first, count } = partOf(whole.length, settings.images, options.part);
     if (count < 1) {

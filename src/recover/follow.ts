@@ -4,9 +4,10 @@ import { LowrankError } from '../errors.js';
 import { evaluationLine } from '../report/recover-text.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import type { TrainingState } from '../step/vectors.js';
-import { learningRateAt, type Schedule } from '../training/schedule.js';
+import { learningRateAt } from '../training/schedule.js';
 import type { Judge } from './judge.js';
 import { copyOf, Learner, type Learning } from './learner.js';
+import { scheduleOf } from './schedule.js';
 
 export interface FollowOptions {
   readonly learning: Learning;
@@ -34,7 +35,6 @@ export interface Followed extends Pick<RecoverReport, 'evaluations' | 'retreats'
 
 /** Looks at the pictures that are kept out, in a training. */
 const looks = 20;
-const warmupShare = 0.05;
 /** Where a look finds so many times the start's loss, the training goes back to its best weights with half of the rate. */
 const tooFar = 1.1;
 /** It ends where so many looks, one behind the other, found nothing closer. */
@@ -112,11 +112,6 @@ export async function followTeacher(options: FollowOptions): Promise<Followed> {
   }
   const steps = evaluations.at(-1)?.step ?? 0;
   return { best, evaluations, retreats, status, stepsPerSecond: seconds.train > 0 ? steps / seconds.train : null };
-}
-
-function scheduleOf(base: number, total: number): Schedule {
-  const warmup = Math.round(warmupShare * total);
-  return { kind: 'cosine', base, warmup, total, minimum: 0, period: 1, factor: 1 };
 }
 
 const since = (time: number): number => (performance.now() - time) / 1000;

@@ -9,7 +9,7 @@ import { imageSizeOf, normalizationOf, openTraining, requireClasses } from '../i
 import { classesOfModel } from '../images/labelled-images.js';
 import { openSource } from '../data/open.js';
 import type { PreparedModel } from '../step/prepare-model.js';
-import { transformsOf } from '../training/options.js';
+import { type AugmentSettings, transformsOf } from '../training/options.js';
 import type { RecoverOptions } from './recover.js';
 import type { RecoverSettings } from './settings.js';
 
@@ -99,7 +99,7 @@ export function requireLabels({ training, order }: RecoverImages, classes: numbe
 /** Loaders for a model's input: shuffled and augmented; in order, as they are. */
 export function loadersFor(
   prepared: PreparedModel,
-  settings: RecoverSettings,
+  settings: RecoverSettings & AugmentSettings,
 ): { training(source: ImageSource): Loader; heldOut(source: ImageSource, batchSize: number): Loader } {
   const { layout, imageDims } = prepared;
   const { width, height } = imageSizeOf(imageDims, layout, prepared.images.name);

@@ -2,6 +2,7 @@ import type { Preparation } from '../contracts/images.js';
 import { LowrankError } from '../errors.js';
 import { checkedLimits, limitsOf } from '../limits.js';
 import { type Target, targetOf } from '../lower/target.js';
+import { imageSizeOf } from '../images/images.js';
 import { loadDriver } from '../runtime/driver.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
 import { buildEvalGraph } from '../step/eval-graph.js';
@@ -13,7 +14,7 @@ import { settleImages } from '../training/settle-images.js';
 import { loadersFor, openRecoverImages, type RecoverImages, requireLabels } from './images.js';
 import { type Judge, openJudge } from './judge.js';
 import type { RecoverOptions } from './recover.js';
-import { fewImages, type RecoverSettings } from './settings.js';
+import { augmentFor, fewImages, type RecoverSettings } from './settings.js';
 
 /** What is to be closed, in the order in which it was opened. */
 export type Closers = (() => unknown)[];
@@ -41,18 +42,20 @@ export async function openRecovery(
   closers: Closers,
 ): Promise<OpenedRecovery> {
   const { signal } = options;
-  const settled = await settleImages(options, asked);
-  const { settings } = settled;
+  const settled = await settleImages(options, { ...asked, augment: asked.augment ?? 'none' });
+  const told: RecoverSettings = { ...settled.settings, augment: asked.augment };
   const limits = limitsOf(checkedLimits(options));
-  const images = await openRecoverImages(options, settings);
+  const images = await openRecoverImages(options, told);
   closers.push(() => images.close());
-  const batchNorm = batchNormOf(settings, images.training.length);
-  const sized = settings.imageSize === null ? {} : { imageSize: settings.imageSize };
-  const match = { ...settings, batchNorm };
-  const prepared = prepareMatching(options.model, options.teacher, { settings, match, limits, ...sized });
+  const batchNorm = batchNormOf(told, images.training.length);
+  const sized = told.imageSize === null ? {} : { imageSize: told.imageSize };
+  const match = { ...told, batchNorm };
+  const prepared = prepareMatching(options.model, options.teacher, { settings: told, match, limits, ...sized });
   closers.push(() => prepared.model.file?.close());
   closers.push(() => prepared.teacher.model.file?.close());
   requireLabels(images, prepared.goal.classes);
+  const { width, height } = imageSizeOf(prepared.imageDims, prepared.layout, prepared.images.name);
+  const settings = { ...told, augment: told.augment ?? augmentFor(width, height) };
   const driver = await loadDriver();
   const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver, settings);
   const emit = { batch: settings.batchSize, passes: target.passes };

@@ -2,23 +2,28 @@ import type { RateTrial } from '../contracts/recover.js';
 import type { Loader } from '../data/loader.js';
 import { LowrankError } from '../errors.js';
 import type { TrainingState } from '../step/vectors.js';
+import { learningRateAt } from '../training/schedule.js';
 import type { Judge } from './judge.js';
 import { Learner, type Learning } from './learner.js';
+import { scheduleOf } from './schedule.js';
 
 /** Where trials begin: Adam's updates are as large as the rate, those of SGD as the gradient. */
-const firstRates = { adam: 1e-4, adamw: 1e-4, rmsprop: 1e-4, sgd: 1e-3 } as const;
+const firstRates = { adam: 1e-3, adamw: 1e-3, rmsprop: 3e-4, sgd: 1e-2 } as const;
 const factor = 3;
-const mostTrials = 7;
+const mostTrials = 6;
+
+/** A longer training gains more by a larger rate than a short one does: the largest that gains this share of the best is taken. */
+const enough = 0.8;
 
 /** Updates of a trial: a share of the training, within bounds. */
-export function trialSteps(steps: number): number {
-  return Math.max(8, Math.min(30, Math.round(steps / 20)));
+function trialSteps(steps: number): number {
+  return Math.max(8, Math.min(60, Math.round(steps / 15)));
 }
 
 /**
- * Finds a learning rate by short trainings that all begin at one state and see the same pictures: the rate grows by 3 until the
- * pictures that are kept out say that it was too large, and the best of them is taken. Where the first is too large already
- * it shrinks.
+ * Finds a learning rate by short trainings that all begin at one state, see the same pictures and end in a rate of 0, as the
+ * whole training does: they go down from a usual rate, by 3 each time, while the pictures that are kept out say that it was too large, and
+ * up while more is better. Of those that gain nearly as much as the best, the largest is taken.
  */
 export async function findRate(
   learning: Learning,
@@ -31,28 +36,31 @@ export async function findRate(
   const steps = trialSteps(settings.steps);
   const start = (await judge.measure(state)).loss;
   const trials: RateTrial[] = [];
-  const run = async (lr: number): Promise<RateTrial> => {
+  const run = async (lr: number): Promise<number> => {
     const trial = { lr, steps, loss: await lossBehind(learning, loader, state, judge, lr, steps) };
     trials.push(trial);
     onTrial(trial);
-    return trial;
+    return trial.loss ?? Infinity;
   };
-  const valueOf = ({ loss }: RateTrial): number => loss ?? Infinity;
-  let best = await run(firstRates[settings.optimizer]);
-  for (let lr = best.lr * factor; trials.length < mostTrials; lr *= factor) {
-    const trial = await run(lr);
-    if (valueOf(trial) >= valueOf(best)) break;
-    best = trial;
+  const first = firstRates[settings.optimizer];
+  const middle = await run(first);
+  const below = await run(first / factor);
+  const isDown = below < middle;
+  let best = Math.min(middle, below);
+  for (let lr = isDown ? first / factor ** 2 : first * factor; trials.length < mostTrials;) {
+    const loss = await run(lr);
+    if (loss >= best && best < start) break;
+    best = Math.min(best, loss);
+    lr = isDown ? lr / factor : lr * factor;
   }
-  if (trials.length === 2 || valueOf(best) >= start) {
-    for (let lr = trials[0]!.lr / factor; trials.length < mostTrials; lr /= factor) {
-      const trial = await run(lr);
-      const isBetter = valueOf(trial) < valueOf(best);
-      if (isBetter) best = trial;
-      else if (valueOf(best) < start) break;
-    }
-  }
-  return { lr: best.lr, trials };
+  return { lr: chosen(trials, start), trials };
+}
+
+function chosen(trials: readonly RateTrial[], start: number): number {
+  const gainOf = ({ loss }: RateTrial): number => start - (loss ?? Infinity);
+  const best = trials.reduce((most, trial) => (gainOf(trial) > gainOf(most) ? trial : most));
+  if (gainOf(best) <= 0) return Math.min(...trials.map(({ lr }) => lr));
+  return Math.max(...trials.filter((trial) => gainOf(trial) >= enough * gainOf(best)).map(({ lr }) => lr));
 }
 
 async function lossBehind(
@@ -64,9 +72,8 @@ async function lossBehind(
   steps: number,
 ): Promise<number | null> {
   const learner = await Learner.start(learning, loader, state);
-  const warmup = Math.ceil(steps / 4);
   try {
-    for (let step = 0; step < steps; step++) await learner.step(lr * Math.min(1, (step + 1) / warmup));
+    for (let step = 0; step < steps; step++) await learner.step(learningRateAt(step, scheduleOf(lr, steps)));
     const { loss } = await judge.measure(await learner.weights());
     return Number.isFinite(loss) ? loss : null;
   } catch (error) {

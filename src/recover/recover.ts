@@ -9,7 +9,6 @@ import { imageReads } from '../data/paths.js';
 import { modelReads, modelWrites } from '../graph/model-paths.js';
 import { startLine, trialLine } from '../report/recover-text.js';
 import type { TrainProgress } from '../report/train-progress.js';
-import { summarize } from '../rewrite/prepare.js';
 import { stageTrained } from '../step/export.js';
 import type { PreparedMatching } from '../step/prepare-matching.js';
 import { initialState, type TrainingState } from '../step/vectors.js';
@@ -18,6 +17,7 @@ import { normalizationOf } from '../images/images.js';
 import { tool } from '../version.js';
 import { followTeacher } from './follow.js';
 import type { Learning } from './learner.js';
+import { describeInputs } from './inputs.js';
 import { type Closers, type OpenedRecovery, openRecovery, requireFinite } from './open.js';
 import { findRate } from './rate.js';
 import { checkRecoverSettings, defaultRecoverSettings, type RecoverSettings } from './settings.js';
@@ -68,7 +68,7 @@ export function recoverInPlace(options: Omit<RecoverOptions, 'output' | 'force'>
   return run({ ...options, output: options.model, force: true }, checkedSettings(options), performance.now());
 }
 
-function checkedSettings(options: Pick<RecoverOptions, 'settings'>): RecoverSettings {
+export function checkedSettings(options: Pick<RecoverOptions, 'settings'>): RecoverSettings {
   const settings = { ...defaultRecoverSettings, ...options.settings };
   checkRecoverSettings(settings);
   return settings;
@@ -134,10 +134,6 @@ async function learn(
     schema: 'lowrank.recover/1',
     tool,
     ...(options.command === undefined ? {} : { command: options.command }),
-    seed: settings.seed,
-    model: summarize(prepared.model, prepared.shapesFor(1), options.model),
-    teacher: summarize(prepared.teacher.model, prepared.teacher.shapesFor(1), options.teacher),
-    settings: { ...settings },
     ...describeInputs(options, opened),
     rate: { lr: found.lr, from: settings.lr === null ? 'trials' : 'option', trials: found.trials },
     start,
@@ -150,26 +146,6 @@ async function learn(
     stepsPerSecond,
     status,
   });
-}
-
-function describeInputs(
-  { data, val }: RecoverOptions,
-  { images, judge, preparation, prepared, batchNorm }: OpenedRecovery,
-): Pick<RecoverReport, 'data' | 'preparation' | 'matching'> {
-  return {
-    data: {
-      path: data,
-      images: images.training.length,
-      heldOut: { path: val ?? data, images: judge.images, from: images.heldOutFrom },
-    },
-    ...(preparation === undefined ? {} : { preparation }),
-    matching: {
-      classes: prepared.goal.classes,
-      points: prepared.matching.points.map(({ name, weight }) => ({ name, weight })),
-      batchNorm,
-      teacher: 'in every update',
-    },
-  };
 }
 
 /** Writes the weights into the model; gives the bytes of the file. */

@@ -5,6 +5,8 @@ import { matchNames } from '../step/match-points.js';
 import type { MatchSettings } from '../step/prepare-matching.js';
 import { checkGraphSettings, defaultGraphSettings, type GraphSettings } from '../step/settings.js';
 import {
+  type AugmentName,
+  augmentNames,
   type AugmentSettings,
   defaultTrainSettings,
   requirePortable,
@@ -21,15 +23,25 @@ export interface RecoverSettings
     GraphSettings,
     ImageSettings,
     RunningSettings,
-    AugmentSettings,
+    Omit<AugmentSettings, 'augment'>,
     Omit<MatchSettings, 'batchNorm'>,
     Pick<TrainSettings, 'batchSize' | 'seed' | 'maxBad'> {
+  /** null: by the size of the pictures (`augmentFor`). */
+  readonly augment: AugmentName | null;
   /** `auto`: frozen below `fewImages` pictures. */
   readonly batchNorm: (typeof batchNormNames)[number];
   /** Updates. */
   readonly steps: number;
   /** The largest learning rate; null: found by short trainings. */
   readonly lr: number | null;
+}
+
+/** Pictures up to this side lose too much by crops, and are moved by some pixels instead. */
+const smallSide = 64;
+
+/** How pictures of a size are changed at random where nobody says it. */
+export function augmentFor(width: number, height: number): AugmentName {
+  return Math.max(width, height) <= smallSide ? 'pad' : 'crop';
 }
 
 /** With fewer pictures the statistics of batches, and the running ones that follow them, do more harm than good. */
@@ -41,7 +53,7 @@ export const defaultRecoverSettings: RecoverSettings = {
   ...{ optimizer: 'adam', weightDecay: 0 },
   ...{ match: 'auto', matchTensors: null, temperature: 1, labelWeight: 0, batchNorm: 'auto' },
   ...{ steps: 600, batchSize: 16, lr: null, seed: 0, maxBad: 0 },
-  ...{ augment: 'crop', minScale: 0.35, flip: true },
+  ...{ augment: null, minScale: 0.35, flip: true },
   device: defaultTrainSettings.device,
   allowCpuNodes: defaultTrainSettings.allowCpuNodes,
   tf32: defaultTrainSettings.tf32,
@@ -58,6 +70,7 @@ export const defaultRecoverSettings: RecoverSettings = {
 export function checkRecoverSettings(settings: RecoverSettings): void {
   checkRanges(recoverRanges, settings);
   checkChoices({ match: matchNames, batchNorm: batchNormNames }, settings);
+  if (settings.augment !== null) checkChoices({ augment: augmentNames }, { augment: settings.augment });
   checkGraphSettings(settings);
   checkImageSettings(settings);
   requirePortable(settings.precision, settings.device === 'cuda' ? 'cuda' : settings.target);

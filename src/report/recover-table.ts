@@ -1,4 +1,4 @@
-import type { Closeness, RecoverEvaluation, RecoverReport } from '../contracts/recover.js';
+import type { Closeness, RecoverEvaluation, RecoverExplainReport, RecoverReport } from '../contracts/recover.js';
 import { formatLoss, formatPercent, formatRate, formatSeconds, formatWhole, plural } from './format.js';
 import { preparationText } from './preparation-text.js';
 import { renderFacts, renderTable, type Column } from './table.js';
@@ -21,7 +21,7 @@ const columns: readonly Column<RecoverEvaluation>[] = [
 ];
 
 /** "loss 0.0812 (0.4410 before), agreement 96.0 % (88.0 % before)" */
-export function reachedText(reached: Closeness, start: Closeness): string {
+function reachedText(reached: Closeness, start: Closeness): string {
   const loss = `loss ${formatLoss(reached.loss)} (${formatLoss(start.loss)} before)`;
   if (reached.agreement === null || start.agreement === null) return loss;
   return `${loss}, agreement ${formatPercent(reached.agreement)} (${formatPercent(start.agreement)} before)`;
@@ -35,22 +35,49 @@ export function recoveredText({ written, start, data }: RecoverReport): string {
   return `the weights of step ${formatWhole(written.step)}: ${reachedText(written, start)} ${judged}`;
 }
 
+/** "10 classes and 23 values; BatchNormalization frozen" */
+function matchedText({ classes, points, batchNorm }: RecoverReport['matching']): string {
+  const matched = [
+    ...(classes === null ? [] : [`${formatWhole(classes)} classes`]),
+    ...(points.length === 0 ? [] : [plural(points.length, 'value')]),
+  ];
+  return `${matched.join(' and ')}; BatchNormalization ${batchNorm === 'frozen' ? 'frozen' : 'by batches'}`;
+}
+
+/** What a recovery would do, as text for people. Ends with a line break. */
+export function renderRecoverExplain(report: RecoverExplainReport, terminal: Terminal): string {
+  const { model, teacher, matching, data, start, settings, parameters, kept, preparation } = report;
+  const agreement = start.agreement === null ? '' : `, agreement ${formatPercent(start.agreement)}`;
+  const facts: (readonly [string, string])[] = [
+    ['teacher', printable(teacher.path)],
+    ['matched', matchedText(matching)],
+    ...matching.points.map(({ name, weight }) => ['', `${printable(name)}, weight ${weight.toPrecision(3)}`] as const),
+    [
+      'trained',
+      `${formatWhole(parameters)} parameters; ${plural(kept.length, 'stored tensor')} kept as ${kept.length === 1 ? 'it is' : 'they are'}`,
+    ],
+    ['images', `${plural(data.images, 'picture')} to learn from, ${formatWhole(data.heldOut.images)} to judge by`],
+    ...(preparation === undefined ? [] : [['', preparationText(preparation)] as const]),
+    [
+      'updates',
+      `${formatWhole(Number(settings['steps']))} of ${plural(Number(settings['batchSize']), 'picture')}, ${String(settings['optimizer'])}`,
+    ],
+    ['learning rate', settings['lr'] === null ? 'found by short trainings' : formatRate(Number(settings['lr']))],
+    ['augmented', String(settings['augment'])],
+    ['start', `loss ${formatLoss(start.loss)}${agreement}`],
+  ];
+  return [paint(terminal, 'bold', printable(model.path)), '', ...renderFacts(facts, terminal), ''].join('\n');
+}
+
 /** A recovery as text for people. Ends with a line break. */
 export function renderRecoverTable(report: RecoverReport, terminal: Terminal): string {
   const { evaluations, matching, rate, output, seconds, status, stepsPerSecond, teacher, preparation, retreats } =
     report;
   const every = Math.ceil(evaluations.length / mostRows);
   const rows = evaluations.filter((_, index) => (index + 1) % every === 0 || index === evaluations.length - 1);
-  const matched = [
-    ...(matching.classes === null ? [] : [`${formatWhole(matching.classes)} classes`]),
-    ...(matching.points.length === 0 ? [] : [plural(matching.points.length, 'value')]),
-  ];
   const facts: (readonly [string, string])[] = [
     ['teacher', printable(teacher.path)],
-    [
-      'matched',
-      `${matched.join(' and ')}; BatchNormalization ${matching.batchNorm === 'frozen' ? 'frozen' : 'by batches'}`,
-    ],
+    ['matched', matchedText(matching)],
     [
       'learning rate',
       `${formatRate(rate.lr)}${rate.from === 'trials' ? `, the best of ${plural(rate.trials.length, 'short training')}` : ''}`,

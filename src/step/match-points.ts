@@ -2,9 +2,9 @@ import { ancestors, sortedAncestors } from '../graph/ancestors.js';
 import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
-import { FLOAT, isFloatType } from '../onnx/data-type.js';
+import { FLOAT } from '../onnx/data-type.js';
 import type { ShapeTable } from '../ops/infer.js';
-import { findOperator } from '../ops/registry.js';
+import { layerOperators } from '../passes/output-ends.js';
 import { matchesGlob } from '../rewrite/glob.js';
 import type { MatchPoint } from './goals/match.js';
 
@@ -19,8 +19,6 @@ export interface MatchSide {
 export const matchNames = ['auto', 'outputs', 'features', 'layers'] as const;
 export type MatchName = (typeof matchNames)[number];
 
-const layers: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
-
 /** Operators that make one number of a map. */
 const pools: ReadonlySet<string> = new Set(['GlobalAveragePool', 'GlobalMaxPool', 'ReduceMean', 'AveragePool']);
 
@@ -30,7 +28,7 @@ const pools: ReadonlySet<string> = new Set(['GlobalAveragePool', 'GlobalMaxPool'
  */
 export function layerPoints(student: MatchSide, teacher: MatchSide, weight: number): readonly MatchPoint[] {
   const names = sortedAncestors(teacher.model.graph, ...teacher.ends)
-    .filter((node) => node.domain === '' && layers.has(node.opType))
+    .filter((node) => node.domain === '' && layerOperators.has(node.opType))
     .flatMap((node) => behindNormalization(node)?.name ?? []);
   return share(weight, common(student, teacher, names));
 }
@@ -52,16 +50,6 @@ export function namedPoints(
     .flatMap(({ outputs }) => outputs.flatMap((value) => value?.name ?? []))
     .filter((name) => globs.some((glob) => matchesGlob(name, glob)));
   return share(weight, common(student, teacher, names));
-}
-
-/**
- * The ends of a model that is no classifier, one behind the other as its outputs are: values of float32 of known shape through which
- * gradients go. What comes behind, such as ArgMax or NonMaxSuppression, is cut off.
- */
-export function outputEnds({ graph }: Model, shapes: ShapeTable): readonly Value[] {
-  const found = new Set<Value>();
-  for (const output of graph.outputs) for (const end of endsBehind(output, shapes)) found.add(end);
-  return [...found];
 }
 
 /** The ends of two models as points, by name or, where names differ, by place; undefined where they are not of one shape each. */
@@ -115,37 +103,4 @@ function isAlike(a: Value, shapesOfA: ShapeTable, b: Value, shapesOfB: ShapeTabl
   const [own, other] = [shapesOfA.typeOf(a), shapesOfB.typeOf(b)];
   if (own?.dataType !== FLOAT || other?.dataType !== FLOAT) return false;
   return own.dims.length > 0 && own.dims.join() === other.dims.join();
-}
-
-/** Operators whose output's size depends on the numbers. */
-const selecting: ReadonlySet<string> = new Set(['NonMaxSuppression', 'NonZero', 'Unique', 'Compress', 'TopK']);
-
-function endsBehind(output: Value, shapes: ShapeTable, isCut = false): readonly Value[] {
-  const type = shapes.typeOf(output);
-  const isFlowing = type !== undefined && isFloatType(type.dataType) && isDifferentiable(output);
-  if (isFlowing) return [output];
-  const { producer } = output;
-  if (producer === undefined) return [];
-  const inputs = producer.inputs.filter((value) => value !== undefined && value.tensor === undefined) as Value[];
-  const found = inputs.flatMap((input) => endsBehind(input, shapes, true));
-  return isCut || found.length > 0 ? found : [];
-}
-
-/** Whether a gradient that begins at a value reaches what its numbers are made of, without an operator on the way that has none. */
-function isDifferentiable(value: Value): boolean {
-  const seen = new Set<Value>();
-  const open = [value];
-  let hasLayer = false;
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const node = next.producer;
-    if (node === undefined || seen.has(next)) continue;
-    seen.add(next);
-    if (node.domain === '' && selecting.has(node.opType)) return false;
-    const operator = findOperator(node.domain, node.opType);
-    if (operator === undefined || operator.gradient.kind === 'none') return false;
-    if (operator.gradient.kind === 'zero') continue;
-    if (node.domain === '' && layers.has(node.opType)) hasLayer = true;
-    for (const input of node.inputs) if (input !== undefined) open.push(input);
-  }
-  return hasLayer;
 }

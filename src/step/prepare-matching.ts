@@ -7,6 +7,7 @@ import { eliminateDeadNodes } from '../passes/eliminate-dead-nodes.js';
 import { type ClassifierEnd, endOfModel, hasClasses } from '../passes/classifier-end.js';
 import { foldBatchNormalization } from '../passes/fold-batch-normalization.js';
 import { freezeNormalization } from '../passes/freeze-normalization.js';
+import { outputEnds } from '../passes/output-ends.js';
 import { runPasses } from '../passes/runner.js';
 import type { Trainable } from './goals/goal.js';
 import { matchGoal, type MatchedClasses, type Matching, type MatchPoint } from './goals/match.js';
@@ -17,7 +18,6 @@ import {
   type MatchName,
   type MatchSide,
   namedPoints,
-  outputEnds,
   outputPoints,
 } from './match-points.js';
 import { findTrained, type OpenedModel, openForTraining, type PrepareTrainingOptions } from './prepare-model.js';

@@ -17,11 +17,10 @@ import {
   type Parameter,
   type PrepareTrainingOptions,
   probeBatch,
-  type Statistic,
   trainingOpset,
 } from './prepare-model.js';
 
-export { type Parameter, type PrepareTrainingOptions, type Statistic, trainingOpset };
+export { type Parameter, type PrepareTrainingOptions, trainingOpset };
 
 /** A classifier made ready for training on labels: it ends in logits. */
 export interface Prepared extends Trainable {

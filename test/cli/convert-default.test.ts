@@ -198,7 +198,7 @@ describe('options without effect', () => {
   it('are said, and the conversion goes on', () => {
     const output = join(folder, 'idle.onnx');
     const { code, stderr } = run('convert', model, '-o', output, '--calibrate', 'none', '--image-size', '32');
-    expect(stderr).toMatch(/--image-size does nothing without --calibrate or --recalibrate or --val/);
+    expect(stderr).toMatch(/--image-size does nothing without --calibrate or --recover or --recalibrate or --val/);
     expect(code).toBe(0);
     expect(existsSync(output)).toBe(true);
   });

@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { parseCommandLine } from '../../src/cli/parse.js';
 import { flagOf, kebabCase } from '../../src/cli/options.js';
 import { COMMANDS } from '../../src/cli/lowrank.js';
+import { run as runCommand } from '../support/command.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const lowrank = join(root, 'bin/lowrank.js');
@@ -84,12 +85,12 @@ describe('lowrank', () => {
         `await main('${name}', process.argv);`,
       ]);
       const alone = run(launcher, ['--help']);
-      const together = run(lowrank, [name, '--help']);
+      const together = runCommand(name, '--help');
       expect(alone.stderr + together.stderr).toBe('');
       expect(alone.stdout).toContain('Examples:');
       const sameName = (text: string): string => text.replaceAll(`lowrank-${name}`, `lowrank ${name}`);
       expect(sameName(alone.stdout)).toBe(sameName(together.stdout));
-      expect(run(lowrank, ['help', name]).stdout).toBe(together.stdout);
+      expect(runCommand('help', name).stdout).toBe(together.stdout);
     },
   );
 

@@ -11,7 +11,7 @@ import { convert } from '../../src/convert/convert.js';
 import { merge } from '../../src/merge/merge.js';
 import { writeArtifacts } from '../../src/artifacts/artifacts.js';
 import { train } from '../../src/training/loop.js';
-import { expectFailure, lowrank, run, temporaryFolder } from '../support/command.js';
+import { expectFailure, lowrank, run, runIn, temporaryFolder } from '../support/command.js';
 import { failureOf } from '../support/errors.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
 
@@ -103,16 +103,14 @@ describe('an output that is an input or another output', () => {
     ['data pack onto its own source', ['data', 'pack', 'packed', '-o', './packed/']],
   ])('%s: USAGE, and nothing is touched', (_, words) => {
     const before = state();
-    const inFolder = (...more: readonly string[]) => {
-      const { status, stdout, stderr } = spawnSync(process.execPath, [lowrank, ...words, ...more], {
-        cwd: folder,
-        encoding: 'utf8',
-      });
-      return { code: status, stdout, stderr };
-    };
     const more = words[0] === 'study' || isBare ? [] : ['--force'];
     isBare = !isBare;
-    expectFailure(inFolder(...more), 'USAGE', / (are the same (file|folder)|lies in .*);.*; choose another /, 2);
+    expectFailure(
+      runIn(folder, ...words, ...more),
+      'USAGE',
+      / (are the same (file|folder)|lies in .*);.*; choose another /,
+      2,
+    );
     expect(state()).toBe(before);
   });
 

@@ -95,6 +95,17 @@ describe('a folder of class folders', () => {
     expect(partsIn(nested)).toEqual([]);
   });
 
+  it('opens the part that is asked for without labels, and that for training else', async () => {
+    const parts = writeTree(join(folder, 'unlabelled-parts'), {
+      'train/a/1.jpg': 'x',
+      'train/a/2.jpg': 'x',
+      'val/a/1.jpg': 'x',
+    });
+    expect((await openUnlabelled(parts)).length).toBe(2);
+    expect((await openUnlabelled(parts, { parts: ['val', 'train'] })).length).toBe(1);
+    await expect(openUnlabelled(parts, { parts: ['extra'] })).rejects.toThrow(/no part 'extra'/);
+  });
+
   it('has parts where no other folder holds images, or where they have the same class folders', async () => {
     const one = writeTree(join(folder, 'one-part'), {
       'train/a/1.jpg': 'x',

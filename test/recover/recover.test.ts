@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { RecoverReport } from '../../src/contracts/recover.js';
@@ -78,6 +78,16 @@ describe('a training towards a teacher', () => {
     const report = recovered('-o', at('labels.onnx'), ...short, '--label-weight', '0.5', '--lr', '0.003');
     expect(report.preparation?.classes).toEqual({ count: 3, from: 'images' });
     expect(report.written!.loss).toBeLessThan(report.start.loss);
+  });
+});
+
+describe('--explain', () => {
+  it('lists what would be matched, and writes nothing', () => {
+    const { code, stdout } = train('--explain', '-o', at('explained.onnx'));
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^matched +3 classes and 7 values; BatchNormalization frozen$/m);
+    expect(stdout).toMatch(/block2\.conv2\.bn, weight 0\.167/);
+    expect(existsSync(at('explained.onnx'))).toBe(false);
   });
 });
 

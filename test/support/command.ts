@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect } from 'vitest';
 import type { ConvertReport } from '../../src/contracts/convert.js';
 import { faultOf } from './schemas.js';
+import { callStanding } from './standing.js';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const lowrank = join(root, 'bin/lowrank.js');
@@ -17,18 +18,41 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs the real program. What it prints as JSON is held to the schema that it is published with. */
-export function run(...words: readonly string[]): Outcome {
+/** Runs the real program, in a process of its own. */
+export function runAlone(...words: readonly string[]): Outcome {
   const { status, stdout, stderr } = spawnSync(process.execPath, [lowrank, ...words], {
     encoding: 'utf8',
-    env: { ...process.env, LOWRANK_DEBUG: '' },
+    env: environment(),
     maxBuffer: 1e8,
   });
+  return checked(words, { code: status, stdout, stderr });
+}
+
+/**
+ * Runs the real program, in a process that is started once for all that a process of tests runs: two thirds of a short command
+ * are its imports.
+ */
+export function run(...words: readonly string[]): Outcome {
+  return runIn(process.cwd(), ...words);
+}
+
+/** The same, where paths are relative to `folder`. */
+export function runIn(folder: string, ...words: readonly string[]): Outcome {
+  return checked(words, callStanding({ words, environment: environment(), folder }));
+}
+
+function environment(): NodeJS.ProcessEnv {
+  return { ...process.env, LOWRANK_DEBUG: '' };
+}
+
+/** What is printed as JSON is held to the schema that it is published with. */
+function checked(words: readonly string[], outcome: Outcome): Outcome {
+  const { stdout } = outcome;
   if (words.includes('--json')) {
     const document: unknown = stdout.startsWith('{') ? JSON.parse(stdout) : undefined;
     if (document !== undefined) expect(faultOf(document), words.join(' ')).toBe(undefined);
   }
-  return { code: status, stdout, stderr };
+  return outcome;
 }
 
 /** The report of a conversion that succeeds. */

@@ -26,19 +26,26 @@ const precisions: Partial<Record<ElementType, Precision>> = {
   bfloat16: { aboveZero: 2 ** -133, belowOne: 2 ** -9 },
 };
 
-/** `original` and `converted`: one number a class, in the form that `kind` says, as rounded to `type`. */
+/** `original` and `converted`: one number a class, in the form that `kind` and `convertedKind` say, as rounded to `type`. */
 export function divergence(
   original: Float64Array,
   converted: Float64Array,
   kind: EndKind,
   type: ElementType,
+  convertedKind: EndKind = kind,
 ): ImageDivergence {
   const precision = precisions[type];
   if (precision === undefined) throw new LowrankError('INTERNAL', `classes in numbers of type ${type}`);
+  if ((kind === 'sigmoid') !== (convertedKind === 'sigmoid'))
+    throw new LowrankError('INTERNAL', 'classes of two kinds');
   if (kind === 'sigmoid') return { kl: independent(original, converted, precision), isSameClass: null };
   const isSameClass = largest(original) === largest(converted);
-  const logarithms = kind === 'softmax' ? logShares : logSoftmax;
-  return { kl: exclusive(logarithms(original), logarithms(converted), Math.log(precision.aboveZero)), isSameClass };
+  const [p, q] = [logarithms(original, kind), logarithms(converted, convertedKind)];
+  return { kl: exclusive(p, q, Math.log(precision.aboveZero)), isSameClass };
+}
+
+function logarithms(values: Float64Array, kind: EndKind): Float64Array {
+  return kind === 'softmax' ? logShares(values) : logSoftmax(values);
 }
 
 /** Σ p (ln p − ln q), from ln p and ln q. */

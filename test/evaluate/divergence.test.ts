@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { divergence } from '../../src/factorize/divergence.js';
+import { divergence } from '../../src/evaluate/divergence.js';
 import type { EndKind } from '../../src/passes/classifier-end.js';
 
 const of = (original: readonly number[], converted: readonly number[], kind: EndKind) =>

@@ -1,0 +1,29 @@
+import type { RecoverReport } from '../contracts/recover.js';
+import { summarize } from '../rewrite/prepare.js';
+import type { OpenedRecovery } from './open.js';
+import type { RecoverOptions } from './recover.js';
+
+/** What a recovery works with, as reports say it. */
+export function describeInputs(
+  { data, val, model, teacher }: RecoverOptions,
+  { settings, images, judge, preparation, prepared, batchNorm }: OpenedRecovery,
+): Pick<RecoverReport, 'seed' | 'model' | 'teacher' | 'settings' | 'data' | 'preparation' | 'matching'> {
+  return {
+    seed: settings.seed,
+    model: summarize(prepared.model, prepared.shapesFor(1), model),
+    teacher: summarize(prepared.teacher.model, prepared.teacher.shapesFor(1), teacher),
+    settings: { ...settings },
+    data: {
+      path: data,
+      images: images.training.length,
+      heldOut: { path: val ?? data, images: judge.images, from: images.heldOutFrom },
+    },
+    ...(preparation === undefined ? {} : { preparation }),
+    matching: {
+      classes: prepared.goal.classes,
+      points: prepared.matching.points.map(({ name, weight }) => ({ name, weight })),
+      batchNorm,
+      teacher: 'in every update',
+    },
+  };
+}
