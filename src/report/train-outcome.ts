@@ -1,7 +1,6 @@
 /** What came out of a training, in the words of the table and the page. */
-import { formatLoss, formatPercent, formatRate, formatWhole, plural } from './format.js';
+import { formatLoss, formatPercent, formatPoints, formatRate, formatWhole, plural } from './format.js';
 import type { FoundRate, TrainReport, TrainRetreat, TrainStart } from '../contracts/train.js';
-import { pointsText } from './train-verdict.js';
 
 /**
  * "epoch 3, the best of 10: top-1 74.7 % on the validation images (44.7 % before training)"; "the weights from before training: none
@@ -27,7 +26,7 @@ export function retreatText({ epoch, valTop1, to }: TrainRetreat, start: TrainSt
   const reason =
     valTop1 === null || start === null
       ? `epoch ${epoch} had a loss, a gradient or a weight that was not finite`
-      : `epoch ${epoch} was ${pointsText(start.valTop1 - valTop1)} below the start`;
+      : `epoch ${epoch} was ${formatPoints(start.valTop1 - valTop1)} below the start`;
   const weights = to === 0 ? 'the weights from before training' : `the weights of epoch ${to}`;
   return `${reason}: back to ${weights}, with half of the learning rate`;
 }

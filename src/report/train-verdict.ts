@@ -1,4 +1,4 @@
-import { formatPercent, formatRate } from './format.js';
+import { formatPercent, formatPoints, formatRate } from './format.js';
 import type { TrainReport, TrainStart, TrainVerdict } from '../contracts/train.js';
 
 /** What was trained with, as far as advice depends on it. */
@@ -6,9 +6,6 @@ export interface VerdictSettings {
   readonly lr: number;
   readonly augment: string;
 }
-
-/** "21.70 points", of a difference of shares of either sign. */
-export const pointsText = (share: number): string => `${(100 * Math.abs(share)).toFixed(2)} points`;
 
 /**
  * What the reached weights, an epoch's or with 0 the start's own, are worth against the start, both on the validation images; null
@@ -25,12 +22,12 @@ export function trainVerdict(
   const [after, before] = [formatPercent(best.top1), formatPercent(start.valTop1)];
   const seen = `top-1 ${after} after epoch ${best.epoch}`;
   if (reached.epoch === 0) {
-    const than = difference < 0 ? `${pointsText(difference)} below the ${before} before` : 'no more than before';
+    const than = difference < 0 ? `${formatPoints(difference)} below the ${before} before` : 'no more than before';
     const finding = `no better than before training: ${seen}, the best, is ${than}, so the weights from before training are written`;
     return { level: 'same', finding, advice: difference < 0 || best.top1 < 1 ? lowerRate(settings) : null };
   }
   if (difference > 0) {
-    const finding = `better than before training: ${seen}, ${pointsText(difference)} above the ${before} before`;
+    const finding = `better than before training: ${seen}, ${formatPoints(difference)} above the ${before} before`;
     return { level: 'better', finding, advice: null };
   }
   if (difference === 0) {
@@ -39,7 +36,7 @@ export function trainVerdict(
   }
   return {
     level: 'worse',
-    finding: `worse than before training: ${seen}, ${pointsText(difference)} below the ${before} before`,
+    finding: `worse than before training: ${seen}, ${formatPoints(difference)} below the ${before} before`,
     advice: `${lowerRate(settings)}; until then keep the model that came in`,
   };
 }
