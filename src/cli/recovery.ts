@@ -82,6 +82,8 @@ const ofLabels = [
     'decayEvery',
     'decayFactor',
     'ema',
+    'lrTrials',
+    'retreats',
   ] as const),
   ...(['cacheImages', 'checkpointEvery', 'keepCheckpoints', 'saveEvery'] as const),
 ] satisfies readonly (keyof typeof trainOptions)[];
@@ -90,6 +92,7 @@ const instead: Readonly<Record<string, string>> = {
   epochs: 'give --steps instead',
   resume: 'begin again without it: the start is never lost, and Ctrl-C writes the closest so far',
   lrFind: 'leave it out: the learning rate is tried before, unless --lr says it',
+  lrTrials: 'leave it out: the learning rate is tried before, unless --lr says it',
 };
 
 /** The preset of a training on labels, or undefined; whether a teacher is followed. Throws USAGE for options that do not go together. */

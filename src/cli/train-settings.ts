@@ -110,7 +110,17 @@ export const trainOptions = {
     description:
       'images of one run where a batch takes too much memory, with the same update; auto tries (default: all)',
   },
-  lr: { ...trainRanges.lr, group: schedule, description: 'largest learning rate (default: 0.01)' },
+  lr: {
+    ...trainRanges.lr,
+    group: schedule,
+    description: 'largest learning rate (default: 0.01; with --preset fine-tune it is tried)',
+  },
+  lrTrials: {
+    type: 'boolean',
+    group: schedule,
+    description:
+      'try learning rates up to --lr in short trainings, and take the best (default: with --preset fine-tune)',
+  },
   warmup: { ...trainRanges.warmup, group: schedule, description: 'epochs of rising learning rate (default: 0)' },
   schedule: {
     type: 'string',
@@ -142,7 +152,8 @@ export const trainOptions = {
     type: 'string',
     choices: augmentNames,
     group: images,
-    description: 'random resized crop, or crop after padding by 4 (CIFAR), or none (default: crop)',
+    description:
+      'random resized crop, or crop after padding by 4 (CIFAR), or none (default: crop; with --preset fine-tune by the number of images)',
   },
   minScale: {
     ...trainRanges.minScale,
@@ -157,6 +168,13 @@ export const trainOptions = {
     formerly: ['cache'],
     placeholder: 'MiB',
     description: 'memory for decoded images, so that later epochs decode nothing (default: 0)',
+  },
+  retreats: {
+    ...trainRanges.retreats,
+    group: schedule,
+    placeholder: 'n',
+    description:
+      'times that it goes back to earlier weights, with half of the rate, where an epoch is far below the start (default: 0, with --preset fine-tune 5)',
   },
   seed: { ...trainRanges.seed, group: running, description: 'seed of everything random (default: 0)' },
   checkpointEvery: {
@@ -234,6 +252,8 @@ export function chosenSettings(settings: SettingsOf<typeof trainOptions>): Parti
       accumulate: settings.accumulate,
       microBatch: microBatchOf(settings.microBatch),
       lr: settings.lr,
+      lrTrials: settings.lrTrials,
+      retreats: settings.retreats,
       warmup: settings.warmup,
       schedule: settings.schedule,
       minLr: settings.minLr,

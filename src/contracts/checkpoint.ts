@@ -1,5 +1,5 @@
 /** The published JSON contract of a checkpoint of a training: its `state.json`. A field is added, never renamed. */
-import type { TrainEpoch, TrainStart } from './train.js';
+import type { FoundRate, TrainEpoch, TrainRetreat, TrainStart } from './train.js';
 
 /** What the loss is multiplied by in float16, and how it has fared. */
 export interface LossScale {
@@ -33,6 +33,10 @@ export interface CheckpointPosition {
   readonly epochs: readonly TrainEpoch[];
   /** Before the first update; absent where it was not measured. */
   readonly start?: TrainStart;
+  /** Where the learning rate was searched for. */
+  readonly foundRate?: FoundRate;
+  /** Where the training went back to earlier weights; files of older versions have none. */
+  readonly retreats?: readonly TrainRetreat[];
   /** With float16. */
   readonly lossScale?: LossScale;
   /** In a training of several: the one that goes on, or has ended, and the updates that were done or skipped before it. */

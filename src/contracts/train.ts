@@ -1,6 +1,7 @@
 /** The published JSON contract of a training run (`--json`). A field is added, never renamed; a breaking change raises the schema number. */
 import type { ModelSummary } from './convert.js';
 import type { Preparation } from './images.js';
+import type { RateTrial } from './recover.js';
 
 /** A folder, archive or table of labelled images. */
 export interface DataSummary {
@@ -53,12 +54,40 @@ export interface TrainStart {
 
 /** The epoch whose weights the written model has. */
 export interface WrittenEpoch {
+  /** 0: the start. */
   readonly epoch: number;
   /** Of that epoch, on the validation images; null where there are none. */
   readonly valTop1: number | null;
   readonly valLoss: number | null;
-  /** `best`: chosen among all epochs by the validation images; `last`: there are none, or the last was asked for. */
-  readonly chosen: 'best' | 'last';
+  /**
+   * `best`: chosen among all epochs by the validation images; `start`: none of them was better than the start; `last`: there are
+   * no validation images, or the last was asked for.
+   */
+  readonly chosen: 'best' | 'start' | 'last';
+}
+
+/** How the learning rate was found: by short trainings that all begin at the start. */
+export interface FoundRate {
+  readonly lr: number;
+  /** Images that the trials were judged by, and whether they are validation images or training images that no trial was trained on. */
+  readonly images: number;
+  readonly from: 'validation' | 'training';
+  /** Mean loss over them before any update; null where it is not finite. */
+  readonly startLoss: number | null;
+  /** In the order in which they were run. */
+  readonly trials: readonly RateTrial[];
+}
+
+/** A return of the training to earlier weights, with half of the learning rate. */
+export interface TrainRetreat {
+  /** The epoch that was too bad. */
+  readonly epoch: number;
+  /** Of that epoch, on the validation images; null where a loss, a gradient or a weight in it was not finite, and it was begun again. */
+  readonly valTop1: number | null;
+  /** The epoch whose weights the training went on from; 0: the start's. */
+  readonly to: number;
+  /** What the rates of the schedule are multiplied by from there on. */
+  readonly rateFactor: number;
 }
 
 /** Where a checkpoint lies, and what was done before it. */
@@ -101,6 +130,10 @@ export interface TrainReport {
    * earliest; null where none was validated.
    */
   readonly best: { readonly epoch: number; readonly top1: number } | null;
+  /** Absent where the learning rate was not searched for. */
+  readonly foundRate?: FoundRate;
+  /** Absent in reports of earlier versions. */
+  readonly retreats?: readonly TrainRetreat[];
   /** The checkpoint that the run went on from, and the updates that were done before it. */
   readonly resumedFrom: CheckpointPlace | null;
   /** The newest checkpoint: what `--resume` goes on from; its model.onnx has the weights of that moment. null: there is none. */
@@ -135,7 +168,11 @@ export function bestEpoch(epochs: readonly TrainEpoch[]): TrainReport['best'] {
   return best === undefined ? null : { epoch: best.epoch, top1: best.valTop1! };
 }
 
-function isBetter(one: TrainEpoch, other: TrainEpoch): boolean {
+/** What validation says of weights. */
+type Validated = Pick<TrainEpoch, 'valTop1' | 'valLoss'>;
+
+/** Whether one has the higher top-1 or, with the same, the smaller loss; both were validated. */
+export function isBetter(one: Validated, other: Validated): boolean {
   if (one.valTop1 !== other.valTop1) return one.valTop1! > other.valTop1!;
   return (one.valLoss ?? Infinity) < (other.valLoss ?? Infinity);
 }

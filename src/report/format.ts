@@ -32,6 +32,11 @@ export function formatBytes(bytes: number): string {
   return withUnit(bytes, BYTE_UNITS);
 }
 
+/** The size of a difference of shares: "21.70 points". */
+export function formatPoints(difference: number): string {
+  return `${(100 * Math.abs(difference)).toFixed(2)} points`;
+}
+
 /** A fraction of 1 as "43.8 %". */
 export function formatPercent(fraction: number): string {
   const percent = fraction * 100;

@@ -1,17 +1,44 @@
 /** What came out of a training, in the words of the table and the page. */
-import { formatPercent, formatWhole, plural } from './format.js';
-import type { TrainReport } from '../contracts/train.js';
+import { formatLoss, formatPercent, formatPoints, formatRate, formatWhole, plural } from './format.js';
+import type { FoundRate, TrainReport, TrainRetreat, TrainStart } from '../contracts/train.js';
 
-/** "epoch 3, the best of 10: top-1 74.7 % on the validation images (44.7 % before training)". */
+/**
+ * "epoch 3, the best of 10: top-1 74.7 % on the validation images (44.7 % before training)"; "the weights from before training: none
+ * of 10 epochs was better than their top-1 74.7 % on the validation images".
+ */
 export function writtenText({ written, start, epochs, data }: TrainReport): string {
   if (written === null) return '';
   const { epoch, valTop1, chosen: why } = written;
+  if (why === 'start' && valTop1 !== null) {
+    const none = epochs.length === 1 ? 'the one epoch was no' : `none of ${formatWhole(epochs.length)} epochs was`;
+    return `the weights from before training: ${none} better than their top-1 ${formatPercent(valTop1)} on the validation images`;
+  }
   const which = why === 'best' ? `the best of ${formatWhole(epochs.length)}` : 'the last';
   if (valTop1 === null) {
     return `epoch ${epoch}, ${which}${data.val === null ? ': there are no validation images to choose by' : ''}`;
   }
   const before = start === null ? '' : ` (${formatPercent(start.valTop1)} before training)`;
   return `epoch ${epoch}, ${which}: top-1 ${formatPercent(valTop1)} on the validation images${before}`;
+}
+
+/** "epoch 1 was 21.70 points below the start: back to the weights from before training, with half of the learning rate". */
+export function retreatText({ epoch, valTop1, to }: TrainRetreat, start: TrainStart | null): string {
+  const reason =
+    valTop1 === null || start === null
+      ? `epoch ${epoch} had a loss, a gradient or a weight that was not finite`
+      : `epoch ${epoch} was ${formatPoints(start.valTop1 - valTop1)} below the start`;
+  const weights = to === 0 ? 'the weights from before training' : `the weights of epoch ${to}`;
+  return `${reason}: back to ${weights}, with half of the learning rate`;
+}
+
+/** "0.000185, of 4 that were tried on 400 validation images (loss 0.7515 before): loss 0.71 with 0.0000617, …". */
+export function foundRateText({ lr, images, from, startLoss, trials }: FoundRate): string {
+  const before = startLoss === null ? '' : ` (loss ${formatLoss(startLoss)} before)`;
+  const tried = trials.map(
+    (trial) =>
+      `${trial.loss === null ? 'no finite loss' : `loss ${formatLoss(trial.loss)}`} with ${formatRate(trial.lr)}`,
+  );
+  return `${formatRate(lr)}, of ${formatWhole(trials.length)} that were tried on ${plural(images, `${from} image`)}${before}: ${tried.join(', ')}`;
 }
 
 /** "epoch 10, top-1 74.0 %: the checkpoint …/step-000000600"; '' where nothing was written, or no checkpoint is there. */

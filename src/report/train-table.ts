@@ -13,7 +13,7 @@ import { renderFacts, renderTable, type Column } from './table.js';
 import { paint, type Terminal } from './terminal.js';
 import { printable, wrap } from './text.js';
 import type { DataSummary, TrainEpoch, TrainReport, TrainStart, TrainVerdict } from '../contracts/train.js';
-import { goOnText, lastText, savedText, writtenText } from './train-outcome.js';
+import { foundRateText, goOnText, lastText, retreatText, savedText, writtenText } from './train-outcome.js';
 
 /** Epochs that are shown; of a longer run the last ones, the best, and evenly spaced ones before. */
 const MOST_ROWS = 20;
@@ -67,14 +67,15 @@ const COLUMNS: readonly Column<Row>[] = [
 ];
 
 /** The start, and the epochs that are shown. */
-function chosen({ epochs, best, start }: TrainReport): readonly Row[] {
+function chosen({ epochs, best: reached, start, written }: TrainReport): readonly Row[] {
   const isShown = (index: number): boolean => {
     if (epochs.length <= MOST_ROWS || index >= epochs.length - LAST_ROWS) return true;
-    return index % Math.ceil(epochs.length / (MOST_ROWS - LAST_ROWS)) === 0 || epochs[index]?.epoch === best?.epoch;
+    return index % Math.ceil(epochs.length / (MOST_ROWS - LAST_ROWS)) === 0 || epochs[index]?.epoch === reached?.epoch;
   };
-  const first: readonly Row[] = start === null ? [] : [{ epoch: { ...start, epoch: 0 }, isBest: false }];
+  const best = written?.epoch === 0 ? 0 : reached?.epoch;
+  const first: readonly Row[] = start === null ? [] : [{ epoch: { ...start, epoch: 0 }, isBest: best === 0 }];
   const shown = epochs.filter((_, index) => isShown(index));
-  return [...first, ...shown.map((epoch) => ({ epoch, isBest: epoch.epoch === best?.epoch }))];
+  return [...first, ...shown.map((epoch) => ({ epoch, isBest: epoch.epoch === best }))];
 }
 
 /** "9,469 images of 10 classes, imagenette/train". */
@@ -90,13 +91,27 @@ export function badImagesText({ count, names }: TrainReport['badImages']): strin
 }
 
 function facts(report: TrainReport): readonly (readonly [string, string])[] {
-  const { best, data, output, seconds, resumedFrom, badImages, reason, status } = report;
+  const {
+    best,
+    data,
+    output,
+    seconds,
+    resumedFrom,
+    badImages,
+    reason,
+    status,
+    foundRate,
+    retreats = [],
+    start,
+  } = report;
   const all: readonly (readonly [string, string])[] = [
     ['status', reason === null ? status : `${status}: ${reason}`],
     ['written', output === null ? '' : `${output.path}, ${formatBytes(output.bytes)}: ${writtenText(report)}`],
     ['last epoch', lastText(report)],
     ['saved', savedText(report)],
     ['best', best === null || output !== null ? '' : `top-1 ${formatPercent(best.top1)} in epoch ${best.epoch}`],
+    ['learning rate', foundRate === undefined ? '' : foundRateText(foundRate)],
+    ...retreats.map((retreat) => ['went back', retreatText(retreat, start)] as const),
     ['data', dataText(data.train)],
     ['validation', data.val === null ? '' : dataText(data.val)],
     ['bad images', badImagesText(badImages)],

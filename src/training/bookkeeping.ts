@@ -1,15 +1,23 @@
-import { bestEpoch, type TrainEpoch } from '../contracts/train.js';
+import { bestEpoch, type WrittenEpoch } from '../contracts/train.js';
 import type { DataStamp } from '../data/stamp.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { fileSha256 } from '../files/hash.js';
 import { drain } from '../files/pieces.js';
 import type { TrainingState } from '../step/vectors.js';
-import type { CheckpointFolder } from './checkpoint.js';
+import { type CheckpointFolder, checkpointsOf, listCheckpoints } from './checkpoint.js';
 import type { CheckpointIdentity, CheckpointPosition } from '../contracts/checkpoint.js';
 import { type Checkpoint, readNewest } from './newest-checkpoint.js';
 import { changeNotes, requireRoom } from './go-on.js';
-import { type Journal, ownEpochs, secondsSince, type SegmentPlace, warn } from './journal.js';
-import type { TrainSettings } from './options.js';
+import {
+  bestOrStart,
+  type Journal,
+  ownEpochs,
+  secondsSince,
+  type SegmentPlace,
+  warn,
+  type Weights,
+} from './journal.js';
+import type { TrainCall, TrainSettings } from './options.js';
 import { resumable } from './resume.js';
 import { type SavedCall, savedCallOf } from './saved-call.js';
 
@@ -23,6 +31,7 @@ const free = new Set<keyof TrainSettings>([
   'allowCpuNodes',
   'gpuMemory',
   'microBatch',
+  'lrTrials',
   'cache',
 ]);
 
@@ -53,12 +62,7 @@ export class Bookkeeping {
     const { call, settings, session, segment } = this.#journal;
     const found = this.#folder.list();
     if (call.resume !== true) {
-      if (found.length > 0 && call.force !== true) {
-        throw new LowrankError('OUTPUT', 'there are checkpoints of an earlier training', {
-          place: this.#folder.path,
-          remedy: 'go on with --resume, or begin anew with --force',
-        });
-      }
+      requireFresh(call, found);
       this.#folder.supersede();
       return undefined;
     }
@@ -77,8 +81,9 @@ export class Bookkeeping {
 
   #goOn({ path, position }: Checkpoint): void {
     const journal = this.#journal;
-    const { step, epoch, epochs, start } = position;
+    const { step, epoch, epochs, start, retreats = [] } = position;
     journal.epochs.push(...epochs);
+    journal.retreats.push(...retreats);
     journal.start = start ?? null;
     journal.segment.tried = position.segment?.tried ?? 0;
     this.#keepForGood();
@@ -101,16 +106,34 @@ export class Bookkeeping {
     journal.seconds.write += secondsSince(started);
   }
 
+  /** The best weights so far, or the start's, to go back to. */
+  async best(): Promise<{ readonly epoch: number; readonly state: TrainingState }> {
+    const { session } = this.#journal;
+    const best = bestOrStart(this.#journal);
+    if (best === null || best.epoch === 0) return { epoch: 0, state: await session.initial() };
+    try {
+      return { epoch: best.epoch, state: this.#folder.read(best.steps) };
+    } catch (error) {
+      warn(this.#journal, `the checkpoint of the best epoch, ${best.epoch}, is damaged (${factOf(error)})`);
+      return { epoch: 0, state: await session.initial() };
+    }
+  }
+
+  /** Removes the checkpoints of updates that are done again. */
+  dropBehind(step: number): void {
+    this.#folder.dropBehind(step);
+  }
+
   /** Writes the epoch that was chosen, and says which. */
   async write(): Promise<void> {
     const journal = this.#journal;
     const started = performance.now();
     const { output } = journal.call;
-    const { epoch, state, chosen } = await this.#chosen();
+    const { written, state } = await this.#chosen();
     // Whatever was there may go: `checkWritable` has asked.
     const { bytes } = journal.session.writeModel(state, output, true);
     journal.output = { path: output, bytes, sha256: drain(fileSha256(output)) };
-    journal.written = { epoch: epoch.epoch, valTop1: epoch.valTop1, valLoss: epoch.valLoss, chosen };
+    journal.written = written;
     journal.seconds.write += secondsSince(started);
   }
 
@@ -153,7 +176,7 @@ export class Bookkeeping {
   }
 
   #position(at: Place): CheckpointPosition {
-    const { session, segment, epochs, start: before } = this.#journal;
+    const { session, segment, epochs, start: before, retreats, foundRate } = this.#journal;
     const { step, lossScale } = session.trainer;
     const start = before === null ? {} : { start: before };
     const { index, name, isAlone, tried } = segment;
@@ -162,6 +185,8 @@ export class Bookkeeping {
       ...at,
       epochs,
       ...start,
+      ...(foundRate === undefined ? {} : { foundRate }),
+      ...(retreats.length === 0 ? {} : { retreats }),
       ...(lossScale === undefined ? {} : { lossScale }),
       ...(isAlone ? {} : { segment: { index, name, tried } }),
     };
@@ -178,27 +203,51 @@ export class Bookkeeping {
     return state;
   }
 
-  /** The epoch to write, the best where one was validated, with its weights. */
-  async #chosen(): Promise<{ epoch: TrainEpoch; state: TrainingState; chosen: 'best' | 'last' }> {
-    const { call } = this.#journal;
+  /** What to write: the best epoch where one was validated, or the start where none is better, with its weights. */
+  async #chosen(): Promise<{ readonly written: WrittenEpoch; readonly state: TrainingState }> {
+    const { call, session } = this.#journal;
     const epochs = ownEpochs(this.#journal);
     const last = epochs.at(-1)!;
-    const best = call.writes === 'last' ? null : bestEpoch(epochs);
-    const epoch = epochs.find((each) => each.epoch === best?.epoch);
-    if (epoch === undefined || epoch === last) {
-      return { epoch: last, state: await this.#state(), chosen: epoch === undefined ? 'last' : 'best' };
-    }
+    const best = call.writes === 'last' ? null : bestOrStart(this.#journal);
+    if (best === null) return { written: writtenOf(last, 'last'), state: await this.#state() };
+    const start = async (weights: Weights): Promise<{ written: WrittenEpoch; state: TrainingState }> => ({
+      written: writtenOf(weights, 'start'),
+      state: await session.initial(),
+    });
+    if (best.epoch === 0) return start(best);
+    if (best.epoch === last.epoch) return { written: writtenOf(last, 'best'), state: await this.#state() };
     try {
-      return { epoch, state: this.#folder.read(epoch.steps), chosen: 'best' };
+      return { written: writtenOf(best, 'best'), state: this.#folder.read(best.steps) };
     } catch (error) {
-      const reason = error instanceof LowrankError ? error.fact : messageOf(error);
+      const other = bestOrStart(this.#journal, [last])!;
+      const which = other.epoch === 0 ? 'start' : 'last';
       warn(
         this.#journal,
-        `the best epoch, ${epoch.epoch}, cannot be written, but the last: its checkpoint is damaged (${reason})`,
+        `the best epoch, ${best.epoch}, cannot be written, but the ${which}: its checkpoint is damaged (${factOf(error)})`,
       );
-      return { epoch: last, state: await this.#state(), chosen: 'last' };
+      return other.epoch === 0 ? start(other) : { written: writtenOf(last, 'last'), state: await this.#state() };
     }
   }
+}
+
+function writtenOf({ epoch, valTop1, valLoss }: Weights, chosen: WrittenEpoch['chosen']): WrittenEpoch {
+  return { epoch, valTop1, valLoss, chosen };
+}
+
+function factOf(error: unknown): string {
+  return error instanceof LowrankError ? error.fact : messageOf(error);
+}
+
+/** Throws OUTPUT where a new training would replace the checkpoints of an earlier one unasked. */
+export function requireFresh(
+  { resume, force, output }: TrainCall,
+  found: readonly string[] = listCheckpoints(checkpointsOf(output)),
+): void {
+  if (resume === true || force === true || found.length === 0) return;
+  throw new LowrankError('OUTPUT', 'there are checkpoints of an earlier training', {
+    place: checkpointsOf(output),
+    remedy: 'go on with --resume, or begin anew with --force',
+  });
 }
 
 /** Throws USAGE where the checkpoint is of another segment: a training of others has written it. */

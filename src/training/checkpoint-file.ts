@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { CheckpointIdentity, CheckpointPosition, CheckpointState } from '../contracts/checkpoint.js';
-import type { TrainStart } from '../contracts/train.js';
+import type { FoundRate, TrainStart } from '../contracts/train.js';
 import { LowrankError } from '../errors.js';
 import { fileSha256 } from '../files/hash.js';
 import { drain } from '../files/pieces.js';
@@ -92,6 +92,8 @@ export function readState(checkpoint: string): StateFile {
     areSettings(identity.settings) &&
     (file.segment === undefined || isSegment(file.segment)) &&
     (file.start === undefined || typeof (file.start as TrainStart | null)?.valTop1 === 'number') &&
+    (file.retreats === undefined || Array.isArray(file.retreats)) &&
+    (file.foundRate === undefined || typeof (file.foundRate as FoundRate | null)?.lr === 'number') &&
     (file.call === undefined || isSavedCall(file.call)) &&
     (checksum === undefined || checksum === checksumOf(file));
   if (!isWhole) throw new LowrankError('FORMAT', 'state.json is not what was written', { place: path });

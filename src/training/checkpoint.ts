@@ -47,6 +47,8 @@ export interface CheckpointFolder {
   tidy(): void;
   /** Removes the checkpoint of a step, whose weights turned out to be worthless. */
   drop(step: number): void;
+  /** Removes the checkpoints of later steps, which are done again. */
+  dropBehind(step: number): void;
   /** Begins anew: what is there goes away once there is a new checkpoint, and is there again where none came. */
   supersede(): void;
   /** Gives up what was begun anew: without a new checkpoint, those that it was to supersede are there again. */
@@ -119,6 +121,9 @@ export function openCheckpoints(path: string, keepLast: number): CheckpointFolde
     },
     drop(step) {
       remove(nameOf(step));
+    },
+    dropBehind(step) {
+      for (const name of namesOf(named)) if (name > nameOf(step)) remove(name);
     },
     supersede() {
       for (const name of namesOf(named)) renameSync(join(path, name), hiddenOf(name, 'superseded'));

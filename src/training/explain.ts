@@ -4,6 +4,7 @@ import { cpuNodes, describeCpuNodes } from '../lower/cuda/placement.js';
 import { inferShapes } from '../ops/infer.js';
 import type { Preparation } from '../contracts/images.js';
 import { preparationText } from '../report/preparation-text.js';
+import { formatRate } from '../report/format.js';
 import type { Choice, TrainExplainReport } from '../contracts/train-explain.js';
 import { tool } from '../version.js';
 import { fewUpdates } from './few-updates.js';
@@ -59,6 +60,17 @@ const explanations: readonly { readonly setting: keyof TrainSettings | null; rea
       const value = device === 'cpu' ? target : 'cuda';
       return { name: 'graph', value, why: forms[value] };
     },
+  },
+  {
+    setting: 'lrTrials',
+    explain: ({ lr, lrTrials }) =>
+      lrTrials
+        ? {
+            name: 'learning rate',
+            value: `tried up to ${formatRate(lr)}`,
+            why: 'short trainings before the first epoch say which does most for this model; --lr sets one',
+          }
+        : undefined,
   },
   {
     setting: 'precision',
@@ -230,8 +242,9 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
   const settled = await settleImages(call, wanted);
   const { microBatch } = wanted;
   // What `auto` finds is seen by running steps: a training does that.
-  const settings = microBatch === 'auto' ? settled.settings : await resolveMicroBatch(call, settled.settings);
-  const run = await openTrainingSession(call, settings);
+  const told = microBatch === 'auto' ? settled.settings : await resolveMicroBatch(call, settled.settings);
+  const run = await openTrainingSession(call, told);
+  const { settings } = run;
   try {
     const { model } = run.gradient;
     const shapes = inferShapes(model);

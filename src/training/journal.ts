@@ -1,9 +1,16 @@
-import { bestEpoch, type TrainEpoch, type TrainReport } from '../contracts/train.js';
+import {
+  bestEpoch,
+  type FoundRate,
+  isBetter,
+  type TrainEpoch,
+  type TrainReport,
+  type TrainRetreat,
+} from '../contracts/train.js';
 import { inWords, inWordsOfCaller } from '../errors.js';
 import { trainVerdict } from '../report/train-verdict.js';
 import { tool } from '../version.js';
 import type { TrainCall, TrainSettings } from './options.js';
-import { learningRateAt } from './schedule.js';
+import { learningRateAt, scheduleOf } from './schedule.js';
 import type { TrainingSession } from './session.js';
 import type { Trainer } from './trainer.js';
 
@@ -34,14 +41,20 @@ export interface Journal extends Mutable<
   /** `performance.now()` when it began. */
   readonly started: number;
   readonly epochs: TrainEpoch[];
+  readonly retreats: TrainRetreat[];
+  /** Where the learning rate was searched for. */
+  readonly foundRate: FoundRate | undefined;
   /** Without `total`. */
   readonly seconds: { prepare: number; train: number; validate: number; write: number };
 }
 
-export function beginJournal(told: Pick<Journal, 'call' | 'settings' | 'session' | 'segment' | 'started'>): Journal {
+export function beginJournal(
+  told: Pick<Journal, 'call' | 'settings' | 'session' | 'segment' | 'started' | 'foundRate'>,
+): Journal {
   return {
     ...told,
     epochs: [],
+    retreats: [],
     seconds: { prepare: 0, train: 0, validate: 0, write: 0 },
     start: null,
     resumedFrom: null,
@@ -69,13 +82,31 @@ export function triedUpdates({ step, lossScale }: Trainer): number {
 }
 
 /** The learning rate of an update, from 0, of those that were done or skipped: earlier segments count as if their batches had been this one's. */
-export function rateOf({ session, segment }: Journal, update: number): number {
-  return learningRateAt(segment.from * session.stepsPerEpoch + update - segment.tried, session.schedule);
+export function rateOf({ session, segment, settings, retreats }: Journal, update: number): number {
+  const { stepsPerEpoch } = session;
+  const schedule = scheduleOf(settings, stepsPerEpoch);
+  const rate = learningRateAt(segment.from * stepsPerEpoch + update - segment.tried, schedule);
+  return rate * (retreats.at(-1)?.rateFactor ?? 1);
 }
 
 /** The epochs of the segment, whose weights are those of one model. */
 export function ownEpochs({ epochs, segment }: Journal): readonly TrainEpoch[] {
   return epochs.filter(({ epoch }) => epoch > segment.from);
+}
+
+/** Weights that were validated: of an epoch, or with 0 of the start. */
+export type Weights = Pick<TrainEpoch, 'epoch' | 'steps' | 'valTop1' | 'valLoss'>;
+
+/**
+ * The best weights by the validation images: the best epoch's, or the start's where no epoch is better. Those of a segment
+ * behind others, and of a new head, have no start to go by. null where no epoch was validated.
+ */
+export function bestOrStart(journal: Journal, epochs: readonly TrainEpoch[] = ownEpochs(journal)): Weights | null {
+  const { start, settings, segment } = journal;
+  const best = epochs.find(({ epoch }) => epoch === bestEpoch(epochs)?.epoch);
+  if (start === null || settings.newHead || !segment.isAlone) return best ?? null;
+  if (best !== undefined && isBetter(best, start)) return best;
+  return { epoch: 0, steps: 0, valTop1: start.valTop1, valLoss: start.valLoss };
 }
 
 /** What reports and progress say of float16. */
@@ -118,13 +149,15 @@ export function reportOf(journal: Journal, status: TrainReport['status'], reason
     start: journal.start,
     epochs,
     best,
+    ...(journal.foundRate === undefined ? {} : { foundRate: journal.foundRate }),
+    retreats: journal.retreats,
     resumedFrom: journal.resumedFrom,
     checkpoint,
     ...(isResumable ? { resume: resumeCommand } : {}),
     badImages: { count: bad.length, names: bad.slice(0, 10).map(({ name }) => name) },
     output: journal.output,
     written,
-    verdict: trainVerdict(journal.start, reached, settings),
+    verdict: trainVerdict(journal.start, reached, settings, best),
     warnings: session.warnings,
     seconds: { ...journal.seconds, total: secondsSince(journal.started) },
     status,

@@ -4,12 +4,14 @@ import { checkPaths, type PathUse, reads, writes } from '../files/conflicts.js';
 import { takeLock } from '../files/lock.js';
 import { checkWritable } from '../files/write-file.js';
 import { modelReads, modelWrites } from '../graph/model-paths.js';
+import { requireFresh } from './bookkeeping.js';
 import { checkpointsOf, openCheckpoints } from './checkpoint.js';
 import { resolveMicroBatch } from './micro-batch.js';
 import { checkTrainSettings, type TrainCall, type TrainOptions } from './options.js';
+import { resolveRate } from './rate-trials.js';
 import { completeCall } from './resume.js';
 import { runSegments, type Segment } from './segments.js';
-import { openTrainingSession, type RunMode } from './session.js';
+import { closeInTime, openTrainingSession, type RunMode } from './session.js';
 import { announceImages, settleImages } from './settle-images.js';
 
 /**
@@ -49,10 +51,18 @@ function wholeTraining(call: TrainCall, mode: RunMode): Segment {
     name: 'whole',
     epochs: call.settings.epochs,
     async open() {
+      // Before anything is tried.
+      requireFresh(call);
       const settled = await settleImages(call, call.settings);
       const settings = await resolveMicroBatch(call, settled.settings, mode);
       const session = await openTrainingSession(call, settings, mode);
-      return { settings, session, ...announceImages(settled, session, call) };
+      try {
+        const announced = announceImages(settled, session, call);
+        return { session, ...announced, ...(await resolveRate(call, session)) };
+      } catch (error) {
+        await closeInTime(session, call.signal);
+        throw error;
+      }
     },
   };
 }

@@ -33,9 +33,10 @@ export async function findLearningRate(options: TrainOptions): Promise<LrFindRep
   const call = completeCall(options);
   checkTrainSettings(call.settings);
   const settled = await settleImages(call, call.settings);
-  const settings = await resolveMicroBatch(call, settled.settings);
+  const told = await resolveMicroBatch(call, settled.settings);
   // The loss of every update is looked at before the next one.
-  const run = await openTrainingSession(call, settings, { readEvery: 1 });
+  const run = await openTrainingSession(call, told, { readEvery: 1 });
+  const { settings } = run;
   try {
     const preparation = announceImages(settled, run, call);
     await run.start(undefined, 0);

@@ -33,6 +33,8 @@ export interface TrainSettings extends GraphSettings, ImageSettings {
    */
   readonly microBatch: number | 'auto' | null;
   readonly lr: number;
+  /** `lr` is the largest of the rates that are tried in short trainings before the first epoch, and the best of them is taken. */
+  readonly lrTrials: boolean;
   /** Epochs in which the learning rate rises from 0. */
   readonly warmup: number;
   readonly schedule: ScheduleName;
@@ -44,10 +46,13 @@ export interface TrainSettings extends GraphSettings, ImageSettings {
   /** Decay of moving averages of weights and statistics, which are then validated and written; null: none. */
   readonly ema: number | null;
   readonly seed: number;
-  readonly augment: AugmentName;
+  /** `auto`: by the number of the training images and their size. */
+  readonly augment: AugmentName | 'auto';
   /** Smallest share of the image's area that a random crop keeps. */
   readonly minScale: number;
   readonly flip: boolean;
+  /** How often the training may go back to earlier weights, with half of the rate, where an epoch is far below the start; 0: never. */
+  readonly retreats: number;
   readonly maxBad: number;
   /** Bytes of decoded images that are kept in memory; 0: none. */
   readonly cache: number;
@@ -88,6 +93,7 @@ export const defaultTrainSettings: TrainSettings = {
   accumulate: 1,
   microBatch: null,
   lr: 0.01,
+  lrTrials: false,
   warmup: 0,
   schedule: 'cosine',
   minLr: 0,
@@ -98,6 +104,7 @@ export const defaultTrainSettings: TrainSettings = {
   augment: 'crop',
   minScale: 0.08,
   flip: true,
+  retreats: 0,
   maxBad: 0,
   cache: 0,
   newHead: false,
@@ -128,7 +135,7 @@ export const cudaFlags = [
 
 const choices = {
   schedule: scheduleNames,
-  augment: augmentNames,
+  augment: [...augmentNames, 'auto'],
   device: ['cpu', 'cuda'],
   target: targetNames,
   convSearch: convSearchNames,
@@ -288,6 +295,7 @@ export function transformsOf(
         train: { kind: 'padded-crop', width, height, padding: 4, flip: settings.flip ? 0.5 : 0, ...interpolation },
         val: val.kind === 'stretch' ? val : { ...val, resize: settings.resize ?? Math.min(width, height) },
       };
+    case 'auto': // Carried out once the training images are open.
     case 'none':
       return { train: val, val };
   }

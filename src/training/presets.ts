@@ -43,11 +43,13 @@ export const presets: Readonly<Record<PresetName, Partial<TrainSettings>>> = {
     nesterov: true,
     weightDecay: 1e-4,
     lr: 0.04,
+    lrTrials: true,
     warmup: 0.5,
     schedule: 'cosine',
     epochs: 10,
-    augment: 'crop',
+    augment: 'auto',
     minScale: 0.35,
+    retreats: 5,
   },
 };
 
@@ -66,10 +68,20 @@ const ofRule = [
 const isOtherRule = (preset: Partial<TrainSettings>, own: Partial<TrainSettings>): boolean =>
   own.optimizer !== undefined && own.optimizer !== preset.optimizer;
 
+/** What a preset leaves to the training where `own` says it. */
+function saidBy(own: Partial<TrainSettings>): readonly (keyof TrainSettings)[] {
+  return [
+    ...(own.momentum === 0 ? (['nesterov'] as const) : []),
+    ...(own.lr === undefined ? [] : (['lrTrials'] as const)),
+    ...(own.minScale === undefined ? [] : (['augment'] as const)),
+  ];
+}
+
 /**
  * The settings of a preset with `own` over them, whatever they are: false, 0 and null too, but not undefined. Where `own`
  * names another optimizer, what the preset sets of its own one goes with that; its Nesterov momentum goes with its momentum.
- * The learning rate, where it is the preset's, is that for the images of one update.
+ * The learning rate, where it is the preset's, is that for the images of one update; where `own` names one, none is searched for, and
+ * where it says how much of the area crops keep, the training images are cropped.
  */
 export function withPreset(name: PresetName | undefined, own: Partial<TrainSettings>): Partial<TrainSettings> {
   const chosen = Object.fromEntries(
@@ -77,10 +89,7 @@ export function withPreset(name: PresetName | undefined, own: Partial<TrainSetti
   ) as Partial<TrainSettings>;
   if (name === undefined) return chosen;
   const preset: Partial<TrainSettings> = presets[name];
-  const gone = new Set<string>([
-    ...(isOtherRule(preset, chosen) ? ofRule : []),
-    ...(chosen.momentum === 0 ? ['nesterov'] : []),
-  ]);
+  const gone = new Set<string>([...(isOtherRule(preset, chosen) ? ofRule : []), ...saidBy(chosen)]);
   const kept = Object.fromEntries(Object.entries(preset).filter(([key]) => !gone.has(key))) as Partial<TrainSettings>;
   const merged = { ...kept, ...chosen };
   if (preset.lr === undefined || chosen.lr !== undefined) return merged;
@@ -90,8 +99,9 @@ export function withPreset(name: PresetName | undefined, own: Partial<TrainSetti
 
 /** What to know of a preset under other settings, a line each. */
 export function presetNotes(name: PresetName | undefined, own: Partial<TrainSettings>): readonly string[] {
-  const preset = name === undefined ? {} : presets[name];
-  if (!isOtherRule(preset, own) || own.lr !== undefined) return [];
+  const preset: Partial<TrainSettings> = name === undefined ? {} : presets[name];
+  const isTried = own.lrTrials ?? preset.lrTrials ?? false;
+  if (!isOtherRule(preset, own) || own.lr !== undefined || isTried) return [];
   return [
     `the learning rate of ${name} is for ${preset.optimizer}, not ${own.optimizer}: --lr sets another, --lr-find suggests one`,
   ];

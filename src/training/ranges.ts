@@ -18,6 +18,7 @@ export const trainRanges = {
   imageSize: count,
   resize: count,
   minScale: { type: 'number', above: 0, maximum: 1 },
+  retreats: whole,
   maxBad: whole,
   cache: whole,
   checkpointEvery: count,

@@ -41,7 +41,7 @@ function resumedCall(options: TrainOptions): TrainCall {
     ...saved,
     data,
     preset: options.preset ?? presetOf(state),
-    settings: { ...(isElsewhere ? portedSettings(state, given) : settingsOf(state)), ...given },
+    settings: { ...(isElsewhere ? portedSettings(state, given) : settingsOf(state)), ...untried(given), ...given },
     mayDiffer: (key) => !exact && (key === 'epochs' || (isElsewhere && isOfMachine(key))),
   };
 }
@@ -61,6 +61,11 @@ export function withSaved(options: TrainOptions, saved: SavedCall | undefined): 
     strict: options.strict ?? saved.strict ?? undefined,
     maxMemory: options.maxMemory ?? saved.maxMemory ?? undefined,
   };
+}
+
+/** A rate that is given is not searched for. */
+function untried({ lr }: Partial<TrainSettings>): Partial<TrainSettings> {
+  return lr === undefined ? {} : { lrTrials: false };
 }
 
 /** As many threads as there were: with others the sums are others. */

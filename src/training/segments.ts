@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Preparation } from '../contracts/images.js';
-import type { TrainReport } from '../contracts/train.js';
+import type { FoundRate, TrainReport } from '../contracts/train.js';
 import { LowrankError } from '../errors.js';
 import type { LossScale } from '../step/loss-scale.js';
 import { startAverages, type TrainingState } from '../step/vectors.js';
@@ -34,6 +34,8 @@ export interface Segment {
 export interface OpenedSegment {
   readonly settings: TrainSettings;
   readonly session: TrainingSession;
+  /** How the learning rate of the settings was found, if it was. */
+  readonly foundRate?: FoundRate | undefined;
   /** For the report. */
   readonly preparation?: Preparation;
 }
@@ -79,9 +81,9 @@ async function openAndRun(
   started: number,
 ): Promise<Ended | { readonly report: TrainReport }> {
   const { open, carryOthers } = segments[index]!;
-  const { session, settings, preparation } = await open(index === 0 ? undefined : borderModel(call, index));
+  const { session, settings, preparation, foundRate } = await open(index === 0 ? undefined : borderModel(call, index));
   try {
-    const told = { call, settings, session, started, segment: placeOf(segments, index, settings) };
+    const told = { call, settings, session, started, foundRate, segment: placeOf(segments, index, settings) };
     const journal = before === undefined ? beginJournal(told) : { ...before.journal, ...told };
     const warned = before?.journal.session.warnings ?? [];
     session.warnings.unshift(...warned.filter((line) => !session.warnings.includes(line)));

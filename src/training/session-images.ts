@@ -96,6 +96,12 @@ async function cache(
   });
 }
 
+/** Shorter side of the images, in pixels, as the model takes them. */
+export function sideOf({ imageDims, layout, images }: Prepared): number {
+  const { width, height } = imageSizeOf(imageDims, layout, images.name);
+  return Math.min(width, height);
+}
+
 /** What the trained model says of its images: as they were shown in training and validation. */
 export function imageFactsOf(
   settings: TrainSettings,

@@ -40,7 +40,7 @@ export async function startTrainer(
   const { options, settings, mode, driver, session, graphs, warn } = parts;
   const { gradient, update, target } = graphs;
   const initial = state ?? (await stateOfModel(parts));
-  if (isEmulated(settings)) runPasses(gradient.model, [emulateHalf]);
+  emulateOnce(parts);
   return createTrainer({
     driver,
     gradient,
@@ -59,6 +59,15 @@ export async function startTrainer(
     signal: options.signal,
     note: warn,
   });
+}
+
+const emulated = new WeakSet<SessionGraphs>();
+
+/** Half precision on the CPU becomes an emulation of it, the first time that a trainer is started. */
+function emulateOnce({ settings, graphs }: StartParts): void {
+  if (!isEmulated(settings) || emulated.has(graphs)) return;
+  runPasses(graphs.gradient.model, [emulateHalf]);
+  emulated.add(graphs);
 }
 
 /** Images that inserted normalization layers are calibrated on. */

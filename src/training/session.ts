@@ -17,11 +17,13 @@ import type { LossScale } from '../step/loss-scale.js';
 import { describeKept } from '../step/manifest.js';
 import type { Prepared } from '../step/prepare.js';
 import type { TrainingState } from '../step/vectors.js';
+import { withAugment } from './augmentation.js';
 import type { StateLayout } from './carry.js';
 import { type TrainCall, type TrainOptions, type TrainSettings, trainSessionOptions } from './options.js';
-import { checkSchedule, type Schedule, scheduleOf } from './schedule.js';
+import { checkSchedule, scheduleOf } from './schedule.js';
+import { openRateJudge, type RateJudge } from './rate-judge.js';
 import { buildGraphs, type SessionGraphs } from './session-graphs.js';
-import { fingerprint, imageFactsOf, loadersFor, openImages, openLoader } from './session-images.js';
+import { fingerprint, imageFactsOf, loadersFor, openImages, openLoader, sideOf } from './session-images.js';
 import { openModel, summaryOfModel } from './session-model.js';
 import { isEmulated, startTrainer, stateOfModel } from './session-start.js';
 import { createValidator } from './session-validation.js';
@@ -31,6 +33,8 @@ import type { Trainer } from './trainer.js';
 /** What a training works with: images, graphs, sessions. */
 export interface TrainingSession {
   readonly model: ModelSummary;
+  /** With `augment` carried out. */
+  readonly settings: TrainSettings;
   /** What is trained, and what of the stored tensors is not. */
   readonly parameters: TrainExplainReport['parameters'];
   readonly kept: TrainExplainReport['kept'];
@@ -47,7 +51,6 @@ export interface TrainingSession {
   /** Of one image, as the model takes it. */
   readonly imageDims: readonly number[];
   readonly stepsPerEpoch: number;
-  readonly schedule: Schedule;
   readonly masks: readonly MaskInput[];
   /** As it is written for other programs: until the start, where half precision may become an emulation of it. */
   readonly gradient: GradientGraph;
@@ -60,13 +63,15 @@ export interface TrainingSession {
   readonly trainer: Trainer;
   /** The state of the model before the first update. */
   initial(): Promise<TrainingState>;
-  /** Opens the sessions of onnxruntime, with the state of a checkpoint or of the model. */
+  /** Opens the sessions of onnxruntime, with the state of a checkpoint or of the model; those that were open are closed. */
   start(state: TrainingState | undefined, step: number, lossScale?: LossScale): Promise<void>;
   /** Results on the validation images; undefined where there are none. Throws ABORTED. */
   validate(
     onProgress: (done: number, total: number) => void,
     signal: AbortSignal | undefined,
   ): Promise<{ readonly loss: number; readonly top1: number; readonly top5: number | null } | undefined>;
+  /** Opens what trials of learning rates are judged by. */
+  openRateJudge(): RateJudge;
   /** Writes the model with the weights of a state: the moving averages where there are some. */
   writeModel(state: TrainingState, path: string, replace?: boolean): WrittenFile;
   close(): Promise<void>;
@@ -124,7 +129,7 @@ function modeFor(settings: TrainSettings, mode: RunMode): FullMode {
 
 async function openSession(
   options: SessionCall,
-  settings: TrainSettings,
+  told: TrainSettings,
   mode: FullMode,
   closers: Closers,
   close: () => Promise<void>,
@@ -132,10 +137,11 @@ async function openSession(
   const { signal } = options;
   const { hasByteImages, isResident, readEvery } = mode;
   const limits = limitsOf(checkedLimits(options));
-  const images = await openImages(options, settings, closers);
+  const images = await openImages(options, told, closers);
   const { training, validation, order } = images;
-  const model = await openModel(options, settings, images, limits, closers);
+  const model = await openModel(options, told, images, limits, closers);
   const { prepared } = model;
+  const settings = withAugment(told, training.length, sideOf(prepared));
   const warnings = [...model.warnings, ...training.warnings, ...(validation?.warnings ?? [])];
   const driver = await loadDriver();
   const graphs = await buildGraphs(prepared, settings, hasByteImages, driver, signal);
@@ -143,15 +149,21 @@ async function openSession(
   if (isEmulated(settings)) warnings.push(`${settings.precision} is emulated on CPU: right, but slower than float32`);
   const loaders = loadersFor(prepared, settings, hasByteImages);
   const { loader, stepsPerEpoch } = await openLoader(loaders, training, settings, signal, closers);
-  const schedule = scheduleOf(settings, stepsPerEpoch);
-  checkSchedule(schedule);
+  checkSchedule(scheduleOf(settings, stepsPerEpoch));
   const { threads } = settings;
   const session = trainSessionOptions(settings);
   const facts = imageFactsOf(settings, prepared, training);
   const warn = (line: string): void => void warnings.push(line);
   const parts = { options, settings, mode, driver, session, images, model, graphs, warn };
   let trainer: Trainer | undefined;
+  closers.push(() => trainer?.close());
+  const validating = {
+    ...{ driver, session, settings, prepared, validation, loaders, hasByteImages, warn },
+    graph: graphs.evaluation,
+    trainer: () => trainer!,
+  };
   return {
+    settings,
     parameters: prepared.parameters.map(({ name, shape, decay }) => ({ name, shape, decay })),
     kept: describeKept(prepared),
     model: summaryOfModel(model, options.model),
@@ -170,7 +182,6 @@ async function openSession(
     loader,
     imageDims: prepared.imageDims,
     stepsPerEpoch,
-    schedule,
     masks: gradient.interface.inputs.masks,
     gradient,
     isResident,
@@ -182,14 +193,13 @@ async function openSession(
     },
     initial: () => stateOfModel(parts),
     async start(state, step, lossScale) {
+      const before = trainer;
+      trainer = undefined;
+      await before?.close();
       trainer = await startTrainer(parts, state, step, lossScale);
-      closers.push(() => trainer!.close());
     },
-    validate: createValidator({
-      ...{ driver, session, settings, prepared, validation, loaders, hasByteImages, warn, closers },
-      graph: graphs.evaluation,
-      trainer: () => trainer!,
-    }),
+    validate: createValidator({ ...validating, closers }),
+    openRateJudge: () => openRateJudge(validating, training, loader.batchesPerEpoch),
     writeModel: (state, path, replace = false) => writeTrained(model, settings, facts, state, path, replace),
     close,
   };

@@ -16,6 +16,7 @@ import { checkpointsOf, openCheckpoints } from './checkpoint.js';
 import type { CheckpointPosition } from '../contracts/checkpoint.js';
 import { EpochSteps, finishEpoch, nothing, type Running } from './epoch.js';
 import { fewUpdates } from './few-updates.js';
+import { goBack, isFallen, isMendable } from './retreat.js';
 import { type Journal, reportOf, secondsSince, settingsRecord, triedUpdates, warn } from './journal.js';
 
 /** What a segment begins with that goes on from another. */
@@ -72,7 +73,8 @@ async function trainEpochs(
   isNew: boolean,
   board: TensorBoardWriter | undefined,
 ): Promise<TrainReport | undefined> {
-  const { epochs } = journal.settings;
+  const { session, settings } = journal;
+  const { epochs } = settings;
   const isStopped = (): boolean => journal.call.signal?.aborted === true;
   const interrupted = (): TrainReport => {
     bookkeeping.reinstate();
@@ -85,7 +87,9 @@ async function trainEpochs(
   if (isStopped()) return interrupted();
   const { from, until } = journal.segment;
   for (let epoch = position?.epoch ?? from; epoch < until; epoch++) {
-    const finished = await trainEpoch(journal, bookkeeping, epoch, batch, running);
+    if (batch === 0 && isFallen(journal))
+      await goBack(journal, bookkeeping, journal.epochs.at(-1)!, session.trainer.step);
+    const finished = await trainEpochAgain(journal, bookkeeping, epoch, batch, running);
     if (finished === undefined) return interrupted();
     board?.scalars(finished.steps, epochScalars(finished));
     running = nothing();
@@ -117,6 +121,23 @@ async function measureStart(journal: Journal, board: TensorBoardWriter | undefin
   journal.start = start;
   progress?.note(startLine(start, epochs));
   board?.scalars(0, startScalars(start));
+}
+
+/** As `trainEpoch`; an epoch with a loss, a gradient or a weight that is not finite is begun again from earlier weights. */
+async function trainEpochAgain(
+  journal: Journal,
+  bookkeeping: Bookkeeping,
+  epoch: number,
+  start: number,
+  running: Running,
+): Promise<TrainEpoch | undefined> {
+  try {
+    return await trainEpoch(journal, bookkeeping, epoch, start, running);
+  } catch (error) {
+    if (!isMendable(journal, error)) throw error;
+    await goBack(journal, bookkeeping, { epoch: epoch + 1, valTop1: null }, journal.epochs.at(-1)?.steps ?? 0);
+    return trainEpochAgain(journal, bookkeeping, epoch, 0, nothing());
+  }
 }
 
 /** Trains an epoch from batch `start` on and validates; undefined where it was interrupted, with a checkpoint written. */

@@ -178,10 +178,10 @@ describe('lowrank train', () => {
 
   it('says of a preset what is for another rule', () => {
     const { stderr } = run(
-      ...words('--preset', 'fine-tune', '--optimizer', 'adam', '--explain', '--json').filter(
+      ...words('--preset', 'imagenet-resnet', '--optimizer', 'adam', '--explain', '--json').filter(
         (word) => word !== '--quiet',
       ),
     );
-    expect(stderr).toMatch(/^warning: the learning rate of fine-tune is for sgd, not adam: --lr sets another/m);
+    expect(stderr).toMatch(/^warning: the learning rate of imagenet-resnet is for sgd, not adam: --lr sets another/m);
   });
 });

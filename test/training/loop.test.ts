@@ -214,7 +214,7 @@ describe('the epoch that is written', () => {
     expect(same(join(folder, 'damaged.onnx'), checkpoint('chosen', 18, 'model.onnx'))).toBe(true);
   });
 
-  it('that is worse than the start is written all the same, and said to be', async () => {
+  it('that is worse than the start is not written, but the start, and said to be', async () => {
     const worse = await train({
       model: join(folder, 'chosen.onnx'),
       output: join(folder, 'worse.onnx'),
@@ -223,8 +223,8 @@ describe('the epoch that is written', () => {
       settings: { ...shared, lr: 3, schedule: 'constant' },
     });
     expect(worse.start!.valTop1).toBe(report.written!.valTop1);
-    expect(worse.written).toMatchObject({ epoch: 1, chosen: 'best' });
-    expect(worse.verdict).toMatchObject({ level: 'worse' });
+    expect(worse.written).toMatchObject({ epoch: 0, chosen: 'start' });
+    expect(worse.verdict).toMatchObject({ level: 'same' });
     expect(worse.verdict!.advice).toMatch(/^try a lower --lr than 3 /);
   });
 

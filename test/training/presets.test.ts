@@ -41,7 +41,9 @@ describe('presets', () => {
       const kept = optimizer === own ? presets[name] : {};
       const rule = { momentum, nesterov, beta1, beta2, epsilon };
       expect({ ...defaultTrainSettings, ...kept }).toMatchObject(rule);
-      expect(presetNotes(name, { optimizer })).toHaveLength(optimizer === own ? 0 : 1);
+      const isTried = presets[name].lrTrials === true;
+      expect(presetNotes(name, { optimizer })).toHaveLength(optimizer === own || isTried ? 0 : 1);
+      expect(presetNotes(name, { optimizer, lrTrials: false })).toHaveLength(optimizer === own ? 0 : 1);
       expect(presetNotes(name, { optimizer, lr: 0.1 })).toEqual([]);
     },
   );

@@ -10,7 +10,7 @@ import {
   plural,
 } from '../format.js';
 import type { TrainEpoch, TrainReport, TrainStart, TrainVerdict } from '../../contracts/train.js';
-import { goOnText, lastText, savedText, writtenText } from '../train-outcome.js';
+import { foundRateText, goOnText, lastText, retreatText, savedText, writtenText } from '../train-outcome.js';
 import { createChartRenderer, type ChartRenderer } from './chart.js';
 import { fileName, warningList } from './convert-html.js';
 import { curveLegend, drawCurveChart, hasValues, type Curve, type CurveChart } from './curve-chart.js';
@@ -233,7 +233,8 @@ function optional(value: number | null, format: (value: number) => string): stri
 /** An epoch, or what was measured before the first. */
 type EpochRow = TrainEpoch | (TrainStart & { readonly epoch: 0 });
 
-function epochColumns({ best, epochs }: TrainReport): readonly TableColumn<EpochRow>[] {
+function epochColumns({ best, epochs, written }: TrainReport): readonly TableColumn<EpochRow>[] {
+  const strong = written?.epoch === 0 ? 0 : best?.epoch;
   const either = (header: string, value: (epoch: EpochRow) => Content): TableColumn<EpochRow> => ({
     header,
     className: 'number wraps',
@@ -246,7 +247,7 @@ function epochColumns({ best, epochs }: TrainReport): readonly TableColumn<Epoch
       const word = epoch === 0 ? 'before training' : epoch === best?.epoch ? 'best' : undefined;
       if (word === undefined) return epoch;
       const both = markup`<span class="muted">${word}</span> ${epoch}`;
-      return epoch === 0 ? both : markup`<strong>${both}</strong>`;
+      return epoch === strong ? markup`<strong>${both}</strong>` : both;
     }),
     number('Updates', ({ steps }) => formatWhole(steps)),
     number('Loss', ({ loss }) => formatLoss(loss)),
@@ -281,7 +282,7 @@ function epochSection(report: TrainReport): Markup | null {
 }
 
 function factsSection(report: TrainReport): Markup {
-  const { data, output, seconds, checkpoint } = report;
+  const { data, output, seconds, checkpoint, foundRate, retreats = [], start } = report;
   return section(
     'Files',
     factList([
@@ -290,6 +291,8 @@ function factsSection(report: TrainReport): Markup {
       ...(data.val === null ? [] : [dataFact('Validation images', data.val)]),
       ...preparationFact('Images as inputs', report),
       ...badImageFacts(report.badImages),
+      ...(foundRate === undefined ? [] : [['Learning rate', foundRateText(foundRate)] as const]),
+      ...retreats.map((retreat) => ['Went back', retreatText(retreat, start)] as const),
       ...(output === null
         ? []
         : ([
