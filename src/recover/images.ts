@@ -9,7 +9,8 @@ import { imageSizeOf, normalizationOf, openTraining, requireClasses } from '../i
 import { classesOfModel } from '../images/labelled-images.js';
 import { openSource } from '../data/open.js';
 import type { PreparedModel } from '../step/prepare-model.js';
-import { type AugmentSettings, transformsOf } from '../training/options.js';
+import type { AugmentSettings } from '../training/options.js';
+import { transformsOf } from '../training/transforms.js';
 import type { RecoverOptions } from './recover.js';
 import type { RecoverSettings } from './settings.js';
 

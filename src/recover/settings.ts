@@ -9,6 +9,7 @@ import {
   augmentNames,
   type AugmentSettings,
   defaultTrainSettings,
+  requireDevice,
   requirePortable,
   type RunningSettings,
   type TrainSettings,
@@ -73,6 +74,7 @@ export function checkRecoverSettings(settings: RecoverSettings): void {
   if (settings.augment !== null) checkChoices({ augment: augmentNames }, { augment: settings.augment });
   checkGraphSettings(settings);
   checkImageSettings(settings);
+  requireDevice(settings);
   requirePortable(settings.precision, settings.device === 'cuda' ? 'cuda' : settings.target);
   if (settings.precision !== 'float32') {
     throw new LowrankError('USAGE', `a teacher is followed in float32 alone, not in ${settings.precision}`, {

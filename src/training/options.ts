@@ -1,10 +1,8 @@
-import type { CenterCrop, Stretch, Transform } from '../data/transform.js';
 import { restBetweenRuns, sessionOptionsOf } from '../runtime/threads.js';
 import type { CudaOptions, Device, SessionOptions } from '../runtime/types.js';
 import type { TrainReport } from '../contracts/train.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { checkImageSettings, defaultImageSettings, type ImageSettings } from '../images/image-settings.js';
-import { resizing } from '../images/preparation.js';
 import { LowrankError } from '../errors.js';
 import { trainRanges } from './ranges.js';
 import { checkChoices, checkNames, checkRanges } from '../range.js';
@@ -161,6 +159,11 @@ export function checkTrainSettings(settings: TrainSettings): void {
       remedy: 'give --precision float16, or leave out --nhwc',
     });
   }
+  requireDevice(settings);
+}
+
+/** Throws USAGE for what only CUDA knows on another device. */
+export function requireDevice(settings: RunningSettings): void {
   if (settings.device === 'cuda') return;
   for (const [name, flag] of cudaFlags) {
     if (settings[name] === defaultTrainSettings[name]) continue;
@@ -267,36 +270,4 @@ export interface TrainCall extends TrainOptions {
   readonly settings: TrainSettings;
   /** Whether something that a checkpoint is compared by may be another than it was. */
   mayDiffer(key: string): boolean;
-}
-
-/** How images become inputs in training and in validation. */
-export function transformsOf(
-  settings: AugmentSettings & ImageSettings,
-  width: number,
-  height: number,
-): { readonly train: Transform; readonly val: CenterCrop | Stretch } {
-  const { transform: val } = resizing({ width, height }, settings);
-  const interpolation = settings.interpolation === null ? {} : { interpolation: settings.interpolation };
-  switch (settings.augment) {
-    case 'crop':
-      return {
-        train: {
-          kind: 'random-resized-crop',
-          width,
-          height,
-          scale: [settings.minScale, 1],
-          flip: settings.flip ? 0.5 : 0,
-          ...interpolation,
-        },
-        val,
-      };
-    case 'pad':
-      return {
-        train: { kind: 'padded-crop', width, height, padding: 4, flip: settings.flip ? 0.5 : 0, ...interpolation },
-        val: val.kind === 'stretch' ? val : { ...val, resize: settings.resize ?? Math.min(width, height) },
-      };
-    case 'auto': // Carried out once the training images are open.
-    case 'none':
-      return { train: val, val };
-  }
 }

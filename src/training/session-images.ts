@@ -10,7 +10,8 @@ import { normalizationName } from '../images/image-metadata.js';
 import { imageSizeOf, normalizationOf, openTraining, openValidation } from '../images/images.js';
 import { classesOfModel } from '../images/labelled-images.js';
 import type { Prepared } from '../step/prepare.js';
-import { type TrainSettings, transformsOf } from './options.js';
+import type { TrainSettings } from './options.js';
+import { transformsOf } from './transforms.js';
 import type { Closers, SessionCall } from './session.js';
 
 /** The images of a training. */

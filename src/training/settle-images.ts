@@ -5,7 +5,8 @@ import { preparationText } from '../report/preparation-text.js';
 import { loadDriver } from '../runtime/driver.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import type { ImageSettings } from '../images/image-settings.js';
-import { type AugmentSettings, type TrainOptions, type TrainSettings, transformsOf } from './options.js';
+import type { AugmentSettings, TrainOptions, TrainSettings } from './options.js';
+import { transformsOf } from './transforms.js';
 import { prepareFile } from '../images/preparation.js';
 import type { TrainingSession } from './session.js';
 
