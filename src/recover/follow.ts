@@ -3,10 +3,10 @@ import type { Loader } from '../data/loader.js';
 import { LowrankError } from '../errors.js';
 import { evaluationLine } from '../report/recover-text.js';
 import type { TrainProgress } from '../report/train-progress.js';
-import type { TrainingState } from '../step/vectors.js';
+import { copyState, type TrainingState } from '../step/vectors.js';
 import { learningRateAt } from '../training/schedule.js';
 import type { Judge } from './judge.js';
-import { copyOf, Learner, type Learning } from './learner.js';
+import { Learner, type Learning } from './learner.js';
 import { scheduleOf } from './schedule.js';
 
 export interface FollowOptions {
@@ -46,7 +46,7 @@ export async function followTeacher(options: FollowOptions): Promise<Followed> {
   const { steps: total } = learning.settings;
   const every = Math.max(1, Math.ceil(total / looks));
   const evaluations: RecoverEvaluation[] = [];
-  let best: Reached = { ...start, step: 0, state: copyOf(initial) };
+  let best: Reached = { ...start, step: 0, state: copyState(initial) };
   let base = options.lr;
   let retreats = 0;
   let fruitless = 0;

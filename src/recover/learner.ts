@@ -4,7 +4,7 @@ import { drawMasks } from '../step/masks.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
 import type { GradientGraph } from '../step/gradient-graph.js';
 import type { UpdateGraph } from '../step/update-graph.js';
-import type { TrainingState } from '../step/vectors.js';
+import { copyState, type TrainingState } from '../step/vectors.js';
 import { createTrainer, type Measured, type Trainer } from '../training/trainer.js';
 import type { RecoverSettings } from './settings.js';
 
@@ -29,7 +29,7 @@ export class Learner {
   static async start(learning: Learning, loader: Loader, state: TrainingState, firstBatch = 0): Promise<Learner> {
     const { driver, session, graphOptimization, gradient, update, settings, signal, note } = learning;
     const trainer = await createTrainer({
-      ...{ driver, gradient, update, session, graphOptimization, signal, note, state: copyOf(state) },
+      ...{ driver, gradient, update, session, graphOptimization, signal, note, state: copyState(state) },
       batch: settings.batchSize,
       allowCpuNodes: settings.allowCpuNodes,
       readEvery: 1,
@@ -56,17 +56,13 @@ export class Learner {
 
   /** A copy of the weights as they are. */
   async weights(): Promise<TrainingState> {
-    return copyOf(await this.#trainer.read());
+    return copyState(await this.#trainer.read());
   }
 
   async close(): Promise<void> {
     await this.#batches.return(undefined as never);
     await this.#trainer.close();
   }
-}
-
-export function copyOf({ parameters, statistics, state, ema }: TrainingState): TrainingState {
-  return { parameters: parameters.slice(), statistics: statistics.slice(), state: state.slice(), ema: ema.slice() };
 }
 
 /** Batches without end, epoch after epoch, from the n-th on. */

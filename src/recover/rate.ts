@@ -2,6 +2,7 @@ import type { RateTrial } from '../contracts/recover.js';
 import type { Loader } from '../data/loader.js';
 import { LowrankError } from '../errors.js';
 import type { TrainingState } from '../step/vectors.js';
+import { chosenRate } from '../training/rate-trials.js';
 import { learningRateAt } from '../training/schedule.js';
 import type { Judge } from './judge.js';
 import { Learner, type Learning } from './learner.js';
@@ -11,9 +12,6 @@ import { scheduleOf } from './schedule.js';
 const firstRates = { adam: 1e-3, adamw: 1e-3, rmsprop: 3e-4, sgd: 1e-2 } as const;
 const factor = 3;
 const mostTrials = 6;
-
-/** A longer training gains more by a larger rate than a short one does: the largest that gains this share of the best is taken. */
-const enough = 0.8;
 
 /** Updates of a trial: a share of the training, within bounds. */
 function trialSteps(steps: number): number {
@@ -53,14 +51,7 @@ export async function findRate(
     best = Math.min(best, loss);
     lr = isDown ? lr / factor : lr * factor;
   }
-  return { lr: chosen(trials, start), trials };
-}
-
-function chosen(trials: readonly RateTrial[], start: number): number {
-  const gainOf = ({ loss }: RateTrial): number => start - (loss ?? Infinity);
-  const best = trials.reduce((most, trial) => (gainOf(trial) > gainOf(most) ? trial : most));
-  if (gainOf(best) <= 0) return Math.min(...trials.map(({ lr }) => lr));
-  return Math.max(...trials.filter((trial) => gainOf(trial) >= enough * gainOf(best)).map(({ lr }) => lr));
+  return { lr: chosenRate(trials, start), trials };
 }
 
 async function lossBehind(

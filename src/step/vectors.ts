@@ -19,6 +19,11 @@ function gather(slots: readonly (Slot & { readonly value: Value })[]): Float32Ar
   return flat;
 }
 
+/** A state that nothing else writes to. */
+export function copyState({ parameters, statistics, state, ema }: TrainingState): TrainingState {
+  return { parameters: parameters.slice(), statistics: statistics.slice(), state: state.slice(), ema: ema.slice() };
+}
+
 /** Puts the parameters and the statistics behind each other into `ema`: what moving averages start at. */
 export function startAverages({ parameters, statistics, ema }: TrainingState): void {
   ema.set(parameters);

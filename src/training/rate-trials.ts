@@ -5,7 +5,7 @@ import { LowrankError, throwIfAborted } from '../errors.js';
 import { trialLine } from '../report/recover-text.js';
 import { formatLoss, formatRate, plural } from '../report/format.js';
 import { drawMasks } from '../step/masks.js';
-import type { TrainingState } from '../step/vectors.js';
+import { copyState, type TrainingState } from '../step/vectors.js';
 import { newestState } from './newest-checkpoint.js';
 import type { TrainCall, TrainSettings } from './options.js';
 import type { RateJudge } from './rate-judge.js';
@@ -61,13 +61,13 @@ async function findRate(call: TrainCall, session: TrainingSession): Promise<Foun
   const trials: RateTrial[] = [];
   const run = async (lr: number): Promise<RateTrial> => {
     throwIfAborted(signal);
-    const trial = { lr, steps, loss: await lossBehind(call, session, judge, copyOf(initial), lr, steps) };
+    const trial = { lr, steps, loss: await lossBehind(call, session, judge, copyState(initial), lr, steps) };
     trials.push(trial);
     progress?.note(`learning rate: ${trialLine(trial)}`);
     return trial;
   };
   try {
-    await session.start(copyOf(initial), 0);
+    await session.start(copyState(initial), 0);
     const startLoss = finite(await judge.loss(signal));
     const { images, from } = judge;
     progress?.note(
@@ -177,7 +177,3 @@ async function* endless({ loader }: TrainingSession, count: number): AsyncGenera
 }
 
 const finite = (loss: number): number | null => (Number.isFinite(loss) ? loss : null);
-
-function copyOf({ parameters, statistics, state, ema }: TrainingState): TrainingState {
-  return { parameters: parameters.slice(), statistics: statistics.slice(), state: state.slice(), ema: ema.slice() };
-}
