@@ -24,7 +24,7 @@ const teacherOptions = {
     placeholder: 'model.onnx',
     description: 'the original model, which the trained one is made to compute again: pictures need no labels',
   },
-  steps: { ...recoverRanges.steps, group, description: 'updates (default: 600)' },
+  steps: { ...recoverRanges.steps, group, description: 'updates with --teacher (default: 600)' },
   match: {
     type: 'string',
     choices: matchNames,

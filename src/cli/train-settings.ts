@@ -113,7 +113,7 @@ export const trainOptions = {
   lr: {
     ...trainRanges.lr,
     group: schedule,
-    description: 'largest learning rate (default: 0.01; with --preset fine-tune it is tried)',
+    description: 'largest learning rate (default: 0.01; fine-tune tries)',
   },
   lrTrials: {
     type: 'boolean',

@@ -20,7 +20,7 @@ import { chosenSettings, givenSettings, settingsFor, trainOptions } from './trai
 export const command = defineCommand({
   name: 'train',
   summary: 'train or fine-tune a model, on labelled images or towards its original on any',
-  arguments: { model: { description: 'ONNX classifier with float32 weights; with --teacher any vision model' } },
+  arguments: { model: { description: 'float32 ONNX classifier; with --teacher any model' } },
   options: commandOptions,
   usual: [
     'data',
