@@ -2,7 +2,7 @@ import type { RateTrial } from '../contracts/recover.js';
 import type { Loader } from '../data/loader.js';
 import { LowrankError } from '../errors.js';
 import type { TrainingState } from '../step/vectors.js';
-import { chosenRate } from '../training/rate-trials.js';
+import { chosenRate } from '../training/chosen-rate.js';
 import { learningRateAt } from '../training/schedule.js';
 import type { Judge } from './judge.js';
 import { Learner, type Learning } from './learner.js';

@@ -6,6 +6,7 @@ import { trialLine } from '../report/recover-text.js';
 import { formatLoss, formatRate, plural } from '../report/format.js';
 import { drawMasks } from '../step/masks.js';
 import { copyState, type TrainingState } from '../step/vectors.js';
+import { chosenRate, valueOf } from './chosen-rate.js';
 import { newestState } from './newest-checkpoint.js';
 import type { TrainCall, TrainSettings } from './options.js';
 import type { RateJudge } from './rate-judge.js';
@@ -22,8 +23,6 @@ const share = 1 / 25;
 const [leastSteps, mostSteps] = [10, 40];
 /** Share of a trial in which the rate rises. */
 const warmupShare = 1 / 4;
-/** A longer training gains more by a larger rate than a short one does: the largest that gains this share of the best is taken. */
-const enough = 0.8;
 
 /** The settings of a training with the learning rate that they are to have, and how it was found, if it was. */
 export interface SettledRate {
@@ -82,8 +81,6 @@ async function findRate(call: TrainCall, session: TrainingSession): Promise<Foun
   }
 }
 
-const valueOf = ({ loss }: RateTrial): number => loss ?? Infinity;
-
 /** Runs trials up to the first rate that is worse than one before or, where the smallest is the best, down to where it is no better. */
 async function climb(
   run: (lr: number) => Promise<RateTrial>,
@@ -107,22 +104,6 @@ async function climb(
     if (valueOf(trial) < valueOf(best)) best = trial;
     else if (valueOf(best) < startLoss) break;
   }
-}
-
-/**
- * The largest rate of those that gain at least `enough` of what the best one does, or the best where none gains anything. Throws
- * NUMERIC where no loss is finite.
- */
-export function chosenRate(trials: readonly RateTrial[], startLoss: number): number {
-  const best = trials.reduce((least, trial) => (valueOf(trial) < valueOf(least) ? trial : least));
-  if (best.loss === null) {
-    throw new LowrankError('NUMERIC', 'no learning rate that was tried gives a loss that is finite', {
-      remedy: 'give a lower --lr, or train with --clip 1',
-    });
-  }
-  const least = enough * (startLoss - best.loss);
-  if (!(least > 0) || !Number.isFinite(least)) return best.lr;
-  return Math.max(...trials.filter((trial) => startLoss - valueOf(trial) >= least).map(({ lr }) => lr));
 }
 
 /** Mean loss behind a short training; null where a loss or a gradient was not finite. */
