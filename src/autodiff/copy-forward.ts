@@ -1,5 +1,5 @@
 import { LowrankError } from '../errors.js';
-import { sortedAncestors } from '../graph/ancestors.js';
+import { sortedBetween } from '../graph/ancestors.js';
 import type { Graph } from '../graph/graph.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
@@ -59,7 +59,7 @@ export function copyForwardWith(forms: Readonly<Record<string, TrainedForm>>): B
 /** Without anything of a device. */
 export const copyForward: BuildForward = copyForwardWith({});
 
-/** Copies the nodes that `outputs` are computed by, as they infer; gives the copies of `outputs`. */
+/** Copies the nodes that `outputs` are computed by, as they infer, from what is bound on; gives the copies of `outputs`. */
 export function copyNodes(
   e: Emitter,
   source: { readonly graph: Graph; readonly outputs: readonly Value[] },
@@ -75,7 +75,7 @@ function copy(
   emitNode: (node: Node, inputs: Outputs) => Outputs,
 ): readonly Value[] {
   const values = new Map(bindings);
-  for (const node of sortedAncestors(source.graph, ...source.outputs)) {
+  for (const node of sortedBetween(source.graph, (value) => bindings.has(value), source.outputs)) {
     const inputs = node.inputs.map((value) => (value === undefined ? undefined : mapped(e, values, value)));
     const outputs = emitNode(node, inputs);
     node.outputs.forEach((value, i) => {

@@ -4,7 +4,7 @@ import { createTrainProgress } from '../report/train-progress.js';
 import { explainRecovery } from '../recover/explain.js';
 import { recover, recoverPaths } from '../recover/recover.js';
 import { recoverRanges } from '../recover/ranges.js';
-import { batchNormNames, type RecoverSettings } from '../recover/settings.js';
+import { batchNormNames, recoverByNames, type RecoverSettings, teacherRunsNames } from '../recover/settings.js';
 import { matchNames } from '../step/match-points.js';
 import { presetNames, type PresetName } from '../training/presets.js';
 import type { CommandContext, CommandResult } from './command.js';
@@ -47,6 +47,19 @@ const teacherOptions = {
     ...recoverRanges.labelWeight,
     group,
     description: 'weight of the loss of labels beside that of the teacher (default: 0, no labels are read)',
+  },
+  recoverBy: {
+    type: 'string',
+    choices: recoverByNames,
+    group,
+    description:
+      'train the whole model, block by block without a way back through the others, or both (default: whole)',
+  },
+  teacherRuns: {
+    type: 'string',
+    choices: teacherRunsNames,
+    group,
+    description: 'with every update, or once over the pictures as they are (default: auto, by the memory)',
   },
   batchNorm: {
     type: 'string',
@@ -158,6 +171,8 @@ function recoverSettingsFor(settings: Settings): Partial<RecoverSettings> {
       matchTensors: settings.matchTensors.length > 0 ? settings.matchTensors : undefined,
       temperature: settings.temperature,
       labelWeight: settings.labelWeight,
+      recoverBy: settings.recoverBy,
+      teacherRuns: settings.teacherRuns,
       batchNorm: settings.batchNorm,
       batchSize: settings.batchSize,
       lr: settings.lr,

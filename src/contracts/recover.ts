@@ -27,6 +27,19 @@ export interface RateTrial {
   readonly loss: number | null;
 }
 
+/** What became of one block of a recovery block by block. */
+export interface BlockRecovery {
+  /** The value that it computes. */
+  readonly name: string;
+  /** Elements of it that are trained. */
+  readonly parameters: number;
+  /** Relative squared error, or divergence of classes, on the pictures that are kept out: before, and of the weights that were kept. */
+  readonly start: number;
+  readonly written: number;
+  /** Updates before those; 0: no others were closer. */
+  readonly step: number;
+}
+
 /** What a recovery would do (`lowrank train --teacher … --explain --json`). */
 export interface RecoverExplainReport extends Pick<
   RecoverReport,
@@ -79,11 +92,14 @@ export interface RecoverReport {
   };
   readonly rate: {
     readonly lr: number;
-    /** Whether it was given, or found by short trainings. */
-    readonly from: 'option' | 'trials';
+    /** Whether it was given, found by short trainings, or the usual one of the optimizer. */
+    readonly from: 'option' | 'trials' | 'usual';
     readonly trials: readonly RateTrial[];
   };
   readonly start: Closeness;
+  /** Where it was done block by block, in their order, and how close the model was behind it. */
+  readonly blocks?: readonly BlockRecovery[];
+  readonly behindBlocks?: Closeness;
   readonly evaluations: readonly RecoverEvaluation[];
   /** Times that the training went back to its best weights with half of the rate. */
   readonly retreats: number;

@@ -1,23 +1,25 @@
 import type { Closeness, RecoverEvaluation, RecoverReport } from '../contracts/recover.js';
-import type { Loader } from '../data/loader.js';
 import { LowrankError } from '../errors.js';
 import { evaluationLine } from '../report/recover-text.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { copyState, type TrainingState } from '../step/vectors.js';
 import { learningRateAt } from '../training/schedule.js';
+import type { LearningFeed } from './feed.js';
 import type { Judge } from './judge.js';
 import { Learner, type Learning } from './learner.js';
 import { scheduleOf } from './schedule.js';
 
 export interface FollowOptions {
   readonly learning: Learning;
-  readonly loader: Loader;
+  readonly feed: LearningFeed;
   readonly judge: Judge;
   readonly initial: TrainingState;
   readonly start: Closeness;
   /** The largest learning rate. */
   readonly lr: number;
   readonly progress: TrainProgress | undefined;
+  /** Default: 20. */
+  readonly looks?: number;
   /** Added to. */
   readonly seconds: { train: number; evaluate: number };
 }
@@ -34,7 +36,7 @@ export interface Followed extends Pick<RecoverReport, 'evaluations' | 'retreats'
 }
 
 /** Looks at the pictures that are kept out, in a training. */
-const looks = 20;
+const usualLooks = 20;
 /** Where a look finds so many times the start's loss, the training goes back to its best weights with half of the rate. */
 const tooFar = 1.1;
 /** It ends where so many looks, one behind the other, found nothing closer. */
@@ -42,7 +44,7 @@ const patience = 8;
 
 /** Trains towards the teacher, with a warm-up and a cosine, and keeps the closest weights. */
 export async function followTeacher(options: FollowOptions): Promise<Followed> {
-  const { learning, loader, judge, initial, start, progress, seconds } = options;
+  const { learning, feed, judge, initial, start, progress, seconds, looks = usualLooks } = options;
   const { steps: total } = learning.settings;
   const every = Math.max(1, Math.ceil(total / looks));
   const evaluations: RecoverEvaluation[] = [];
@@ -53,7 +55,7 @@ export async function followTeacher(options: FollowOptions): Promise<Followed> {
   let status: Followed['status'] = 'finished';
   let sum = 0;
   let count = 0;
-  let learner = await Learner.start(learning, loader, initial);
+  let learner = await Learner.start(learning, feed, initial);
   const goBack = async (step: number): Promise<void> => {
     await learner.close();
     base /= 2;
@@ -61,7 +63,7 @@ export async function followTeacher(options: FollowOptions): Promise<Followed> {
     progress?.note(
       `further from the teacher than at the start: back to the weights of step ${best.step}, with half of the rate`,
     );
-    learner = await Learner.start(learning, loader, best.state, step);
+    learner = await Learner.start(learning, feed, best.state, step);
   };
   try {
     for (let step = 0; step < total; step++) {

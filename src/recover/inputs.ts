@@ -6,7 +6,7 @@ import type { RecoverOptions } from './recover.js';
 /** What a recovery works with, as reports say it. */
 export function describeInputs(
   { data, val, model, teacher }: RecoverOptions,
-  { settings, images, judge, preparation, prepared, batchNorm }: OpenedRecovery,
+  { settings, images, judge, preparation, prepared, batchNorm, taught }: OpenedRecovery,
 ): Pick<RecoverReport, 'seed' | 'model' | 'teacher' | 'settings' | 'data' | 'preparation' | 'matching'> {
   return {
     seed: settings.seed,
@@ -23,7 +23,7 @@ export function describeInputs(
       classes: prepared.goal.classes,
       points: prepared.matching.points.map(({ name, weight }) => ({ name, weight })),
       batchNorm,
-      teacher: 'in every update',
+      teacher: taught === undefined ? 'in every update' : 'once',
     },
   };
 }

@@ -1,6 +1,6 @@
+import type { Closeness } from '../contracts/recover.js';
 import type { Loader } from '../data/loader.js';
 import { LowrankError, throwIfAborted } from '../errors.js';
-import type { Closeness } from '../contracts/recover.js';
 import { sizeOf } from '../ops/support/layout.js';
 import type { Driver, RuntimeTensor, Session, SessionOptions } from '../runtime/types.js';
 import type { EvalGraph } from '../step/eval-graph.js';
@@ -9,31 +9,38 @@ import type { TrainingState } from '../step/vectors.js';
 /** Says how close weights are to the teacher, on pictures that are kept out. */
 export interface Judge {
   readonly images: number;
-  measure(state: Pick<TrainingState, 'parameters' | 'statistics'>): Promise<Closeness>;
+  /** `toTheEnd`: whatever the signal says. Throws RUNTIME, ABORTED. */
+  measure(state: Pick<TrainingState, 'parameters' | 'statistics'>, toTheEnd?: boolean): Promise<Closeness>;
   close(): Promise<void>;
 }
 
-interface Held {
+/** Pictures that are kept out. */
+export interface Held {
   readonly images: RuntimeTensor;
-  readonly labels: RuntimeTensor | undefined;
+  /** One per picture, or 0 and 1 for every class of each. */
+  readonly labels: RuntimeTensor;
   readonly size: number;
 }
 
-/** Decodes the pictures once, and keeps them. Throws INPUT where none can be used, RUNTIME, ABORTED. */
-export async function openJudge(
-  graph: EvalGraph,
+export interface JudgeRuns {
+  readonly driver: Driver;
+  readonly session: SessionOptions;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Decodes pictures, to keep them. Throws INPUT where none can be used, ABORTED. */
+export async function holdOut(
   loader: Loader,
   imageDims: readonly number[],
-  hasClasses: boolean,
-  { driver, session: options, signal }: { driver: Driver; session: SessionOptions; signal: AbortSignal | undefined },
-): Promise<Judge> {
-  const batches: Held[] = [];
+  signal: AbortSignal | undefined,
+): Promise<readonly Held[]> {
+  const held: Held[] = [];
   for await (const { images, labels, targets, size } of loader.batches(0)) {
     throwIfAborted(signal);
     if (size === 0) continue;
     const data = (images as Float32Array).slice(0, size * sizeOf(imageDims));
     const classes = targets === undefined ? undefined : targets.length / labels.length;
-    batches.push({
+    held.push({
       images: { type: 'float32', dims: [size, ...imageDims], data },
       labels:
         targets === undefined || classes === undefined
@@ -42,25 +49,37 @@ export async function openJudge(
       size,
     });
   }
-  const total = batches.reduce((sum, { size }) => sum + size, 0);
-  if (total === 0) throw new LowrankError('INPUT', 'none of the pictures to judge by can be decoded');
+  if (held.length === 0) throw new LowrankError('INPUT', 'none of the pictures to judge by can be decoded');
+  return held;
+}
+
+/** `taught`: what the graph is fed beside the pictures and labels, by input name, in the order of `held`. Throws RUNTIME. */
+export async function openJudge(
+  graph: EvalGraph,
+  held: readonly Held[],
+  hasClasses: boolean,
+  { driver, session: options, signal }: JudgeRuns,
+  taught: readonly Readonly<Record<string, RuntimeTensor>>[] = [],
+): Promise<Judge> {
   const session: Session = await driver.createSession(graph.bytes(), options);
+  const total = held.reduce((sum, { size }) => sum + size, 0);
   const { inputs, outputs } = graph.interface;
   return {
     images: total,
-    measure: async ({ parameters, statistics }) => {
+    measure: async ({ parameters, statistics }, toTheEnd = false) => {
+      const ending = toTheEnd ? undefined : signal;
       let loss = 0;
       let correct = 0;
-      const vector = (data: Float32Array): RuntimeTensor => ({ type: 'float32', dims: [data.length], data });
-      for (const { images, labels, size } of batches) {
-        throwIfAborted(signal);
+      for (const [i, { images, labels, size }] of held.entries()) {
+        throwIfAborted(ending);
         const feeds = {
           [inputs.parameters]: vector(parameters),
           [inputs.statistics]: vector(statistics),
           [inputs.images]: images,
-          ...(inputs.labels === undefined ? {} : { [inputs.labels]: labels! }),
+          ...(inputs.labels === undefined ? {} : { [inputs.labels]: labels }),
+          ...taught[i],
         };
-        const found = await session.run(feeds, [outputs.loss, outputs.correct], { signal });
+        const found = await session.run(feeds, [outputs.loss, outputs.correct], { signal: ending });
         loss += Number(found[outputs.loss]!.data[0]) * size;
         correct += Number(found[outputs.correct]!.data[0]);
       }
@@ -71,3 +90,5 @@ export async function openJudge(
     },
   };
 }
+
+export const vector = (data: Float32Array): RuntimeTensor => ({ type: 'float32', dims: [data.length], data });

@@ -1,11 +1,10 @@
-import type { Batch } from '../data/batch.js';
-import type { Loader } from '../data/loader.js';
 import { drawMasks } from '../step/masks.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
 import type { GradientGraph } from '../step/gradient-graph.js';
 import type { UpdateGraph } from '../step/update-graph.js';
 import { copyState, type TrainingState } from '../step/vectors.js';
 import { createTrainer, type Measured, type Trainer } from '../training/trainer.js';
+import type { Fed, LearningFeed } from './feed.js';
 import type { RecoverSettings } from './settings.js';
 
 /** What a training from any state needs. */
@@ -24,9 +23,9 @@ export interface Learning {
 export class Learner {
   readonly #learning: Learning;
   readonly #trainer: Trainer;
-  readonly #batches: AsyncGenerator<Batch, never, undefined>;
+  readonly #batches: AsyncGenerator<Fed, never, undefined>;
 
-  static async start(learning: Learning, loader: Loader, state: TrainingState, firstBatch = 0): Promise<Learner> {
+  static async start(learning: Learning, feed: LearningFeed, state: TrainingState, firstBatch = 0): Promise<Learner> {
     const { driver, session, graphOptimization, gradient, update, settings, signal, note } = learning;
     const trainer = await createTrainer({
       ...{ driver, gradient, update, session, graphOptimization, signal, note, state: copyState(state) },
@@ -35,10 +34,10 @@ export class Learner {
       readEvery: 1,
       capture: settings.cudaGraphs,
     });
-    return new Learner(learning, trainer, endless(loader, firstBatch));
+    return new Learner(learning, trainer, feed.batches(firstBatch));
   }
 
-  private constructor(learning: Learning, trainer: Trainer, batches: AsyncGenerator<Batch, never, undefined>) {
+  private constructor(learning: Learning, trainer: Trainer, batches: AsyncGenerator<Fed, never, undefined>) {
     this.#learning = learning;
     this.#trainer = trainer;
     this.#batches = batches;
@@ -48,9 +47,8 @@ export class Learner {
   async step(lr: number): Promise<Measured> {
     const { gradient, settings } = this.#learning;
     const { value } = await this.#batches.next();
-    const { images, labels, targets } = value;
     const masks = drawMasks(gradient.interface.inputs.masks, settings.batchSize, settings.seed, this.#trainer.step, 0);
-    await this.#trainer.accumulate({ images, labels: targets ?? labels, masks });
+    await this.#trainer.accumulate({ ...value, masks });
     return (await this.#trainer.update(lr))!;
   }
 
@@ -62,15 +60,5 @@ export class Learner {
   async close(): Promise<void> {
     await this.#batches.return(undefined as never);
     await this.#trainer.close();
-  }
-}
-
-/** Batches without end, epoch after epoch, from the n-th on. */
-async function* endless(loader: Loader, first: number): AsyncGenerator<Batch, never, undefined> {
-  const { batchesPerEpoch } = loader;
-  let start = first % batchesPerEpoch;
-  for (let epoch = Math.floor(first / batchesPerEpoch); ; epoch++) {
-    yield* loader.batches(epoch, start);
-    start = 0;
   }
 }

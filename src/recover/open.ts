@@ -12,8 +12,12 @@ import { buildUpdateGraph, type UpdateGraph } from '../step/update-graph.js';
 import { trainSessionOptions } from '../training/options.js';
 import { settleImages } from '../training/settle-images.js';
 import { loadersFor, openRecoverImages, type RecoverImages, requireLabels } from './images.js';
-import { type Judge, openJudge } from './judge.js';
+import type { Loader } from '../data/loader.js';
+import type { ImageSource } from '../data/types.js';
+import type { AugmentName } from '../training/options.js';
+import { type Held, holdOut, type Judge, openJudge } from './judge.js';
 import type { RecoverOptions } from './recover.js';
+import { runsOnce, teachOnce, type TaughtOnce, withoutTeacher } from './taught.js';
 import { augmentFor, fewImages, type RecoverSettings } from './settings.js';
 
 /** What is to be closed, in the order in which it was opened. */
@@ -32,6 +36,9 @@ export interface OpenedRecovery {
   readonly gradient: GradientGraph;
   readonly update: UpdateGraph;
   readonly judge: Judge;
+  readonly held: readonly Held[];
+  /** Where the teacher ran once. */
+  readonly taught: TaughtOnce | undefined;
   readonly loaders: ReturnType<typeof loadersFor>;
 }
 
@@ -50,12 +57,15 @@ export async function openRecovery(
   const batchNorm = batchNormOf(told, images.training.length);
   const sized = told.imageSize === null ? {} : { imageSize: told.imageSize };
   const match = { ...told, batchNorm };
-  const prepared = prepareMatching(options.model, options.teacher, { settings: told, match, limits, ...sized });
-  closers.push(() => prepared.model.file?.close());
-  closers.push(() => prepared.teacher.model.file?.close());
-  requireLabels(images, prepared.goal.classes);
+  const both = prepareMatching(options.model, options.teacher, { settings: told, match, limits, ...sized });
+  closers.push(() => both.model.file?.close());
+  closers.push(() => both.teacher.model.file?.close());
+  requireLabels(images, both.goal.classes);
+  const isOnce = told.recoverBy !== 'blocks' && runsOnce(both, told, limits);
+  const pictures = images.training.length + images.heldOut.length;
+  const prepared = isOnce ? withoutTeacher(both, pictures, limits) : both;
   const { width, height } = imageSizeOf(prepared.imageDims, prepared.layout, prepared.images.name);
-  const settings = { ...told, augment: told.augment ?? augmentFor(width, height) };
+  const settings = { ...told, augment: augmentOf(told, isOnce, width, height) };
   const driver = await loadDriver();
   const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver, settings);
   const emit = { batch: settings.batchSize, passes: target.passes };
@@ -66,14 +76,20 @@ export async function openRecovery(
   const evaluation = buildEvalGraph(prepared, { ...emit, isBatchOpen: true });
   const session = { ...trainSessionOptions(settings), limits };
   const loaders = loadersFor(prepared, settings);
-  const heldOut = loaders.heldOut(images.heldOut, settings.batchSize);
-  const hasClasses = prepared.goal.classes !== null;
-  let judge: Judge;
-  try {
-    judge = await openJudge(evaluation, heldOut, prepared.imageDims, hasClasses, { driver, session, signal });
-  } finally {
-    await heldOut.close();
-  }
+  const asTheyAre = async <T>(source: ImageSource, read: (loader: Loader) => Promise<T>): Promise<T> => {
+    const loader = loaders.heldOut(source, settings.batchSize);
+    try {
+      return await read(loader);
+    } finally {
+      await loader.close();
+    }
+  };
+  const runs = { driver, session, signal };
+  const held = await asTheyAre(images.heldOut, (loader) => holdOut(loader, prepared.imageDims, signal));
+  const taught = isOnce
+    ? await asTheyAre(images.training, (loader) => teachOnce(prepared, loader, held, runs))
+    : undefined;
+  const judge = await openJudge(evaluation, held, prepared.goal.classes !== null, runs, taught?.held);
   closers.push(() => judge.close());
   const { order } = images;
   const preparation =
@@ -82,8 +98,22 @@ export async function openRecovery(
       : { ...settled.preparation, classes: order };
   return {
     ...{ settings, batchNorm, preparation, images, prepared, target },
-    ...{ driver, session, gradient, update, judge, loaders },
+    ...{ driver, session, gradient, update, judge, held, taught, loaders },
   };
+}
+
+/** Throws USAGE where pictures are to be changed at random that the teacher saw once, as they were. */
+function augmentOf({ augment }: RecoverSettings, isOnce: boolean, width: number, height: number): AugmentName {
+  if (!isOnce) return augment ?? augmentFor(width, height);
+  if (augment === null || augment === 'none') return 'none';
+  throw new LowrankError(
+    'USAGE',
+    `the teacher runs once, over pictures as they are, and --augment ${augment} changes them`,
+    {
+      place: '--teacher-runs',
+      remedy: 'leave --augment out, or give --teacher-runs always',
+    },
+  );
 }
 
 function batchNormOf({ batchNorm }: RecoverSettings, images: number): 'frozen' | 'batch' {

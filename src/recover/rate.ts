@@ -1,15 +1,14 @@
 import type { RateTrial } from '../contracts/recover.js';
-import type { Loader } from '../data/loader.js';
 import { LowrankError } from '../errors.js';
 import type { TrainingState } from '../step/vectors.js';
 import { chosenRate } from '../training/chosen-rate.js';
 import { learningRateAt } from '../training/schedule.js';
+import type { LearningFeed } from './feed.js';
 import type { Judge } from './judge.js';
 import { Learner, type Learning } from './learner.js';
 import { scheduleOf } from './schedule.js';
+import { firstRates } from './settings.js';
 
-/** Where trials begin: Adam's updates are as large as the rate, those of SGD as the gradient. */
-const firstRates = { adam: 1e-3, adamw: 1e-3, rmsprop: 3e-4, sgd: 1e-2 } as const;
 const factor = 3;
 const mostTrials = 6;
 
@@ -25,7 +24,7 @@ function trialSteps(steps: number): number {
  */
 export async function findRate(
   learning: Learning,
-  loader: Loader,
+  feed: LearningFeed,
   state: TrainingState,
   judge: Judge,
   onTrial: (trial: RateTrial) => void,
@@ -35,7 +34,7 @@ export async function findRate(
   const start = (await judge.measure(state)).loss;
   const trials: RateTrial[] = [];
   const run = async (lr: number): Promise<number> => {
-    const trial = { lr, steps, loss: await lossBehind(learning, loader, state, judge, lr, steps) };
+    const trial = { lr, steps, loss: await lossBehind(learning, feed, state, judge, lr, steps) };
     trials.push(trial);
     onTrial(trial);
     return trial.loss ?? Infinity;
@@ -56,13 +55,13 @@ export async function findRate(
 
 async function lossBehind(
   learning: Learning,
-  loader: Loader,
+  feed: LearningFeed,
   state: TrainingState,
   judge: Judge,
   lr: number,
   steps: number,
 ): Promise<number | null> {
-  const learner = await Learner.start(learning, loader, state);
+  const learner = await Learner.start(learning, feed, state);
   try {
     for (let step = 0; step < steps; step++) await learner.step(learningRateAt(step, scheduleOf(lr, steps)));
     const { loss } = await judge.measure(await learner.weights());

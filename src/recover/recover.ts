@@ -8,19 +8,18 @@ import { checkWritable } from '../files/write-file.js';
 import { imageReads } from '../data/paths.js';
 import { modelReads, modelWrites } from '../graph/model-paths.js';
 import { formatPercent } from '../report/format.js';
-import { startLine, trialLine } from '../report/recover-text.js';
+import { startLine } from '../report/recover-text.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { stageTrained } from '../step/export.js';
 import type { PreparedMatching } from '../step/prepare-matching.js';
 import { initialState, type TrainingState } from '../step/vectors.js';
+import { checkedLimits, limitsOf } from '../limits.js';
 import { normalizationName } from '../images/image-metadata.js';
 import { normalizationOf } from '../images/images.js';
 import { tool } from '../version.js';
-import { followTeacher } from './follow.js';
-import type { Learning } from './learner.js';
+import { takeCourse } from './course.js';
 import { describeInputs } from './inputs.js';
 import { type Closers, type OpenedRecovery, openRecovery, requireFinite } from './open.js';
-import { findRate } from './rate.js';
 import { checkRecoverSettings, defaultRecoverSettings, type RecoverSettings } from './settings.js';
 
 export interface RecoverOptions {
@@ -105,7 +104,7 @@ async function learn(
   closers: Closers,
 ): Promise<RecoverReport> {
   const { signal, progress } = options;
-  const { settings, images, prepared, target, driver, session, gradient, update, judge, loaders } = opened;
+  const { settings, images, prepared, update, judge, loaders } = opened;
   const warnings = [...prepared.warnings, ...images.warnings];
   const warn = (line: string): void => {
     warnings.push(line);
@@ -117,28 +116,20 @@ async function learn(
   warnOfStrangers(start.agreement, prepared.goal.classes, warn);
   const loader = loaders.training(images.training);
   closers.push(() => loader.close());
-  const learning: Learning = {
-    ...{ driver, session, gradient, update, settings, signal, note: warn },
-    graphOptimization: target.graphOptimization,
-  };
   const seconds = { prepare: since(started), trials: 0, train: 0, evaluate: 0 };
-  const trialsStarted = performance.now();
   progress?.note(startLine(start));
-  const found =
-    settings.lr === null
-      ? await findRate(learning, loader, initial, judge, (trial) => progress?.note(trialLine(trial)))
-      : { lr: settings.lr, trials: [] };
-  seconds.trials = since(trialsStarted);
-  const followed = await followTeacher({ learning, loader, judge, initial, start, lr: found.lr, progress, seconds });
-  const { best, evaluations, retreats, status, stepsPerSecond } = followed;
+  const { memory } = limitsOf(checkedLimits(options));
+  const course = await takeCourse({ opened, initial, start, loader, signal, progress, warn, memory, seconds });
+  const { best, evaluations, retreats, status, stepsPerSecond, rate, blocks, behindBlocks } = course;
   const bytes = writeBest(options, settings, prepared, best.state);
   return inWords<RecoverReport>({
     schema: 'lowrank.recover/1',
     tool,
     ...(options.command === undefined ? {} : { command: options.command }),
     ...describeInputs(options, opened),
-    rate: { lr: found.lr, from: settings.lr === null ? 'trials' : 'option', trials: found.trials },
+    rate,
     start,
+    ...(blocks === undefined ? {} : { blocks, behindBlocks: behindBlocks! }),
     evaluations,
     retreats,
     written: { step: best.step, loss: best.loss, agreement: best.agreement },

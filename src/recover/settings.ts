@@ -16,6 +16,12 @@ import {
 } from '../training/options.js';
 import { recoverRanges } from './ranges.js';
 
+/** The model at once, block by block (`followBlocks`), or first the one and then the other. */
+export const recoverByNames = ['whole', 'blocks', 'both'] as const;
+
+/** Whether the teacher runs with every update, on what the model sees, or once, over pictures that are then not changed at random. */
+export const teacherRunsNames = ['auto', 'always', 'once'] as const;
+
 export const batchNormNames = ['auto', 'frozen', 'batch'] as const;
 
 /** Everything that decides a recovery. */
@@ -31,11 +37,17 @@ export interface RecoverSettings
   readonly augment: AugmentName | null;
   /** `auto`: frozen below `fewImages` pictures. */
   readonly batchNorm: (typeof batchNormNames)[number];
-  /** Updates. */
+  /** `auto`: always, but where the memory does not hold both models. */
+  readonly teacherRuns: (typeof teacherRunsNames)[number];
+  readonly recoverBy: (typeof recoverByNames)[number];
+  /** Updates; of each block where it is done by blocks. */
   readonly steps: number;
   /** The largest learning rate; null: found by short trainings. */
   readonly lr: number | null;
 }
+
+/** Where trials of learning rates begin: Adam's updates are as large as the rate, those of SGD as the gradient. */
+export const firstRates = { adam: 1e-3, adamw: 1e-3, rmsprop: 3e-4, sgd: 1e-2 } as const;
 
 /** Pictures up to this side lose too much by crops, and are moved by some pixels instead. */
 const smallSide = 64;
@@ -53,7 +65,7 @@ export const defaultRecoverSettings: RecoverSettings = {
   ...defaultImageSettings,
   ...{ optimizer: 'adam', weightDecay: 0 },
   ...{ match: 'auto', matchTensors: null, temperature: 1, labelWeight: 0, batchNorm: 'auto' },
-  ...{ steps: 600, batchSize: 16, lr: null, seed: 0, maxBad: 0 },
+  ...{ teacherRuns: 'auto', recoverBy: 'whole', steps: 600, batchSize: 16, lr: null, seed: 0, maxBad: 0 },
   ...{ augment: null, minScale: 0.35, flip: true },
   device: defaultTrainSettings.device,
   allowCpuNodes: defaultTrainSettings.allowCpuNodes,
@@ -70,7 +82,10 @@ export const defaultRecoverSettings: RecoverSettings = {
 /** Throws USAGE for values that no recovery can mean. */
 export function checkRecoverSettings(settings: RecoverSettings): void {
   checkRanges(recoverRanges, settings);
-  checkChoices({ match: matchNames, batchNorm: batchNormNames }, settings);
+  checkChoices(
+    { match: matchNames, batchNorm: batchNormNames, recoverBy: recoverByNames, teacherRuns: teacherRunsNames },
+    settings,
+  );
   if (settings.augment !== null) checkChoices({ augment: augmentNames }, { augment: settings.augment });
   checkGraphSettings(settings);
   checkImageSettings(settings);

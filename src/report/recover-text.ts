@@ -1,4 +1,4 @@
-import type { Closeness, RateTrial, RecoverEvaluation } from '../contracts/recover.js';
+import type { BlockRecovery, Closeness, RateTrial, RecoverEvaluation } from '../contracts/recover.js';
 import { formatLoss, formatPercent, formatRate } from './format.js';
 
 /** "loss 0.4321  agreement 93.0 %" */
@@ -14,6 +14,17 @@ export function startLine(start: Closeness): string {
 /** "rate 0.001: loss 0.43 behind 20 updates" */
 export function trialLine({ lr, steps, loss }: RateTrial): string {
   return `rate ${formatRate(lr)}: ${loss === null ? 'no finite loss' : `loss ${formatLoss(loss)}`} behind ${steps} updates`;
+}
+
+/** "block 3/12 'layer2.0/add': error 0.21 -> 0.08 of 40,000 parameters" */
+export function blockLine({ name, start, written, step }: BlockRecovery, number: number, count: number): string {
+  const result = step === 0 ? 'stays as it is' : `${formatLoss(written)} behind ${step} updates`;
+  return `block ${String(number).padStart(String(count).length)}/${count} '${name}': loss ${formatLoss(start)} -> ${result}`;
+}
+
+/** What those pictures say behind the last block. */
+export function behindBlocksLine(found: Closeness): string {
+  return `behind the blocks  ${closenessText(found)}`;
 }
 
 /** "step 100/400  training loss 0.5  loss 0.4  agreement 95.0 %  lr 0.001" */

@@ -62,7 +62,10 @@ export function outputPoints(
   const byName = teacher.ends.map((end) => student.ends.find(({ name }) => name === end.name));
   const hasAll = byName.every((value) => value !== undefined);
   const partners = hasAll ? byName : student.ends;
-  const points = teacher.ends.map((end, i) => ({ name: end.name, teacher: end, student: partners[i]! }));
+  const points = teacher.ends.map((end, i) => ({
+    ...{ name: end.name, teacher: end, student: partners[i]! },
+    dims: teacher.shapes.require(end).dims,
+  }));
   const areAlike = points.every((point) => isAlike(point.student, student.shapes, point.teacher, teacher.shapes));
   return areAlike ? share(weight, points) : undefined;
 }
@@ -94,7 +97,7 @@ function common(student: MatchSide, teacher: MatchSide, names: readonly string[]
     const [own, other] = [student.model.graph.value(name), teacher.model.graph.value(name)];
     if (own === undefined || other === undefined || !reached.has(own)) return [];
     if (!isAlike(own, student.shapes, other, teacher.shapes)) return [];
-    return [{ name, student: own, teacher: other }];
+    return [{ name, dims: student.shapes.require(own).dims, student: own, teacher: other }];
   });
 }
 

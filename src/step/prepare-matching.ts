@@ -39,6 +39,8 @@ export interface MatchSettings {
 export interface PreparedMatching extends Trainable {
   readonly teacher: OpenedModel;
   readonly matching: Matching;
+  /** What both end in, where they are no classifiers. */
+  readonly outputs: readonly MatchPoint[];
   /** What the labels are, where the model is a classifier. */
   readonly loss: LossName | undefined;
 }
@@ -91,7 +93,7 @@ function prepared(
   const trained = findTrained(own, ends, settings, heads?.warnings ?? []);
   if (match.batchNorm === 'frozen') runPasses(student, [freezeNormalization]);
   runPasses(teacher, [foldBatchNormalization, freezeNormalization, eliminateDeadNodes]);
-  return { ...trained, goal: matchGoal(matching), teacher: other, matching, loss };
+  return { ...trained, goal: matchGoal(matching), teacher: other, matching, outputs, loss };
 }
 
 function headOf({ model, shapes }: OpenedModel): (ClassifierEnd & { readonly classes: number }) | undefined {

@@ -136,6 +136,7 @@ export class StepTrainer implements Trainer {
     const { images, flips, labels } = this.#options.gradient.interface.inputs;
     return this.#parts.feed.put({
       ...micro.masks,
+      ...micro.taught,
       ...(flips === undefined ? {} : { [flips]: micro.flips! }),
       [images]: micro.images,
       ...(labels === undefined ? {} : { [labels]: micro.labels! }),

@@ -56,6 +56,8 @@ export interface MicroBatch {
   readonly flips?: Uint8Array | undefined;
   /** Where the loss reads labels: the class of each image; with binary cross-entropy 0 or 1 for every class, [batch, classes]. */
   readonly labels?: BigInt64Array | Float32Array | undefined;
+  /** What another model makes of the images, where that is fed; by input name. */
+  readonly taught?: Readonly<Record<string, Float32Array>>;
   /** By input name. */
   readonly masks?: Readonly<Record<string, Float32Array>>;
 }

@@ -4,6 +4,7 @@ import { FLOAT, INT64 } from '../../onnx/data-type.js';
 import type { Emitter } from '../../ops/emitter.js';
 import type { LossName } from '../../contracts/train-settings.js';
 import { losses } from '../losses/index.js';
+import type { LossTarget } from '../losses/loss.js';
 import type { PreparedModel } from '../prepare-model.js';
 import type { Goal } from './goal.js';
 
@@ -24,6 +25,8 @@ export interface MatchedClasses {
 /** A value of both models, of one shape. */
 export interface MatchPoint {
   readonly name: string;
+  /** With the batch, in whatever place it is. */
+  readonly dims: readonly number[];
   readonly student: Value;
   readonly teacher: Value;
   /** Of its relative squared error in the loss. */
@@ -31,9 +34,19 @@ export interface MatchPoint {
 }
 
 export interface Matching {
-  readonly teacher: Pick<PreparedModel, 'model' | 'images' | 'shapesFor'>;
+  /** Runs on what the model sees; undefined: what it makes of the images is fed (`taughtInputs`). */
+  readonly teacher: Pick<PreparedModel, 'model' | 'images' | 'shapesFor'> | undefined;
   readonly classes: MatchedClasses | undefined;
   readonly points: readonly MatchPoint[];
+}
+
+/** What is fed of a teacher that does not run: its logits, then its values at the points; in the order of the model's axes. */
+export function taughtInputs({ classes, points }: Pick<Matching, 'classes' | 'points'>): readonly LossTarget[] {
+  const type = 'float32';
+  return [
+    ...(classes === undefined ? [] : [{ name: 'taught.logits', type, dims: [classes.classes] } as const]),
+    ...points.map(({ dims }, i) => ({ name: `taught.${i}`, type, dims: dims.slice(1) }) as const),
+  ];
 }
 
 /** What is added to a variance, so that a constant divides by something. */
@@ -48,17 +61,27 @@ const tiny = 1e-12;
  * 1503.02531, section 2), and for classes one by one the sum of the divergences of their Bernoulli distributions; mean and
  * variance of a point are over all elements of the batch. Nothing flows into the teacher.
  */
-export function matchGoal({ teacher, classes, points }: Matching): Goal {
+export function matchGoal(matching: Matching): Goal {
+  const { teacher, classes, points } = matching;
+  const ofStudent = points.map(({ student }) => student);
+  const logitsOf = (side: 'student' | 'teacher'): readonly Value[] => (classes === undefined ? [] : [classes[side]]);
+  const heads = logitsOf('student');
+  const labels =
+    classes === undefined || classes.labelWeight === 0 ? [] : losses[classes.loss].targets(classes.classes);
+  const fed = teacher === undefined ? taughtInputs(matching) : [];
   return {
     classes: classes?.classes ?? null,
-    outputs: classes === undefined ? [] : [classes.student],
-    points: points.map(({ student }) => student),
-    targets: classes === undefined || classes.labelWeight === 0 ? [] : losses[classes.loss].targets(classes.classes),
-    emit: ({ e, outputs, points: seen, targets, smoothing, run }) => {
-      const taught = run(teacher, {
-        outputs: classes === undefined ? [] : [classes.teacher],
-        points: points.map((point) => point.teacher),
-      });
+    // What is fed has the model's order of elements.
+    outputs: teacher === undefined ? [...heads, ...ofStudent] : heads,
+    points: teacher === undefined ? [] : ofStudent,
+    targets: [...labels, ...fed],
+    emit: ({ e, outputs, points: computed, targets, smoothing, run }) => {
+      const seen = teacher === undefined ? outputs.slice(heads.length) : computed;
+      const given = fed.map(({ name }) => targets[name]!);
+      const taught =
+        teacher === undefined
+          ? { outputs: given.slice(0, heads.length), points: given.slice(heads.length) }
+          : run(teacher, { outputs: logitsOf('teacher'), points: points.map((point) => point.teacher) });
       const parts: Value[] = [];
       const logits =
         classes === undefined
@@ -91,17 +114,16 @@ export function matchGoal({ teacher, classes, points }: Matching): Goal {
         loss,
         correct: correct ?? e.emit('Cast', [e.scale(loss, 0)], { to: int(INT64) }, { name: 'correct' }),
         main: logits ?? seen[0]!,
-        gradients: () => ({
-          outputs:
-            classes === undefined
-              ? []
-              : [
-                  ofClasses
-                    .map((gradient) => gradient())
-                    .reduce<Value | undefined>((a, b) => (a === undefined ? b : e.add(a, b)), undefined),
-                ],
-          points: ofPoints.map((gradient) => gradient()),
-        }),
+        gradients: () => {
+          const [first, ...more] = ofClasses.map((gradient) => gradient());
+          const ofHeads = heads.map(() =>
+            first === undefined ? undefined : more.reduce((a, b) => e.add(a, b), first),
+          );
+          const others = ofPoints.map((gradient) => gradient());
+          return teacher === undefined
+            ? { outputs: [...ofHeads, ...others], points: [] }
+            : { outputs: ofHeads, points: others };
+        },
       };
     },
   };

@@ -48,6 +48,12 @@ export async function lossOf(
     const count = shape.reduce((product, dim) => product * dim, batch);
     return [name, { type: 'float32', dims: [batch, ...shape], data: new Float32Array(count).fill(1) }];
   });
+  const taught = goal.targets
+    .filter(({ name }) => name.startsWith('taught.'))
+    .map(({ name, dims }): [string, RuntimeTensor] => {
+      const count = dims.reduce((product, dim) => product * dim, batch);
+      return [name, { type: 'float32', dims: [batch, ...dims], data: normal(name, count) }];
+    });
   return {
     parameters,
     at: async (values) => {
@@ -56,7 +62,7 @@ export async function lossOf(
         [inputs.statistics]: { type: 'float32', dims: [statistics.length], data: statistics },
         [inputs.images]: { type: 'float32', dims: [batch, ...imageDims], data: normal('images', size) },
         ...(inputs.labels === undefined ? {} : { [inputs.labels]: labels }),
-        ...Object.fromEntries(masks),
+        ...Object.fromEntries([...masks, ...taught]),
       });
       return {
         loss: (result[outputs.loss]!.data as Float32Array)[0]!,
