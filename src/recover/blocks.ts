@@ -226,7 +226,7 @@ function heldRows(
     pictures: starts.map((at) => {
       const images = batchOf(rows, at, at + runSize);
       const size = images.dims[0]!;
-      return { images, size, labels: { type: 'int64', dims: [size], data: new BigInt64Array(size) } as RuntimeTensor };
+      return { images, size, labels: { type: 'int64', dims: [size], data: new BigInt64Array(size) } };
     }),
     taught: starts.map((at) =>
       Object.fromEntries(Object.entries(taught).map(([name, each]) => [name, batchOf(each, at, at + runSize)])),
@@ -288,7 +288,7 @@ function takeOut(whole: Trainable, block: Trainable, state: TrainingState): Trai
 function putBack(whole: Trainable, block: Trainable, from: TrainingState, state: TrainingState): void {
   const put = (slots: Slots, all: Slots, own: Float32Array, into: Float32Array): void => {
     const places = new Map(all.map((slot) => [slot.name, slot.offset]));
-    for (const { name, offset, size } of slots) into.set(own.subarray(offset, offset + size), places.get(name)!);
+    for (const { name, offset, size } of slots) into.set(own.subarray(offset, offset + size), places.get(name));
   };
   put(block.parameters, whole.parameters, from.parameters, state.parameters);
   put(block.statistics, whole.statistics, from.statistics, state.statistics);

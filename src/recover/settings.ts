@@ -91,6 +91,18 @@ export function checkRecoverSettings(settings: RecoverSettings): void {
   checkImageSettings(settings);
   requireDevice(settings);
   requirePortable(settings.precision, settings.device === 'cuda' ? 'cuda' : settings.target);
+  if (settings.recoverBy !== 'whole' && settings.labelWeight > 0) {
+    throw new LowrankError('USAGE', `blocks learn from the teacher alone, without labels`, {
+      place: '--label-weight',
+      remedy: 'leave it out, or --recover-by',
+    });
+  }
+  if (settings.recoverBy === 'blocks' && settings.teacherRuns !== 'auto') {
+    throw new LowrankError('USAGE', 'a recovery block by block runs the teacher block by block', {
+      place: '--teacher-runs',
+      remedy: 'leave it out, or --recover-by',
+    });
+  }
   if (settings.precision !== 'float32') {
     throw new LowrankError('USAGE', `a teacher is followed in float32 alone, not in ${settings.precision}`, {
       place: '--precision',

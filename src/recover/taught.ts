@@ -55,11 +55,7 @@ export function withoutTeacher(prepared: PreparedMatching, pictures: number, lim
     kept.push(point);
     size += own;
   }
-  const total = (points: readonly MatchPoint[]): number =>
-    points.reduce((sum, point) => sum + (isOutput.has(point) ? 0 : point.weight), 0);
-  const factor = total(matching.points) / Math.max(total(kept), Number.MIN_VALUE);
-  const points = kept.map((point) => (isOutput.has(point) ? point : { ...point, weight: point.weight * factor }));
-  const alone = { ...matching, teacher: undefined, points };
+  const alone = { ...matching, teacher: undefined, points: kept };
   return { ...prepared, matching: alone, goal: matchGoal(alone) };
 }
 

@@ -1,4 +1,10 @@
-import type { Closeness, RecoverEvaluation, RecoverExplainReport, RecoverReport } from '../contracts/recover.js';
+import type {
+  BlockRecovery,
+  Closeness,
+  RecoverEvaluation,
+  RecoverExplainReport,
+  RecoverReport,
+} from '../contracts/recover.js';
 import { formatLoss, formatPercent, formatRate, formatSeconds, formatWhole, plural } from './format.js';
 import { preparationText } from './preparation-text.js';
 import { renderFacts, renderTable, type Column } from './table.js';
@@ -20,6 +26,14 @@ const columns: readonly Column<RecoverEvaluation>[] = [
   { header: 'lr', align: 'right', importance: 1, value: ({ lr }) => formatRate(lr) },
 ];
 
+const blockColumns: readonly Column<BlockRecovery>[] = [
+  { header: 'block', align: 'left', importance: 5, value: ({ name }) => printable(name) },
+  { header: 'parameters', align: 'right', importance: 1, value: ({ parameters }) => formatWhole(parameters) },
+  { header: 'loss', align: 'right', importance: 4, value: ({ start }) => formatLoss(start) },
+  { header: 'written', align: 'right', importance: 5, value: ({ written }) => formatLoss(written) },
+  { header: 'step', align: 'right', importance: 2, value: ({ step }) => formatWhole(step) },
+];
+
 /** "loss 0.0812 (0.4410 before), agreement 96.0 % (88.0 % before)" */
 function reachedText(reached: Closeness, start: Closeness): string {
   const loss = `loss ${formatLoss(reached.loss)} (${formatLoss(start.loss)} before)`;
@@ -27,21 +41,27 @@ function reachedText(reached: Closeness, start: Closeness): string {
   return `${loss}, agreement ${formatPercent(reached.agreement)} (${formatPercent(start.agreement)} before)`;
 }
 
+const isClosest = (written: Closeness, behindBlocks: Closeness | undefined): boolean =>
+  behindBlocks !== undefined && behindBlocks.loss === written.loss;
+
 /** What was written, against what it began with. */
-export function recoveredText({ written, start, data }: RecoverReport): string {
+export function recoveredText({ written, start, data, behindBlocks }: RecoverReport): string {
   if (written === null) return '';
   const judged = `on ${plural(data.heldOut.images, 'picture')} that ${data.heldOut.images === 1 ? 'was' : 'were'} not learned from`;
+  if (written.step === 0 && isClosest(written, behindBlocks)) {
+    return `the weights behind the blocks: ${reachedText(written, start)} ${judged}`;
+  }
   if (written.step === 0) return `the weights that it began with: no others were closer to the teacher ${judged}`;
   return `the weights of step ${formatWhole(written.step)}: ${reachedText(written, start)} ${judged}`;
 }
 
-/** "10 classes and 23 values; BatchNormalization frozen" */
-function matchedText({ classes, points, batchNorm }: RecoverReport['matching']): string {
+/** "10 classes and 23 values; BatchNormalization frozen; the teacher ran once" */
+function matchedText({ classes, points, batchNorm, teacher }: RecoverReport['matching']): string {
   const matched = [
     ...(classes === null ? [] : [`${formatWhole(classes)} classes`]),
     ...(points.length === 0 ? [] : [plural(points.length, 'value')]),
   ];
-  return `${matched.join(' and ')}; BatchNormalization ${batchNorm === 'frozen' ? 'frozen' : 'by batches'}`;
+  return `${matched.join(' and ')}; BatchNormalization ${batchNorm === 'frozen' ? 'frozen' : 'by batches'}${teacher === 'once' ? '; the teacher runs once, before' : ''}`;
 }
 
 /** What a recovery would do, as text for people. Ends with a line break. */
@@ -62,11 +82,34 @@ export function renderRecoverExplain(report: RecoverExplainReport, terminal: Ter
       'updates',
       `${formatWhole(Number(settings['steps']))} of ${plural(Number(settings['batchSize']), 'picture')}, ${String(settings['optimizer'])}`,
     ],
-    ['learning rate', settings['lr'] === null ? 'found by short trainings' : formatRate(Number(settings['lr']))],
+    [
+      'trained by',
+      settings['recoverBy'] === 'whole'
+        ? ''
+        : settings['recoverBy'] === 'blocks'
+          ? 'blocks'
+          : 'blocks, then as a whole',
+    ],
+    [
+      'learning rate',
+      settings['recoverBy'] === 'blocks' && settings['lr'] === null
+        ? 'the usual one of the optimizer'
+        : settings['lr'] === null
+          ? 'found by short trainings'
+          : formatRate(Number(settings['lr'])),
+    ],
     ['augmented', String(settings['augment'])],
     ['start', `loss ${formatLoss(start.loss)}${agreement}`],
   ];
-  return [paint(terminal, 'bold', printable(model.path)), '', ...renderFacts(facts, terminal), ''].join('\n');
+  return [
+    paint(terminal, 'bold', printable(model.path)),
+    '',
+    ...renderFacts(
+      facts.filter(([name, text]) => name !== 'trained by' || text !== ''),
+      terminal,
+    ),
+    '',
+  ].join('\n');
 }
 
 /** A recovery as text for people. Ends with a line break. */
@@ -74,6 +117,7 @@ export function renderRecoverTable(report: RecoverReport, terminal: Terminal): s
   const { evaluations, matching, rate, output, seconds, status, stepsPerSecond, teacher, preparation, retreats } =
     report;
   const every = Math.ceil(evaluations.length / mostRows);
+  const { blocks = [] } = report;
   const rows = evaluations.filter((_, index) => (index + 1) % every === 0 || index === evaluations.length - 1);
   const facts: (readonly [string, string])[] = [
     ['teacher', printable(teacher.path)],
@@ -99,6 +143,7 @@ export function renderRecoverTable(report: RecoverReport, terminal: Terminal): s
   return [
     paint(terminal, 'bold', printable(report.model.path)),
     '',
+    ...(blocks.length === 0 ? [] : [...renderTable(blockColumns, blocks, terminal), '']),
     ...(rows.length === 0 ? [] : [...renderTable(columns, rows, terminal), '']),
     ...renderFacts(
       facts.filter(([, text]) => text !== ''),

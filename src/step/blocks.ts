@@ -57,7 +57,7 @@ export function blocksOf(prepared: PreparedMatching): readonly Block[] {
     const goal = matchGoal({
       teacher: undefined,
       classes: hasClasses
-        ? { ...matching.classes!, student: own.outputs[0]!, teacher: taught.outputs[0]!, labelWeight: 0 }
+        ? { ...matching.classes, student: own.outputs[0]!, teacher: taught.outputs[0]!, labelWeight: 0 }
         : undefined,
       points: hasClasses
         ? []

@@ -6,25 +6,14 @@ import { readModel } from '../../src/graph/read.js';
 import { modelBytes } from '../../src/graph/write.js';
 import { Tensor } from '../../src/onnx/tensor.js';
 import { expectFailure, run, temporaryFolder } from '../support/command.js';
+import { disturbed } from '../support/disturbed.js';
 import { faultOf } from '../support/schemas.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
-import { normal } from '../train/support/loss-of.js';
 
 const folder = temporaryFolder();
 const at = (name: string): string => join(folder, name);
 const photos = at('photos');
 const [teacher, student] = [at('teacher.onnx'), at('student.onnx')];
-
-/** The model with noise on its weights. */
-function disturbed(bytes: Uint8Array, size: number): Uint8Array {
-  const model = readModel(bytes);
-  for (const value of model.graph.initializers.filter(({ name }) => name.endsWith('.weight'))) {
-    const noise = normal(value.name, value.tensor!.size, size);
-    const moved = value.tensor!.toFloat32().map((weight, i) => weight + noise[i]!);
-    model.graph.setTensor(value, Tensor.ofFloats(value.name, value.tensor!.dims, moved));
-  }
-  return modelBytes(model);
-}
 
 const train = (...words: readonly string[]) =>
   run('train', student, '--teacher', teacher, '--data', photos, '--normalization', 'unit', ...words);
