@@ -91,7 +91,7 @@ export interface ArtifactsManifest {
   readonly imageShape: readonly number[];
   readonly layout: 'nchw' | 'nhwc';
   readonly classes: number;
-  /** How images become `images`, and who says so; null where the model takes no color images. */
+  /** How images become `images`, and who says so; null where the model takes no color or grey images. */
   readonly preparation: Preparation | null;
   /** In the order of the outputs; null where nothing says them. */
   readonly classNames: { readonly ids: readonly string[]; readonly titles: readonly string[] } | null;
