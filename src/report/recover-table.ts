@@ -36,7 +36,11 @@ export function recoveredText({ written, start, data }: RecoverReport): string {
 }
 
 /** "10 classes and 23 values; BatchNormalization frozen" */
-function matchedText({ classes, points, batchNorm }: RecoverReport['matching']): string {
+export function matchedText({
+  classes,
+  points,
+  batchNorm,
+}: Pick<RecoverReport['matching'], 'classes' | 'points' | 'batchNorm'>): string {
   const matched = [
     ...(classes === null ? [] : [`${formatWhole(classes)} classes`]),
     ...(points.length === 0 ? [] : [plural(points.length, 'value')]),
