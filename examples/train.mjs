@@ -4,7 +4,7 @@
 //     lowrank artifacts --write-back trained.safetensors -o trained.onnx
 //
 // The batch is a .safetensors file with images `x` (float32, as the model takes them) and labels `y` (int32 or int64);
-// without one, random images. Needs: npm install onnxruntime-node
+// without one, random images. Labels are left out where the graphs take none (artifacts with --teacher). Needs: npm install onnxruntime-node
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -80,18 +80,19 @@ if (options.data === undefined) {
     Float32Array.from({ length: product(dims) }, () => 2 * random() - 1),
     dims,
   );
-  labels = Array.from({ length: dims[0] }, () => Math.floor(random() * manifest.classes));
+  labels = Array.from({ length: dims[0] }, () => Math.floor(random() * (manifest.classes ?? 1)));
 } else {
   const { x, y } = readSafetensors(options.data);
   images = float32(x.data, x.shape);
-  labels = Array.from(y.data);
+  labels = Array.from(y?.data ?? new Int32Array(x.shape[0]));
 }
 const batch = labels.length;
 labels = new Tensor('int64', BigInt64Array.from(labels, BigInt), [batch]);
 
 /** Runs a graph on tensors named as the manifest names them; gives its outputs by those names. */
 async function run(session, part, tensors) {
-  const feeds = Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [part.inputs[name], tensor]));
+  const taken = Object.entries(tensors).filter(([name]) => part.inputs[name] !== undefined);
+  const feeds = Object.fromEntries(taken.map(([name, tensor]) => [part.inputs[name], tensor]));
   // Dropout: drawn anew for every step.
   for (const { name, shape, ratio } of part.inputs.masks?.length > 0 ? manifest.masks : []) {
     const dims = [batch, ...shape];

@@ -75,9 +75,15 @@ class Folder:
     def __init__(self, path):
         need("pillow", "which reads images")
         self.preparation = manifest["preparation"]
-        if self.preparation is None or manifest["loss"] != "cross-entropy":
-            sys.exit("the model takes no color images of one class each: give a batch of its inputs with --data")
+        self.labels = manifest.get("labels")  # none with a teacher, unless it was asked for
+        if self.preparation is None or self.labels and self.labels["type"] != "int64":
+            sys.exit("the model takes no images of one class each: give a batch of its inputs with --data")
         root = pathlib.Path(path)
+        if self.labels is None:
+            self.classes, self.samples = [], [(file, 0) for file in sorted(root.rglob("*")) if file.suffix.lower() in ENDINGS]
+            if not self.samples:
+                sys.exit(f"{root} holds no images")
+            return
         names = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
         files = [(name, file) for name in names for file in sorted((root / name).rglob("*")) if file.suffix.lower() in ENDINGS]
         if not files:
@@ -106,7 +112,7 @@ class Folder:
         filter = Image.Resampling.BICUBIC if resize["interpolation"] == "bicubic" else Image.Resampling.BILINEAR
         width, height = size["width"], size["height"]
         with Image.open(file) as opened:
-            picture = opened.convert("RGB")
+            picture = opened.convert("RGB" if len(self.preparation["normalization"]["mean"]) == 3 else "L")
         if resize["rule"] == "stretch":
             picture = picture.resize((width, height), filter)
         else:
@@ -115,7 +121,8 @@ class Folder:
             left, top = round((picture.width - width) / 2), round((picture.height - height) / 2)
             picture = picture.crop((left, top, left + width, top + height))
         normalization = self.preparation["normalization"]
-        x = (np.asarray(picture, np.float32) / 255 - np.float32(normalization["mean"])) / np.float32(normalization["deviation"])
+        pixels = np.asarray(picture, np.float32).reshape(height, width, -1)
+        x = (pixels / 255 - np.float32(normalization["mean"])) / np.float32(normalization["deviation"])
         x = x[:, ::-1] if mirrored else x
         return x if manifest["layout"] == "nhwc" else x.transpose(2, 0, 1)
 
@@ -138,13 +145,13 @@ class Folder:
             **({"lowrank.image_size": str(size["width"])} if size["width"] == size["height"] else {}),
             "lowrank.resize": str(resize["shorterSide"] or "stretch"),
             "lowrank.interpolation": resize["interpolation"],
-            "lowrank.classes": json.dumps(self.classes),
+            **({"lowrank.classes": json.dumps(self.classes)} if self.classes else {}),
         }
 
 
 def run(part, **values):
     """Runs a graph on values named as the manifest names them; gives its outputs by those names."""
-    feeds = {part["inputs"][name]: value for name, value in values.items()}
+    feeds = {part["inputs"][name]: value for name, value in values.items() if name in part["inputs"]}
     if part["inputs"].get("masks"):  # dropout: drawn anew for every step
         for mask in manifest["masks"]:
             kept = random.random([len(values["images"]), *mask["shape"]]) >= mask["ratio"]
@@ -193,7 +200,8 @@ if args.data is not None and pathlib.Path(args.data).is_dir():
     total = args.epochs * (len(images) // size)
     if total == 0:
         sys.exit(f"{args.data} has {len(images)} images, and a step takes {size}: write the artifacts with a smaller --batch-size")
-    print(f"{len(images)} images of {len(images.classes)} classes, {total} updates of {size} images")
+    known = f" of {len(images.classes)} classes" if images.classes else ""
+    print(f"{len(images)} images{known}, {total} updates of {size} images")
     for epoch in range(1, args.epochs + 1):
         seen = []
         for x, y in images.batches(size, shuffled=True):
@@ -208,10 +216,11 @@ else:
     if args.data is None:
         batch = manifest["batch"] or 8
         x = random.standard_normal([batch, *manifest["imageShape"]], np.float32)
-        y = random.integers(0, manifest["classes"], batch)
+        y = random.integers(0, manifest["classes"] or 1, batch)
     else:
         data = np.load(args.data) if args.data.endswith(".npz") else read_safetensors(args.data)
-        x, y = data["x"].astype(np.float32), data["y"].astype(manifest["labels"]["type"])
+        x = data["x"].astype(np.float32)
+        y = data["y"].astype(manifest["labels"]["type"]) if "labels" in manifest else None
     for step in range(1, args.steps + 1):
         seen, norm = train(x, y, args.lr)
         moved = f"skipped, scale {scale:g}" if norm is None else f"{seen['correct']} of {len(x)} right, gradient norm {norm:.9g}"

@@ -13,7 +13,8 @@ export interface ArtifactsOrigin {
   readonly sha256: string;
   readonly parameters: readonly Shaped[];
   readonly statistics: readonly Shaped[];
-  readonly classes: number;
+  /** null where the model is no classifier. */
+  readonly classes: number | null;
   readonly tie: TieName;
   readonly preparation: Preparation | null;
   readonly classNames: ArtifactsManifest['classNames'];
@@ -36,7 +37,7 @@ export function readOrigin(folder: string): ArtifactsOrigin {
   const { path: relative, sha256 } = asObject(model);
   const { tie } = asObject(settings);
   if (!areShaped(parameters) || !areShaped(statistics)) throw broken('the manifest does not list the trained tensors');
-  if (typeof sha256 !== 'string' || typeof classes !== 'number')
+  if (typeof sha256 !== 'string' || (typeof classes !== 'number' && classes !== null))
     throw broken('the manifest does not say which model it is of');
   if (typeof relative !== 'string') {
     throw new LowrankError('INPUT', 'the manifest does not say where the model is', {

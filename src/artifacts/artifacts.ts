@@ -1,10 +1,8 @@
-import { basename, join, relative, resolve } from 'node:path';
+import { join } from 'node:path';
 import { inWords, LowrankError } from '../errors.js';
 import { type ClassList, readClassList } from '../data/class-list.js';
-import { checkPaths, type PathUse, writes } from '../files/conflicts.js';
+import { checkPaths, type PathUse, reads, writes } from '../files/conflicts.js';
 import { modelReads } from '../graph/model-paths.js';
-import { fileSha256 } from '../files/hash.js';
-import { paced } from '../files/pieces.js';
 import { writeFileWhole } from '../files/write-file.js';
 import { stageFolder } from '../files/write-folder.js';
 import { cpuNodes, describeCpuNodes, isOfShapes } from '../lower/cuda/placement.js';
@@ -21,14 +19,16 @@ import type { ArtifactsManifest, ArtifactsSettings } from '../contracts/artifact
 import { artifactFiles, manifestOf } from '../step/manifest.js';
 import { requirePortable } from '../training/options.js';
 import { pause } from '../training/pause.js';
-import { type Prepared, prepareTraining } from '../step/prepare.js';
+import type { Trainable } from '../step/goals/goal.js';
 import { requireSameGraph } from '../step/same-graph.js';
 import { encodeSafetensors } from '../files/safetensors.js';
 import { checkGraphSettings, defaultGraphSettings } from '../step/settings.js';
 import { preparationIfAny } from '../training/settle-images.js';
 import { type Target, targetOf } from '../lower/target.js';
+import { matchingGraphSettings } from '../step/match-settings.js';
 import { buildUpdateGraph } from '../step/update-graph.js';
 import { initialState } from '../step/vectors.js';
+import { describeFile, openStep, type TeacherOptions } from './open-step.js';
 
 const defaultArtifactsSettings: ArtifactsSettings = {
   ...defaultGraphSettings,
@@ -37,7 +37,8 @@ const defaultArtifactsSettings: ArtifactsSettings = {
   batchSize: null,
 };
 
-export interface ArtifactsOptions {
+export interface ArtifactsOptions extends TeacherOptions {
+  /** Defaults are those of a training, with a teacher those of a recovery: Adam without decay. */
   readonly settings?: Partial<ArtifactsSettings>;
   /** File of the classes in the order of the model's outputs. Default: those that the model names. */
   readonly classes?: string | undefined;
@@ -53,7 +54,8 @@ export interface ArtifactsOptions {
 /**
  * Writes the training of a model as ONNX graphs and flat vectors, for any program with onnxruntime: gradient.onnx,
  * update.onnx, eval.onnx, initial.safetensors and manifest.json, into a folder that appears whole or not at all. It is
- * replaced only with `force`, and only where it holds nothing else.
+ * replaced only with `force`, and only where it holds nothing else. With a `teacher`, the step is that of `recover`: the teacher
+ * stands inside the graphs, and no labels are read, unless `match.labelWeight` asks for them.
  * Throws what `readModel` throws, USAGE, UNSUPPORTED for a model that cannot be trained, OUTPUT.
  */
 export async function writeArtifacts(
@@ -61,10 +63,11 @@ export async function writeArtifacts(
   folder: string,
   options: ArtifactsOptions = {},
 ): Promise<ArtifactsManifest> {
-  const settings: ArtifactsSettings = { ...defaultArtifactsSettings, ...options.settings };
+  const { classes, maxMemory, signal, teacher } = options;
+  const usual = teacher === undefined ? {} : matchingGraphSettings;
+  const settings: ArtifactsSettings = { ...defaultArtifactsSettings, ...usual, ...options.settings };
   checkSettings(settings);
-  checkPaths(artifactPaths(modelPath, folder));
-  const { classes, maxMemory, signal } = options;
+  checkPaths(artifactPaths(modelPath, folder, teacher));
   const listed = classes === undefined ? undefined : readClassList(classes);
   const total = (settings.batchSize === null ? 4 : 2) + Object.keys(artifactFiles).length;
   let done = 0;
@@ -75,28 +78,30 @@ export async function writeArtifacts(
   const staged = stageFolder(folder, { force: options.force === true, files: Object.values(artifactFiles) });
   try {
     options.onProgress?.(done, total, modelPath);
-    const { imageSize, target } = settings;
-    const prepared = prepareTraining(modelPath, {
-      settings,
-      limits: limitsOf(checkedLimits(options)),
-      ...(imageSize === null ? {} : { imageSize }),
-    });
+    const { target } = settings;
+    const limits = limitsOf(checkedLimits(options));
+    const opened = openStep(modelPath, settings, { teacher, match: options.match, limits });
+    const { prepared, matching } = opened;
     try {
-      requireListed(listed, prepared, classes);
+      requireListed(listed, prepared.goal.classes, classes);
       await pause(signal);
       const emitted = emitter(prepared, settings, await targetOf(target, await loadDriver()), step);
       const graphs = await (settings.batchSize === null ? openGraphs(emitted) : emitted(settings.batchSize, false));
       await pause(signal);
       const update = buildUpdateGraph(prepared, settings);
-      const sha256 = await paced(fileSha256(modelPath), { signal });
       const named = classesOfModel(modelPath);
       const described = manifestOf({
         prepared,
         settings,
         preparation: await preparationIfAny(modelPath, settings, { maxMemory, threads: null, signal }),
-        classNames: listed ?? (named?.ids.length === prepared.classes ? named : undefined),
+        classNames: listed ?? (named?.ids.length === prepared.goal.classes ? named : undefined),
         warnings: target === 'cuda' ? cpuWarnings({ ...graphs, update }, settings.batchSize === null) : [],
-        model: { file: basename(modelPath), sha256, path: pathFrom(folder, modelPath) },
+        model: await describeFile(folder, modelPath, signal),
+        loss: opened.loss,
+        following:
+          teacher === undefined || matching === undefined
+            ? {}
+            : { teacher: await describeFile(folder, teacher, signal), matching },
         ...graphs,
         update,
       });
@@ -117,30 +122,27 @@ export async function writeArtifacts(
       staged.commit();
       return manifest;
     } finally {
-      prepared.model.file?.close();
+      opened.close();
     }
   } finally {
     staged.discard();
   }
 }
 
-/** The way from a folder to a file, where there is one: on Windows another drive has none. */
-function pathFrom(folder: string, file: string): string {
-  return relative(resolve(folder), resolve(file)).replaceAll('\\', '/');
-}
-
 /** Throws INPUT where a class list has another number of classes than the model. */
-function requireListed(listed: ClassList | undefined, { classes }: Prepared, path: string | undefined): void {
+function requireListed(listed: ClassList | undefined, classes: number | null, path: string | undefined): void {
   if (listed === undefined || listed.ids.length === classes) return;
-  throw new LowrankError('INPUT', `the class list has ${listed.ids.length} classes and the model ${classes} outputs`, {
+  const outputs = classes === null ? 'is no classifier' : `${classes} outputs`;
+  throw new LowrankError('INPUT', `the class list has ${listed.ids.length} classes and the model ${outputs}`, {
     ...(path === undefined ? {} : { place: path }),
     remedy: "list the model's classes in the order of its outputs",
   });
 }
 
 /** The files that `writeArtifacts` reads and writes. */
-export function artifactPaths(modelPath: string, folder: string): readonly PathUse[] {
-  return [...modelReads(modelPath), writes(folder, 'the folder of artifacts', '-o', 'folder')];
+export function artifactPaths(modelPath: string, folder: string, teacher?: string): readonly PathUse[] {
+  const taught = teacher === undefined ? [] : [reads(teacher, 'the teacher', '--teacher')];
+  return [...modelReads(modelPath), ...taught, writes(folder, 'the folder of artifacts', '-o', 'folder')];
 }
 
 function checkSettings(settings: ArtifactsSettings): void {
@@ -186,7 +188,7 @@ interface BatchGraphs {
 type EmitGraphs = (batch: number, isBatchOpen: boolean) => Promise<BatchGraphs>;
 
 function emitter(
-  prepared: Prepared,
+  prepared: Trainable,
   settings: ArtifactsSettings,
   target: Target,
   step: (detail: string) => Promise<void>,

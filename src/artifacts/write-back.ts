@@ -198,7 +198,12 @@ function requireVariances({ graph }: Model, path: string): void {
 }
 
 /** Puts what the trained file says of its images into the model. Throws FORMAT for what is not written as docs/metadata.md says. */
-function recordMetadata(model: Model, metadata: SafetensorsFile['metadata'], classes: number, path: string): void {
+function recordMetadata(
+  model: Model,
+  metadata: SafetensorsFile['metadata'],
+  classes: number | null,
+  path: string,
+): void {
   const own = Object.values(imageKeys).flatMap((key) =>
     metadata[key] === undefined ? [] : [[key, metadata[key]] as const],
   );

@@ -1,5 +1,6 @@
 import { LowrankError } from '../errors.js';
 import { formatWhole, plural } from '../report/format.js';
+import { matchedText } from '../report/recover-table.js';
 import { preparationText } from '../report/preparation-text.js';
 import { renderFacts } from '../report/table.js';
 import { paint, type Terminal } from '../report/terminal.js';
@@ -9,12 +10,15 @@ import { writtenText } from '../report/written-text.js';
 import { artifactPaths, writeArtifacts } from '../artifacts/artifacts.js';
 import type { ArtifactsManifest } from '../contracts/artifacts.js';
 import { targetNames } from '../lower/target.js';
+import { batchNormNames } from '../recover/settings.js';
+import type { MatchSettings } from '../step/match-settings.js';
 import { type WriteBackOptions, writeBack, writeBackPaths } from '../artifacts/write-back.js';
 import { type CommandContext, type CommandResult, defineCommand } from './command.js';
 import { givenImageSettings, imageOptions } from './image-options.js';
 import { checkCommandPaths } from './paths.js';
 import { flagOf, type SettingsOf } from './options.js';
 import { memoryOption } from './running-options.js';
+import { givenMatchSettings, matchOptions, refuseWithoutTeacher } from './teacher-options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
 
 const options = {
@@ -48,6 +52,14 @@ const options = {
     placeholder: 'file',
     description: "class list in the order of the model's outputs, for the manifest (default: what the model says)",
   },
+  ...matchOptions,
+  batchNorm: {
+    type: 'string',
+    choices: batchNormNames,
+    group: 'Teacher',
+    description:
+      'BatchNormalization by its running statistics, or by those of batches (default: auto, which is frozen: no pictures are counted here)',
+  },
   ...imageOptions('Images (for the manifest)'),
   maxMemory: memoryOption('Running'),
   ...graphOptions,
@@ -65,7 +77,18 @@ export const command = defineCommand({
     },
   },
   options,
-  usual: ['output', 'writeBack', 'target', 'batchSize', 'optimizer', 'weightDecay', 'precision', 'freeze', 'force'],
+  usual: [
+    'output',
+    'writeBack',
+    'teacher',
+    'target',
+    'batchSize',
+    'optimizer',
+    'weightDecay',
+    'precision',
+    'freeze',
+    'force',
+  ],
   examples: [
     {
       command: 'lowrank artifacts model.onnx -o training/',
@@ -80,6 +103,10 @@ export const command = defineCommand({
       description: 'the model with what a program in another language trained',
     },
     {
+      command: 'lowrank artifacts small.lowrank.onnx --teacher model.onnx -o recovery/',
+      description: 'the step that makes a converted model compute what the original does, without labels',
+    },
+    {
       command: 'lowrank artifacts small.lowrank.onnx -o training/ --frobenius-decay 1e-4',
       description: 'a converted model: its pairs are decayed as products',
     },
@@ -91,8 +118,10 @@ export const command = defineCommand({
     if (model === undefined) {
       throw new LowrankError('USAGE', 'no model is given', { remedy: 'name an ONNX classifier' });
     }
+    const { teacher } = settings;
+    if (teacher === undefined) refuseWithoutTeacher(context.given, [...Object.keys(matchOptions), 'batchNorm']);
     const folder = settings.output ?? `${model.replace(/\.onnx$/, '')}.artifacts`;
-    checkCommandPaths({ config: context.configPath, classes: settings.classes }, artifactPaths(model, folder));
+    checkCommandPaths({ config: context.configPath, classes: settings.classes }, artifactPaths(model, folder, teacher));
     const manifest = await writeArtifacts(model, folder, {
       settings: {
         ...given({ batchSize: settings.batchSize }),
@@ -100,6 +129,7 @@ export const command = defineCommand({
         target: settings.target,
         ...givenGraphSettings(settings),
       },
+      ...{ teacher, match: { ...givenMatchSettings(settings), ...batchNormOf(settings) } },
       classes: settings.classes,
       force: settings.force,
       maxMemory: settings.maxMemory,
@@ -110,6 +140,11 @@ export const command = defineCommand({
     return { document: manifest, text: (terminal) => summary(manifest, folder, terminal) };
   },
 });
+
+/** There are no pictures to count: `auto` is the default of the library. */
+function batchNormOf({ batchNorm }: Context['settings']): Partial<MatchSettings> {
+  return batchNorm === undefined || batchNorm === 'auto' ? {} : { batchNorm };
+}
 
 const usedByWriteBack: ReadonlySet<string> = new Set([
   ...['output', 'writeBack', 'force', 'maxMemory'],
@@ -155,14 +190,19 @@ function writtenBack(report: WriteBackReport, terminal: Terminal): string {
 }
 
 function summary(manifest: ArtifactsManifest, folder: string, terminal: Terminal): string {
-  const { parameters, lengths, imageShape, classes, batch, settings, preparation } = manifest;
+  const { parameters, lengths, imageShape, classes, batch, settings, preparation, teacher, matching } = manifest;
   const pairs = new Set(parameters.flatMap(({ pair }) => pair ?? []));
   const decayed = parameters.filter(({ decay }) => decay).length;
   const facts: readonly (readonly [string, string])[] = [
     ['parameters', `${formatWhole(lengths.parameters)} in ${plural(parameters.length, 'tensor')}, ${decayed} decayed`],
     ['pairs', String(pairs.size)],
     ['statistics', formatWhole(lengths.statistics)],
-    ['images', `[${[batch ?? 'any number', ...imageShape].join(', ')}], ${classes} classes`],
+    ...(teacher === undefined ? [] : [['teacher', printable(teacher.file)] as const]),
+    ...(matching === undefined ? [] : [['matched', matchedText(matching)] as const]),
+    [
+      'images',
+      `[${[batch ?? 'any number', ...imageShape].join(', ')}]${classes === null ? '' : `, ${classes} classes`}`,
+    ],
     ...(preparation === null ? [] : [['as inputs', preparationText(preparation)] as const]),
     ['optimizer', `${settings.optimizer}, ${formatWhole(lengths.state)} elements of state`],
     ['written', `${printable(folder)}: ${manifest.gradient.file}, ${manifest.update.file}, ${manifest.eval.file} …`],

@@ -39,10 +39,20 @@ export function imageOptions<const Group extends string>(group: Group) {
       group,
       placeholder: 'name',
       description:
-        'imagenet, cifar10, cifar100, symmetric, unit or none (default: what the model says or tells, else imagenet)',
+        'imagenet, cifar10, cifar100, symmetric, unit or none (default: what the model says or tells, else imagenet; unit of grey images)',
     },
-    mean: { type: 'string', group, placeholder: 'r,g,b', description: 'means of the channels, from 0 to 1' },
-    std: { type: 'string', group, placeholder: 'r,g,b', description: 'standard deviations of the channels' },
+    mean: {
+      type: 'string',
+      group,
+      placeholder: 'r,g,b',
+      description: 'means of the channels, from 0 to 1, or one for all',
+    },
+    std: {
+      type: 'string',
+      group,
+      placeholder: 'r,g,b',
+      description: 'standard deviations of the channels, or one for all',
+    },
   } as const;
 }
 

@@ -5,49 +5,24 @@ import { explainRecovery } from '../recover/explain.js';
 import { recover, recoverPaths } from '../recover/recover.js';
 import { recoverRanges } from '../recover/ranges.js';
 import { batchNormNames, recoverByNames, type RecoverSettings, teacherRunsNames } from '../recover/settings.js';
-import { matchNames } from '../step/match-points.js';
 import { presetNames, type PresetName } from '../training/presets.js';
 import type { CommandContext, CommandResult } from './command.js';
 import { givenImageSettings } from './image-options.js';
 import { flagOf, type SettingsOf } from './options.js';
 import { checkCommandPaths } from './paths.js';
+import { givenMatchSettings, matchOptions, refuseWithoutTeacher, withoutTeacher } from './teacher-options.js';
 import { given, givenGraphSettings } from './training-options.js';
 import { trainOptions } from './train-settings.js';
 
 const group = 'Teacher';
 
+const { teacher: teacherOption, ...followOptions } = matchOptions;
+
 /** What a training towards another model knows beside what every training does. */
 const teacherOptions = {
-  teacher: {
-    type: 'string',
-    group,
-    placeholder: 'model.onnx',
-    description: 'the original model, which the trained one is made to compute again: pictures need no labels',
-  },
+  teacher: teacherOption,
   steps: { ...recoverRanges.steps, group, description: 'updates with --teacher (default: 600)' },
-  match: {
-    type: 'string',
-    choices: matchNames,
-    group,
-    description: "what is made the teacher's: outputs, features before the last pool too, layers too (default: auto)",
-  },
-  matchTensors: {
-    type: 'list',
-    isVariadic: true,
-    placeholder: 'glob',
-    group,
-    description: 'values of both models that are matched beside the outputs, in place of those of --match',
-  },
-  temperature: {
-    ...recoverRanges.temperature,
-    group,
-    description: 'what logits are divided by before they are compared (default: 1)',
-  },
-  labelWeight: {
-    ...recoverRanges.labelWeight,
-    group,
-    description: 'weight of the loss of labels beside that of the teacher (default: 0, no labels are read)',
-  },
+  ...followOptions,
   recoverBy: {
     type: 'string',
     choices: recoverByNames,
@@ -112,13 +87,8 @@ const instead: Readonly<Record<string, string>> = {
 export function presetFor(settings: Settings, names: ReadonlySet<string>): PresetName | undefined {
   const { preset, teacher } = settings;
   if (teacher === undefined) {
-    const orphan = Object.keys(teacherOptions).find((name) => name !== 'teacher' && names.has(name));
-    if (orphan !== undefined || preset === 'recover') {
-      const flag = orphan === undefined ? '--preset recover' : flagOf(orphan);
-      throw new LowrankError('USAGE', `${flag} does nothing without --teacher`, {
-        remedy: 'give the original model with --teacher, or leave it out',
-      });
-    }
+    refuseWithoutTeacher(names, Object.keys(teacherOptions));
+    if (preset === 'recover') throw withoutTeacher('--preset recover');
     return preset;
   }
   if (preset !== undefined && preset !== 'recover') {
@@ -167,10 +137,6 @@ function recoverSettingsFor(settings: Settings): Partial<RecoverSettings> {
   return {
     ...given({
       steps: settings.steps,
-      match: settings.match,
-      matchTensors: settings.matchTensors.length > 0 ? settings.matchTensors : undefined,
-      temperature: settings.temperature,
-      labelWeight: settings.labelWeight,
       recoverBy: settings.recoverBy,
       teacherRuns: settings.teacherRuns,
       batchNorm: settings.batchNorm,
@@ -192,6 +158,7 @@ function recoverSettingsFor(settings: Settings): Partial<RecoverSettings> {
       threads: settings.threads,
       workers: settings.workers,
     }),
+    ...givenMatchSettings(settings),
     ...givenImageSettings(settings),
     ...givenGraphSettings(settings),
   };

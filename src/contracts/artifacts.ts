@@ -74,31 +74,58 @@ export interface ArtifactsSettings extends GraphSettings, ImageSettings {
   readonly batchSize: number | null;
 }
 
+/** A model file. */
+export interface ArtifactsModel {
+  readonly file: string;
+  readonly sha256: string;
+  /** From the folder of the artifacts to the model. */
+  readonly path: string;
+}
+
+/** How the model of a step is made to compute what another does, its teacher: see docs/recover.md. */
+export interface ArtifactsMatching {
+  readonly match: 'auto' | 'outputs' | 'features' | 'layers';
+  /** Globs of the values that were named in place of those of `match`; null: none. */
+  readonly matchTensors: readonly string[] | null;
+  /** Classes whose distributions are compared; null where the model is no classifier. */
+  readonly classes: number | null;
+  /** What logits are divided by before they are compared. */
+  readonly temperature: number;
+  /** Of the loss of labels; 0: none are read. */
+  readonly labelWeight: number;
+  /** Values of both models whose relative squared errors are added, by their names in both. */
+  readonly points: readonly { readonly name: string; readonly weight: number }[];
+  readonly batchNorm: 'frozen' | 'batch';
+}
+
 /** See docs/artifacts.md. */
 export interface ArtifactsManifest {
   readonly schema: 'lowrank.artifacts/1';
   readonly tool: { readonly name: 'lowrank'; readonly version: string };
   readonly settings: ArtifactsSettings;
-  readonly model: {
-    readonly file: string;
-    readonly sha256: string;
-    /** From the folder of the artifacts to the model. */
-    readonly path: string;
-  };
+  readonly model: ArtifactsModel;
   /** Images of one run; null: any number. */
   readonly batch: number | null;
   /** Of one image, as `images` takes it. */
   readonly imageShape: readonly number[];
   readonly layout: 'nchw' | 'nhwc';
-  readonly classes: number;
-  /** How images become `images`, and who says so; null where the model takes no color images. */
+  /** null where the model is no classifier: only with a teacher. */
+  readonly classes: number | null;
+  /** How images become `images`, and who says so; null where the model takes no color or grey images. */
   readonly preparation: Preparation | null;
   /** In the order of the outputs; null where nothing says them. */
   readonly classNames: { readonly ids: readonly string[]; readonly titles: readonly string[] } | null;
-  /** What is minimized, and so what `labels` are. */
-  readonly loss: LossName;
-  /** int64 [N]: the class of each image; or, with binary cross-entropy, float32 [N, classes]: 0 or 1 for each. */
-  readonly labels: { readonly type: 'int64' | 'float32'; readonly shape: readonly (number | 'N')[] };
+  /** The model that this one is made to compute again; absent where it learns from labels alone. */
+  readonly teacher?: ArtifactsModel;
+  /** How; absent without a teacher. */
+  readonly matching?: ArtifactsMatching;
+  /** What is minimized, and so what `labels` are; `matching`: how far the model is from its teacher. */
+  readonly loss: LossName | 'matching';
+  /**
+   * int64 [N]: the class of each image; or, with binary cross-entropy, float32 [N, classes]: 0 or 1 for each. Absent where no labels
+   * are read.
+   */
+  readonly labels?: { readonly type: 'int64' | 'float32'; readonly shape: readonly (number | 'N')[] };
   /** Elements of the flat vectors. */
   readonly lengths: { readonly parameters: number; readonly statistics: number; readonly state: number };
   readonly parameters: readonly (Slot & {

@@ -11,7 +11,7 @@ export type NormalizationOrigin = FactOrigin;
  * what is usual).
  */
 export interface Preparation {
-  /** For pixels from 0 to 1. `name` is null where it has none. */
+  /** For pixels from 0 to 1: a number of each channel, one where pictures are grey. `name` is null where it has none. */
   readonly normalization: {
     readonly name: string | null;
     readonly mean: readonly number[];

@@ -1,5 +1,6 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
 import type { BadImages } from './bad-images.js';
+import { channelsOf } from './normalize.js';
 import { substituteOf } from './order.js';
 import type { Pool } from './pool.js';
 import { contentOf } from './source.js';
@@ -13,7 +14,7 @@ export interface Batch {
   readonly index: number;
   /** Images that count: the first ones. What follows up to dims[0] is zeros, its label 0. */
   readonly size: number;
-  /** [N, H, W, 3] or [N, 3, H, W]. */
+  /** [N, H, W, C] or [N, C, H, W]. */
   readonly dims: readonly [number, number, number, number];
   /** In memory that is shared with the decode workers (a SharedArrayBuffer). */
   readonly images: Uint8Array | Float32Array;
@@ -95,7 +96,8 @@ export function createBatchMaker({
 }: BatchMakerSettings): BatchMaker {
   const { seed, transform, format } = settings;
   const { width, height } = transform;
-  const imageElements = width * height * 3;
+  const channels = channelsOf(format);
+  const imageElements = width * height * channels;
   const imageBytes = imageElements * (format.type === 'float32' ? 4 : 1);
   const batchBytes = imageBytes * batchSize;
   const free: Slot[] = [];
@@ -172,7 +174,7 @@ export function createBatchMaker({
       epoch,
       index,
       size,
-      dims: format.layout === 'nhwc' ? [places, height, width, 3] : [places, 3, height, width],
+      dims: format.layout === 'nhwc' ? [places, height, width, channels] : [places, channels, height, width],
       images:
         format.type === 'float32'
           ? new Float32Array(buffer, 0, places * imageElements)

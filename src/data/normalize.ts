@@ -3,10 +3,13 @@ import { loadKernel, roomOf, type KernelMemory } from './kernel.js';
 import type { Pixels } from './pixels.js';
 import type { View } from './transform.js';
 
+/** A number of red, of green and of blue, or one of grey. */
+export type PerChannel = readonly [number, number, number] | readonly [number];
+
 /** Per channel, in units of 1 = white: (x / 255 − mean) / deviation. */
 export interface Normalization {
-  readonly mean: readonly [number, number, number];
-  readonly deviation: readonly [number, number, number];
+  readonly mean: PerChannel;
+  readonly deviation: PerChannel;
 }
 
 /** Normalizations by name: those that published models were trained with. */
@@ -22,10 +25,35 @@ export const NORMALIZATIONS = {
   none: { mean: [0, 0, 0], deviation: [1 / 255, 1 / 255, 1 / 255] },
 } as const satisfies Readonly<Record<string, Normalization>>;
 
-/** How images are laid out for the model: [N, H, W, 3] or [N, 3, H, W]; bytes are not normalized. */
+/**
+ * A normalization for pictures of so many channels: one number stands for all of them. undefined where colors differ in it
+ * and the pictures are grey.
+ */
+export function normalizationFor({ mean, deviation }: Normalization, channels: number): Normalization | undefined {
+  const [means, deviations] = [mean, deviation].map((values) => perChannel(values, channels));
+  return means === undefined || deviations === undefined ? undefined : { mean: means, deviation: deviations };
+}
+
+function perChannel(values: PerChannel, channels: number): PerChannel | undefined {
+  const [first, second = first, third = first] = values;
+  if (channels !== 1) return [first, second, third];
+  return second === first && third === first ? [first] : undefined;
+}
+
+/** NORMALIZATIONS for pictures of so many channels: of grey ones those in which colors do not differ. */
+export function namedNormalizations(channels: number): readonly (readonly [string, Normalization])[] {
+  return Object.entries(NORMALIZATIONS).flatMap(([name, each]) => {
+    const normalization = normalizationFor(each, channels);
+    return normalization === undefined ? [] : [[name, normalization] as const];
+  });
+}
+
+/** How images are laid out for the model: [N, H, W, C] or [N, C, H, W]; bytes are not normalized. */
 export interface OutputFormat {
   readonly type: 'uint8' | 'float32';
   readonly layout: 'nhwc' | 'nchw';
+  /** 1: grey, the luma that Pillow's `convert("L")` gives. Default: as many as the normalization has, without one 3. */
+  readonly channels?: 1 | 3 | undefined;
   /** For float32, which must have one; bytes need none. */
   readonly normalization?: Normalization | undefined;
   /** Images that a transform mirrors are given as they were, and named in `Batch.flips`. Default: they are mirrored. */
@@ -44,12 +72,18 @@ export function checkFormat(format: OutputFormat): void {
   };
   choose('type', type, ['uint8', 'float32']);
   choose('layout', layout, ['nhwc', 'nchw']);
+  if (format.channels !== undefined) choose('channels', String(format.channels), ['1', '3']);
   if (type === 'uint8' && normalization === undefined) return;
   const { mean, deviation } = normalization ?? {};
-  const isThree = (values: unknown): values is Normalization['mean'] =>
-    Array.isArray(values) && values.length === 3 && values.every((value) => Number.isFinite(value));
-  if (isThree(mean) && isThree(deviation) && !deviation.includes(0)) return;
+  const channels = format.channels ?? (Array.isArray(mean) && mean.length === 1 ? 1 : 3);
+  const areOfChannels = (values: unknown): values is readonly number[] =>
+    Array.isArray(values) && values.length === channels && values.every((value) => Number.isFinite(value));
+  if (areOfChannels(mean) && areOfChannels(deviation) && !deviation.includes(0)) return;
   const names = Object.keys(NORMALIZATIONS).join(', ');
+  const wanted =
+    channels === 1
+      ? 'a mean and a deviation of one finite number each'
+      : `one of NORMALIZATIONS (${names}), or a mean and a deviation of three finite numbers each`;
   const shown = (values: unknown): string => (Array.isArray(values) ? values.join(', ') : String(values));
   throw new LowrankError(
     'USAGE',
@@ -58,36 +92,42 @@ export function checkFormat(format: OutputFormat): void {
       : `images cannot be normalized by mean ${shown(mean)}, deviation ${shown(deviation)}`,
     {
       place: 'format.normalization',
-      remedy: `give one of NORMALIZATIONS (${names}), or a mean and a deviation of three finite numbers each, no deviation of 0`,
+      remedy: `give ${wanted}, no deviation of 0`,
     },
   );
 }
 
 /** The 256 values of each channel, in float32 as torchvision computes them: ToDtype(scale=True), then Normalize. */
-export function normalizationTable({
-  mean,
-  deviation,
-}: Normalization): readonly [Float32Array, Float32Array, Float32Array] {
-  const channel = (index: 0 | 1 | 2): Float32Array => {
-    const m = Math.fround(mean[index]);
-    const d = Math.fround(deviation[index]);
+export function normalizationTable({ mean, deviation }: Normalization): readonly Float32Array[] {
+  return mean.map((value, channel) => {
+    const m = Math.fround(value);
+    const d = Math.fround(deviation[channel]!);
     return Float32Array.from({ length: 256 }, (_, x) => Math.fround(Math.fround(Math.fround(x / 255) - m) / d));
-  };
-  return [channel(0), channel(1), channel(2)];
+  });
 }
 
-/** Writes one image into its place of a batch, which holds exactly one; what the view leaves out becomes black. */
+/** Channels of the images of a format. */
+export function channelsOf({ channels, normalization }: OutputFormat): 1 | 3 {
+  return channels ?? normalization?.mean.length ?? 3;
+}
+
+/**
+ * Writes one image into its place of a batch, which holds exactly one; what the view leaves out becomes black. Where the format
+ * has one channel, the three of the pixels are the same.
+ */
 export type ImageWriter = (pixels: Pixels | undefined, view: View, target: Uint8Array | Float32Array) => void;
 
 /** A writer for a format that `checkFormat` has passed. */
-export function imageWriter({ type, layout, normalization }: OutputFormat): ImageWriter {
+export function imageWriter(format: OutputFormat): ImageWriter {
+  const { type, layout, normalization } = format;
+  const channels = channelsOf(format);
   const floats = type === 'float32' ? normalizationTable(normalization!) : undefined;
-  const tables = floats ?? identityTables;
-  const place = floats === undefined ? undefined : coveringWriter(layout, floats);
+  const tables = floats ?? Array.from({ length: channels }, () => identity);
+  const place = floats?.length === 3 ? coveringWriter(layout, floats) : undefined;
   return (pixels, view, target) => {
     const { width, height, left, top, isFlipped } = view;
     // Of one pixel and of one channel, in the target.
-    const steps = layout === 'nhwc' ? ([3, 1] as const) : ([1, width * height] as const);
+    const steps = layout === 'nhwc' ? ([channels, 1] as const) : ([1, width * height] as const);
     const isCovered = pixels !== undefined && pixels.width === width && pixels.height === height;
     if (isCovered && place !== undefined) {
       place(pixels, isFlipped, target);
@@ -118,10 +158,10 @@ interface Kernel extends KernelMemory {
 
 let kernel: Kernel | undefined;
 
-/** Writes images that leave nothing black, as float32, in WebAssembly (place.wat). */
+/** Writes color images that leave nothing black, as float32, in WebAssembly (place.wat). */
 function coveringWriter(
   layout: OutputFormat['layout'],
-  tables: readonly [Float32Array, Float32Array, Float32Array],
+  tables: readonly Float32Array[],
 ): (pixels: Pixels, isFlipped: boolean, target: Uint8Array | Float32Array) => void {
   const tableBytes = 3 * 256 * 4;
   return ({ data, width, height }, isFlipped, target) => {
@@ -140,10 +180,9 @@ function coveringWriter(
   };
 }
 
-type Tables = readonly [Float32Array, Float32Array, Float32Array] | readonly [Uint8Array, Uint8Array, Uint8Array];
+type Tables = readonly (Float32Array | Uint8Array)[];
 
 const identity = Uint8Array.from({ length: 256 }, (_, value) => value);
-const identityTables: Tables = [identity, identity, identity];
 
 function writeRow(
   { data, width }: Pixels,
@@ -156,7 +195,8 @@ function writeRow(
 ): void {
   const end = (y + 1) * width * 3;
   for (let from = y * width * 3, to = start; from < end; from += 3, to += pixelStep) {
-    target[to] = red[data[from]!]!;
+    target[to] = red![data[from]!]!;
+    if (green === undefined || blue === undefined) continue;
     target[to + channelStep] = green[data[from + 1]!]!;
     target[to + 2 * channelStep] = blue[data[from + 2]!]!;
   }

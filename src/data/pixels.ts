@@ -28,6 +28,19 @@ export function toRgb(data: Uint8Array, channels: number): Uint8Array {
 }
 
 /**
+ * The luma of ITU-R BT.601, 0.299 R + 0.587 G + 0.114 B, in all three channels, rounded as Pillow's `convert("L")` rounds it:
+ * what is grey stays as it is.
+ */
+export function toGrey({ data, width, height }: Pixels): Pixels {
+  const grey = new Uint8Array(data.length);
+  for (let at = 0; at < grey.length; at += 3) {
+    const luma = (19_595 * data[at]! + 38_470 * data[at + 1]! + 7_471 * data[at + 2]! + 0x8000) >>> 16;
+    grey[at] = grey[at + 1] = grey[at + 2] = luma;
+  }
+  return { data: grey, width, height };
+}
+
+/**
  * CMYK (0 = no ink) as RGB the way Pillow's `convert("RGB")` does it, without a colour profile: with w = 255 − K,
  * R = w − C · w / 255, the quotient rounded by (p + 128 + ((p + 128) >> 8)) >> 8.
  */

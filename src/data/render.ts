@@ -1,5 +1,6 @@
 import { decodeRegion, imageHeaderOf, reductionFor } from './decode.js';
 import type { ImageWriter } from './normalize.js';
+import { type Pixels, toGrey } from './pixels.js';
 import { planResampling, resample, type Resampling } from './resample.js';
 import { viewOf, type Draw, type Transform } from './transform.js';
 import type { ImageContent } from './types.js';
@@ -7,6 +8,8 @@ import type { ImageContent } from './types.js';
 export interface RenderSettings {
   readonly transform: Transform;
   readonly write: ImageWriter;
+  /** Colors become luma before anything is resampled. */
+  readonly isGrey: boolean;
   readonly pixelLimit: number;
 }
 
@@ -16,12 +19,13 @@ export interface RenderSettings {
  */
 export async function render(
   content: ImageContent,
-  { transform, write, pixelLimit }: RenderSettings,
+  { transform, write, isGrey, pixelLimit }: RenderSettings,
   draw: Draw,
   target: Uint8Array | Float32Array,
 ): Promise<void> {
+  const shown = (pixels: Pixels): Pixels => (isGrey ? toGrey(pixels) : pixels);
   if ('pixels' in content) {
-    const { pixels } = content;
+    const pixels = shown(content.pixels);
     const view = viewOf(transform, pixels.width, pixels.height, draw);
     write(view.resampling && resample(pixels, planResampling(view.resampling)), view, target);
     return;
@@ -40,7 +44,7 @@ export async function render(
   const region = await decodeRegion(bytes, header, { box: plan.source, reduction });
   // The decoder may have had to take every pixel.
   const isAsPlanned = region.isReduced === (reduction !== undefined);
-  write(resample(region.pixels, isAsPlanned ? plan : planResampling(resampling), region), view, target);
+  write(resample(shown(region.pixels), isAsPlanned ? plan : planResampling(resampling), region), view, target);
 }
 
 interface Size {

@@ -2,7 +2,7 @@ import sharp from 'sharp';
 import { LowrankError, messageOf } from '../errors.js';
 import { decodeRegion, imageHeaderOf } from './decode.js';
 import { createExtentReader } from './files.js';
-import { type ImageWriter, imageWriter, type OutputFormat } from './normalize.js';
+import { channelsOf, type ImageWriter, imageWriter, type OutputFormat } from './normalize.js';
 import { drawsOf } from './order.js';
 import type { Pixels } from './pixels.js';
 import { render } from './render.js';
@@ -147,7 +147,8 @@ function createRenderer(
     if (draws?.epoch !== epoch || draws.seed !== seed) draws = { epoch, seed, of: drawsOf(seed, epoch) };
     const { write } = known;
     const { of } = draws;
-    const elements = transform.width * transform.height * 3;
+    const channels = channelsOf(format);
+    const elements = transform.width * transform.height * channels;
     const imageBytes = elements * (format.type === 'float32' ? 4 : 1);
     const flips = new Uint8Array(buffer, flipsAt(buffer, imageBytes));
     return each(images, async ({ slot, index, content }) => {
@@ -159,7 +160,10 @@ function createRenderer(
         flips[slot] = view.isFlipped ? 1 : 0;
         write(pixels, { ...view, isFlipped: false }, place);
       };
-      const settled = { transform, write: format.reportsFlips === true ? unflipped : write, pixelLimit };
+      const settled = {
+        ...{ transform, isGrey: channels === 1, pixelLimit },
+        write: format.reportsFlips === true ? unflipped : write,
+      };
       await render(load(content), settled, of(index), target);
       return null;
     });

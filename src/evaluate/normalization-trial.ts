@@ -1,4 +1,4 @@
-import { NORMALIZATIONS } from '../data/normalize.js';
+import { namedNormalizations } from '../data/normalize.js';
 import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
 import type { NormalizationTrial } from '../contracts/eval.js';
@@ -19,7 +19,7 @@ export interface TrialOptions {
 }
 
 /**
- * Where nothing says how images are normalized: what each named normalization gives on 100 of them, the same for all. Another
+ * Where nothing says how images are normalized: what each named normalization that they can have gives on 100 of them, the same for all. Another
  * one is better where McNemar's exact test of the same pictures says so, at 5 % for all comparisons together (Bonferroni).
  * undefined where something says it. Throws what running the images throws.
  */
@@ -33,13 +33,14 @@ export async function tryNormalizations(
   if (from !== 'assumed') return undefined;
   const some = source.length > pictures ? drawImages(source, pictures, { seed: 0, order: 'source' }) : source;
   const tried = new Map<string, Predictions>();
-  for (const [name, normalization] of Object.entries(NORMALIZATIONS)) {
+  const candidates = namedNormalizations(model.preparation.input.channels);
+  for (const [name, normalization] of candidates) {
     // Bad images are counted in the evaluation.
     const loader = loaderFor(model, some, { ...settings, maxBad: some.length }, { normalization, signal });
     try {
       const batches = loader.batches(0) as AsyncIterable<EvaluationBatch>;
       const before = tried.size * some.length;
-      const total = Object.keys(NORMALIZATIONS).length * some.length;
+      const total = candidates.length * some.length;
       const predictions = await evaluate(batches, model.predict, {
         classes: model.classes,
         end: model.end,

@@ -1,12 +1,13 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { pictureDrawer } from '../data/dead-leaves.js';
-import { NORMALIZATIONS, type Normalization } from '../data/normalize.js';
+import { namedNormalizations, NORMALIZATIONS, type Normalization, normalizationFor } from '../data/normalize.js';
 import type { CalibrateContext } from '../factorize/calibration/types.js';
 import type { Model } from '../graph/model.js';
 import { withinLimits } from '../limits.js';
 import type { NormalizationOrigin } from '../contracts/images.js';
 import { imageHints, normalizationName } from './image-metadata.js';
 import type { ImageInput } from './image-input.js';
+import { usualNormalization } from './images.js';
 import { rangeOfInput } from './input-scaling.js';
 import { observeNormalizationInputs } from './normalization-inputs.js';
 import { pictureFeed } from './synthetic-batches.js';
@@ -22,7 +23,7 @@ export interface FoundNormalization {
 /**
  * How a model was trained to see images: what its metadata say; else what its first operators or the type of its input tell;
  * else the one of NORMALIZATIONS with which drawn pictures look to its BatchNormalizations most like what they were trained
- * on, where it stands out; else that of ImageNet, also where running the model fails, or takes more than it may. Throws
+ * on, where it stands out; else the usual one, also where running the model fails, or takes more than it may. Throws
  * ABORTED.
  */
 export async function findNormalization(
@@ -30,16 +31,20 @@ export async function findNormalization(
   input: ImageInput,
   context: Pick<CalibrateContext, 'driver' | 'session' | 'signal'>,
 ): Promise<FoundNormalization> {
-  if (input.type === 'uint8') return found(NORMALIZATIONS.none, 'graph');
-  const { normalization, isInferred } = imageHints(model.metadata);
-  if (normalization !== undefined) return found(normalization, isInferred ? 'batch-normalization' : 'metadata');
-  const range = rangeOfInput(model.graph, model.graph.value(input.name)!);
+  const { channels } = input;
+  const fitted = (normalization: Normalization | undefined): Normalization | undefined =>
+    normalization === undefined ? undefined : normalizationFor(normalization, channels);
+  if (input.type === 'uint8') return found(fitted(NORMALIZATIONS.none)!, 'graph');
+  const hints = imageHints(model.metadata);
+  const normalization = fitted(hints.normalization);
+  if (normalization !== undefined) return found(normalization, hints.isInferred ? 'batch-normalization' : 'metadata');
+  const range = fitted(rangeOfInput(model.graph, model.graph.value(input.name)!));
   if (range !== undefined) return found(range, 'graph');
   const [best, next] = await distancesWithin(model, input, context);
   if (best !== undefined && next !== undefined && best.distance * clearly < next.distance) {
     return found(best.normalization, 'batch-normalization');
   }
-  return found(NORMALIZATIONS.imagenet, 'assumed');
+  return found(usualNormalization(channels), 'assumed');
 }
 
 function found(normalization: Normalization, from: NormalizationOrigin): FoundNormalization {
@@ -82,7 +87,7 @@ const alike: readonly string[] = ['imagenet', 'cifar10', 'cifar100'];
 
 /**
  * How far what BatchNormalizations see of drawn pictures is from what their running statistics say, for each of
- * NORMALIZATIONS, the nearest first; of those that are much alike one only. Empty where there are no statistics.
+ * NORMALIZATIONS that the pictures can have, the nearest first; of those that are much alike one only. Empty where there are no statistics.
  */
 export async function distances(
   model: Model,
@@ -94,7 +99,7 @@ export async function distances(
   // One by one where that will do: whether more can be run is not known yet.
   const batch = Math.max(1, input.batch);
   const drawer = pictureDrawer(seed);
-  const candidates = Object.entries(NORMALIZATIONS).map(([name, normalization]) => ({
+  const candidates = namedNormalizations(input.channels).map(([name, normalization]) => ({
     name,
     normalization,
     pool: observed.pool(),
@@ -116,7 +121,8 @@ export async function distances(
     results.sort((a, b) => a.distance - b.distance);
     const nearest = results.find(({ name }) => alike.includes(name));
     const usual = results.find(({ name }) => name === alike[0]);
-    const kept = nearest!.distance * clearly < usual!.distance ? nearest : usual;
+    if (nearest === undefined || usual === undefined) return results;
+    const kept = nearest.distance * clearly < usual.distance ? nearest : usual;
     return results.filter((result) => !alike.includes(result.name) || result === kept);
   } finally {
     await session.close();

@@ -26,7 +26,7 @@ export interface ImageInput {
 }
 
 /**
- * The input of a model of color images; `imageSize` is the side for models that take any, null: 224. Throws UNSUPPORTED
+ * The input of a model of color or grey images; `imageSize` is the side for models that take any, null: 224. Throws UNSUPPORTED
  * where there are other inputs, USAGE where the model takes another side.
  */
 export function imageInputOf(session: Pick<Session, 'inputs'>, path: string, imageSize: number | null): ImageInput {
@@ -39,11 +39,11 @@ export function imageInputOf(session: Pick<Session, 'inputs'>, path: string, ima
 const mostChannels = 16;
 const fewestPixels = 8;
 
-/** The same for pictures of any number of channels, such as grey ones. */
+/** The same for pictures of any number of channels. */
 export function pictureInputOf(session: Pick<Session, 'inputs'>, path: string, imageSize: number | null): ImageInput {
   const reason = whyNoPictures(session);
   if (reason !== undefined) {
-    throw new LowrankError('UNSUPPORTED', reason, { place: path, remedy: 'give a model of color images' });
+    throw new LowrankError('UNSUPPORTED', reason, { place: path, remedy: 'give a model of color or grey images' });
   }
   const input = session.inputs[0]!;
   const [batch, ...declared] = input.dims as [number, number, number, number];

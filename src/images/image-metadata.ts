@@ -1,5 +1,5 @@
 import { type ClassList, plainClasses } from '../data/class-list.js';
-import { NORMALIZATIONS, type Normalization } from '../data/normalize.js';
+import { namedNormalizations, NORMALIZATIONS, type Normalization } from '../data/normalize.js';
 import type { Interpolation } from '../data/resample.js';
 import { imageKeys } from '../graph/image-facts.js';
 import { parseLiteral } from './python-literal.js';
@@ -50,7 +50,7 @@ export function imageHints(metadata: ReadonlyMap<string, string>): ImageHints {
 export function normalizationName(normalization: Normalization): string | null {
   const isNear = (a: readonly number[], b: readonly number[]): boolean =>
     a.every((value, channel) => Math.abs(value - b[channel]!) < 1e-3);
-  const named = Object.entries(NORMALIZATIONS).find(
+  const named = namedNormalizations(normalization.mean.length).find(
     ([, { mean, deviation }]) => isNear(mean, normalization.mean) && isNear(deviation, normalization.deviation),
   );
   return named?.[0] ?? null;
@@ -92,7 +92,7 @@ function normalizationOfNumbers(mean: unknown, std: unknown, mayBeBytes = true):
   return { mean: scaled(means), deviation: scaled(deviations) };
 }
 
-type Channels = Normalization['mean'];
+type Channels = readonly [number, number, number];
 
 /** Three numbers, or one for all channels. */
 function channelsOf(value: unknown): Channels | undefined {

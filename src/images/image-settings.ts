@@ -18,12 +18,16 @@ export const defaultImageSettings: ImageSettings = {
 
 const interpolationNames = ['bilinear', 'bicubic'] as const satisfies readonly Interpolation[];
 
-/** What the user says; undefined where that is nothing. Throws USAGE for what there is not. */
+/**
+ * What the user says, for pictures of so many channels (default: of any); undefined where that is nothing. Throws USAGE for what
+ * there is not.
+ */
 export function givenNormalization(
   settings: Pick<ImageSettings, 'normalization' | 'mean' | 'std'>,
+  channels = 3,
 ): Normalization | undefined {
   const { normalization, mean, std } = settings;
-  return normalization === null && mean === null && std === null ? undefined : normalizationOf(settings);
+  return normalization === null && mean === null && std === null ? undefined : normalizationOf(settings, channels);
 }
 
 /** Throws USAGE for a normalization or an interpolation that there is not, and where settings contradict each other. */

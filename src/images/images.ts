@@ -1,6 +1,6 @@
 import { LowrankError } from '../errors.js';
 import { checkTrainable } from '../data/balance.js';
-import { NORMALIZATIONS, type Normalization } from '../data/normalize.js';
+import { namedNormalizations, NORMALIZATIONS, type Normalization, normalizationFor } from '../data/normalize.js';
 import { openSource, partsIn } from '../data/open.js';
 import { findSplit } from '../data/source.js';
 import type { CenterCrop } from '../data/transform.js';
@@ -9,34 +9,60 @@ import { usualResize } from '../graph/image-facts.js';
 import type { DataSummary } from '../contracts/train.js';
 import { type ClassSources, type LabelledImages, openLabelled } from './labelled-images.js';
 
-/** A normalization by name, or by means and deviations; null is that of ImageNet. Throws USAGE for others. */
-export function normalizationOf(settings: {
-  readonly normalization: string | null;
-  readonly mean: readonly number[] | null;
-  readonly std: readonly number[] | null;
-}): Normalization {
+/**
+ * A normalization by name, or by means and deviations, for pictures of so many channels: one number stands for all of them; null
+ * is that of ImageNet, of grey pictures from 0 to 1. Throws USAGE for others.
+ */
+export function normalizationOf(
+  settings: {
+    readonly normalization: string | null;
+    readonly mean: readonly number[] | null;
+    readonly std: readonly number[] | null;
+  },
+  channels: number,
+): Normalization {
   const { normalization, mean, std } = settings;
-  if (normalization === null && mean === null && std === null) return NORMALIZATIONS.imagenet;
+  if (normalization === null && mean === null && std === null) return usualNormalization(channels);
   if (mean !== null || std !== null) {
-    const three = (values: readonly number[] | null, name: string): readonly [number, number, number] => {
-      if (values?.length === 3) return [values[0]!, values[1]!, values[2]!];
-      throw new LowrankError('USAGE', `${name} has ${values?.length ?? 0} numbers where the channels are three`, {
-        remedy: 'give --mean and --std as three numbers each, such as 0.485,0.456,0.406',
-      });
-    };
-    const means = three(mean, '--mean');
-    const deviation = three(std, '--std');
+    const means = numbersOf(mean, '--mean', channels);
+    const deviation = numbersOf(std, '--std', channels);
     if (deviation.some((value) => !(value > 0))) {
       throw new LowrankError('USAGE', `a standard deviation of ${deviation.join(', ')} divides by none`, {
-        remedy: 'give --std as three numbers above 0, such as 0.229,0.224,0.225',
+        remedy: 'give --std as numbers above 0, such as 0.229,0.224,0.225',
       });
     }
-    return { mean: means, deviation };
+    return normalizationFor({ mean: means, deviation }, channels)!;
   }
-  const named = Object.entries(NORMALIZATIONS).find(([name]) => name === normalization);
+  const choices = namedNormalizations(channels);
+  const named = choices.find(([name]) => name === normalization);
   if (named !== undefined) return named[1];
-  throw new LowrankError('USAGE', `there is no normalization '${normalization}'`, {
-    remedy: `choose one of ${Object.keys(NORMALIZATIONS).join(', ')}, or give --mean and --std`,
+  const isOfColors = normalization !== null && normalization in NORMALIZATIONS;
+  const fact = isOfColors
+    ? `normalization '${normalization}' is of three colors, and the model takes grey pictures`
+    : `there is no normalization '${normalization}'`;
+  throw new LowrankError('USAGE', fact, {
+    remedy: `choose one of ${choices.map(([name]) => name).join(', ')}, or give --mean and --std`,
+  });
+}
+
+/** What is usual where nobody says it. */
+export function usualNormalization(channels: number): Normalization {
+  return channels === 1 ? normalizationFor(NORMALIZATIONS.unit, 1)! : NORMALIZATIONS.imagenet;
+}
+
+/** One number, or one of each of three channels. */
+function numbersOf(values: readonly number[] | null, name: string, channels: number): Normalization['mean'] {
+  const [first, second, third] = values ?? [];
+  if (values?.length === 1) return [first!];
+  if (values?.length === 3 && channels !== 1) return [first!, second!, third!];
+  const count = `${name} has ${values?.length ?? 0} numbers`;
+  if (channels === 1) {
+    throw new LowrankError('USAGE', `${count} where the pictures are grey`, {
+      remedy: 'give --mean and --std as one number each, such as 0.5',
+    });
+  }
+  throw new LowrankError('USAGE', `${count} where the channels are three, or one`, {
+    remedy: 'give --mean and --std as three numbers each, such as 0.485,0.456,0.406, or as one for all',
   });
 }
 
@@ -82,18 +108,22 @@ export function requireClasses(source: ImageSource, outputs: number, remedy: str
   });
 }
 
-/** Sides of the images of a model's input, given its dims without the batch. Throws UNSUPPORTED for other than three colors. */
+/**
+ * Sides and channels of the images of a model's input, given its dims without the batch. Throws UNSUPPORTED for other than three
+ * colors, or one channel of grey.
+ */
 export function imageSizeOf(
   imageDims: readonly number[],
   layout: 'nchw' | 'nhwc',
   inputName: string,
-): { readonly width: number; readonly height: number } {
+): { readonly width: number; readonly height: number; readonly channels: 1 | 3 } {
   const [height, width, channels] =
     layout === 'nhwc' ? [imageDims[0]!, imageDims[1]!, imageDims[2]!] : [imageDims[1]!, imageDims[2]!, imageDims[0]!];
-  if (imageDims.length === 3 && channels === 3) return { width, height };
-  throw new LowrankError('UNSUPPORTED', `the model takes [${imageDims.join(', ')}] where images have three colors`, {
+  if (imageDims.length === 3 && (channels === 1 || channels === 3)) return { width, height, channels };
+  const fact = `the model takes [${imageDims.join(', ')}] where images have three colors, or are grey`;
+  throw new LowrankError('UNSUPPORTED', fact, {
     place: `input '${inputName}'`,
-    remedy: 'give a model of color images',
+    remedy: 'give a model of color or grey images',
   });
 }
 

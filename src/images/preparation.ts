@@ -24,7 +24,7 @@ export interface ImagePreparation {
 export interface PrepareContext extends Pick<CalibrateContext, 'path' | 'driver' | 'session' | 'signal'> {
   /** A session of the model that is open. Default: what its graph declares. */
   readonly opened?: Pick<Session, 'inputs'>;
-  /** Pictures of any number of channels, such as grey ones. Default: color images alone. */
+  /** Pictures of any number of channels. Default: color or grey images alone. */
   readonly isAnyPicture?: boolean;
 }
 
@@ -106,7 +106,7 @@ async function normalizationFor(
   input: ImageInput,
   context: PrepareContext,
 ): Promise<FoundNormalization> {
-  const given = givenNormalization(settings);
+  const given = givenNormalization(settings, input.channels);
   if (given === undefined || input.type === 'uint8') return findNormalization(model, input, context);
   return { normalization: given, name: normalizationName(given), from: 'option' };
 }

@@ -1,16 +1,15 @@
-import { type Normalization, normalizationTable } from '../data/normalize.js';
+import { type Normalization, normalizationTable, type PerChannel } from '../data/normalize.js';
 import type { RuntimeTensor } from '../runtime/types.js';
 import { type ImageInput, imageFeed } from './image-input.js';
 
-/** The 256 values of each channel: those of the normalization, or the mean of its three where there are not three channels. */
+/** The 256 values of each channel: those of the normalization, or of its mean where it is of another number of them. */
 function tablesOf({ mean, deviation }: Normalization, channels: number): readonly Float32Array[] {
-  if (channels === 3) return normalizationTable({ mean, deviation });
-  const average = ([a, b, c]: Normalization['mean']): Normalization['mean'] => {
-    const value = (a + b + c) / 3;
-    return [value, value, value];
-  };
+  if (channels === mean.length) return normalizationTable({ mean, deviation });
+  const average = (values: PerChannel): PerChannel => [
+    values.reduce((sum: number, value) => sum + value, 0) / values.length,
+  ];
   const [table] = normalizationTable({ mean: average(mean), deviation: average(deviation) });
-  return Array.from({ length: channels }, () => table);
+  return Array.from({ length: channels }, () => table!);
 }
 
 /** What black and white of each channel are to a model. */

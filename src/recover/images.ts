@@ -103,9 +103,9 @@ export function loadersFor(
   settings: RecoverSettings & AugmentSettings,
 ): { training(source: ImageSource): Loader; heldOut(source: ImageSource, batchSize: number): Loader } {
   const { layout, imageDims } = prepared;
-  const { width, height } = imageSizeOf(imageDims, layout, prepared.images.name);
+  const { width, height, channels } = imageSizeOf(imageDims, layout, prepared.images.name);
   const transforms = transformsOf(settings, width, height);
-  const format: OutputFormat = { type: 'float32', layout, normalization: normalizationOf(settings) };
+  const format: OutputFormat = { type: 'float32', layout, normalization: normalizationOf(settings, channels) };
   const shared = {
     format,
     seed: settings.seed,

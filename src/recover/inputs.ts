@@ -1,5 +1,6 @@
 import type { RecoverReport } from '../contracts/recover.js';
 import { summarize } from '../rewrite/prepare.js';
+import { describeMatching } from '../step/prepare-matching.js';
 import type { OpenedRecovery } from './open.js';
 import type { RecoverOptions } from './recover.js';
 
@@ -20,8 +21,7 @@ export function describeInputs(
     },
     ...(preparation === undefined ? {} : { preparation }),
     matching: {
-      classes: prepared.goal.classes,
-      points: prepared.matching.points.map(({ name, weight }) => ({ name, weight })),
+      ...describeMatching(prepared),
       batchNorm,
       teacher: taught === undefined ? 'in every update' : 'once',
     },

@@ -1,15 +1,15 @@
-import { count, notNegative, type NumberOf, positive, type Range, whole } from '../range.js';
+import { count, type NumberOf, positive, type Range, whole } from '../range.js';
+import { matchRanges } from '../step/match-settings.js';
 import { graphRanges } from '../step/ranges.js';
 import type { RecoverSettings } from './settings.js';
 
 /** The numbers of a recovery. */
 export const recoverRanges = {
   ...graphRanges,
+  ...matchRanges,
   steps: count,
   batchSize: count,
   lr: positive,
-  temperature: positive,
-  labelWeight: notNegative,
   seed: whole,
   imageSize: count,
   resize: count,

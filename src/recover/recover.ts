@@ -15,7 +15,7 @@ import type { PreparedMatching } from '../step/prepare-matching.js';
 import { initialState, type TrainingState } from '../step/vectors.js';
 import { checkedLimits, limitsOf } from '../limits.js';
 import { normalizationName } from '../images/image-metadata.js';
-import { normalizationOf } from '../images/images.js';
+import { imageSizeOf, normalizationOf } from '../images/images.js';
 import { tool } from '../version.js';
 import { takeCourse } from './course.js';
 import { describeInputs } from './inputs.js';
@@ -156,10 +156,10 @@ function warnOfStrangers(agreement: number | null, classes: number | null, warn:
 function writeBest(
   { model, output, force }: RecoverOptions,
   settings: RecoverSettings,
-  { parameters, statistics }: PreparedMatching,
+  { parameters, statistics, images: input, imageDims, layout }: PreparedMatching,
   state: TrainingState,
 ): number {
-  const normalization = normalizationOf(settings);
+  const normalization = normalizationOf(settings, imageSizeOf(imageDims, layout, input.name).channels);
   const images = { normalization: normalizationName(normalization) ?? normalization };
   const weights = { ...state, parameterSlots: parameters, statisticSlots: statistics, tie: settings.tie };
   const staged = stageTrained(model, weights, output, { force: force === true, images });

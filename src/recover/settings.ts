@@ -1,9 +1,13 @@
 import { LowrankError } from '../errors.js';
 import { checkImageSettings, defaultImageSettings, type ImageSettings } from '../images/image-settings.js';
 import { checkChoices, checkRanges } from '../range.js';
-import { matchNames } from '../step/match-points.js';
-import type { MatchSettings } from '../step/prepare-matching.js';
-import { checkGraphSettings, defaultGraphSettings, type GraphSettings } from '../step/settings.js';
+import {
+  checkMatchSettings,
+  defaultMatchSettings,
+  matchingGraphSettings,
+  type MatchSettings,
+} from '../step/match-settings.js';
+import { checkGraphSettings, type GraphSettings } from '../step/settings.js';
 import {
   type AugmentName,
   augmentNames,
@@ -61,11 +65,11 @@ export function augmentFor(width: number, height: number): AugmentName {
 export const fewImages = 10_000;
 
 export const defaultRecoverSettings: RecoverSettings = {
-  ...defaultGraphSettings,
+  ...matchingGraphSettings,
   ...defaultImageSettings,
-  ...{ optimizer: 'adam', weightDecay: 0 },
-  ...{ match: 'auto', matchTensors: null, temperature: 1, labelWeight: 0, batchNorm: 'auto' },
-  ...{ teacherRuns: 'auto', recoverBy: 'whole', steps: 600, batchSize: 16, lr: null, seed: 0, maxBad: 0 },
+  ...defaultMatchSettings,
+  ...{ batchNorm: 'auto', teacherRuns: 'auto', recoverBy: 'whole' },
+  ...{ steps: 600, batchSize: 16, lr: null, seed: 0, maxBad: 0 },
   ...{ augment: null, minScale: 0.35, flip: true },
   device: defaultTrainSettings.device,
   allowCpuNodes: defaultTrainSettings.allowCpuNodes,
@@ -82,10 +86,7 @@ export const defaultRecoverSettings: RecoverSettings = {
 /** Throws USAGE for values that no recovery can mean. */
 export function checkRecoverSettings(settings: RecoverSettings): void {
   checkRanges(recoverRanges, settings);
-  checkChoices(
-    { match: matchNames, batchNorm: batchNormNames, recoverBy: recoverByNames, teacherRuns: teacherRunsNames },
-    settings,
-  );
+  checkChoices({ batchNorm: batchNormNames, recoverBy: recoverByNames, teacherRuns: teacherRunsNames }, settings);
   if (settings.augment !== null) checkChoices({ augment: augmentNames }, { augment: settings.augment });
   checkGraphSettings(settings);
   checkImageSettings(settings);
@@ -103,10 +104,5 @@ export function checkRecoverSettings(settings: RecoverSettings): void {
       remedy: 'leave it out, or --recover-by',
     });
   }
-  if (settings.precision !== 'float32') {
-    throw new LowrankError('USAGE', `a teacher is followed in float32 alone, not in ${settings.precision}`, {
-      place: '--precision',
-      remedy: 'leave it out',
-    });
-  }
+  checkMatchSettings(settings);
 }

@@ -55,8 +55,14 @@ export function recoveredText({ written, start, data, behindBlocks }: RecoverRep
   return `the weights of step ${formatWhole(written.step)}: ${reachedText(written, start)} ${judged}`;
 }
 
-/** "10 classes and 23 values; BatchNormalization frozen; the teacher ran once" */
-function matchedText({ classes, points, batchNorm, teacher }: RecoverReport['matching']): string {
+/** "10 classes and 23 values; BatchNormalization frozen; the teacher runs once, before" */
+export function matchedText({
+  classes,
+  points,
+  batchNorm,
+  teacher,
+}: Pick<RecoverReport['matching'], 'classes' | 'points' | 'batchNorm'> &
+  Partial<Pick<RecoverReport['matching'], 'teacher'>>): string {
   const matched = [
     ...(classes === null ? [] : [`${formatWhole(classes)} classes`]),
     ...(points.length === 0 ? [] : [plural(points.length, 'value')]),

@@ -18,7 +18,7 @@ export interface ImageInputs {
   /** What the model takes: float32, normalized, in its layout. */
   readonly value: Value;
   readonly images: string;
-  /** float32, or uint8 [N, H, W, 3]. */
+  /** float32, or uint8 [N, H, W, C]. */
   readonly type: 'float32' | 'uint8';
   /** Of one image, as the graph takes it. */
   readonly dims: readonly number[];
@@ -44,7 +44,8 @@ export function addImages(
     return { value, images: value.name, type: 'float32', dims: imageDims, flips: undefined };
   }
   const [height, width] = layout === 'nhwc' ? imageDims : imageDims.slice(1);
-  const dims = [height!, width!, 3];
+  const { mean, deviation } = bytes.normalization;
+  const dims = [height!, width!, mean.length];
   const images = addInput(e, 'images', UINT8, [batch, ...dims], true);
   let pixels = images;
   let flips: string | undefined;
@@ -55,8 +56,8 @@ export function addImages(
     pixels = e.emit('Where', [e.reshape(flip, [-1, 1, 1, 1]), mirrored, images]);
   }
   if (layout === 'nchw') pixels = e.transpose(pixels, [0, 3, 1, 2]);
-  const { mean, deviation } = bytes.normalization;
-  const channels = (values: readonly number[]): Value => e.floats(values, layout === 'nchw' ? [3, 1, 1] : [3]);
+  const channels = (values: readonly number[]): Value =>
+    e.floats(values, layout === 'nchw' ? [values.length, 1, 1] : [values.length]);
   const unit = e.div(e.emit('Cast', [pixels], { to: int(FLOAT) }), e.floats([255], []));
   const value = e.div(e.sub(unit, channels(mean)), channels(deviation));
   return { value, images: images.name, type: 'uint8', dims, flips };

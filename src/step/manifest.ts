@@ -5,8 +5,7 @@ import { tool } from '../version.js';
 import type { EvalGraph } from './eval-graph.js';
 import { lengthOf } from './flat.js';
 import type { GradientGraph } from './gradient-graph.js';
-import { losses } from './losses/index.js';
-import type { Prepared } from './prepare.js';
+import type { Trainable } from './goals/goal.js';
 import type { PreparedModel } from './prepare-model.js';
 import type { UpdateGraph } from './update-graph.js';
 
@@ -21,9 +20,12 @@ export const artifactFiles = {
 
 export interface ManifestParts {
   readonly warnings: readonly string[];
-  readonly prepared: Prepared;
+  readonly prepared: Trainable;
   readonly settings: ArtifactsSettings;
   readonly model: ArtifactsManifest['model'];
+  readonly loss: ArtifactsManifest['loss'];
+  /** Of a step with a teacher. */
+  readonly following: Pick<ArtifactsManifest, 'teacher' | 'matching'>;
   readonly preparation: Preparation | undefined;
   readonly classNames: ClassList | undefined;
   readonly gradient: GradientGraph;
@@ -35,7 +37,7 @@ export interface ManifestParts {
 export function manifestOf(parts: ManifestParts): ArtifactsManifest {
   const { prepared, settings, gradient, update } = parts;
   const { masks, ...inputs } = gradient.interface.inputs;
-  const [labels] = losses[prepared.loss].targets(prepared.classes);
+  const [labels] = prepared.goal.targets;
   const copyOf = (name: string): { readonly copyOf?: string } => {
     const original = prepared.copies.get(name);
     return original === undefined ? {} : { copyOf: original };
@@ -54,11 +56,12 @@ export function manifestOf(parts: ManifestParts): ArtifactsManifest {
     batch: settings.batchSize,
     imageShape: prepared.imageDims,
     layout: prepared.layout,
-    classes: prepared.classes,
+    classes: prepared.goal.classes,
     preparation: parts.preparation ?? null,
     classNames: parts.classNames ?? null,
-    loss: prepared.loss,
-    labels: { type: labels!.type, shape: ['N', ...labels!.dims] },
+    ...parts.following,
+    loss: parts.loss,
+    ...(labels === undefined ? {} : { labels: { type: labels.type, shape: ['N', ...labels.dims] } }),
     lengths: {
       parameters: lengthOf(prepared.parameters),
       statistics: lengthOf(prepared.statistics),

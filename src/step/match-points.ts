@@ -39,7 +39,7 @@ export function featurePoints(student: MatchSide, teacher: MatchSide, weight: nu
   return share(weight, common(student, teacher, [...new Set(names)]));
 }
 
-/** Values that both have by name, with a name that one of the globs matches. */
+/** Values that both have by name, with a name that one of the globs matches; none that a BatchNormalization behind it is folded into. */
 export function namedPoints(
   student: MatchSide,
   teacher: MatchSide,
@@ -47,6 +47,7 @@ export function namedPoints(
   weight: number,
 ): readonly MatchPoint[] {
   const names = sortedAncestors(teacher.model.graph, ...teacher.ends)
+    .filter((node) => !layerOperators.has(node.opType) || behindNormalization(node) === node.outputs[0])
     .flatMap(({ outputs }) => outputs.flatMap((value) => value?.name ?? []))
     .filter((name) => globs.some((glob) => matchesGlob(name, glob)));
   return share(weight, common(student, teacher, names));

@@ -1,3 +1,4 @@
+import type { RecoverReport } from '../contracts/recover.js';
 import { LowrankError } from '../errors.js';
 import { type Model, opsetOf } from '../graph/model.js';
 import { readModel } from '../graph/read.js';
@@ -12,28 +13,9 @@ import { runPasses } from '../passes/runner.js';
 import type { Trainable } from './goals/goal.js';
 import { matchGoal, type MatchedClasses, type Matching, type MatchPoint } from './goals/match.js';
 import type { LossName } from '../contracts/train-settings.js';
-import {
-  featurePoints,
-  layerPoints,
-  type MatchName,
-  type MatchSide,
-  namedPoints,
-  outputPoints,
-} from './match-points.js';
+import { featurePoints, layerPoints, type MatchSide, namedPoints, outputPoints } from './match-points.js';
+import type { MatchSettings } from './match-settings.js';
 import { findTrained, type OpenedModel, openForTraining, type PrepareTrainingOptions } from './prepare-model.js';
-
-/** How a model is made to compute what another does. */
-export interface MatchSettings {
-  readonly match: MatchName;
-  /** Globs of values that both models have, in place of those that `match` finds; null: none. */
-  readonly matchTensors: readonly string[] | null;
-  /** What logits are divided by before they are compared. */
-  readonly temperature: number;
-  /** Of the labels' loss; 0: labels are not read. */
-  readonly labelWeight: number;
-  /** Whether BatchNormalization keeps its running statistics, or normalizes by those of each batch and moves them. */
-  readonly batchNorm: 'frozen' | 'batch';
-}
 
 /** A model that learns from another, the teacher, both open until their `model.file?.close()`. */
 export interface PreparedMatching extends Trainable {
@@ -43,6 +25,14 @@ export interface PreparedMatching extends Trainable {
   readonly outputs: readonly MatchPoint[];
   /** What the labels are, where the model is a classifier. */
   readonly loss: LossName | undefined;
+}
+
+/** As reports say it. */
+export function describeMatching({
+  matching,
+}: PreparedMatching): Pick<RecoverReport['matching'], 'classes' | 'points'> {
+  const points = matching.points.map(({ name, weight }) => ({ name, weight }));
+  return { classes: matching.classes?.classes ?? null, points };
 }
 
 /**

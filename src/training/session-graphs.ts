@@ -1,5 +1,6 @@
 import { type Target, targetOf } from '../lower/target.js';
-import { normalizationOf } from '../images/images.js';
+import { imageSizeOf, normalizationOf } from '../images/images.js';
+import type { Normalization } from '../data/normalize.js';
 import type { Driver } from '../runtime/types.js';
 import { buildEvalGraph, type EvalGraph } from '../step/eval-graph.js';
 import { buildGradientGraph, type GradientGraph } from '../step/gradient-graph.js';
@@ -26,23 +27,24 @@ export async function buildGraphs(
 ): Promise<SessionGraphs> {
   const { batchSize: batch } = settings;
   const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver, settings);
+  const bytes = hasByteImages ? { normalization: normalizationFor(prepared, settings) } : undefined;
   const gradient = buildGradientGraph(
     prepared,
     settings,
     { batch, isBatchOpen: false, passes: target.passes },
     target.build,
     target.opsets,
-    hasByteImages ? { normalization: normalizationOf(settings), hasFlips: flips(settings) } : undefined,
+    bytes === undefined ? undefined : { ...bytes, hasFlips: flips(settings) },
   );
   await pause(signal);
   const update = buildUpdateGraph(prepared, settings);
-  const evaluation = buildEvalGraph(
-    prepared,
-    { batch, isBatchOpen: true, passes: target.passes },
-    hasByteImages ? { normalization: normalizationOf(settings) } : undefined,
-  );
+  const evaluation = buildEvalGraph(prepared, { batch, isBatchOpen: true, passes: target.passes }, bytes);
   await pause(signal);
   return { target, gradient, update, evaluation };
+}
+
+function normalizationFor({ images, imageDims, layout }: Prepared, settings: TrainSettings): Normalization {
+  return normalizationOf(settings, imageSizeOf(imageDims, layout, images.name).channels);
 }
 
 /** Whether training images are mirrored at random. */

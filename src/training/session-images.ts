@@ -45,9 +45,9 @@ export interface SessionLoaders {
 
 export function loadersFor(prepared: Prepared, settings: TrainSettings, areBytes: boolean): SessionLoaders {
   const { layout, imageDims } = prepared;
-  const { width, height } = imageSizeOf(imageDims, layout, prepared.images.name);
+  const { width, height, channels } = imageSizeOf(imageDims, layout, prepared.images.name);
   const transforms = transformsOf(settings, width, height);
-  const normalization = normalizationOf(settings);
+  const normalization = normalizationOf(settings, channels);
   const format: OutputFormat = areBytes
     ? { type: 'uint8', layout: 'nhwc', normalization, reportsFlips: true }
     : { type: 'float32', layout, normalization };
@@ -109,9 +109,9 @@ export function imageFactsOf(
   { imageDims, layout, images }: Prepared,
   { classes: ids, titles }: ImageSource,
 ): ImageFacts {
-  const { width, height } = imageSizeOf(imageDims, layout, images.name);
+  const { width, height, channels } = imageSizeOf(imageDims, layout, images.name);
   const { val } = transformsOf(settings, width, height);
-  const normalization = normalizationOf(settings);
+  const normalization = normalizationOf(settings, channels);
   return {
     normalization: normalizationName(normalization) ?? normalization,
     ...(width === height ? { imageSize: width } : {}),

@@ -379,7 +379,7 @@ describe('an open batch', () => {
           [inputs.labels!]: {
             type: 'int64',
             dims: [batch],
-            data: BigInt64Array.from({ length: batch }, (_, i) => BigInt(i % manifest.classes)),
+            data: BigInt64Array.from({ length: batch }, (_, i) => BigInt(i % manifest.classes!)),
           },
         };
         for (const { name, shape, ratio } of part === 'gradient' ? manifest.masks : []) {

@@ -31,10 +31,13 @@ function flagsOf({ options }: CommandDefinition): ReadonlySet<string> {
 const elsewhere: readonly { readonly file: string; readonly why: string }[] = [
   { file: 'training/options.ts', why: 'only `train` can ask for CUDA' },
   { file: 'step/prepare-model.ts', why: 'only commands with --decay can name what is decayed' },
-  { file: 'step/prepare-matching.ts', why: 'only `train` has a teacher' },
+  { file: 'step/prepare-matching.ts', why: 'only `train` and `artifacts` have a teacher' },
+  { file: 'step/match-settings.ts', why: '`convert` gives no precision' },
   { file: 'recover/recover.ts', why: 'they are the places of an error in what was given' },
+  { file: 'recover/settings.ts', why: 'only `train` goes block by block' },
+  { file: 'recover/open.ts', why: '`convert` neither runs the teacher once nor changes pictures otherwise' },
   { file: 'recover/images.ts', why: '`convert` asks for no labels' },
-  { file: 'recover/settings.ts', why: '`convert` gives no precision' },
+
   { file: 'images/images.ts', why: 'they are the places of an error in what was given' },
   { file: 'step/parameters.ts', why: 'only commands with --freeze can name what is frozen' },
   { file: 'factorize/plan.ts', why: 'only `convert` has the modes of ranks that these name' },

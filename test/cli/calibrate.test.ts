@@ -78,8 +78,6 @@ describe.skipIf(!hasShared)('lowrank-convert --calibrate', () => {
     expectFailure(run(...words, '--calibrate', join(folder, 'nowhere')), 'INPUT', /nowhere/);
     mkdirSync(join(folder, 'empty'));
     expectFailure(run(...words, '--calibrate', join(folder, 'empty')), 'INPUT', /the folder is empty/);
-    const grey = join(modelsFolder, 'mnist-lenet-onnxmltools-op11.onnx');
-    expectFailure(run('convert', grey, '-o', none, '--calibrate', cifar), 'UNSUPPORTED', /three colors/);
     expect(existsSync(none)).toBe(false);
   });
 

@@ -81,7 +81,6 @@ describe.skipIf(!hasShared)('lowrank-eval on real models and images', () => {
 
   it('refuses what is wrong in one line', () => {
     const cifar = ['--data', join(images, 'cifar10')];
-    expectFailure(run('eval', model('mnist-lenet-onnxmltools-op11'), ...cifar), 'UNSUPPORTED', /three colors/);
     expectFailure(run('eval', model('st-resnetv1-8-cifar10'), '--data', folder), 'INPUT', /holds no class folders/);
     expectFailure(run('eval', model('st-resnetv1-8-cifar10')), 'USAGE', /'--data' is missing/, 2);
     const page = model('refuse/html-page-saved-as-mobilenet_v2');

@@ -383,7 +383,8 @@ describe('lowrank eval --match', () => {
       /\[3, 8, 8\], and .* of \[3, 16, 16\]/,
       2,
     );
-    expectFailure(match('--vs', build(['n', 1, 8, 8], 'grey.onnx')), 'UNSUPPORTED', /three colors/);
+    expectFailure(match('--vs', build(['n', 1, 8, 8], 'grey.onnx')), 'USAGE', /\[3, 8, 8\], and .* of \[1, 8, 8\]/, 2);
+    expectFailure(match('--vs', build(['n', 4, 8, 8], 'four.onnx')), 'UNSUPPORTED', /three colors, or are grey/);
   });
 });
 

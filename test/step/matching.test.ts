@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { readModel } from '../../src/graph/read.js';
 import { modelBytes } from '../../src/graph/write.js';
 import { loadDriver } from '../../src/runtime/driver.js';
-import { type MatchSettings, prepareMatching } from '../../src/step/prepare-matching.js';
+import type { MatchSettings } from '../../src/step/match-settings.js';
+import { prepareMatching } from '../../src/step/prepare-matching.js';
 import { defaultGraphSettings } from '../../src/step/settings.js';
 import { initialState } from '../../src/step/vectors.js';
 import { buildEvalGraph } from '../../src/step/eval-graph.js';
@@ -83,6 +84,12 @@ const pairs: readonly (readonly [string, Uint8Array, Uint8Array, Partial<MatchSe
   ['outputs alone', student, teacher, { match: 'outputs' }],
   ['features', student, teacher, { match: 'features' }],
   ['values by name', student, teacher, { matchTensors: ['block*.add'] }],
+  [
+    'values by name, convolutions before BatchNormalization among them',
+    student,
+    teacher,
+    { matchTensors: ['block1.*'] },
+  ],
   ['labels too', student, teacher, { labelWeight: 0.5 }],
   ['a segmenter', segmenter('student'), segmenter('teacher'), {}],
   ['a detector', detector('student'), detector('teacher'), {}],

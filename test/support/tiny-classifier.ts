@@ -10,6 +10,8 @@ export interface TinyOptions {
   /** Ratio of a Dropout node before the dense layer; none is there without it. */
   readonly dropout?: number;
   readonly hasNormalization?: boolean;
+  /** Of the images. Default 3. */
+  readonly channels?: number;
   /** Nodes between the last block, `block2.relu` ['n', 8, 8, 8], and the pooling, which reads `inserted`. */
   readonly inserted?: { readonly nodes: readonly TestNode[]; readonly initializers: readonly TestInitializer[] };
 }
@@ -19,7 +21,7 @@ export interface TinyOptions {
  * global average pooling, dense layer. `x` ['n', 3, 16, 16] → `y` ['n', classes].
  */
 export function tinyClassifier(options: TinyOptions = {}): Uint8Array {
-  const { classes = 3, seed = 1, dropout, hasNormalization = true, inserted } = options;
+  const { classes = 3, seed = 1, dropout, hasNormalization = true, channels = 3, inserted } = options;
   const initializers: TestInitializer[] = [];
   const nodes: TestNode[] = [];
   const weight = (name: string, dims: readonly number[], scale: number): string => {
@@ -57,7 +59,7 @@ export function tinyClassifier(options: TinyOptions = {}): Uint8Array {
     nodes.push({ op, inputs, outputs: [output], name: output, ...more });
     return output;
   };
-  let x = node('Relu', [conv('x', 'stem', 3, 8, 2)], 'stem.relu');
+  let x = node('Relu', [conv('x', 'stem', channels, 8, 2)], 'stem.relu');
   for (const block of ['block1', 'block2']) {
     const inner = node('Relu', [conv(x, `${block}.conv1`, 8, 8, 1)], `${block}.relu1`);
     const sum = node('Add', [conv(inner, `${block}.conv2`, 8, 8, 1), x], `${block}.add`);
@@ -77,7 +79,7 @@ export function tinyClassifier(options: TinyOptions = {}): Uint8Array {
     attributes: { transB: 1 },
   });
   return buildModel({
-    inputs: [{ name: 'x', dims: ['n', 3, 16, 16] }],
+    inputs: [{ name: 'x', dims: ['n', channels, 16, 16] }],
     outputs: [{ name: 'y', dims: ['n', classes] }],
     nodes,
     initializers,

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createLoader, type LoaderOptions } from '../../src/data/loader.js';
 import { NORMALIZATIONS, type OutputFormat } from '../../src/data/normalize.js';
@@ -119,14 +119,22 @@ describe('images that cross as bytes', () => {
     );
   });
 
-  it('a training with them writes the bytes of one without, with every way to augment', async () => {
+  it('a training with them writes the bytes of one without, with every way to augment, grey images too', async () => {
     const shared = { epochs: 1, lr: 0.05, batchSize: 12, workers: 0, threads: 1, target: 'portable' } as const;
-    for (const augment of ['crop', 'pad', 'none'] as const) {
-      const [plain, byBytes] = ['plain', 'bytes'].map((name) => join(folder, `${augment}-${name}.onnx`));
+    const grey = join(folder, 'grey.onnx');
+    writeFileSync(grey, tinyClassifier({ channels: 1 }));
+    for (const [start, augment] of [
+      [model, 'crop'],
+      [model, 'pad'],
+      [model, 'none'],
+      [grey, 'pad'],
+    ] as const) {
+      const name = `${basename(start, '.onnx')}-${augment}`;
+      const [plain, byBytes] = ['plain', 'bytes'].map((way) => join(folder, `${name}-${way}.onnx`));
       const settings = { ...shared, augment };
-      const expected = await train({ model, output: plain!, data, settings });
+      const expected = await train({ model: start, output: plain!, data, settings });
       const mode = { isResident: true, readEvery: 4, hasByteImages: true };
-      const actual = await train({ model, output: byBytes!, data, settings }, mode);
+      const actual = await train({ model: start, output: byBytes!, data, settings }, mode);
       expect(readFileSync(byBytes!).equals(readFileSync(plain!))).toBe(true);
       expect(actual.epochs[0]!.valLoss).toBe(expected.epochs[0]!.valLoss);
     }
