@@ -1,6 +1,6 @@
 import type { RecoverReport } from '../contracts/recover.js';
 import { inWords } from '../errors.js';
-import { checkPaths, type PathUse, reads } from '../files/conflicts.js';
+import { checkPaths, type PathUse, reads, writes } from '../files/conflicts.js';
 import { fileSha256 } from '../files/hash.js';
 import { takeLock } from '../files/lock.js';
 import { drain } from '../files/pieces.js';
@@ -79,11 +79,12 @@ export function checkedSettings(options: Pick<RecoverOptions, 'settings'>): Reco
 export function recoverPaths({ model, teacher, output, data, val, classes }: RecoverOptions): readonly PathUse[] {
   return [
     ...modelReads(model),
-    reads(teacher, 'the teacher', '--teacher'),
+    ...modelReads(teacher, 'the teacher', '--teacher'),
     ...imageReads(data, 'the images', '--data'),
     ...(val === undefined ? [] : imageReads(val, 'the validation images', '--val')),
     ...(classes === undefined ? [] : [reads(classes, 'the class list', '--classes')]),
     ...modelWrites(output),
+    writes(`${output}.lock`, 'the lock of the output', '-o'),
   ];
 }
 

@@ -36,12 +36,25 @@ export function recoveredText({ written, start, data }: RecoverReport): string {
 }
 
 /** "10 classes and 23 values; BatchNormalization frozen" */
-function matchedText({ classes, points, batchNorm }: RecoverReport['matching']): string {
+export function matchedText({ classes, points, batchNorm }: RecoverReport['matching']): string {
   const matched = [
     ...(classes === null ? [] : [`${formatWhole(classes)} classes`]),
     ...(points.length === 0 ? [] : [plural(points.length, 'value')]),
   ];
   return `${matched.join(' and ')}; BatchNormalization ${batchNorm === 'frozen' ? 'frozen' : 'by batches'}`;
+}
+
+/** How a training ended that did not make all of its updates; '' for others. */
+function endedText({ status }: RecoverReport): string {
+  if (status === 'finished') return '';
+  return status === 'interrupted'
+    ? 'interrupted: the closest so far was written'
+    : 'early: nothing closer was found any more';
+}
+
+/** '' where it never did. */
+export function wentBackText({ retreats }: RecoverReport): string {
+  return retreats === 0 ? '' : `${plural(retreats, 'time')}, with half of the rate each`;
 }
 
 /** What a recovery would do, as text for people. Ends with a line break. */
@@ -71,8 +84,7 @@ export function renderRecoverExplain(report: RecoverExplainReport, terminal: Ter
 
 /** A recovery as text for people. Ends with a line break. */
 export function renderRecoverTable(report: RecoverReport, terminal: Terminal): string {
-  const { evaluations, matching, rate, output, seconds, status, stepsPerSecond, teacher, preparation, retreats } =
-    report;
+  const { evaluations, matching, rate, output, seconds, stepsPerSecond, teacher, preparation } = report;
   const every = Math.ceil(evaluations.length / mostRows);
   const rows = evaluations.filter((_, index) => (index + 1) % every === 0 || index === evaluations.length - 1);
   const facts: (readonly [string, string])[] = [
@@ -83,15 +95,8 @@ export function renderRecoverTable(report: RecoverReport, terminal: Terminal): s
       `${formatRate(rate.lr)}${rate.from === 'trials' ? `, the best of ${plural(rate.trials.length, 'short training')}` : ''}`,
     ],
     ['written', output === null ? '' : `${printable(output.path)}: ${recoveredText(report)}`],
-    [
-      'ended',
-      status === 'finished'
-        ? ''
-        : status === 'interrupted'
-          ? 'interrupted: the closest so far was written'
-          : 'early: nothing closer was found any more',
-    ],
-    ['went back', retreats === 0 ? '' : `${plural(retreats, 'time')}, with half of the rate each`],
+    ['ended', endedText(report)],
+    ['went back', wentBackText(report)],
     ['images', preparation === undefined ? '' : preparationText(preparation)],
     ['speed', stepsPerSecond === null ? '' : `${stepsPerSecond.toPrecision(3)} updates a second`],
     ['time', formatSeconds(seconds.total)],

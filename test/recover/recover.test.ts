@@ -99,6 +99,29 @@ describe('a training towards a teacher', () => {
   });
 });
 
+describe('--report', () => {
+  const page = at('page.html');
+  const few = ['-o', at('paged.onnx'), '--steps', '4', '--batch-size', '8', '--lr', '0.003', '--report', page];
+
+  it('writes a page beside the model, with the command that repeats it', () => {
+    const { code, stderr } = train(...few);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain(`report: ${page}`);
+    const html = readFileSync(page, 'utf8');
+    expect(html).toContain('<h2>Towards the original</h2>');
+    expect(html).toContain('block2.conv2.bn');
+    expect(html).toMatch(/lowrank train .*--report .*page\.html/);
+  });
+
+  it('replaces nothing without --force, and trains nothing before it says so', () => {
+    writeFileSync(page, 'mine');
+    const again = train(...few, '-o', at('unpaged.onnx'), '--quiet');
+    expectFailure(again, 'OUTPUT', /page\.html.*--force/);
+    expect(readFileSync(page, 'utf8')).toBe('mine');
+    expect(existsSync(at('unpaged.onnx'))).toBe(false);
+  });
+});
+
 describe('--explain', () => {
   it('lists what would be matched, and writes nothing', () => {
     const { code, stdout } = train('--explain', '-o', at('explained.onnx'));
