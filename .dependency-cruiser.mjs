@@ -79,7 +79,9 @@ export const rooms = {
   ],
   study: [
     'convert',
+    'recover',
     'training',
+    'evaluate',
     'step',
     'images',
     'factorize',

@@ -156,7 +156,7 @@ export async function runRecovery(context: Context, teacher: string): Promise<Co
 }
 
 /** The settings of options that were given. */
-function recoverSettingsFor(settings: Settings): Partial<RecoverSettings> {
+export function recoverSettingsFor(settings: Settings): Partial<RecoverSettings> {
   return {
     ...given({
       steps: settings.steps,
