@@ -66,6 +66,7 @@ export const rooms = {
   ],
   compare: [
     'convert',
+    'recover',
     'evaluate',
     'images',
     'factorize',

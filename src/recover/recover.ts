@@ -58,15 +58,15 @@ export async function recover(options: RecoverOptions): Promise<RecoverReport> {
   checkWritable(options.output, options.force === true);
   const lock = takeLock(`${options.output}.lock`);
   try {
-    return await run(options, settings, started);
+    return await run(options, settings, started, false);
   } finally {
     lock.release();
   }
 }
 
-/** As `recover`, in the place of the model itself, which stays as it is where this throws. */
+/** As `recover`, of a conversion of the teacher, in the place of the model itself, which stays as it is where this throws. */
 export function recoverInPlace(options: Omit<RecoverOptions, 'output' | 'force'>): Promise<RecoverReport> {
-  return run({ ...options, output: options.model, force: true }, checkedSettings(options), performance.now());
+  return run({ ...options, output: options.model, force: true }, checkedSettings(options), performance.now(), true);
 }
 
 export function checkedSettings(options: Pick<RecoverOptions, 'settings'>): RecoverSettings {
@@ -88,11 +88,16 @@ export function recoverPaths({ model, teacher, output, data, val, classes }: Rec
   ];
 }
 
-async function run(options: RecoverOptions, asked: RecoverSettings, started: number): Promise<RecoverReport> {
+async function run(
+  options: RecoverOptions,
+  asked: RecoverSettings,
+  started: number,
+  isOriginal: boolean,
+): Promise<RecoverReport> {
   const closers: Closers = [];
   try {
     const opened = await openRecovery(options, asked, closers);
-    return await learn(options, opened, started, closers);
+    return await learn(options, opened, started, closers, isOriginal);
   } finally {
     options.progress?.done();
     for (const closer of closers.reverse()) await closer();
@@ -104,6 +109,8 @@ async function learn(
   opened: OpenedRecovery,
   started: number,
   closers: Closers,
+  /** Whether the teacher is known to be what the model was made of. */
+  isOriginal: boolean,
 ): Promise<RecoverReport> {
   const { signal, progress } = options;
   const { settings, images, prepared, target, driver, session, gradient, update, judge, loaders } = opened;
@@ -115,7 +122,7 @@ async function learn(
   const initial = initialState(prepared, update.stateLength, false);
   const start = await judge.measure(initial);
   requireFinite(start.loss, options);
-  warnOfStrangers(start.agreement, prepared.goal.classes, warn);
+  if (!isOriginal) warnOfStrangers(start.agreement, prepared.goal.classes, warn);
   const loader = loaders.training(images.training);
   closers.push(() => loader.close());
   const learning: Learning = {
