@@ -66,6 +66,7 @@ export const rooms = {
   ],
   compare: [
     'convert',
+    'recover',
     'evaluate',
     'images',
     'factorize',
@@ -79,7 +80,9 @@ export const rooms = {
   ],
   study: [
     'convert',
+    'recover',
     'training',
+    'evaluate',
     'step',
     'images',
     'factorize',

@@ -67,6 +67,7 @@ export { type TensorType } from './ops/operator.js';
 export { compareHtml, type CompareHtmlOptions } from './report/html/compare-html.js';
 export { convertHtml } from './report/html/convert-html.js';
 export { evalHtml, type EvalHtmlOptions } from './report/html/eval.js';
+export { recoverHtml, type RecoverHtmlOptions } from './report/html/recover.js';
 export { studyHtml } from './report/html/study.js';
 export { trainHtml, type TrainHtmlOptions } from './report/html/train.js';
 export type * from './contracts/accuracy-budget.js';

@@ -2,6 +2,7 @@ import { LowrankError } from '../errors.js';
 import { initNames, inits as registry } from '../factorize/inits/index.js';
 import type { InitName } from '../factorize/types.js';
 import { compare } from '../compare/compare.js';
+import { imageReads } from '../data/paths.js';
 import { modelReads } from '../graph/model-paths.js';
 import { renderCompareTable } from '../report/compare-table.js';
 import { compareHtml } from '../report/html/compare-html.js';
@@ -24,6 +25,7 @@ const phases = {
   calibrate: 'looking at images',
   factorize: 'fitting',
   evaluate: 'evaluating',
+  recover: 'recovering',
 };
 
 const accuracy = 'Accuracy';
@@ -86,10 +88,15 @@ export const command = defineCommand({
       group: accuracy,
       description: 'labelled images: top-1 right after the conversion with each initialization, without fine-tuning',
     },
+    recover: {
+      ...of.recover,
+      description: 'train each converted model towards the original on these images too, without labels',
+    },
+    recoverSteps: of.recoverSteps,
     split: { ...split, group: accuracy },
     classes: { ...classes, group: accuracy },
     limit: { ...limit, group: accuracy },
-    ...imageOptions('Images (of --data and --val)'),
+    ...imageOptions('Images (of --data, --val and --recover)'),
     maxBad: { ...maxBad, group: accuracy },
     batchSize: { ...batchSize, group: accuracy },
     inputShape: of.inputShape,
@@ -100,7 +107,7 @@ export const command = defineCommand({
     verifyTimeout: of.verifyTimeout,
     workers,
   },
-  usual: ['inits', 'macsBudget', 'rankScale', 'data', 'val', 'normalization', 'report', 'force'],
+  usual: ['inits', 'macsBudget', 'rankScale', 'data', 'val', 'recover', 'normalization', 'report', 'force'],
   examples: [
     {
       command: 'lowrank compare model.onnx',
@@ -118,6 +125,10 @@ export const command = defineCommand({
       command: 'lowrank compare model.onnx --data photos/train --val photos',
       description: 'also the inits that fit layers to what they see on images, and the error of all on them',
     },
+    {
+      command: 'lowrank compare model.onnx --recover photos --recover-steps 200',
+      description: 'what each keeps of the original, and what it has behind a training towards it',
+    },
   ],
   async run(context) {
     const { settings, signal, progress } = context;
@@ -127,8 +138,10 @@ export const command = defineCommand({
       force,
       ranks,
       inputShape,
-      data,
+      data: seen,
       calibrateImages,
+      recover,
+      recoverSteps,
       val,
       classes: classFile,
       split: part,
@@ -146,8 +159,11 @@ export const command = defineCommand({
       ...options
     } = settings;
     refuseOrphans(settings, ownersOf);
-    const paths = { config: context.configPath, ranks, classes: classFile, val, data, report };
-    checkCommandPaths(paths, modelReads(context.arguments.model), force);
+    // As a conversion that is recovered fits to these images.
+    const data = seen ?? recover;
+    const paths = { config: context.configPath, ranks, classes: classFile, val, data: seen, report };
+    const others = recover === undefined ? [] : imageReads(recover, 'the images to recover on', '--recover');
+    checkCommandPaths(paths, [...modelReads(context.arguments.model), ...others], force);
     const preparation = givenImageSettings({
       ...{ imageSize, resize, stretch, interpolation },
       ...{ normalization, mean, std },
@@ -179,6 +195,17 @@ export const command = defineCommand({
                 ...preparation,
               }),
             },
+      recover:
+        recover === undefined
+          ? undefined
+          : {
+              data: recover,
+              settings: {
+                ...preparation,
+                ...given({ steps: recoverSteps, seed: settings.seed, threads: settings.threads }),
+                ...given({ maxBad: mostBad, workers: decoders }),
+              },
+            },
       command: context.commandLine,
       signal,
       onProgress: ({ phase, done, total, detail }) => {
@@ -196,13 +223,14 @@ export const command = defineCommand({
 
 /** Which of the options that say what images there are the others belong to. */
 const ownersOf: OptionOwners = {
-  calibrateImages: ['data'],
+  calibrateImages: ['data', 'recover'],
+  recoverSteps: ['recover'],
   split: ['val'],
   classes: ['val'],
   limit: ['val'],
   batchSize: ['val'],
-  maxBad: ['data', 'val'],
-  ...Object.fromEntries(Object.keys(imageOptions('')).map((name) => [name, ['data', 'val']])),
+  maxBad: ['data', 'val', 'recover'],
+  ...Object.fromEntries(Object.keys(imageOptions('')).map((name) => [name, ['data', 'val', 'recover']])),
 };
 
 /** `--inits a,b --inits c`. Throws USAGE for names that are none. */

@@ -1,5 +1,6 @@
 import { LowrankError } from '../errors.js';
 import { renderRecoverExplain, renderRecoverTable } from '../report/recover-table.js';
+import { recoverHtml } from '../report/html/recover.js';
 import { createTrainProgress } from '../report/train-progress.js';
 import { explainRecovery } from '../recover/explain.js';
 import { recover, recoverPaths } from '../recover/recover.js';
@@ -9,7 +10,7 @@ import { presetNames, type PresetName } from '../training/presets.js';
 import type { CommandContext, CommandResult } from './command.js';
 import { givenImageSettings } from './image-options.js';
 import { flagOf, type SettingsOf } from './options.js';
-import { checkCommandPaths } from './paths.js';
+import { checkCommandPaths, writeReport } from './paths.js';
 import { givenMatchSettings, matchOptions, refuseWithoutTeacher, withoutTeacher } from './teacher-options.js';
 import { given, givenGraphSettings } from './training-options.js';
 import { trainOptions } from './train-settings.js';
@@ -59,7 +60,7 @@ type Context = CommandContext<{ readonly model: string }, Settings>;
 
 /** What only a training on labels knows. */
 const ofLabels = [
-  ...(['resume', 'lrFind', 'newHead', 'insertBn', 'strict', 'tensorboard', 'report'] as const),
+  ...(['resume', 'lrFind', 'newHead', 'insertBn', 'strict', 'tensorboard'] as const),
   ...([
     'epochs',
     'accumulate',
@@ -127,13 +128,18 @@ export async function runRecovery(context: Context, teacher: string): Promise<Co
     const explained = await explainRecovery(call);
     return { document: explained, text: (terminal) => renderRecoverExplain(explained, terminal) };
   }
-  checkCommandPaths({ config: context.configPath }, recoverPaths(call), settings.force);
+  const { report: page } = settings;
+  checkCommandPaths({ config: context.configPath, report: page }, recoverPaths(call), settings.force);
   const report = await recover(call);
+  if (page !== undefined) {
+    await writeReport(page, () => recoverHtml(report), report.output?.path);
+    context.note(`report: ${page}`);
+  }
   return { document: report, text: (terminal) => renderRecoverTable(report, terminal) };
 }
 
 /** The settings of options that were given. */
-function recoverSettingsFor(settings: Settings): Partial<RecoverSettings> {
+export function recoverSettingsFor(settings: Settings): Partial<RecoverSettings> {
   return {
     ...given({
       steps: settings.steps,

@@ -3,7 +3,13 @@ import { architectures } from '../../models/index.js';
 import { LowrankError } from '../errors.js';
 import { initNames, inits } from '../factorize/inits/index.js';
 import type { InitName } from '../factorize/types.js';
-import type { ModelSource, Regularizer, Study, StudyArchitecture } from '../study/study.js';
+import {
+  type ModelSource,
+  type Regularizer,
+  type Study,
+  type StudyArchitecture,
+  treatmentsOf,
+} from '../study/study.js';
 import type { TrainSettings } from '../training/options.js';
 import { checkKeys, entriesOf, type KnownEntry, readYaml } from './config-file.js';
 import { command as convertCommand } from './convert.js';
@@ -17,6 +23,7 @@ import {
   type OptionTable,
   type SettingsOf,
 } from './options.js';
+import { checkTreatments, recoverSettings, recoverTable, treatmentOf } from './study-recovery.js';
 import { settingsFor, trainOptions } from './train-settings.js';
 
 /** Options of `train` that a study sets itself, or that belong to a single training. */
@@ -54,6 +61,7 @@ const keysUnder = (parent: string, table: OptionTable): readonly (readonly [stri
 /** What messages call the options of `train` and `convert` that stand in a study file. */
 export const studyKeys: Readonly<Record<string, string>> = Object.fromEntries([
   ...keysUnder('convert', convertTable),
+  ...keysUnder('recover', recoverTable),
   ...keysUnder('train', trainTable),
   ['weightDecay', 'regularizers.weight-decay'],
   ['frobeniusDecay', 'regularizers.frobenius-decay'],
@@ -66,6 +74,7 @@ const keys = {
   architectures: 'architectures',
   rankScales: 'rank-scales',
   inits: 'inits',
+  treatments: 'treatments',
   regularizers: 'regularizers',
   seeds: 'seeds',
   fullRank: 'full-rank',
@@ -74,6 +83,7 @@ const keys = {
   val: 'val',
   convert: 'convert',
   train: 'train',
+  recover: 'recover',
   retries: 'retries',
   keepModels: 'keep-models',
 } as const;
@@ -127,6 +137,7 @@ export async function readStudyFile(path: string, overrides: StudyOverrides): Pr
       throw usage(`${scale} is out of range`, place, 'give rank scales from above 0 to 1');
     }),
     inits: names,
+    treatments: list(get('treatments'), ['labels'], treatmentOf),
     regularizers: list(get('regularizers'), [{ 'weight-decay': 1e-4 }], (value, place, index) =>
       regularizerOf(value, place, path, index),
     ),
@@ -138,6 +149,9 @@ export async function readStudyFile(path: string, overrides: StudyOverrides): Pr
     val: overrides.val ?? here(text('val', 'validation images')),
     convert: checkKeys(mappingOf(get('convert')), convertTable, path, { parent: 'convert.' }),
     train: settings({}),
+    ...(get('recover') === undefined
+      ? {}
+      : { recover: recoverSettings(checkKeys(mappingOf(get('recover')), recoverTable, path, { parent: 'recover.' })) }),
     retries: (scalar('retries', { type: 'integer', minimum: 0, description: '' }) as number | undefined) ?? 1,
     keepModels:
       (scalar('keepModels', { type: 'boolean', default: false, description: '' }) as boolean | undefined) ?? false,
@@ -149,12 +163,14 @@ export async function readStudyFile(path: string, overrides: StudyOverrides): Pr
   );
   unique(study.rankScales, 'rank-scales', path);
   unique(study.inits, 'inits', path);
+  unique(treatmentsOf(study), 'treatments', path);
   unique(
     study.regularizers.map(({ name }) => name),
     'regularizers',
     path,
   );
   unique(study.seeds, 'seeds', path);
+  checkTreatments(study, path);
   return study;
 }
 

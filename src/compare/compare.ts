@@ -15,6 +15,7 @@ import { modelBytes } from '../graph/write.js';
 import type { Linalg } from '../linalg/types.js';
 import type { CompareReport } from '../contracts/compare.js';
 import type { Calibration } from '../contracts/images.js';
+import { defaultRecoverSettings } from '../recover/settings.js';
 import { loadDriver } from '../runtime/driver.js';
 import { limitsOf } from '../limits.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
@@ -23,10 +24,10 @@ import { openValidationImages, type Validation } from './accuracy.js';
 import { tryAll } from './try-inits.js';
 import { type Outcome, summarizeInits } from './init-summary.js';
 import { describeLayers, factorizedTotals } from './layers.js';
-import { chooseInits, type CompareOptions, type ValidationOptions } from './settings.js';
+import { chooseInits, type CompareOptions, type RecoverTrial, type ValidationOptions } from './settings.js';
 import { openSubject } from './subject.js';
 
-export type ComparePhase = 'read' | 'plan' | 'calibrate' | 'factorize' | 'evaluate';
+export type ComparePhase = 'read' | 'plan' | 'calibrate' | 'factorize' | 'evaluate' | 'recover';
 
 export interface CompareProgress {
   readonly phase: ComparePhase;
@@ -58,16 +59,17 @@ const judgeOfSchemes: InitName = 'lfai';
  */
 export async function compare(input: string, call: CompareCall = {}): Promise<CompareReport> {
   const started = performance.now();
-  const { inits: wanted, calibrate, validation: images, command, signal, onProgress, ...options } = call;
+  const { inits: wanted, calibrate, validation: images, recover, command, signal, onProgress, ...options } = call;
   const { inits, leftOut } = chooseInits(wanted, calibrate !== undefined);
   const settings = resolveSettings({ ...options, init: inits.find((init) => registry[init].isSampled) ?? inits[0]! });
-  if (settings.reinit && images !== undefined) {
-    throw new LowrankError('USAGE', '--reinit and --val contradict each other', {
+  if (settings.reinit && (images !== undefined || recover !== undefined)) {
+    const flag = images === undefined ? '--recover' : '--val';
+    throw new LowrankError('USAGE', `--reinit and ${flag} contradict each other`, {
       remedy: 'fresh weights have no accuracy to compare: leave one of them out',
     });
   }
   const lap = stopwatch();
-  const seconds = { prepare: 0, fit: 0, evaluate: 0, total: 0 };
+  const seconds = { prepare: 0, fit: 0, evaluate: 0, recover: 0, total: 0 };
   const report = (phase: ComparePhase, done: number, total: number, detail: string): void => {
     throwIfAborted(signal);
     onProgress?.({ phase, done, total, detail });
@@ -133,9 +135,9 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
 
     const tried = await tryAll(plans, inits, {
       ...fitting,
-      ...{ input, subject, settings, options, calibrate, samples, validation, report, lap, seconds },
+      ...{ input, subject, settings, options, calibrate, samples, validation, recover, report, lap, seconds },
     });
-    const { outcomes, terms, calibration } = tried;
+    const { outcomes, terms, calibration, recovery } = tried;
     const compared = inits.map((init) => ({ init, outcome: outcomes.get(init)! }));
     refuseIfAllFailed(compared.map(({ outcome }) => outcome));
     const described = describeLayers({ layers, selection, plans, outcomes, inits, terms });
@@ -147,7 +149,7 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
       ...(command === undefined ? {} : { command }),
       seed: settings.seed,
       model: summary,
-      settings: describeCompareSettings(settings, inits, calibration, images, validation),
+      settings: describeCompareSettings(settings, inits, calibration, images, validation, recover),
       engine: engine.report,
       inits: summarizeInits(compared),
       leftOut,
@@ -155,6 +157,7 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
       totals: after,
       ...(calibration === undefined ? {} : { calibration }),
       validation: validation?.report ?? null,
+      ...(recovery === undefined ? {} : { recovery }),
       warnings: [
         ...subject.warnings,
         ...engine.warnings,
@@ -165,13 +168,17 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
           ? ['no layer would be factorized: there is nothing to compare']
           : []),
       ],
-      seconds,
+      seconds: recover === undefined ? withoutRecovery(seconds) : seconds,
     });
   } finally {
     await validation?.close();
     await linalg?.close();
     subject.model.file?.close();
   }
+}
+
+function withoutRecovery({ recover: _recover, ...seconds }: CompareReport['seconds']): CompareReport['seconds'] {
+  return seconds;
 }
 
 /** Where two schemes are planned, the one with the smaller function error under `judgeOfSchemes`: one for all. */
@@ -199,6 +206,7 @@ function describeCompareSettings(
   calibration: Calibration | undefined,
   images: ValidationOptions | undefined,
   validation: Validation | undefined,
+  recover: RecoverTrial | undefined,
 ): Record<string, unknown> {
   const {
     init: _init,
@@ -216,5 +224,7 @@ function describeCompareSettings(
     val: images?.data ?? null,
     classes: images?.classes ?? null,
     ...evaluation,
+    recover: recover?.data ?? null,
+    recoverSteps: recover === undefined ? null : (recover.settings?.steps ?? defaultRecoverSettings.steps),
   };
 }

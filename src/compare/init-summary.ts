@@ -1,7 +1,7 @@
 import type { LowrankError } from '../errors.js';
 import { inits as registry } from '../factorize/inits/index.js';
 import type { InitName } from '../factorize/types.js';
-import type { ComparedAccuracy, ComparedInit } from '../contracts/compare.js';
+import type { ComparedAccuracy, ComparedInit, ComparedRecovery } from '../contracts/compare.js';
 import type { JudgedFit } from './fit-init.js';
 
 /** What is kept of a fit once it was judged. */
@@ -18,6 +18,8 @@ export interface Outcome {
   readonly seconds: number;
   readonly accuracy?: ComparedAccuracy;
   readonly versusFirst?: ComparedInit['versusFirst'];
+  /** undefined where none was asked for. */
+  readonly recovery?: ComparedRecovery | null;
   readonly warnings: readonly string[];
 }
 
@@ -53,6 +55,7 @@ export function summarizeInits(
       seconds,
       accuracy,
       versusFirst,
+      ...(outcome.recovery === undefined ? {} : { recovery: outcome.recovery }),
     };
   });
 }

@@ -4,6 +4,7 @@ import { initNames, inits as registry, requireImages } from '../factorize/inits/
 import type { ConvertOptions } from '../convert/options.js';
 import type { InitName } from '../factorize/types.js';
 import type { Kept } from '../contracts/convert.js';
+import type { RecoverOptions } from '../recover/recover.js';
 import type { EvalSettings } from '../evaluate/eval-settings.js';
 
 /** Labelled images on which the converted models are run. */
@@ -15,6 +16,9 @@ export interface ValidationOptions {
   readonly settings?: Partial<Omit<EvalSettings, 'seed' | 'device' | 'threads'>>;
 }
 
+/** Pictures without labels on which every converted model is trained towards the original. */
+export type RecoverTrial = Pick<RecoverOptions, 'data' | 'settings'>;
+
 /** Options of `compare`: the ranks, layers and seed as in `convert`, which would give every initialization these ranks. */
 export interface CompareOptions extends Omit<
   ConvertOptions,
@@ -25,6 +29,7 @@ export interface CompareOptions extends Omit<
   /** Images without labels: initializations that need them fit to them, and the error of every one on them is measured. */
   readonly calibrate?: Calibrate | undefined;
   readonly validation?: ValidationOptions | undefined;
+  readonly recover?: RecoverTrial | undefined;
 }
 
 /** Initializations to compare, each once, and those that are left out unless they are named. */

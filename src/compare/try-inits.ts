@@ -3,19 +3,19 @@ import type { Candidate } from '../factorize/candidates.js';
 import { emitFits } from '../factorize/emit-fits.js';
 import { type Fit } from '../factorize/fit.js';
 import type { Plan } from '../factorize/plan-types.js';
-import { type ConvertSettings } from '../convert/settings.js';
 import type { InitName } from '../factorize/types.js';
 import { checkModel } from '../graph/check.js';
 import { modelBytes } from '../graph/write.js';
 import type { Calibration } from '../contracts/images.js';
 import type { Predictions } from '../evaluate/eval-summary.js';
-import type { Driver } from '../runtime/types.js';
 import { type Validation } from './accuracy.js';
 import { type InitFitContext, type JudgedFit, tryInit } from './fit-init.js';
 import { type LayerFit, type Outcome } from './init-summary.js';
-import { openSubject, type Subject, transferred } from './subject.js';
+import { openSubject, transferred } from './subject.js';
 import { type TheoremTerms, theoremTerms } from './theorem.js';
 import type { ComparePhase } from './compare.js';
+import { recoverConverted, type RecoveredInit } from './recovery.js';
+import type { RecoverTrial } from './settings.js';
 
 /** What the measured gap of the theorem is between. */
 const theoremInits = ['spectral', 'lfai'] as const satisfies readonly InitName[];
@@ -29,25 +29,43 @@ interface Trying extends Shared {
   readonly input: string;
   readonly options: InitFitContext['fitOptions'];
   readonly validation: Validation | undefined;
+  readonly recover: RecoverTrial | undefined;
   readonly report: (phase: ComparePhase, done: number, total: number, detail: string) => void;
   readonly lap: () => number;
-  readonly seconds: { fit: number; evaluate: number };
+  readonly seconds: { fit: number; evaluate: number; recover: number };
 }
 
 /** Fits and judges every initialization, and those of the theorem where they are not among them. */
 export async function tryAll(
   plans: readonly Plan[],
   inits: readonly InitName[],
-  { input, subject, settings, options, calibrate, samples, validation, report, lap, seconds, ...fitting }: Trying,
+  {
+    input,
+    subject,
+    settings,
+    options,
+    calibrate,
+    samples,
+    validation,
+    recover,
+    report,
+    lap,
+    seconds,
+    ...fitting
+  }: Trying,
 ): Promise<{
   readonly outcomes: ReadonlyMap<InitName, Outcome>;
   readonly terms: ReadonlyMap<Candidate, TheoremTerms>;
   readonly calibration: Calibration | undefined;
+  /** What was recovered on; undefined where nothing was. */
+  readonly recovery: RecoveredInit['described'];
 }> {
-  const { driver, linalg } = fitting;
+  const { driver, linalg, signal } = fitting;
   const outcomes = new Map<InitName, Outcome>();
   const terms = new Map<Candidate, TheoremTerms>();
   let first: Predictions | undefined;
+  let firstRecovered: Predictions | undefined;
+  let recovery: RecoveredInit['described'];
   let calibration: Calibration | undefined;
   const isRelu = ({ candidate }: Plan): boolean => candidate.activation.kind === 'Relu';
   // The theorem's two are fitted to ReLU layers even where they are not compared.
@@ -70,7 +88,8 @@ export async function tryAll(
     });
     seconds.fit += lap();
     if (tried instanceof LowrankError) {
-      outcomes.set(init, { failure: tried, fits: [], seconds: 0, warnings: [] });
+      const none = recover === undefined ? {} : { recovery: null };
+      outcomes.set(init, { failure: tried, fits: [], seconds: 0, warnings: [], ...none });
       continue;
     }
     const { fits } = tried;
@@ -81,15 +100,29 @@ export async function tryAll(
     }
     const { seconds: fitSeconds, warnings } = tried;
     let result: Outcome = { failure: null, fits: fits.map(withoutPair), seconds: fitSeconds, warnings };
-    if (validation !== undefined && isCompared) {
-      const judged = await judge(input, init, fits, { settings, driver, validation, subject, report, first });
+    const isBuilt = isCompared && (validation !== undefined || recover !== undefined);
+    const bytes = isBuilt ? await converted(input, init, fits, { settings, driver, subject }) : undefined;
+    if (bytes !== undefined && validation !== undefined) {
+      const judged = await judge(bytes, init, { validation, report, first });
       first ??= judged.predictions;
       result = { ...result, ...judged.result, warnings: [...result.warnings, ...judged.warnings] };
       seconds.evaluate += lap();
     }
+    if (bytes !== undefined && recover !== undefined) {
+      const recovered = await recoverConverted(bytes, {
+        ...{ input, init, trial: recover, maxMemory: settings.running.maxMemory ?? undefined, signal, validation },
+        first: firstRecovered,
+        onStep: (done, total) => report('recover', done, total, init),
+        onImages: (done, total) => report('evaluate', done, total, `${init}, recovered`),
+      });
+      firstRecovered ??= recovered.predictions;
+      recovery ??= recovered.described;
+      result = { ...result, recovery: recovered.recovery, warnings: [...result.warnings, ...recovered.warnings] };
+      seconds.recover += lap();
+    }
     outcomes.set(init, result);
   }
-  return { outcomes, terms, calibration };
+  return { outcomes, terms, calibration, recovery };
 }
 
 /** Pairs of all initializations at once would be several models in memory. */
@@ -97,36 +130,40 @@ function withoutPair({ pair: _pair, ...fit }: JudgedFit): LayerFit {
   return fit;
 }
 
+/** The bytes of the model with pairs in place of its layers. */
+async function converted(
+  input: string,
+  init: InitName,
+  fits: readonly Fit[],
+  { settings, driver, subject }: Pick<Trying, 'settings' | 'driver' | 'subject'>,
+): Promise<Uint8Array> {
+  const fresh = await openSubject(input, settings, driver);
+  try {
+    emitFits(fresh.model, transferred(fits, subject, fresh), init);
+    checkModel(fresh.model);
+    return modelBytes(fresh.model);
+  } finally {
+    fresh.model.file?.close();
+  }
+}
+
 interface JudgeContext {
-  readonly settings: ConvertSettings;
-  readonly driver: Driver;
   readonly validation: Validation;
-  readonly subject: Subject;
   readonly report: (phase: ComparePhase, done: number, total: number, detail: string) => void;
   /** Predictions of the first initialization, behind the first one. */
   readonly first: Predictions | undefined;
 }
 
-/** Converts the model in memory and runs it on the images. */
+/** Runs a converted model on the images. */
 async function judge(
-  input: string,
+  bytes: Uint8Array,
   init: InitName,
-  fits: readonly Fit[],
-  { settings, driver, validation, subject, report, first }: JudgeContext,
+  { validation, report, first }: JudgeContext,
 ): Promise<{
   readonly predictions: Predictions | undefined;
   readonly result: Partial<Outcome>;
   readonly warnings: readonly string[];
 }> {
-  const fresh = await openSubject(input, settings, driver);
-  let bytes: Uint8Array;
-  try {
-    emitFits(fresh.model, transferred(fits, subject, fresh), init);
-    checkModel(fresh.model);
-    bytes = modelBytes(fresh.model);
-  } finally {
-    fresh.model.file?.close();
-  }
   try {
     const predictions = await validation.judge(init, bytes, (done, total) => report('evaluate', done, total, init));
     return { predictions, result: validation.summarize(predictions, first), warnings: [] };

@@ -2,6 +2,7 @@
 import type { Calibration, Preparation } from './images.js';
 import type { EngineReport, Kept, PlannedLayer, ModelSummary, Ratio } from './convert.js';
 import type { Interval, PairedComparison } from './eval.js';
+import type { Closeness, RecoverReport } from './recover.js';
 import type { DataSummary } from './train.js';
 
 /** What one initialization made of one layer. */
@@ -56,6 +57,21 @@ export interface ComparedAccuracy {
   readonly loss: number;
 }
 
+/** A paired difference of top-1 on the same images. */
+export type ComparedDifference = Pick<PairedComparison, 'difference' | 'ci95' | 'discordant' | 'pValue'>;
+
+/** A converted model that was trained towards the original, on pictures without labels. */
+export interface ComparedRecovery extends Pick<RecoverReport, 'start' | 'retreats'> {
+  /** Of the weights that were closest, and the updates before them; 0: those of the conversion. */
+  readonly written: Closeness & { readonly step: number };
+  readonly lr: number;
+  readonly seconds: number;
+  /** On the images of --val; absent without them. */
+  readonly accuracy?: ComparedAccuracy;
+  /** Its top-1 minus that of the first that was recovered; null for that one, absent without --val. */
+  readonly versusFirst?: ComparedDifference | null;
+}
+
 export interface ComparedInit {
   readonly name: string;
   /** One line about it. */
@@ -75,7 +91,9 @@ export interface ComparedInit {
   /** null without --val. */
   readonly accuracy: ComparedAccuracy | null;
   /** Its top-1 minus that of the first initialization, on the same images; null for the first one and without --val. */
-  readonly versusFirst: Pick<PairedComparison, 'difference' | 'ci95' | 'discordant' | 'pValue'> | null;
+  readonly versusFirst: ComparedDifference | null;
+  /** null where it could not be fitted or recovered; absent without --recover. */
+  readonly recovery?: ComparedRecovery | null;
 }
 
 export interface CompareReport {
@@ -108,11 +126,15 @@ export interface CompareReport {
     /** How they became inputs, and who says so; absent in reports of earlier versions. */
     readonly preparation?: Preparation;
   } | null;
+  /** What all initializations were recovered on, with the settings in force; absent without --recover. */
+  readonly recovery?: Pick<RecoverReport, 'data' | 'settings' | 'matching' | 'preparation'>;
   readonly warnings: readonly string[];
   readonly seconds: {
     readonly prepare: number;
     readonly fit: number;
     readonly evaluate: number;
+    /** Absent without --recover. */
+    readonly recover?: number;
     readonly total: number;
   };
 }

@@ -10,7 +10,7 @@ export interface Closeness {
   readonly agreement: number | null;
 }
 
-/** A look at the pictures that are kept out. */
+/** A look at the pictures that are kept out; one that finds a loss which is not finite is none of them, but a retreat. */
 export interface RecoverEvaluation extends Closeness {
   /** Updates before it. */
   readonly step: number;

@@ -1,12 +1,21 @@
 /** The published JSON contract of a study (`--json`, study.json). A field is added, never renamed; a breaking change raises the schema number. */
 import type { Ratio } from './convert.js';
 import type { Interval } from './eval.js';
+import type { Closeness, RecoverReport } from './recover.js';
 import type { DataSummary } from './train.js';
+
+/**
+ * What is done with a start: trained on the labels, trained towards the architecture's own model (`lowrank train --teacher`), or
+ * that and then trained on the labels.
+ */
+export type StudyTreatment = 'labels' | 'recovery' | 'recovery-then-labels';
 
 /** What is trained: a re-drawn start of an architecture, at one rank scale and initialization or at full rank. */
 export interface StudyCondition {
   /** As the study file calls it. */
   readonly architecture: string;
+  /** Absent where all starts of the study are trained on the labels alone. */
+  readonly treatment?: StudyTreatment;
   /** Name of the regularizer, its coefficient included: "weight decay 0.0001". */
   readonly regularizer: string;
   /** null: full rank. */
@@ -21,6 +30,16 @@ export interface StudyCondition {
  */
 export type CellStatus = 'finished' | 'diverged' | 'failed' | 'pending';
 
+/** How close a start came to its original, on pictures that it did not learn from. */
+export interface StudyRecovery extends Pick<RecoverReport, 'start' | 'retreats'> {
+  /** Of the weights that were taken, and the updates before them; 0: those of the start. */
+  readonly written: Closeness & { readonly step: number };
+  readonly lr: number;
+  /** Pictures that it learned from, and that it was judged by. */
+  readonly images: number;
+  readonly heldOut: number;
+}
+
 /** One training. Accuracies are fractions of 1. */
 export interface StudyCell extends StudyCondition {
   readonly seed: number;
@@ -29,7 +48,7 @@ export interface StudyCell extends StudyCondition {
   readonly status: CellStatus;
   /** Why it diverged or failed; null otherwise. */
   readonly reason: string | null;
-  /** On the validation images, after the last epoch; null where the cell is not finished. */
+  /** On the validation images, after the last epoch or the recovery; null where the cell is not finished. */
   readonly top1: number | null;
   readonly top5: number | null;
   readonly loss: number | null;
@@ -45,6 +64,8 @@ export interface StudyCell extends StudyCondition {
   readonly macs: Ratio | null;
   /** Mean over the factorized layers at the start, before training; null at full rank. */
   readonly functionError: number | null;
+  /** Absent where the treatment has none, and where it has not come to it. */
+  readonly recovery?: StudyRecovery;
   /** Wall time of all attempts and resumptions that led to it. */
   readonly seconds: number;
   /** Whether it was finished before this run. */
@@ -62,6 +83,8 @@ export interface StudyGroup extends StudyCondition {
   readonly deviation: number | null;
   /** Student's t interval of the mean, 95 %. */
   readonly ci95: Interval | null;
+  /** Means over the finished cells, before and behind the recovery; absent where the treatment has none. */
+  readonly recovery?: { readonly start: Closeness; readonly written: Closeness };
 }
 
 /**
@@ -70,6 +93,8 @@ export interface StudyGroup extends StudyCondition {
  */
 export interface StudyDifference {
   readonly architecture: string;
+  /** As in `StudyCondition`. */
+  readonly treatment?: StudyTreatment;
   readonly regularizer: string;
   /** null: the pairs of all rank scales together. */
   readonly rankScale: number | null;
@@ -83,6 +108,15 @@ export interface StudyDifference {
   readonly deviation: number | null;
   /** Student's t interval of the mean difference, 95 %, not adjusted for the number of comparisons. */
   readonly ci95: Interval | null;
+}
+
+/** top-1 of one treatment minus that of another, over all pairs of one start and seed, as `StudyDifference`. */
+export interface StudyTreatmentDifference extends Omit<
+  StudyDifference,
+  'treatment' | 'rankScale' | 'init' | 'against'
+> {
+  readonly treatment: StudyTreatment;
+  readonly against: StudyTreatment;
 }
 
 export interface StudyArchitectureReport {
@@ -103,6 +137,8 @@ export interface StudyReport {
   readonly architectures: readonly StudyArchitectureReport[];
   readonly rankScales: readonly number[];
   readonly inits: readonly string[];
+  /** Absent where all starts are trained on the labels alone. The first is what others are compared with. */
+  readonly treatments?: readonly StudyTreatment[];
   readonly regularizers: readonly {
     readonly name: string;
     readonly weightDecay: number;
@@ -116,11 +152,15 @@ export interface StudyReport {
   readonly settings: {
     readonly convert: Readonly<Record<string, unknown>>;
     readonly train: Readonly<Record<string, unknown>>;
+    /** Absent without a recovery. */
+    readonly recover?: Readonly<Record<string, unknown>>;
   };
   readonly data: { readonly train: DataSummary; readonly val: DataSummary };
   readonly cells: readonly StudyCell[];
   readonly groups: readonly StudyGroup[];
   readonly differences: readonly StudyDifference[];
+  /** Absent where there is one treatment. */
+  readonly treatmentDifferences?: readonly StudyTreatmentDifference[];
   readonly counts: {
     readonly cells: number;
     readonly finished: number;

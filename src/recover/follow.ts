@@ -86,13 +86,15 @@ export async function followTeacher(options: FollowOptions): Promise<Followed> {
         continue;
       }
       if ((step + 1) % every !== 0 && step + 1 < total) continue;
+      // Since the training went back there was no update that could be made.
+      if (count === 0) continue;
       const looked = performance.now();
       const state = await learner.weights();
       const closeness = await judge.measure(state);
       seconds.evaluate += since(looked);
-      const evaluation = { step: step + 1, trainingLoss: sum / Math.max(1, count), lr, ...closeness };
+      const evaluation = { step: step + 1, trainingLoss: sum / count, lr, ...closeness };
       [sum, count] = [0, 0];
-      evaluations.push(evaluation);
+      if (Number.isFinite(closeness.loss)) evaluations.push(evaluation);
       progress?.note(evaluationLine(evaluation, total));
       if (closeness.loss < best.loss) {
         best = { ...closeness, step: step + 1, state };

@@ -1,6 +1,6 @@
 import type { RecoverReport } from '../contracts/recover.js';
 import { inWords } from '../errors.js';
-import { checkPaths, type PathUse, reads } from '../files/conflicts.js';
+import { checkPaths, type PathUse, reads, writes } from '../files/conflicts.js';
 import { fileSha256 } from '../files/hash.js';
 import { takeLock } from '../files/lock.js';
 import { drain } from '../files/pieces.js';
@@ -57,15 +57,15 @@ export async function recover(options: RecoverOptions): Promise<RecoverReport> {
   checkWritable(options.output, options.force === true);
   const lock = takeLock(`${options.output}.lock`);
   try {
-    return await run(options, settings, started);
+    return await run(options, settings, started, false);
   } finally {
     lock.release();
   }
 }
 
-/** As `recover`, in the place of the model itself, which stays as it is where this throws. */
+/** As `recover`, of a conversion of the teacher, in the place of the model itself, which stays as it is where this throws. */
 export function recoverInPlace(options: Omit<RecoverOptions, 'output' | 'force'>): Promise<RecoverReport> {
-  return run({ ...options, output: options.model, force: true }, checkedSettings(options), performance.now());
+  return run({ ...options, output: options.model, force: true }, checkedSettings(options), performance.now(), true);
 }
 
 export function checkedSettings(options: Pick<RecoverOptions, 'settings'>): RecoverSettings {
@@ -78,19 +78,25 @@ export function checkedSettings(options: Pick<RecoverOptions, 'settings'>): Reco
 export function recoverPaths({ model, teacher, output, data, val, classes }: RecoverOptions): readonly PathUse[] {
   return [
     ...modelReads(model),
-    reads(teacher, 'the teacher', '--teacher'),
+    ...modelReads(teacher, 'the teacher', '--teacher'),
     ...imageReads(data, 'the images', '--data'),
     ...(val === undefined ? [] : imageReads(val, 'the validation images', '--val')),
     ...(classes === undefined ? [] : [reads(classes, 'the class list', '--classes')]),
     ...modelWrites(output),
+    writes(`${output}.lock`, 'the lock of the output', '-o'),
   ];
 }
 
-async function run(options: RecoverOptions, asked: RecoverSettings, started: number): Promise<RecoverReport> {
+async function run(
+  options: RecoverOptions,
+  asked: RecoverSettings,
+  started: number,
+  isOriginal: boolean,
+): Promise<RecoverReport> {
   const closers: Closers = [];
   try {
     const opened = await openRecovery(options, asked, closers);
-    return await learn(options, opened, started, closers);
+    return await learn(options, opened, started, closers, isOriginal);
   } finally {
     options.progress?.done();
     for (const closer of closers.reverse()) await closer();
@@ -102,6 +108,8 @@ async function learn(
   opened: OpenedRecovery,
   started: number,
   closers: Closers,
+  /** Whether the teacher is known to be what the model was made of. */
+  isOriginal: boolean,
 ): Promise<RecoverReport> {
   const { signal, progress } = options;
   const { settings, images, prepared, update, judge, loaders } = opened;
@@ -113,7 +121,7 @@ async function learn(
   const initial = initialState(prepared, update.stateLength, false);
   const start = await judge.measure(initial);
   requireFinite(start.loss, options);
-  warnOfStrangers(start.agreement, prepared.goal.classes, warn);
+  if (!isOriginal) warnOfStrangers(start.agreement, prepared.goal.classes, warn);
   const loader = loaders.training(images.training);
   closers.push(() => loader.close());
   const seconds = { prepare: since(started), trials: 0, train: 0, evaluate: 0 };

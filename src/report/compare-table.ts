@@ -2,7 +2,7 @@ import { calibrationText } from './calibration-text.js';
 import { preparationFact } from './preparation-text.js';
 import type { ComparedFit, ComparedInit, ComparedLayer, CompareReport } from '../contracts/compare.js';
 import { errorText, type Measure, measuresOf } from './compare-measures.js';
-import { compareAdvice } from './compare-verdict.js';
+import { compareAdvice, keptText, recoveredOnText } from './compare-verdict.js';
 import { intervalText, pointsText } from './eval-text.js';
 import { formatChange, formatCount, formatPercent, formatSeconds, plural } from './format.js';
 import { IDENTITY_COLUMNS, numbered, type NumberedLayer } from './layer-columns.js';
@@ -104,6 +104,24 @@ const INIT_COLUMNS: readonly Column<ComparedInit>[] = [
         ? ''
         : `${pointsText(versus.difference)} [${pointsText(versus.ci95[0])}, ${pointsText(versus.ci95[1])}]`,
   },
+  {
+    header: 'agreement',
+    align: 'right',
+    importance: 18,
+    value: ({ recovery }) => (recovery ? keptText(recovery).agreement : ''),
+  },
+  {
+    header: 'loss',
+    align: 'right',
+    importance: 17,
+    value: ({ recovery }) => (recovery ? keptText(recovery).loss : ''),
+  },
+  {
+    header: 'top-1 recovered',
+    align: 'right',
+    importance: 18,
+    value: ({ recovery }) => (recovery?.accuracy === undefined ? '' : formatPercent(recovery.accuracy.top1)),
+  },
 ];
 
 function meanText({ failure }: ComparedInit, mean: number | null): string {
@@ -111,7 +129,7 @@ function meanText({ failure }: ComparedInit, mean: number | null): string {
 }
 
 function facts(report: CompareReport): readonly (readonly [string, string])[] {
-  const { layers, totals, calibration, validation, seconds, leftOut } = report;
+  const { layers, totals, calibration, validation, recovery, seconds, leftOut } = report;
   const factorized = layers.filter(isFactorized);
   const fewer = { less: 'fewer', more: 'more' };
   const bounded = factorized.filter(({ theorem }) => theorem !== null && theorem.bound !== null);
@@ -131,7 +149,7 @@ function facts(report: CompareReport): readonly (readonly [string, string])[] {
           ] as const,
         ]),
     ...(calibration === undefined ? [] : [['calibrated', calibrationText(calibration)] as const]),
-    ...preparationFact('images', validation, calibration),
+    ...preparationFact('images', validation, calibration, recovery),
     ...leftOut.map(({ name, reason }) => ['left out', `${name}: ${reason}`] as const),
     ...(validation === null
       ? []
@@ -143,10 +161,11 @@ function facts(report: CompareReport): readonly (readonly [string, string])[] {
           ['images', `${validation.n} evaluated; ${dataText(validation.data)}`] as const,
         ]),
     ...(bad === '' ? [] : [['bad images', bad] as const]),
+    ...(recovery === undefined ? [] : [['recovered', recoveredOnText(recovery)] as const]),
     ['advice', compareAdvice(report)],
     [
       'time',
-      `${formatSeconds(seconds.total)}  (fit ${formatSeconds(seconds.fit)}, evaluate ${formatSeconds(seconds.evaluate)}); nothing was written`,
+      `${formatSeconds(seconds.total)}  (fit ${formatSeconds(seconds.fit)}, evaluate ${formatSeconds(seconds.evaluate)}${seconds.recover === undefined ? '' : `, recover ${formatSeconds(seconds.recover)}`}); nothing was written`,
     ],
   ];
 }

@@ -41,14 +41,17 @@ function reachedText(reached: Closeness, start: Closeness): string {
   return `${loss}, agreement ${formatPercent(reached.agreement)} (${formatPercent(start.agreement)} before)`;
 }
 
-const isClosest = (written: Closeness, behindBlocks: Closeness | undefined): boolean =>
-  behindBlocks !== undefined && behindBlocks.loss === written.loss;
+/** Whether what was written is closer to the teacher than what it began with. */
+export function isCloser({ written, start }: RecoverReport): boolean {
+  return written !== null && written.loss < start.loss;
+}
 
 /** What was written, against what it began with. */
-export function recoveredText({ written, start, data, behindBlocks }: RecoverReport): string {
+export function recoveredText(report: RecoverReport): string {
+  const { written, start, data } = report;
   if (written === null) return '';
   const judged = `on ${plural(data.heldOut.images, 'picture')} that ${data.heldOut.images === 1 ? 'was' : 'were'} not learned from`;
-  if (written.step === 0 && isClosest(written, behindBlocks)) {
+  if (written.step === 0 && isCloser(report)) {
     return `the weights behind the blocks: ${reachedText(written, start)} ${judged}`;
   }
   if (written.step === 0) return `the weights that it began with: no others were closer to the teacher ${judged}`;
@@ -68,6 +71,19 @@ export function matchedText({
     ...(points.length === 0 ? [] : [plural(points.length, 'value')]),
   ];
   return `${matched.join(' and ')}; BatchNormalization ${batchNorm === 'frozen' ? 'frozen' : 'by batches'}${teacher === 'once' ? '; the teacher runs once, before' : ''}`;
+}
+
+/** How a training ended that did not make all of its updates; '' for others. */
+function endedText({ status }: RecoverReport): string {
+  if (status === 'finished') return '';
+  return status === 'interrupted'
+    ? 'interrupted: the closest so far was written'
+    : 'early: nothing closer was found any more';
+}
+
+/** '' where it never did. */
+export function wentBackText({ retreats }: RecoverReport): string {
+  return retreats === 0 ? '' : `${plural(retreats, 'time')}, with half of the rate each`;
 }
 
 /** What a recovery would do, as text for people. Ends with a line break. */
@@ -120,8 +136,7 @@ export function renderRecoverExplain(report: RecoverExplainReport, terminal: Ter
 
 /** A recovery as text for people. Ends with a line break. */
 export function renderRecoverTable(report: RecoverReport, terminal: Terminal): string {
-  const { evaluations, matching, rate, output, seconds, status, stepsPerSecond, teacher, preparation, retreats } =
-    report;
+  const { evaluations, matching, rate, output, seconds, stepsPerSecond, teacher, preparation } = report;
   const every = Math.ceil(evaluations.length / mostRows);
   const { blocks = [] } = report;
   const rows = evaluations.filter((_, index) => (index + 1) % every === 0 || index === evaluations.length - 1);
@@ -133,15 +148,8 @@ export function renderRecoverTable(report: RecoverReport, terminal: Terminal): s
       `${formatRate(rate.lr)}${rate.from === 'trials' ? `, the best of ${plural(rate.trials.length, 'short training')}` : ''}`,
     ],
     ['written', output === null ? '' : `${printable(output.path)}: ${recoveredText(report)}`],
-    [
-      'ended',
-      status === 'finished'
-        ? ''
-        : status === 'interrupted'
-          ? 'interrupted: the closest so far was written'
-          : 'early: nothing closer was found any more',
-    ],
-    ['went back', retreats === 0 ? '' : `${plural(retreats, 'time')}, with half of the rate each`],
+    ['ended', endedText(report)],
+    ['went back', wentBackText(report)],
     ['images', preparation === undefined ? '' : preparationText(preparation)],
     ['speed', stepsPerSecond === null ? '' : `${stepsPerSecond.toPrecision(3)} updates a second`],
     ['time', formatSeconds(seconds.total)],

@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto';
+import type { StudyTreatment } from '../contracts/study.js';
 import { inits } from '../factorize/inits/index.js';
+import { defaultImageSettings, type ImageSettings } from '../images/image-settings.js';
+import { defaultRecoverSettings, type RecoverSettings } from '../recover/settings.js';
 import type { ConvertOptions } from '../convert/options.js';
 import type { InitName } from '../factorize/types.js';
-import { defaultTrainSettings, type TrainSettings } from '../training/options.js';
-import type { Regularizer, Study, StudyArchitecture } from './study.js';
+import { defaultTrainSettings, type RunningSettings, type TrainSettings } from '../training/options.js';
+import { isDrawn, recovers, type Regularizer, type Study, type StudyArchitecture, treatmentsOf } from './study.js';
 
 /** One training of the grid. */
 export interface Cell {
   readonly architecture: StudyArchitecture;
+  readonly treatment: StudyTreatment;
   readonly regularizer: Regularizer;
   /** null: full rank. */
   readonly lowRank: { readonly rankScale: number; readonly init: InitName } | null;
@@ -23,23 +27,27 @@ export function cellsOf(study: Study): readonly Cell[] {
   const ranks = study.fullRank ? [null, ...lowRank] : lowRank;
   return study.seeds.flatMap((seed) =>
     study.architectures.flatMap((architecture) =>
-      study.regularizers.flatMap((regularizer) =>
-        ranks.map((rank): Cell => ({ architecture, regularizer, lowRank: rank, seed })),
+      treatmentsOf(study).flatMap((treatment) =>
+        study.regularizers.flatMap((regularizer) =>
+          ranks
+            .filter((rank) => rank !== null || treatment === 'labels')
+            .map((rank): Cell => ({ architecture, treatment, regularizer, lowRank: rank, seed })),
+        ),
       ),
     ),
   );
 }
 
 /**
- * Settings of a cell's conversion; those of sampled fits only where the initialization samples. At full rank only the
- * weights are re-drawn.
+ * Settings of a cell's conversion; those of sampled fits only where the initialization samples. At full rank at most
+ * the weights are re-drawn.
  */
 export function convertOptionsOf(study: Study, { lowRank, seed }: Cell): ConvertOptions {
   const { fitSteps, fitBatch, fitLr, fitSchedule, ...others } = study.convert;
   const sampled = { fitSteps, fitBatch, fitLr, fitSchedule };
   const given = Object.entries(sampled).filter(([, value]) => value !== undefined);
   const isSampled = lowRank !== null && inits[lowRank.init].isSampled === true;
-  return { ...others, ...(isSampled ? Object.fromEntries(given) : {}), ...lowRank, seed, reinit: true };
+  return { ...others, ...(isSampled ? Object.fromEntries(given) : {}), ...lowRank, seed, reinit: isDrawn(study) };
 }
 
 /**
@@ -57,6 +65,29 @@ export function trainSettingsOf(study: Study, { architecture, regularizer, lowRa
     frobeniusDecay: lowRank === null ? 0 : frobeniusDecay,
     seed,
   };
+}
+
+const imageNames = Object.keys(defaultImageSettings) as readonly (keyof ImageSettings)[];
+/** What a recovery and an evaluation run like the study's trainings do. */
+const runningNames = [
+  ...(['device', 'target', 'threads', 'workers', 'maxBad', 'allowCpuNodes'] as const),
+  ...(['tf32', 'nhwc', 'convSearch', 'cudaGraphs', 'gpuMemory'] as const),
+] satisfies readonly (keyof RunningSettings | 'maxBad')[];
+
+/** How images become inputs, and where a cell runs. */
+export function surroundingsOf(
+  study: Study,
+  cell: Cell,
+): Pick<TrainSettings, keyof ImageSettings | (typeof runningNames)[number]> {
+  const settings = trainSettingsOf(study, cell);
+  return Object.fromEntries([...imageNames, ...runningNames].map((name) => [name, settings[name]])) as ReturnType<
+    typeof surroundingsOf
+  >;
+}
+
+/** Settings of a cell's recovery. A regularizer belongs to the training on labels. */
+export function recoverSettingsOf(study: Study, cell: Cell): RecoverSettings {
+  return { ...defaultRecoverSettings, ...study.recover, ...surroundingsOf(study, cell), seed: cell.seed };
 }
 
 /** Settings that say where and how safely a training runs, not what comes out of it but for rounding. */
@@ -93,16 +124,34 @@ export interface CellContent {
  * that a version with a further option still knows the cells of the one before.
  */
 export function cellId(study: Study, cell: Cell, content: CellContent): string {
+  const { treatment } = cell;
   const settings = trainSettingsOf(study, cell);
-  const train = Object.entries(settings).filter(
-    ([name, value]) =>
-      !free.has(name) && JSON.stringify(value) !== JSON.stringify(defaultTrainSettings[name as keyof TrainSettings]),
+  const train = changed(settings, defaultTrainSettings).filter(
+    ([name]) => treatment !== 'recovery' || Object.hasOwn(defaultImageSettings, name),
   );
+  const recovery = recovers(treatment) ? changed(recoverSettingsOf(study, cell), defaultRecoverSettings) : undefined;
   const convert = Object.entries(convertOptionsOf(study, cell)).filter(
     ([name]) => cell.lowRank !== null && !freeOfConversion.has(name),
   );
-  const text = JSON.stringify({ ...content, convert: sorted(convert), train: sorted(train), seed: cell.seed });
+  const text = JSON.stringify({
+    ...content,
+    convert: sorted(convert),
+    train: sorted(train),
+    ...(isDrawn(study) ? {} : { weights: 'own' }),
+    ...(recovery === undefined ? {} : { recover: sorted(recovery) }),
+    seed: cell.seed,
+  });
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+/** What counts of settings: those that differ from the default. */
+function changed<Settings extends object>(
+  settings: Settings,
+  usual: Settings,
+): readonly (readonly [string, unknown])[] {
+  return Object.entries(settings).filter(
+    ([name, value]) => !free.has(name) && JSON.stringify(value) !== JSON.stringify(usual[name as keyof Settings]),
+  );
 }
 
 function sorted(entries: readonly (readonly [string, unknown])[]): readonly (readonly [string, unknown])[] {
@@ -110,7 +159,8 @@ function sorted(entries: readonly (readonly [string, unknown])[]): readonly (rea
 }
 
 /** "resnet8_cifar, rank scale 0.05, lfai, weight decay 0.0001, seed 0": a cell in messages. */
-export function cellName({ architecture, regularizer, lowRank, seed }: Cell): string {
+export function cellName({ architecture, treatment, regularizer, lowRank, seed }: Cell): string {
   const rank = lowRank === null ? 'full rank' : `rank scale ${lowRank.rankScale}, ${lowRank.init}`;
-  return `${architecture.name}, ${rank}, ${regularizer.name}, seed ${seed}`;
+  const how = treatment === 'recovery' ? [treatment] : [...(recovers(treatment) ? [treatment] : []), regularizer.name];
+  return [architecture.name, rank, ...how, `seed ${seed}`].join(', ');
 }

@@ -11,14 +11,16 @@ import { readModel } from '../graph/read.js';
 import { writeModel } from '../graph/write.js';
 import { readRegularText } from '../files/regular.js';
 import { writeFileWhole } from '../files/write-file.js';
+import type { StudyRecovery } from '../contracts/study.js';
 import type { TrainEpoch, TrainReport } from '../contracts/train.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { loadDriver } from '../runtime/driver.js';
 import { train } from '../training/loop.js';
 import { tool } from '../version.js';
 import { type Cell, cellName, convertOptionsOf, trainSettingsOf } from './cells.js';
+import { evaluateRecovered, recoveredPath, recoverStart } from './recover-cell.js';
 import type { CellRecord, StartFacts } from './store.js';
-import type { Study } from './study.js';
+import { isDrawn, recovers, type Study } from './study.js';
 
 export interface CellCall {
   readonly study: Study;
@@ -35,7 +37,7 @@ export interface CellCall {
 }
 
 /**
- * Draws the start of a cell and trains it, or goes on with it. undefined where it was interrupted, with a checkpoint
+ * Draws the start of a cell, recovers it where that is its treatment, and trains it, or goes on with it. undefined where it was interrupted, with a checkpoint
  * written. A loss or weights that are not finite are a result, `diverged`; all other errors are thrown.
  */
 export async function runCell(call: CellCall): Promise<CellRecord | undefined> {
@@ -46,8 +48,20 @@ export async function runCell(call: CellCall): Promise<CellRecord | undefined> {
   let start = readStart(work);
   let isResumed = start !== undefined && hasCheckpoint(output);
   const seen: TrainEpoch[] = [];
+  const came: { recovery?: StudyRecovery } = {};
   try {
     start ??= await drawStart(call);
+    if (recovers(call.cell.treatment)) {
+      const recovery = await recoverStart(call);
+      clock.save();
+      if (recovery === undefined) return undefined;
+      came.recovery = recovery;
+      if (call.cell.treatment === 'recovery') {
+        const evaluation = await evaluateRecovered(call);
+        if (call.trained !== undefined) keepModel(recoveredPath(work), call.trained);
+        return { ...record(call, 'finished', null, start, [], clock.seconds()), ...came, evaluation };
+      }
+    }
     const report = await trainFrom(call, output, isResumed, seen).catch((error: unknown) => {
       // Of other threads, or torn: the cell begins anew.
       if (!isResumed || !(error instanceof LowrankError) || !['USAGE', 'INPUT'].includes(error.code)) throw error;
@@ -59,16 +73,17 @@ export async function runCell(call: CellCall): Promise<CellRecord | undefined> {
     if (report.status === 'interrupted') return undefined;
     const last = report.epochs.at(-1);
     if (last === undefined || last.valTop1 === null || !Number.isFinite(last.valLoss)) {
-      return record(call, 'diverged', 'the validation loss is not finite', start, report.epochs, clock.seconds());
+      const reason = 'the validation loss is not finite';
+      return { ...record(call, 'diverged', reason, start, report.epochs, clock.seconds()), ...came };
     }
     if (call.trained !== undefined) keepModel(output, call.trained);
-    return record(call, 'finished', null, start, report.epochs, clock.seconds());
+    return { ...record(call, 'finished', null, start, report.epochs, clock.seconds()), ...came };
   } catch (error) {
     clock.save();
     const isDivergence = error instanceof LowrankError && error.code === 'NUMERIC' && start !== undefined;
     if (!isDivergence) throw error;
     const reason = [error.fact, error.place].filter((part) => part !== undefined).join('; ');
-    return record(call, 'diverged', reason, start!, seen, clock.seconds());
+    return { ...record(call, 'diverged', reason, start!, seen, clock.seconds()), ...came };
   }
 }
 
@@ -117,7 +132,7 @@ function trainFrom(
 ): Promise<TrainReport> {
   seen.length = 0;
   return train({
-    model: join(work, 'start.onnx'),
+    model: recovers(cell.treatment) ? recoveredPath(work) : join(work, 'start.onnx'),
     output,
     force: true,
     data: study.data,
@@ -143,7 +158,7 @@ async function drawStart(call: CellCall): Promise<StartFacts> {
   rmSync(`${output}.data`, { force: true });
   const facts =
     cell.lowRank === null
-      ? await drawFullRank(model, output, cell.seed)
+      ? await drawFullRank(model, output, isDrawn(study) ? cell.seed : undefined)
       : startFacts(
           await convert(model, {
             ...convertOptionsOf(study, cell),
@@ -163,11 +178,11 @@ function startFacts({ totals, layers }: Awaited<ReturnType<typeof convert>>): St
   return { params: totals.params, macs: totals.macs, functionError: Number.isFinite(mean) ? mean : null };
 }
 
-async function drawFullRank(path: string, output: string, seed: number): Promise<StartFacts> {
+/** The model as it is, but for the weights of its layers where a seed is given. */
+async function drawFullRank(path: string, output: string, seed: number | undefined): Promise<StartFacts> {
   const { model, shapes } = await prepareModel(path, { driver: loadDriver });
   try {
-    const layers = findLayers(model.graph, shapes);
-    reinitialize(model, layers, seed);
+    if (seed !== undefined) reinitialize(model, findLayers(model.graph, shapes), seed);
     writeModel(model, output, { force: true });
     const [params, macs] = [countParameters(model.graph), countMacs(model.graph, shapes)];
     const same = (count: number): StartFacts['params'] => ({ before: count, after: count, ratio: 1 });

@@ -8,14 +8,15 @@ import { writeFileWhole } from '../files/write-file.js';
 import type { StudyCell, StudyReport } from '../contracts/study.js';
 import type { StudyProgress } from '../report/study-progress.js';
 import { openTraining, openValidation, summaryOf } from '../images/images.js';
+import { checkRecoverSettings } from '../recover/settings.js';
 import { checkGraphSettings } from '../step/settings.js';
 import { tool } from '../version.js';
-import { type Cell, cellId, cellName, cellsOf, trainSettingsOf } from './cells.js';
+import { type Cell, cellId, cellName, cellsOf, recoverSettingsOf, trainSettingsOf } from './cells.js';
 import { type ArchitectureFile, architectureFile, imagesHash } from './content.js';
 import { failedRecord, runCell } from './run-cell.js';
 import { type CellRecord, openStudyFolder, type StudyFolder } from './store.js';
-import type { Study } from './study.js';
-import { differencesOf, groupsOf } from './summarize.js';
+import { isDrawn, recovers, type Study, treatmentsOf } from './study.js';
+import { differencesOf, groupsOf, treatmentDifferencesOf } from './summarize.js';
 
 export interface StudyCall {
   /** Made where it is missing. One study at a time works in it. */
@@ -109,7 +110,7 @@ class StudyRun {
       progress.clear();
       if (record === undefined) return this.#report('interrupted');
       for (const slot of slots) slot.record = record;
-      progress.done({ ...position, secondsLeft: this.#secondsLeft() }, reportCell(slots[0]!));
+      progress.done({ ...position, secondsLeft: this.#secondsLeft() }, reportCell(slots[0]!, false));
       this.#save(this.#report('interrupted'));
       if (signal?.aborted === true && number < total) return this.#report('interrupted');
     }
@@ -122,7 +123,11 @@ class StudyRun {
     const { signal } = this.#call;
     const study = this.#study;
     const cells = cellsOf(study);
-    for (const cell of cells) checkGraphSettings(trainSettingsOf(study, cell));
+    for (const cell of cells) {
+      checkGraphSettings(trainSettingsOf(study, cell));
+      if (recovers(cell.treatment)) checkRecoverSettings(recoverSettingsOf(study, cell));
+    }
+    requireOwnWeights(study);
     const { source: training } = await openTraining(study.data, { path: undefined, model: undefined });
     try {
       const validation = await openValidation(study.val, study.data, training);
@@ -243,7 +248,9 @@ class StudyRun {
 
   #report(status: StudyReport['status']): StudyReport {
     const study = this.#study;
-    const cells = this.#slots.map(reportCell);
+    const treatments = treatmentsOf(study);
+    const isTreated = !isDrawn(study);
+    const cells = this.#slots.map((slot) => reportCell(slot, isTreated));
     const unique = [...new Map(this.#slots.map((slot) => [slot.id, slot])).values()];
     const count = (of: StudyCell['status']): number => unique.filter((slot) => statusOf(slot) === of).length;
     const report: StudyReport = {
@@ -258,15 +265,21 @@ class StudyRun {
       })),
       rankScales: study.rankScales,
       inits: study.inits,
+      ...(isTreated ? { treatments } : {}),
       regularizers: study.regularizers,
       seeds: study.seeds,
       fullRank: study.fullRank,
       compareTo: study.compareTo,
-      settings: { convert: { ...study.convert }, train: study.train },
+      settings: {
+        convert: { ...study.convert },
+        train: study.train,
+        ...(isTreated ? { recover: { ...study.recover } } : {}),
+      },
       data: this.#data!,
       cells,
       groups: groupsOf(cells),
       differences: study.compareTo === null ? [] : differencesOf(cells, study.compareTo),
+      ...(treatments.length < 2 ? {} : { treatmentDifferences: treatmentDifferencesOf(cells, treatments[0]!) }),
       counts: {
         cells: unique.length,
         finished: count('finished'),
@@ -289,13 +302,25 @@ class StudyRun {
 
 const statusOf = ({ record }: Slot): StudyCell['status'] => record?.status ?? 'pending';
 
-function reportCell(slot: Slot): StudyCell {
+/** Architectures that are recovered need weights. */
+function requireOwnWeights(study: Study): void {
+  const created = isDrawn(study) ? undefined : study.architectures.find(({ source }) => source.kind === 'created');
+  if (created === undefined) return;
+  throw new LowrankError('USAGE', 'an architecture has fresh weights, and a recovery needs those of a trained model', {
+    place: `architecture '${created.name}' of the study`,
+    remedy: 'give the path of a trained .onnx file',
+  });
+}
+
+function reportCell(slot: Slot, isTreated: boolean): StudyCell {
   const { cell, id, record, isReused } = slot;
   const last = record?.status === 'finished' ? record.epochs.at(-1) : undefined;
+  const { evaluation, recovery } = record ?? {};
   const curve = record?.epochs.map(({ valTop1 }) => valTop1) ?? [];
   const best = last === undefined ? null : Math.max(...curve.flatMap((value) => (value === null ? [] : [value])));
   return {
     architecture: cell.architecture.name,
+    ...(isTreated ? { treatment: cell.treatment } : {}),
     regularizer: cell.regularizer.name,
     rankScale: cell.lowRank?.rankScale ?? null,
     init: cell.lowRank?.init ?? null,
@@ -303,16 +328,17 @@ function reportCell(slot: Slot): StudyCell {
     id,
     status: statusOf(slot),
     reason: record?.reason ?? null,
-    top1: last?.valTop1 ?? null,
-    top5: last?.valTop5 ?? null,
-    loss: last?.valLoss ?? null,
-    bestTop1: best,
+    top1: evaluation?.top1 ?? last?.valTop1 ?? null,
+    top5: evaluation?.top5 ?? last?.valTop5 ?? null,
+    loss: evaluation?.loss ?? last?.valLoss ?? null,
+    bestTop1: evaluation?.top1 ?? best,
     trainLoss: last?.loss ?? null,
     epochs: record?.epochs.length ?? 0,
     curve,
     params: record?.start?.params ?? null,
     macs: record?.start?.macs ?? null,
     functionError: record?.start?.functionError ?? null,
+    ...(recovery === undefined ? {} : { recovery }),
     seconds: record?.seconds ?? 0,
     isReused,
   };

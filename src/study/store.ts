@@ -5,6 +5,7 @@ import { LowrankError, messageOf } from '../errors.js';
 import { readRegularText } from '../files/regular.js';
 import { writeFileWhole } from '../files/write-file.js';
 import type { Ratio } from '../contracts/convert.js';
+import type { StudyRecovery } from '../contracts/study.js';
 import type { TrainEpoch } from '../contracts/train.js';
 
 /** What the start of a cell is. */
@@ -24,6 +25,9 @@ export interface CellRecord {
   readonly reason: string | null;
   readonly start: StartFacts | null;
   readonly epochs: readonly TrainEpoch[];
+  readonly recovery?: StudyRecovery;
+  /** On the validation images, of a cell that is not trained on labels. */
+  readonly evaluation?: { readonly top1: number; readonly top5: number | null; readonly loss: number };
   /** Wall time of all attempts and resumptions. */
   readonly seconds: number;
   readonly tool: { readonly name: 'lowrank'; readonly version: string };

@@ -1,5 +1,7 @@
 import type { ConvertOptions } from '../convert/options.js';
+import type { StudyTreatment } from '../contracts/study.js';
 import type { InitName } from '../factorize/types.js';
+import type { RecoverSettings } from '../recover/settings.js';
 import type { TrainSettings } from '../training/options.js';
 
 /** Where the weights that are re-drawn get their places from. */
@@ -23,14 +25,27 @@ export interface Regularizer {
   readonly frobeniusDecay: number;
 }
 
-/** A grid of trainings: architectures × regularizers × rank scales × inits × seeds, and full-rank references. */
+export const treatmentNames = [
+  'labels',
+  'recovery',
+  'recovery-then-labels',
+] as const satisfies readonly StudyTreatment[];
+
+export const recovers = (treatment: StudyTreatment): boolean => treatment !== 'labels';
+
+/** A grid of trainings: architectures × treatments × regularizers × rank scales × inits × seeds, and full-rank references. */
 export interface Study {
   readonly architectures: readonly StudyArchitecture[];
   readonly rankScales: readonly number[];
   readonly inits: readonly InitName[];
+  /**
+   * Default: `labels` alone. Where one recovers, all starts have the weights of the model, which is its own teacher, and none are
+   * re-drawn: architectures are files then.
+   */
+  readonly treatments?: readonly StudyTreatment[];
   readonly regularizers: readonly Regularizer[];
   readonly seeds: readonly number[];
-  /** Whether each architecture is trained at full rank too, once a regularizer and seed. */
+  /** Whether each architecture is trained on the labels at full rank too, once a regularizer and seed. */
   readonly fullRank: boolean;
   /** One of `inits`. */
   readonly compareTo: InitName | null;
@@ -40,8 +55,19 @@ export interface Study {
   readonly convert: ConvertOptions;
   /** Of every training; decay and seed are the cells'. */
   readonly train: Partial<TrainSettings>;
+  /** Of every recovery; how images are used, and where it runs, is what `train` says. */
+  readonly recover?: Partial<RecoverSettings>;
   /** How often a failed cell is tried again in one run. */
   readonly retries: number;
   /** Whether trained models stay, in trained/. */
   readonly keepModels: boolean;
+}
+
+export function treatmentsOf({ treatments }: Study): readonly StudyTreatment[] {
+  return treatments ?? ['labels'];
+}
+
+/** Whether starts are drawn afresh; else they have the weights of the model. */
+export function isDrawn(study: Study): boolean {
+  return !treatmentsOf(study).some(recovers);
 }

@@ -89,6 +89,14 @@ describe('an output that is an input or another output', () => {
     ['train onto its model', ['train', 'm.onnx', '--data', 'photos', '-o', 'hard.onnx']],
     ['train, its report onto the output', ['train', 'm.onnx', '--data', 'photos', '--report', 'm.trained.onnx']],
     ['train, its report onto the lock', ['train', 'm.onnx', '--data', 'photos', '-o', 'n', '--report', 'n.lock']],
+    [
+      'train towards a teacher, its report onto the teacher',
+      ['train', 'm.onnx', '--teacher', 'big.onnx', '--data', 'photos', '--report', 'big.onnx.data'],
+    ],
+    [
+      'train towards a teacher, its report onto the output',
+      ['train', 'm.onnx', '--teacher', 'big.onnx', '--data', 'photos', '-o', 'n', '--report', 'n'],
+    ],
     ['train, its events among the images', ['train', 'm.onnx', '--data', 'photos', '--tensorboard', 'photos/train']],
     ['train, its events onto the output', ['train', 'm.onnx', '--data', 'photos', '-o', 'n', '--tensorboard', 'n']],
     [

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { initNames, inits as registry } from '../../src/factorize/inits/index.js';
@@ -8,6 +9,7 @@ import type { ConvertReport } from '../../src/contracts/convert.js';
 import type { EvalReport } from '../../src/contracts/eval.js';
 import { expectFailure, run, temporaryFolder } from '../support/command.js';
 import { differences } from '../support/describe-json.js';
+import { faultOf } from '../support/schemas.js';
 import { hasShared, modelPath } from '../support/shared.js';
 import { textures, tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
 
@@ -34,6 +36,53 @@ const change = { before: 'count', after: 'count' };
 const ratio = { ...change, ratio: 'number' };
 const accuracy = { top1: 'number', ci95: 'list', top5: 'number|null', loss: 'number' };
 const fit = { weightError: 'number', functionError: 'number', seconds: 'number' };
+
+describe('--recover', () => {
+  const few = ['--recover', images, '--recover-steps', '6', ...unit];
+
+  beforeAll(() => writeTextures(join(images, 'train'), 12, 2));
+
+  it('trains what each initialization made towards the original, and says what was kept before and behind it', () => {
+    const page = join(folder, 'recovered.html');
+    const entries = new Set([...readdirSync(folder), 'recovered.html']);
+    const words = [model, ...few, '--val', images, '--rank-scale', '0.2', '--inits', 'spectral,baseline'];
+    const report = compared(...words, '--report', page);
+    expect(faultOf(report)).toBe(undefined);
+    expect(report.settings).toMatchObject({ recover: images, recoverSteps: 6, calibrate: images });
+    // A sixth of the training pictures is kept out; those of the validation are not seen.
+    expect(report.recovery!.data).toMatchObject({ images: 30, heldOut: { images: 6, from: 'data' } });
+    expect(report.seconds.recover).toBeGreaterThan(0);
+    const [spectral, baseline] = report.inits.map(({ recovery }) => recovery!);
+    expect(spectral!.start.loss).toBeLessThan(baseline!.start.loss);
+    for (const { start, written, accuracy: top } of [spectral!, baseline!]) {
+      expect(written.loss).toBeLessThanOrEqual(start.loss);
+      expect(top!.top1).toBeGreaterThanOrEqual(0);
+    }
+    expect(baseline!.written.step).toBeGreaterThan(0);
+    expect([spectral!.versusFirst, typeof baseline!.versusFirst!.difference]).toEqual([null, 'number']);
+    expect(report.warnings.join()).not.toContain('is the teacher the model');
+    expect(readFileSync(page, 'utf8')).toContain(`Recovered: 6 updates each on 30 pictures, judged by 6 others`);
+    expect(new Set(readdirSync(folder))).toEqual(entries);
+    expect(readdirSync(tmpdir()).filter((name) => name.startsWith('lowrank-compare-'))).toEqual([]);
+  });
+
+  it('shows it as text, with what fits to these images among the initializations', () => {
+    const { stdout, code } = run('compare', model, ...few, '--rank-scale', '0.2', '--inits', 'whitened', '--quiet');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^whitened .*[\d.]+ → [\d.]+ % +[\d.]+ → [\d.]+$/m);
+    expect(stdout).toMatch(/Behind its recovery whitened is closest to the original: loss [\d.]+, agreement/);
+    expect(stdout).toMatch(/^time .*recover [\d.]+ s\); nothing was written$/m);
+  });
+
+  it('is refused where it means nothing', () => {
+    const alone = run('compare', model, '--recover-steps', '9', '--quiet');
+    expectFailure(alone, 'USAGE', /--recover-steps does nothing without --recover/, 2);
+    const fresh = run('compare', model, ...few, '--reinit', '--quiet');
+    expectFailure(fresh, 'USAGE', /--reinit and --recover contradict each other/, 2);
+    const page = join(images, 'train/page.html');
+    expectFailure(run('compare', model, ...few, '--report', page, '--quiet'), 'USAGE', /lies in .*recover/, 2);
+  });
+});
 
 describe('lowrank-compare', () => {
   it('prints one document of the contract, and touches nothing', () => {

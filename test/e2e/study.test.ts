@@ -3,8 +3,12 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { readStudyFile } from '../../src/cli/study-file.js';
 import type { StudyReport } from '../../src/contracts/study.js';
+import type { StudyProgress } from '../../src/report/study-progress.js';
+import { runStudy } from '../../src/study/run.js';
 import { expectFailure, lowrank, run, temporaryFolder, type Outcome } from '../support/command.js';
+import { faultOf } from '../support/schemas.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
 import { until } from '../support/until.js';
 
@@ -210,6 +214,89 @@ describe('lowrank study', () => {
     expect(study(file).counts).toMatchObject({ finished: 2, failed: 0, reused: 1 });
   });
 
+  describe('treatments', () => {
+    const treated = {
+      treatments: '[labels, recovery, recovery-then-labels]',
+      inits: '[spectral]',
+      train: '{epochs: 1, batch-size: 12, lr: 0.01, threads: 1, workers: 0}',
+      recover: '{steps: 6, batch-size: 8, lr: 0.003, match: features}',
+    };
+
+    it('are compared on the same starts: labels, the original, and both', () => {
+      const file = studyFile(treated);
+      const report = study(file);
+      expect(faultOf(report)).toBe(undefined);
+      expect(report.treatments).toEqual(['labels', 'recovery', 'recovery-then-labels']);
+      expect(report.settings.recover).toMatchObject({ steps: 6, match: 'features' });
+      expect(report.counts).toMatchObject({ cells: 3, finished: 3, failed: 0 });
+      for (const { treatment, top1, loss, recovery, epochs } of report.cells) {
+        expect(top1).toBeGreaterThanOrEqual(0);
+        expect(loss).toBeGreaterThan(0);
+        expect(epochs).toBe(treatment === 'recovery' ? 0 : 1);
+        if (treatment === 'labels') expect(recovery).toBe(undefined);
+        else {
+          expect(recovery!.written.loss).toBeLessThanOrEqual(recovery!.start.loss);
+          expect(recovery).toMatchObject({ lr: 0.003, images: 48, heldOut: 12 });
+        }
+      }
+      const starts = report.cells.flatMap(({ recovery }) => (recovery === undefined ? [] : [recovery.start.loss]));
+      expect(new Set(starts).size).toBe(1);
+      expect(report.treatmentDifferences!.map(({ treatment, against, n }) => [treatment, against, n])).toEqual([
+        ['recovery', 'labels', 1],
+        ['recovery-then-labels', 'labels', 1],
+      ]);
+      const page = readFileSync(join(folderOf(file), 'study.html'), 'utf8');
+      expect(page).toContain('What the treatments bring');
+      const { stdout } = run(...words(file));
+      expect(stdout).toMatch(/^tiny +recovery-then-labels .*agreement [\d.]+ → [\d.]+ %, loss/m);
+      expect(stdout).toContain('minus labels, paired by start and seed');
+    });
+
+    it('are recovered without regularizers, and trained at full rank on labels alone', () => {
+      const regularizers = '[{weight-decay: 1e-4}, {weight-decay: 1e-3}]';
+      const { cells, counts } = study(studyFile({ ...treated, 'full-rank': 'true', regularizers }), '--plan');
+      expect(cells.filter(({ init }) => init === null).map(({ treatment }) => treatment)).toEqual(['labels', 'labels']);
+      expect(cells.filter(({ treatment }) => treatment === 'recovery')).toHaveLength(2);
+      expect(counts.cells).toBe(7);
+    });
+
+    it('are a part of what a cell is: others are trained where the recovery changes, and only these', () => {
+      const file = studyFile({ ...treated, treatments: '[labels, recovery]' });
+      expect(study(file).counts).toMatchObject({ cells: 2, finished: 2 });
+      const text = readFileSync(file, 'utf8');
+      writeFileSync(file, text.replace('steps: 6', 'steps: 7'));
+      expect(study(file, '--plan').cells.map(({ status }) => status)).toEqual(['finished', 'pending']);
+      writeFileSync(file, text.replace('epochs: 1', 'epochs: 2'));
+      expect(study(file, '--plan').cells.map(({ status }) => status)).toEqual(['pending', 'finished']);
+      writeFileSync(file, text.replace('[labels, recovery]', 'labels').replace(/^recover:.*$/m, ''));
+      // Weights that are drawn are other starts.
+      expect(study(file, '--plan').cells.map(({ status }) => status)).toEqual(['pending']);
+    });
+
+    it('begin again where a recovery was interrupted, to the same numbers', async () => {
+      const read = (file: string) => readStudyFile(file, {});
+      const keys = { ...treated, treatments: 'recovery-then-labels' };
+      const [whole, parts] = [studyFile(keys), studyFile(keys)];
+      const stop = new AbortController();
+      const progress = (stopAt: number): StudyProgress => ({
+        cell: () => ({
+          ...{ validating: () => {}, epoch: () => {}, done: () => {}, note: () => {} },
+          step: ({ step }) => {
+            if (step === stopAt) stop.abort();
+          },
+        }),
+        ...{ done: () => {}, note: () => {}, clear: () => {} },
+      });
+      const first = { folder: folderOf(parts), progress: progress(3), signal: stop.signal };
+      const interrupted = await runStudy(await read(parts), first);
+      expect(interrupted.status).toBe('interrupted');
+      expect(interrupted.counts).toMatchObject({ finished: 0, pending: 1 });
+      const [again, once_] = [study(parts), study(whole)];
+      expect(results(again)).toEqual(results(once_));
+      expect(again.cells[0]!.recovery).toEqual(once_.cells[0]!.recovery);
+    });
+  });
+
   it('reports divergence as a result', () => {
     const file = studyFile({ train: '{epochs: 2, batch-size: 12, lr: 1e30, threads: 1, workers: 0}' });
     const report = study(file);
@@ -267,6 +354,13 @@ describe('lowrank study', () => {
     [{ 'compare-to': 'baseline' }, /'baseline' is not a choice.*key 'compare-to'/],
     [{ train: '{momentum: 1}' }, /1 is out of range.*key 'train\.momentum'/],
     [{ train: '{epochs: 3' }, /not valid YAML.*line/],
+    [{ treatments: '[recover]' }, /'recover' is not a choice.*key 'treatments\[0\]'.*did you mean 'recovery'/],
+    [{ treatments: '[recovery, recovery]' }, /'recovery' is there twice.*key 'treatments'/],
+    [{ recover: '{steps: 5}' }, /nothing is recovered.*key 'recover'.*treatments/],
+    [{ treatments: 'recovery', recover: '{teacher: x}' }, /unknown key 'recover\.teacher'/],
+    [{ treatments: 'recovery', recover: '{match: all}' }, /'all' is not a choice.*key 'recover\.match'/],
+    [{ treatments: 'recovery', 'full-rank': 'true' }, /at full rank nothing is lost.*key 'full-rank'.*labels/],
+    [{ treatments: 'recovery', architectures: '[lenet5]' }, /fresh weights.*architecture 'lenet5'.*trained .onnx/],
   ])('refuses %o in one line', (keys, words_) => {
     expectFailure(run(...words(studyFile(keys))), 'USAGE', words_, 2);
   });

@@ -95,7 +95,8 @@ describe('convert --recover', () => {
 
   it('converts, and trains what it wrote towards the original', () => {
     writeFileSync(at('t.onnx'), tinyClassifier({ seed: 1 }));
-    const words = ['--recover', photos, '--normalization', 'unit', '-o', at('both.onnx'), '--json'];
+    const page = at('both.html');
+    const words = ['--recover', photos, '--normalization', 'unit', '-o', at('both.onnx'), '--json', '--report', page];
     const { code, stdout, stderr } = convert(...words);
     expect(code, stderr).toBe(0);
     const { recovery, output } = JSON.parse(stdout) as ConvertReport;
@@ -103,6 +104,7 @@ describe('convert --recover', () => {
     expect(recovery!.written!.loss).toBeLessThanOrEqual(recovery!.start.loss);
     expect(output.sha256).toBe(recovery!.output!.sha256);
     expect(output.bytes).toBe(readFileSync(at('both.onnx')).length);
+    expect(readFileSync(page, 'utf8')).toContain('<h2>Towards the original</h2>');
   });
 
   it('keeps the converted model where the recovery fails', () => {

@@ -63,6 +63,22 @@ describe('a training towards a teacher', () => {
     }
   });
 
+  it('says so with --json too, where no update gives a number', () => {
+    const { written, evaluations, retreats } = recovered(
+      '-o',
+      at('huge.onnx'),
+      '--steps',
+      '6',
+      '--batch-size',
+      '8',
+      '--lr',
+      '1e12',
+    );
+    expect(written!.step).toBe(0);
+    expect(retreats).toBeGreaterThan(0);
+    for (const { loss, trainingLoss } of evaluations) expect(Number.isFinite(loss + trainingLoss)).toBe(true);
+  });
+
   it('says where the two agree by chance alone', () => {
     writeFileSync(at('stranger.onnx'), tinyClassifier({ seed: 8 }));
     const words = [
@@ -85,6 +101,29 @@ describe('a training towards a teacher', () => {
     const report = recovered('-o', at('labels.onnx'), ...short, '--label-weight', '0.5', '--lr', '0.003');
     expect(report.preparation?.classes).toEqual({ count: 3, from: 'images' });
     expect(report.written!.loss).toBeLessThan(report.start.loss);
+  });
+});
+
+describe('--report', () => {
+  const page = at('page.html');
+  const few = ['-o', at('paged.onnx'), '--steps', '4', '--batch-size', '8', '--lr', '0.003', '--report', page];
+
+  it('writes a page beside the model, with the command that repeats it', () => {
+    const { code, stderr } = train(...few);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain(`report: ${page}`);
+    const html = readFileSync(page, 'utf8');
+    expect(html).toContain('<h2>Towards the original</h2>');
+    expect(html).toContain('block2.conv2.bn');
+    expect(html).toMatch(/lowrank train .*--report .*page\.html/);
+  });
+
+  it('replaces nothing without --force, and trains nothing before it says so', () => {
+    writeFileSync(page, 'mine');
+    const again = train(...few, '-o', at('unpaged.onnx'), '--quiet');
+    expectFailure(again, 'OUTPUT', /page\.html.*--force/);
+    expect(readFileSync(page, 'utf8')).toBe('mine');
+    expect(existsSync(at('unpaged.onnx'))).toBe(false);
   });
 });
 

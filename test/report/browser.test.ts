@@ -7,9 +7,11 @@ import { compareHtml } from '../../src/report/html/compare-html.js';
 import { convertHtml } from '../../src/report/html/convert-html.js';
 import { evalHtml } from '../../src/report/html/eval.js';
 import { inspectHtml } from '../../src/report/html/inspect-html.js';
+import { recoverHtml } from '../../src/report/html/recover.js';
 import { studyHtml } from '../../src/report/html/study.js';
 import { trainHtml } from '../../src/report/html/train.js';
 import { compareReport } from './support/compare-report.js';
+import { recoverReport } from './support/recover-report.js';
 import { resnet50, resnet50Inspected } from './support/resnet50-report.js';
 import { sensitive } from './support/sensitive-report.js';
 import { studyReport } from './support/study-report.js';
@@ -142,6 +144,9 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
       await compareHtml(compareReport({ repeat: 3, rename: longName, hasImages: false })),
       await convertHtml(sensitive(few.report)),
       await convertHtml(sensitive(many.report)),
+      await recoverHtml(recoverReport()),
+      await recoverHtml(recoverReport({ steps: 1_000_000, points: 158, isClassifier: false, rename: longName })),
+      await recoverHtml(recoverReport({ steps: 1, points: 3 })),
     ];
     results = measure(pages, widths);
   }, 240_000);
@@ -168,6 +173,10 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
     // The trade-off, bars of some and of all layers, and a curve for each layer that was looked at; a row a budget.
     ['ranks by sensitivity', 13, 5 + 1 + 2 + 52, 54 + 17],
     ['ranks by sensitivity of layers with long names', 14, 5 + 1 + 2 + 158, 162 + 17],
+    // Loss, agreement and rate; a row a look, one for the start, one a rate that was tried, one a value.
+    ['a recovery', 15, 3, 20 + 1 + 3 + 54],
+    ['a long recovery of a detector with long names', 16, 2, 20 + 1 + 3 + 158],
+    ['a recovery of one update', 17, 3, 1 + 1 + 3 + 3],
   ])('%s: every chart is drawn once and nothing is too wide', (_, page, charts, rows) => {
     const measured = results[page] ?? [];
     expect(measured).toHaveLength(widths.length);
@@ -183,7 +192,7 @@ describe.skipIf(browser === undefined)('reports in a real browser', () => {
   });
 
   it('follows the dark setting, inside the charts too', () => {
-    const shown = [0, 3, 6, 11];
+    const shown = [0, 3, 6, 11, 15];
     const darkResults = measure(
       shown.map((page) => pages[page] ?? ''),
       [1280],

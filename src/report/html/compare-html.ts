@@ -2,7 +2,7 @@ import { calibrationText } from '../calibration-text.js';
 import { shownName } from '../../contracts/convert.js';
 import type { ComparedInit, ComparedLayer, CompareReport } from '../../contracts/compare.js';
 import { errorText, type Measure, measuresOf } from '../compare-measures.js';
-import { bestInit, compareAdvice } from '../compare-verdict.js';
+import { bestInit, compareAdvice, keptText, recoveredOnText } from '../compare-verdict.js';
 import { intervalText, pointsIntervalText, pointsText, probabilityText } from '../eval-text.js';
 import { formatChange, formatCount, formatPercent, formatSeconds, plural } from '../format.js';
 import { numbered, type NumberedLayer } from '../layer-columns.js';
@@ -71,8 +71,33 @@ function filled<Row>(columns: readonly (TableColumn<Row> | null)[]): readonly Ta
   return columns.filter((column) => column !== null);
 }
 
+/** What was kept before and behind the recovery of each. */
+function recoveryColumns({
+  inits,
+  validation,
+}: CompareReport): readonly (readonly [string, (init: ComparedInit) => Content])[] {
+  const hasAgreement = inits.some(({ recovery }) => typeof recovery?.written.agreement === 'number');
+  return [
+    ...(hasAgreement
+      ? [['Agreement', ({ recovery }: ComparedInit) => (recovery ? keptText(recovery).agreement : '–')] as const]
+      : []),
+    ['Loss', ({ recovery }) => (recovery ? keptText(recovery).loss : '–')],
+    ...(validation === null
+      ? []
+      : [
+          [
+            'Top-1 recovered',
+            ({ recovery }: ComparedInit) =>
+              recovery?.accuracy === undefined
+                ? '–'
+                : twoLines(formatPercent(recovery.accuracy.top1), intervalText(recovery.accuracy.ci95)),
+          ] as const,
+        ]),
+  ];
+}
+
 function initTable(report: CompareReport): Markup {
-  const { inits, validation } = report;
+  const { inits, validation, recovery } = report;
   const number = (headerText: string, value: (init: ComparedInit) => Content): TableColumn<ComparedInit> => ({
     header: headerText,
     className: 'number',
@@ -105,13 +130,14 @@ function initTable(report: CompareReport): Markup {
                   `${pointsIntervalText(versus.ci95).replace(' points', '')}; p ${versus.pValue < 0.001 ? '' : '= '}${probabilityText(versus.pValue)}`,
                 ),
           ),
+      ...(recovery === undefined ? [] : recoveryColumns(report).map(([title, value]) => number(title, value))),
     ]),
     inits,
   );
 }
 
 function initSection(renderer: ChartRenderer, report: CompareReport): Markup {
-  const { inits, validation } = report;
+  const { inits, validation, recovery } = report;
   const rows =
     validation === null
       ? []
@@ -136,6 +162,7 @@ function initSection(renderer: ChartRenderer, report: CompareReport): Markup {
     'The initializations',
     markup`<p class="muted">Every layer has the same scheme and rank under all of them. Errors are means over the layers, relative: 0 is exact. The function error is that of the layer's output behind its activation, for random inputs x ~ N(0, I).</p>`,
     initTable(report),
+    recovery === undefined ? null : markup`<p class="note">Recovered: ${recoveredOnText(recovery)}.</p>`,
     chart,
     validation === null
       ? null
@@ -295,19 +322,19 @@ function layerSection(report: CompareReport): Markup {
   );
 }
 
-function factsSection({ model, engine, calibration, validation, leftOut, seconds }: CompareReport): Markup {
+function factsSection({ model, engine, calibration, validation, recovery, leftOut, seconds }: CompareReport): Markup {
   return section(
     'Files',
     factList([
       ...modelFacts('Model', model),
       ...(validation === null ? [] : [dataFact('Images', validation.data), ...badImageFacts(validation.badImages)]),
       ...(calibration === undefined ? [] : [['Calibrated', calibrationText(calibration)] as const]),
-      ...preparationFact('Images as inputs', validation, calibration),
+      ...preparationFact('Images as inputs', validation, calibration, recovery),
       ...leftOut.map(({ name, reason }) => ['Left out', `${name}: ${reason}`] as const),
       engineFact(engine),
       [
         'Time',
-        `${formatSeconds(seconds.total)}: prepare ${formatSeconds(seconds.prepare)}, fit ${formatSeconds(seconds.fit)}, evaluate ${formatSeconds(seconds.evaluate)}`,
+        `${formatSeconds(seconds.total)}: prepare ${formatSeconds(seconds.prepare)}, fit ${formatSeconds(seconds.fit)}, evaluate ${formatSeconds(seconds.evaluate)}${seconds.recover === undefined ? '' : `, recover ${formatSeconds(seconds.recover)}`}`,
       ],
     ]),
   );

@@ -12,6 +12,7 @@ import {
   plural,
 } from '../format.js';
 import { numbered, type NumberedLayer } from '../layer-columns.js';
+import { agreementText } from '../agreement-text.js';
 import { calibrationText } from '../calibration-text.js';
 import { preparationFact } from '../preparation-text.js';
 import { recalibrationText } from '../recalibration-text.js';
@@ -23,6 +24,7 @@ import { drawErrorChart, errorPoints, markOf, SCHEMES, worstPoints } from './err
 import { changeCell, largestCount, LAYER_COLUMNS, twoLines } from './layer-table.js';
 import { markup, type Markup } from './markup.js';
 import { code, dataTable, details, factList, figure, legend, renderPage, section, type TableColumn } from './page.js';
+import { recoveryBox, recoverySection } from './recovery-section.js';
 import { engineFact, modelFacts, settingsSection } from './run-sections.js';
 import { agreementBox, sensitivitySection } from './sensitivity-section.js';
 import type { LayerSpectrum } from './spectrum-chart.js';
@@ -69,14 +71,20 @@ function verdictBox(report: ConvertReport): Markup {
   return markup`<div class="verdict ${level}"><span class="icon" aria-hidden="true">${ICONS[level]}</span><p><strong>${short}.</strong> ${finding} ${advice}</p></div>`;
 }
 
+/** What the written model has of the original; of one that was recovered, what it had before too. */
+function closenessBox({ agreement, recovery }: ConvertReport): Markup | null {
+  if (recovery === undefined) return agreementBox(agreement);
+  return recoveryBox(recovery, agreement === undefined ? '' : ` Before it: ${agreementText(agreement)}.`);
+}
+
 function header(report: ConvertReport): Markup {
-  const { layers, totals } = report;
+  const { layers, totals, recovery, warnings } = report;
   const factorized = layers.filter((layer) => !isKept(layer)).length;
   const lead =
     factorized === 0
       ? markup`No layer was factorized: the written model computes what the original does. The reasons stand below.`
       : markup`${factorized} of ${layers.length} convolutions and dense layers became low-rank pairs: <strong>${formatChange(totals.params.ratio, FEWER)}</strong> parameters, <strong>${formatChange(totals.macs.ratio, FEWER)}</strong> multiply-accumulates.`;
-  return markup`<p class="eyebrow">lowrank conversion report</p><h1 class="name">${fileName(report.model.path)} → ${fileName(report.output.path)}</h1><p class="lead">${lead}</p>${verdictBox(report)}${agreementBox(report.agreement)}${cards(report)}${warningList(report.warnings)}`;
+  return markup`<p class="eyebrow">lowrank conversion report</p><h1 class="name">${fileName(report.model.path)} → ${fileName(report.output.path)}</h1><p class="lead">${lead}</p>${verdictBox(report)}${closenessBox(report)}${cards(report)}${warningList([...warnings, ...(recovery?.warnings ?? [])])}`;
 }
 
 export function warningList(warnings: readonly string[]): Markup | null {
@@ -284,12 +292,13 @@ function factsSection(report: ConvertReport): Markup {
  */
 export async function convertHtml(report: ConvertReport, options: ConvertHtmlOptions = {}): Promise<string> {
   const renderer = await createChartRenderer();
-  const { layers, tool } = report;
+  const { layers, tool, recovery } = report;
   return renderPage({
     title: `${fileName(report.model.path)} – lowrank conversion`,
     header: header(report),
     sections: [
       layers.length === 0 ? null : sizeSection(renderer, report),
+      recovery === undefined ? null : recoverySection(renderer, recovery),
       sensitivitySection(renderer, report),
       accuracySection(report),
       keptSection(layers),

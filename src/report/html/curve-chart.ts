@@ -1,3 +1,4 @@
+import { formatWhole } from '../format.js';
 import { AXIS_STYLE, type ChartRenderer } from './chart.js';
 import { trusted, type Markup } from './markup.js';
 import type { LegendEntry } from './page.js';
@@ -15,9 +16,20 @@ export interface Curve extends Stroke {
   readonly values: readonly (number | null)[];
 }
 
+/** A point of one of the curves that stands out; its text stands in the legend. */
+export interface CurveMark {
+  readonly epoch: number;
+  readonly value: number;
+  readonly text: string;
+  /** Default: a ring. */
+  readonly shape?: 'ring' | 'diamond';
+}
+
 export interface CurveChart {
   readonly title: string;
   readonly epochs: readonly number[];
+  /** What `epochs` count. Default: "epoch". */
+  readonly unit?: string;
   readonly curves: readonly Curve[];
   format(value: number): string;
   /** Default: 0, or further down where there are negative values. */
@@ -26,8 +38,7 @@ export interface CurveChart {
   readonly max?: number;
   /** Between the lines across. Default: what suits the values. */
   readonly interval?: number;
-  /** A point of one of the curves that is ringed; its text stands in the legend. */
-  readonly mark?: { readonly epoch: number; readonly value: number; readonly text: string } | undefined;
+  readonly marks?: readonly CurveMark[];
 }
 
 /** The same chart for a column of a wide page, and for a telephone. */
@@ -52,15 +63,35 @@ function pointsOf(epochs: readonly number[], values: readonly (number | null)[])
   return points.filter((_, index) => index % stride === 0 || index === points.length - 1);
 }
 
-/** One entry a curve, and the mark's; nothing where there is a single curve. */
-export function curveLegend({ curves, mark }: CurveChart): readonly LegendEntry[] {
-  const entries = curves.map(({ name, shape, colour: of }): LegendEntry => ({ shape, colour: colour(of), text: name }));
-  if (mark !== undefined) entries.push({ shape: 'ring', colour: colour('ink'), text: mark.text });
+/** One entry a curve, and one a mark; nothing where there is a single curve. */
+export function curveLegend({ curves, marks = [] }: CurveChart): readonly LegendEntry[] {
+  const entries = [
+    ...curves.map(({ name, shape, colour: of }): LegendEntry => ({ shape, colour: colour(of), text: name })),
+    ...marks.map(({ text, shape = 'ring' }): LegendEntry => ({ shape, colour: colour('ink'), text })),
+  ];
   return entries.length === 1 ? [] : entries;
 }
 
+function markSeries({ epoch, value, shape = 'ring' }: CurveMark) {
+  const ring = { color: 'none', borderColor: colour('ink'), borderWidth: 2 };
+  return {
+    type: 'scatter' as const,
+    symbol: shape === 'ring' ? 'circle' : 'diamond',
+    symbolSize: 10,
+    clip: false,
+    emphasis: { disabled: true },
+    itemStyle: shape === 'ring' ? ring : { color: colour('ink') },
+    data: [[epoch, value]],
+  };
+}
+
+/** Room for half of the last number below the axis. */
+function rightOf(last: number): number {
+  return Math.max(20, Math.ceil(3.4 * formatWhole(last).length));
+}
+
 function drawLayout(renderer: ChartRenderer, chart: CurveChart, layout: (typeof LAYOUTS)[number]): Markup {
-  const { epochs, curves, format, mark } = chart;
+  const { epochs, curves, format, marks = [], unit = 'epoch' } = chart;
   const first = epochs[0] ?? 1;
   const last = Math.max(first + 1, epochs.at(-1) ?? 1);
   const points = curves.map(({ values }) => pointsOf(epochs, values));
@@ -69,20 +100,20 @@ function drawLayout(renderer: ChartRenderer, chart: CurveChart, layout: (typeof 
       const [start, end] = [points[index]?.at(0), points[index]?.at(-1)];
       return start === undefined || end === undefined
         ? `${name}: no values`
-        : `${name}: ${format(start[1])} in epoch ${start[0]}, ${format(end[1])} in epoch ${end[0]}`;
+        : `${name}: ${format(start[1])} in ${unit} ${start[0]}, ${format(end[1])} in ${unit} ${end[0]}`;
     })
     .join('; ');
   const inner = Math.round((last - first) / (layout.className === 'wide' ? 5 : 3)) || 1;
   const ticks = Array.from({ length: Math.ceil((last - first) / inner) }, (_, index) => first + index * inner);
   return renderer.draw(
     {
-      grid: { left: 58, right: 20, top: 14, bottom: 40, outerBoundsMode: 'none' },
+      grid: { left: 58, right: rightOf(last), top: 14, bottom: 40, outerBoundsMode: 'none' },
       xAxis: {
         type: 'value',
         ...AXIS_STYLE,
         min: first,
         max: last,
-        name: 'epoch',
+        name: unit,
         nameLocation: 'middle',
         nameGap: 24,
         splitLine: { show: false },
@@ -112,26 +143,18 @@ function drawLayout(renderer: ChartRenderer, chart: CurveChart, layout: (typeof 
           itemStyle: { color: colour(curve.colour) },
           data: points[index] ?? [],
         })),
-        {
-          type: 'scatter',
-          symbol: 'circle',
-          symbolSize: 10,
-          clip: false,
-          emphasis: { disabled: true },
-          itemStyle: { color: 'none', borderColor: colour('ink'), borderWidth: 2 },
-          data: mark === undefined ? [] : [[mark.epoch, mark.value]],
-        },
+        ...marks.map(markSeries),
       ],
     },
     layout,
     {
       title: chart.title,
-      description: `${description}. The table of all epochs holds the numbers.`,
+      description: `${description}. The table of all ${unit}s holds the numbers.`,
       items: [
         ...curves.map(({ name }, index) =>
-          (points[index] ?? []).map(([epoch, value]) => `epoch ${epoch}, ${name}: ${format(value)}`),
+          (points[index] ?? []).map(([epoch, value]) => `${unit} ${epoch}, ${name}: ${format(value)}`),
         ),
-        mark === undefined ? [] : [mark.text],
+        ...marks.map(({ text }) => [text]),
       ],
     },
     layout.className,

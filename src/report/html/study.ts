@@ -1,6 +1,13 @@
 import { formatPercent, formatRatio, formatSeconds, formatWhole, plural } from '../format.js';
-import type { StudyCell, StudyDifference, StudyGroup, StudyReport } from '../../contracts/study.js';
-import { absentText, differenceOf, differenceText, meanText, statusText } from '../study-table.js';
+import type {
+  StudyCell,
+  StudyCondition,
+  StudyDifference,
+  StudyGroup,
+  StudyReport,
+  StudyTreatmentDifference,
+} from '../../contracts/study.js';
+import { absentText, differenceOf, differenceText, meanText, recoveryText, statusText } from '../study-table.js';
 import { createChartRenderer, type ChartRenderer } from './chart.js';
 import { warningList } from './convert-html.js';
 import { drawIntervalChart, roundedMost } from './interval-chart.js';
@@ -20,10 +27,11 @@ const STATUS = {
 const MOST_ROWS = 40;
 
 function header(report: StudyReport): Markup {
-  const { architectures, inits, rankScales, seeds, regularizers, status } = report;
+  const { architectures, inits, rankScales, seeds, regularizers, treatments = [], status } = report;
   const { level, icon, text } = STATUS[status];
   const grid = [
     plural(architectures.length, 'architecture'),
+    ...(treatments.length === 0 ? [] : [plural(treatments.length, 'treatment')]),
     plural(regularizers.length, 'regularizer'),
     plural(rankScales.length, 'rank scale'),
     plural(inits.length, 'initialization'),
@@ -33,22 +41,31 @@ function header(report: StudyReport): Markup {
   return markup`<p class="eyebrow">lowrank study report</p><h1>${architectures.map(({ name }) => name).join(', ')}</h1><p class="lead">${grid}${full}.</p><div class="verdict ${level}"><span class="icon" aria-hidden="true">${icon}</span><p><strong>${text}.</strong> ${statusText(report)}.</p></div>${warningList(report.warnings)}`;
 }
 
-/** Architecture by architecture, regularizer by regularizer. */
-function panels(report: StudyReport): readonly { readonly architecture: string; readonly regularizer: string }[] {
-  return report.architectures.flatMap(({ name }) =>
-    report.regularizers.map((regularizer) => ({ architecture: name, regularizer: regularizer.name })),
+/** What one chart is of. */
+type Panel = Pick<StudyCondition, 'architecture' | 'treatment' | 'regularizer'>;
+
+/** Architecture by architecture, treatment by treatment, regularizer by regularizer; these mean nothing to a recovery alone. */
+function panels({ architectures, treatments, regularizers }: StudyReport): readonly Panel[] {
+  const treated: readonly Pick<Panel, 'treatment'>[] = treatments?.map((treatment) => ({ treatment })) ?? [{}];
+  return architectures.flatMap(({ name: architecture }) =>
+    treated.flatMap((one) =>
+      regularizers
+        .slice(0, one.treatment === 'recovery' ? 1 : regularizers.length)
+        .map(({ name: regularizer }): Panel => Object.assign({ architecture, regularizer }, one)),
+    ),
   );
 }
 
-function panelFigure(
-  renderer: ChartRenderer,
-  report: StudyReport,
-  panel: { readonly architecture: string; readonly regularizer: string },
-): Markup | null {
-  const { architecture, regularizer } = panel;
-  const own = report.groups.filter(
-    (group) => group.architecture === architecture && group.regularizer === regularizer && group.mean !== null,
-  );
+const isOf = (one: Panel, { architecture, treatment, regularizer }: Panel): boolean =>
+  one.architecture === architecture && one.treatment === treatment && one.regularizer === regularizer;
+
+/** "recovery-then-labels, weight decay 0.0001". */
+const variantOf = ({ treatment, regularizer }: Panel): string =>
+  [...(treatment === undefined ? [] : [treatment]), ...(treatment === 'recovery' ? [] : [regularizer])].join(', ');
+
+function panelFigure(renderer: ChartRenderer, report: StudyReport, panel: Panel): Markup | null {
+  const { architecture } = panel;
+  const own = report.groups.filter((group) => isOf(group, panel) && group.mean !== null);
   const lines = report.inits.map((name) => ({
     name,
     points: own
@@ -57,18 +74,16 @@ function panelFigure(
   }));
   if (lines.every(({ points }) => points.length === 0)) return null;
   const full = own.find(({ init }) => init === null);
-  const diverged = report.groups
-    .filter((group) => group.architecture === architecture && group.regularizer === regularizer)
-    .reduce((sum, group) => sum + group.diverged, 0);
-  // The regularizers of an architecture share their axis.
+  const diverged = report.groups.filter((group) => isOf(group, panel)).reduce((sum, group) => sum + group.diverged, 0);
+  // The treatments and regularizers of an architecture share their axis.
   const values = report.groups
     .filter((group) => group.architecture === architecture)
     .flatMap(({ mean, deviation }) => (mean === null ? [] : [mean - (deviation ?? 0), mean + (deviation ?? 0)]));
   const note = `Mean of the seeds ± standard deviation${diverged === 0 ? '' : `; ${plural(diverged, 'cell')} diverged`}`;
-  return figure(`${architecture}, ${regularizer}`, note, [
+  return figure(`${architecture}, ${variantOf(panel)}`, note, [
     legend(scaleLegend(report.inits, full === undefined ? undefined : `full rank: ${meanText(full)}`)),
     drawScaleChart(renderer, {
-      title: `Top-1 of ${architecture} against rank scale, ${regularizer}`,
+      title: `Top-1 of ${architecture} against rank scale, ${variantOf(panel)}`,
       lines,
       reference: full === undefined ? undefined : { name: 'full rank', mean: full.mean! },
       axis: accuracyAxis(values),
@@ -76,14 +91,10 @@ function panelFigure(
   ]);
 }
 
-function differenceFigure(
-  renderer: ChartRenderer,
-  report: StudyReport,
-  { architecture, regularizer }: { readonly architecture: string; readonly regularizer: string },
-): Markup | null {
+function differenceFigure(renderer: ChartRenderer, report: StudyReport, panel: Panel): Markup | null {
   const drawn = (difference: StudyDifference): boolean => difference.rankScale === null && difference.mean !== null;
   const rows = report.differences
-    .filter((one) => one.architecture === architecture && one.regularizer === regularizer)
+    .filter((one) => isOf(one, panel))
     .filter(drawn)
     .map(({ init, mean, ci95 }) => ({ name: init, mean: mean!, ci95 }));
   if (rows.length === 0) return null;
@@ -92,10 +103,10 @@ function differenceFigure(
     report.differences.filter(drawn).map(({ init, mean, ci95 }) => ({ name: init, mean: mean!, ci95 })),
   );
   return figure(
-    `${architecture}, ${regularizer}`,
+    `${panel.architecture}, ${variantOf(panel)}`,
     null,
     drawIntervalChart(renderer, {
-      title: `Top-1 of ${architecture} minus that of ${report.compareTo ?? ''}, ${regularizer}`,
+      title: `Top-1 of ${panel.architecture} minus that of ${report.compareTo ?? ''}, ${variantOf(panel)}`,
       rows,
       most,
     }),
@@ -118,18 +129,41 @@ function differences(renderer: ChartRenderer, report: StudyReport): Markup | nul
   );
 }
 
-const condition: readonly TableColumn<StudyGroup | StudyCell>[] = [
+const conditionColumns = ({ treatments }: StudyReport): readonly TableColumn<StudyGroup | StudyCell>[] => [
   { header: 'Architecture', value: ({ architecture }) => architecture },
+  ...(treatments === undefined
+    ? []
+    : [{ header: 'Treatment', value: ({ treatment }: StudyCondition) => treatment ?? '' }]),
   { header: 'Regularizer', value: ({ regularizer }) => regularizer },
   { header: 'Rank scale', className: 'number wraps', value: ({ rankScale }) => rankScale ?? 'full' },
   { header: 'Init', value: ({ init }) => init ?? 'full rank' },
 ];
 
+/** Treatments side by side: the same starts and seeds. */
+function treatmentTable({ treatmentDifferences = [] }: StudyReport): Markup | null {
+  const shown = treatmentDifferences.filter(({ n }) => n > 0);
+  const [first] = shown;
+  if (first === undefined) return null;
+  const columns: readonly TableColumn<StudyTreatmentDifference>[] = [
+    { header: 'Architecture', value: ({ architecture }) => architecture },
+    { header: 'Regularizer', value: ({ regularizer }) => regularizer },
+    { header: 'Treatment', value: ({ treatment }) => treatment },
+    { header: 'Pairs', className: 'number', value: ({ n }) => n },
+    { header: `Top\u20111 minus ${first.against}`, value: differenceText },
+    { header: 'Left out', className: 'number', value: ({ leftOut }) => leftOut },
+  ];
+  return section(
+    'What the treatments bring',
+    markup`<p class="muted">Paired by start and seed, over all rank scales and initializations; means with their 95 % intervals (Student's t).</p>`,
+    dataTable('What the treatments bring', columns, shown),
+  );
+}
+
 function groupTable(report: StudyReport): Markup | null {
   const shown = report.groups.filter(({ n, diverged }) => n + diverged > 0);
   if (shown.length === 0) return null;
   const columns: readonly TableColumn<StudyGroup>[] = [
-    ...condition,
+    ...conditionColumns(report),
     { header: 'n', className: 'number', value: ({ n }) => n },
     { header: 'Top\u20111 ± s.d.', className: 'number', value: meanText },
     {
@@ -139,6 +173,9 @@ function groupTable(report: StudyReport): Markup | null {
         return difference === undefined ? '' : differenceText(difference);
       },
     },
+    ...(report.treatments === undefined
+      ? []
+      : [{ header: 'Recovery', value: ({ recovery }: StudyGroup) => recoveryText(recovery) }]),
     { header: 'Without a result', value: absentText },
   ];
   return section('All conditions', dataTable('All conditions', columns, shown));
@@ -147,8 +184,8 @@ function groupTable(report: StudyReport): Markup | null {
 const optional = (value: number | null, format: (value: number) => string): string =>
   value === null ? '–' : format(value);
 
-const cellColumns: readonly TableColumn<StudyCell>[] = [
-  ...condition,
+const cellColumns = (report: StudyReport): readonly TableColumn<StudyCell>[] => [
+  ...conditionColumns(report),
   { header: 'Seed', className: 'number', value: ({ seed }) => seed },
   { header: 'Top\u20111', className: 'number', value: ({ top1 }) => optional(top1, formatPercent) },
   { header: 'Loss', className: 'number', value: ({ loss }) => optional(loss, (value) => value.toFixed(4)) },
@@ -163,14 +200,18 @@ const cellColumns: readonly TableColumn<StudyCell>[] = [
     className: 'number wraps',
     value: ({ functionError }) => optional(functionError, (value) => value.toFixed(3)),
   },
+  ...(report.treatments === undefined
+    ? []
+    : [{ header: 'Recovery', value: ({ recovery }: StudyCell) => recoveryText(recovery) }]),
   { header: 'Time', className: 'number', value: ({ seconds }) => formatSeconds(seconds) },
   { header: 'Outcome', value: ({ status, reason }) => (reason === null ? status : `${status}: ${reason}`) },
 ];
 
-function cellTable({ cells }: StudyReport): Markup | null {
+function cellTable(report: StudyReport): Markup | null {
+  const { cells } = report;
   const tried = cells.filter(({ status }) => status !== 'pending');
   if (tried.length === 0) return null;
-  const table = dataTable('All cells', cellColumns, tried);
+  const table = dataTable('All cells', cellColumns(report), tried);
   return section('All cells', tried.length <= MOST_ROWS ? table : details(`The table of ${tried.length} cells`, table));
 }
 
@@ -189,6 +230,12 @@ function factsSection(report: StudyReport): Markup {
   return section('Files', factList(facts));
 }
 
+/** Those of a recovery under names of their own: some are called as those of trainings. */
+function settingsOf({ convert, train, recover = {} }: StudyReport['settings']): Readonly<Record<string, unknown>> {
+  const recovery = Object.entries(recover).map(([name, value]) => [`recover.${name}`, value] as const);
+  return { ...convert, ...train, ...Object.fromEntries(recovery) };
+}
+
 /** The report of a study as one HTML page, like `convertHtml`. */
 export async function studyHtml(report: StudyReport): Promise<string> {
   const renderer = await createChartRenderer();
@@ -199,9 +246,10 @@ export async function studyHtml(report: StudyReport): Promise<string> {
     sections: [
       curves(renderer, report),
       differences(renderer, report),
+      treatmentTable(report),
       groupTable(report),
       cellTable(report),
-      settingsSection({ ...settings.convert, ...settings.train }, report.command, [['seeds', report.seeds.join(', ')]]),
+      settingsSection(settingsOf(settings), report.command, [['seeds', report.seeds.join(', ')]]),
       factsSection(report),
     ],
     footer: markup`Written by ${tool.name} ${tool.version}.`,

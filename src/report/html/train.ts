@@ -13,9 +13,10 @@ import type { TrainEpoch, TrainReport, TrainStart, TrainVerdict } from '../../co
 import { foundRateText, goOnText, lastText, retreatText, savedText, writtenText } from '../train-outcome.js';
 import { createChartRenderer, type ChartRenderer } from './chart.js';
 import { fileName, warningList } from './convert-html.js';
-import { curveLegend, drawCurveChart, hasValues, type Curve, type CurveChart } from './curve-chart.js';
+import { hasValues, type Curve, type CurveChart } from './curve-chart.js';
+import { accuracyAxis, curveFigure, lossTick, percentTick } from './curve-figure.js';
 import { markup, type Content, type Markup } from './markup.js';
-import { code, dataTable, details, factList, figure, legend, renderPage, section, type TableColumn } from './page.js';
+import { code, dataTable, details, factList, renderPage, section, type TableColumn } from './page.js';
 import { preparationFact } from '../preparation-text.js';
 import { badImageFacts, dataFact, modelFacts, numberCard, settingsSection } from './run-sections.js';
 
@@ -98,21 +99,6 @@ function header(report: TrainReport): Markup {
   return markup`<p class="eyebrow">lowrank training report</p><h1 class="name">${fileName(report.model.path)}</h1><p class="lead">${lead}</p><div class="verdict ${level}"><span class="icon" aria-hidden="true">${icon}</span><p><strong>${text}${reason === null ? '' : `: ${reason}`}.</strong> ${outcome(report)}${resumed}</p></div>${verdictBox(report.verdict)}${cards(report)}${warningList(report.warnings)}`;
 }
 
-function curveFigure(renderer: ChartRenderer, chart: CurveChart, note: Content): Markup | null {
-  const curves = chart.curves.filter(({ values }) => hasValues(values));
-  if (curves.length === 0) return null;
-  const shown = { ...chart, curves };
-  const entries = curveLegend(shown);
-  return figure(chart.title, note, [entries.length === 0 ? null : legend(entries), drawCurveChart(renderer, shown)]);
-}
-
-/** An axis of accuracies from a whole fifth to 1, so that small changes of a good model can be seen. */
-function accuracyAxis(curves: readonly Curve[]): Pick<CurveChart, 'min' | 'max' | 'interval'> {
-  const values = curves.flatMap((curve) => curve.values.filter((value) => value !== null && Number.isFinite(value)));
-  const fifths = Math.min(4, Math.floor(5 * Math.min(1, ...values.map(Number))));
-  return { min: fifths / 5, max: 1, interval: [0.2, 0.2, 0.2, 0.1, 0.05][fifths] ?? 0.2 };
-}
-
 function curveSection(renderer: ChartRenderer, report: TrainReport): Markup | null {
   const { epochs: list, start, best } = report;
   if (list.length === 0) return null;
@@ -172,10 +158,8 @@ function curveSection(renderer: ChartRenderer, report: TrainReport): Markup | nu
         ...accuracies,
         format: percentTick,
         ...accuracyAxis(accuracies.curves),
-        mark:
-          best === null
-            ? undefined
-            : { epoch: best.epoch, value: best.top1, text: `best: ${formatPercent(best.top1)}` },
+        marks:
+          best === null ? [] : [{ epoch: best.epoch, value: best.top1, text: `best: ${formatPercent(best.top1)}` }],
       },
       'Training images are augmented, and judged while the parameters change',
     ),
@@ -216,14 +200,6 @@ function curveSection(renderer: ChartRenderer, report: TrainReport): Markup | nu
     ),
   ];
   return section('Curves', markup`<div class="two">${figures}</div>`);
-}
-
-function lossTick(loss: number): string {
-  return String(Number(loss.toPrecision(4)));
-}
-
-function percentTick(share: number): string {
-  return `${Number((share * 100).toPrecision(3))} %`;
 }
 
 function optional(value: number | null, format: (value: number) => string): string {

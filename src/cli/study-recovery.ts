@@ -1,0 +1,43 @@
+import { LowrankError } from '../errors.js';
+import type { RecoverSettings } from '../recover/settings.js';
+import { recovers, type Study, treatmentNames, treatmentsOf } from '../study/study.js';
+import { checkValue, type GivenValues, mergeSettings, type OptionTable, type SettingsOf } from './options.js';
+import { commandOptions, recoverSettingsFor } from './recovery.js';
+
+const { steps, match, matchTensors, temperature, labelWeight, batchNorm } = commandOptions;
+const { batchSize, lr, augment, minScale, flip } = commandOptions;
+
+/** Options of a recovery that stand in a study file. How images are used, and where cells run, is what `train` says. */
+export const recoverTable: OptionTable = {
+  ...{ steps, match, matchTensors, temperature, labelWeight, batchNorm },
+  ...{ batchSize, lr, augment, minScale, flip },
+};
+
+/** The settings of what a study file gives a recovery. */
+export function recoverSettings(given: GivenValues): Partial<RecoverSettings> {
+  const all = mergeSettings(commandOptions, { data: '', ...given }, {}) as SettingsOf<typeof commandOptions>;
+  return recoverSettingsFor(all);
+}
+
+export const treatmentOf = (value: unknown, place: string): (typeof treatmentNames)[number] =>
+  checkValue({ type: 'string', choices: treatmentNames, description: '' }, value, place) as ReturnType<
+    typeof treatmentOf
+  >;
+
+/** Throws USAGE for a study whose treatments do not go with the rest of it. */
+export function checkTreatments(study: Study, path: string): void {
+  const treatments = treatmentsOf(study);
+  const fail = (fact: string, key: string, remedy: string): never => {
+    throw new LowrankError('USAGE', fact, { place: `key '${key}' in ${path}`, remedy });
+  };
+  if (!treatments.some(recovers)) {
+    if (Object.keys(study.recover ?? {}).length === 0) return;
+    fail('nothing is recovered', 'recover', "give 'treatments: [labels, recovery]', or leave it out");
+  }
+  if (!study.fullRank || treatments.includes('labels')) return;
+  fail(
+    'at full rank nothing is lost that could be recovered',
+    'full-rank',
+    "add 'labels' to the treatments, or leave it out",
+  );
+}
