@@ -97,6 +97,25 @@ describe('a training towards a teacher', () => {
     expect(stderr).toMatch(/little more than by chance: is the teacher the model that it was converted from/);
   });
 
+  it('matches the outputs of a teacher that has no name in common with it', () => {
+    const renamed = Buffer.from(tinyClassifier({ seed: 1 }))
+      .toString('latin1')
+      .replaceAll('block', 'stage')
+      .replaceAll('stem', 'root');
+    writeFileSync(at('renamed.onnx'), Buffer.from(renamed, 'latin1'));
+    const { matching, start, written } = recovered(
+      '-o',
+      at('strange.onnx'),
+      ...short,
+      '--lr',
+      '0.003',
+      '--teacher',
+      at('renamed.onnx'),
+    );
+    expect(matching.points.map(({ name }) => name)).toEqual(['y']);
+    expect(written!.loss).toBeLessThan(0.5 * start.loss);
+  });
+
   it('learns from labels too, which then say what is right', () => {
     const report = recovered('-o', at('labels.onnx'), ...short, '--label-weight', '0.5', '--lr', '0.003');
     expect(report.preparation?.classes).toEqual({ count: 3, from: 'images' });
@@ -151,6 +170,21 @@ describe('what cannot be followed', () => {
   it('a teacher of other classes, or of other images', () => {
     writeFileSync(at('five.onnx'), tinyClassifier({ classes: 5 }));
     fails('USAGE', /tells 3 classes apart, the teacher 5/, '--teacher', at('five.onnx'));
+  });
+
+  it('a teacher that takes pictures normalized otherwise, by what the files say', () => {
+    const saying = (path: string, seed: number, normalization: string): string => {
+      const model = readModel(tinyClassifier({ seed }));
+      model.metadata.set('lowrank.normalization', normalization);
+      writeFileSync(path, modelBytes(model));
+      return path;
+    };
+    const [own, other] = [saying(at('unit.onnx'), 2, 'unit'), saying(at('imagenet.onnx'), 1, 'imagenet')];
+    const words = ['train', own, '--teacher', other, '--data', photos, '-o', at('none.onnx'), ...short, '--quiet'];
+    const message =
+      /take pictures normalized differently.*unit\.onnx: unit; .*imagenet\.onnx: imagenet.*--normalization/;
+    expectFailure(run(...words), 'USAGE', message, 2);
+    expect(run(...words, '--normalization', 'unit', '--explain').code).toBe(0);
   });
 
   it('a teacher whose outputs are not finite', () => {
