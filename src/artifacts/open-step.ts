@@ -43,7 +43,7 @@ export function openStep(
     return { prepared, loss: prepared.loss, matching: undefined, close: () => prepared.model.file?.close() };
   }
   const match = { ...defaultMatchSettings, ...chosen };
-  checkMatchSettings({ ...match, precision: settings.precision });
+  checkMatchSettings({ ...settings, ...match });
   const prepared = prepareMatching(modelPath, teacher, { ...options, match });
   return {
     prepared,

@@ -30,15 +30,19 @@ export const matchingGraphSettings: GraphSettings = { ...defaultGraphSettings, o
 
 export const matchRanges = { temperature: positive, labelWeight: notNegative } as const;
 
-/** Throws USAGE for values that no matching can mean. */
+/** Throws USAGE for values that no matching can mean, and for what would do nothing beside a teacher. */
 export function checkMatchSettings(
-  settings: Pick<MatchSettings, 'match' | 'temperature' | 'labelWeight'> & Pick<GraphSettings, 'precision'>,
+  settings: Pick<MatchSettings, 'match' | 'temperature' | 'labelWeight'> &
+    Pick<GraphSettings, 'precision' | 'dropout' | 'dropPath' | 'labelSmoothing'>,
 ): void {
   checkRanges(matchRanges, settings);
   checkChoices({ match: matchNames }, settings);
-  if (settings.precision === 'float32') return;
-  throw new LowrankError('USAGE', `a teacher is followed in float32 alone, not in ${settings.precision}`, {
-    place: '--precision',
-    remedy: 'leave it out',
-  });
+  const { precision, dropout, dropPath, labelSmoothing, labelWeight } = settings;
+  const refuse = (fact: string, place: string): never => {
+    throw new LowrankError('USAGE', fact, { place, remedy: 'leave it out' });
+  };
+  if (precision !== 'float32') refuse(`a teacher is followed in float32 alone, not in ${precision}`, '--precision');
+  if (dropout !== null) refuse('a model that follows a teacher is trained without dropout', '--dropout');
+  if (dropPath > 0) refuse('a model that follows a teacher is trained without dropped paths', '--drop-path');
+  if (labelSmoothing > 0 && labelWeight === 0) refuse('no labels are read that could be smoothed', '--label-smoothing');
 }

@@ -165,6 +165,9 @@ describe('what cannot be followed', () => {
     [['--epochs', '3'], /--epochs does not go with --teacher; give --steps instead/],
     [['--preset', 'fine-tune'], /--preset fine-tune is for a training on labels/],
     [['--match', 'everything'], /--match/],
+    [['--dropout', '0.1'], /trained without dropout; --dropout; leave it out/],
+    [['--drop-path', '0.1'], /trained without dropped paths/],
+    [['--label-smoothing', '0.1'], /no labels are read that could be smoothed/],
   ] as const)('%s', (words, message) => fails('USAGE', message, ...words));
 
   it('a teacher of other classes, or of other images', () => {
