@@ -7,6 +7,7 @@ import type {
 } from '../contracts/artifacts.js';
 import { fileSha256 } from '../files/hash.js';
 import { paced } from '../files/pieces.js';
+import { requireSamePreparation } from '../images/same-preparation.js';
 import type { RunLimits } from '../limits.js';
 import type { Trainable } from '../step/goals/goal.js';
 import { checkMatchSettings, defaultMatchSettings, type MatchSettings } from '../step/match-settings.js';
@@ -45,14 +46,25 @@ export function openStep(
   const match = { ...defaultMatchSettings, ...chosen };
   checkMatchSettings({ ...settings, ...match });
   const prepared = prepareMatching(modelPath, teacher, { ...options, match });
+  const close = (): void => {
+    prepared.model.file?.close();
+    prepared.teacher.model.file?.close();
+  };
+  try {
+    requireSamePreparation(
+      { path: modelPath, metadata: prepared.model.metadata },
+      { path: teacher, metadata: prepared.teacher.model.metadata },
+      settings,
+    );
+  } catch (error) {
+    close();
+    throw error;
+  }
   return {
     prepared,
     loss: 'matching',
     matching: { ...match, ...describeMatching(prepared) },
-    close: () => {
-      prepared.model.file?.close();
-      prepared.teacher.model.file?.close();
-    },
+    close,
   };
 }
 

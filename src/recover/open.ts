@@ -17,7 +17,7 @@ import type { ImageSource } from '../data/types.js';
 import type { AugmentName } from '../training/options.js';
 import { type Held, holdOut, type Judge, openJudge } from './judge.js';
 import type { RecoverOptions } from './recover.js';
-import { requireSamePreparation } from './same-preparation.js';
+import { requireSamePreparation } from '../images/same-preparation.js';
 import { runsOnce, teachOnce, type TaughtOnce, withoutTeacher } from './taught.js';
 import { augmentFor, fewImages, type RecoverSettings } from './settings.js';
 
@@ -61,7 +61,11 @@ export async function openRecovery(
   const both = prepareMatching(options.model, options.teacher, { settings: told, match, limits, ...sized });
   closers.push(() => both.model.file?.close());
   closers.push(() => both.teacher.model.file?.close());
-  requireSamePreparation(both, options);
+  requireSamePreparation(
+    { path: options.model, metadata: both.model.metadata },
+    { path: options.teacher, metadata: both.teacher.model.metadata },
+    asked,
+  );
   requireLabels(images, both.goal.classes);
   const isOnce = told.recoverBy !== 'blocks' && runsOnce(both, told, limits);
   const pictures = images.training.length + images.heldOut.length;

@@ -6,6 +6,7 @@ import { writeArtifacts } from '../../src/artifacts/artifacts.js';
 import type { ArtifactsManifest } from '../../src/contracts/artifacts.js';
 import { readSafetensors } from '../../src/files/safetensors.js';
 import { readModel } from '../../src/graph/read.js';
+import { modelBytes } from '../../src/graph/write.js';
 import { feedOf } from '../../src/recover/feed.js';
 import { Learner } from '../../src/recover/learner.js';
 import { type Closers, openRecovery } from '../../src/recover/open.js';
@@ -242,6 +243,15 @@ describe('options of a step with a teacher', () => {
     fails(following('--temperature', '0'), /'0' is out of range; option '--temperature'/);
     writeFileSync(at('four.onnx'), tinyClassifier({ classes: 4 }));
     fails(['--teacher', at('four.onnx')], /tells 3 classes apart, the teacher 4/);
+    const saying = (path: string, normalization: string): string => {
+      const model = readModel(tinyClassifier());
+      model.metadata.set('lowrank.normalization', normalization);
+      writeFileSync(path, modelBytes(model));
+      return path;
+    };
+    const [own, other] = [saying(at('unit.onnx'), 'unit'), saying(at('imagenet.onnx'), 'imagenet')];
+    const differing = run('artifacts', own, '-o', at('bad'), '--teacher', other);
+    expectFailure(differing, 'USAGE', /take pictures normalized differently.*unit\.onnx: unit; .*: imagenet/, 2);
     expectFailure(run('artifacts', student, '-o', teacher, '--teacher', teacher, '--force'), 'USAGE', /the teacher/, 2);
   });
 });
