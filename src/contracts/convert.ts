@@ -118,9 +118,10 @@ export interface SensitivityReport {
 
 /**
  * What layers' ranks were weighed by: `outputs`, the change of the outputs to second order; `losses`, the share of E‖Wx‖² that
- * the layer loses; `weights`, the lost share of ‖W‖²_F; `both`, the geometric mean of the first two; `all`, that of all three.
+ * the layer loses; `weights`, the lost share of ‖W‖²_F; `both`, the geometric mean of the first two; `all`, that of all three;
+ * `wide`, as `outputs`, with no layer left a rank of 1.
  */
-export type RankRule = 'outputs' | 'losses' | 'weights' | 'both' | 'all';
+export type RankRule = 'outputs' | 'losses' | 'weights' | 'both' | 'all' | 'wide';
 
 /** A model with ranks by one rule, measured on images kept out of the fit. */
 export interface MeasuredRule {

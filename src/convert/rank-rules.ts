@@ -41,7 +41,7 @@ export async function bestByRule(
   context: RuleContext,
 ): Promise<RuleFinding> {
   const { trade, planning, mode, judge, build, onProgress } = context;
-  const rules = rulesFor(context);
+  const rules = rulesFor(first, context);
   let found: Promise<Tails> | undefined;
   const known = { ...context, tails: () => (found ??= tailsOf(candidates, planning)) };
   const measured: { readonly plans: readonly Plan[]; readonly rule: Omit<MeasuredRule, 'isChosen'> }[] = [];
@@ -64,9 +64,12 @@ export async function bestByRule(
   };
 }
 
-function rulesFor({ by, planning: { totals } }: RuleContext): readonly RankRule[] {
+function rulesFor(first: readonly Plan[], { by, planning: { totals } }: RuleContext): readonly RankRule[] {
   if (by === 'losses') return ['losses', 'weights'];
-  return totals.macs > slowMacs ? ['outputs', 'both'] : ['outputs', 'both', 'all', 'weights'];
+  if (totals.macs > slowMacs) return ['outputs', 'both'];
+  // All that a network sees may have to pass through the one number that is left.
+  const isNarrow = first.some(({ trials }) => trials?.[0]?.rank === 1);
+  return ['outputs', 'both', 'all', 'weights', ...(isNarrow ? (['wide'] as const) : [])];
 }
 
 function isSame(some: readonly Plan[], others: readonly Plan[]): boolean {
@@ -82,6 +85,7 @@ async function optionsBy(
   candidates: readonly Candidate[],
   { trade: { options, curves }, tails }: RuleContext & { tails(): Promise<Tails> },
 ): Promise<readonly (readonly Option[])[]> {
+  if (rule === 'wide') return options.map((each) => each.filter(({ trial }) => trial === null || trial.rank > 1));
   const lost = rule === 'losses' || rule === 'both' ? undefined : await tails();
   const errorOf = (candidate: Candidate, { scheme, rank }: Trial): number => {
     const { changes, losses } = curves.get(candidate)!.get(scheme)!;

@@ -56,6 +56,7 @@ export const ruleTexts: Readonly<Record<RankRule, string>> = {
   all: 'what the outputs feel of each layer, what it loses and what its weights lose',
   losses: "the layers' own errors",
   weights: 'the lost share of the weights',
+  wide: 'what the outputs feel of each layer, with no rank of 1',
 };
 
 /** What changes of the outputs are, in a few words. */

@@ -390,6 +390,14 @@ describe('ways to share out a budget', () => {
     expect(tradeOff!.points.find(({ isChosen }) => isChosen)!.predicted).toBeCloseTo(chosen!.predicted, 9);
   });
 
+  it('have one without ranks of 1 among them where the first leaves a layer one', async () => {
+    const { sensitivity, layers } = await converted(chain({ loud: true }), { macsBudget: 0.27 });
+    const found = sensitivity!.rules!.map(({ rule }) => rule);
+    expect(found).toContain('wide');
+    const isWide = sensitivity!.rules!.find(({ isChosen }) => isChosen)!.rule === 'wide';
+    if (isWide) for (const { rank } of layers) expect(rank).not.toBe(1);
+  });
+
   it('stay at what the outputs feel where that changes little', async () => {
     const { sensitivity } = await converted(tiny, { macsBudget: 0.98 });
     expect(sensitivity!.rules).toMatchObject([{ rule: 'outputs', isChosen: true }]);
