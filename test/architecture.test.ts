@@ -117,3 +117,11 @@ describe('files and functions', () => {
     expect(Object.keys(inOnePiece).filter((name) => !names.has(name))).toEqual([]);
   });
 });
+
+describe('tests', () => {
+  it('import no entry of the library, which names options its own way in all files of a process', () => {
+    const files = readdirSync('test', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+    const importing = files.filter((file) => readFileSync(join('test', file), 'utf8').includes("src/index.js';"));
+    expect(importing).toEqual(['library-words.test.ts']);
+  });
+});

@@ -113,8 +113,10 @@ export const killSubjects: readonly KillSubject[] = [
   },
 ];
 
+/** Of what lies there, a folder that was being written or removed is none. */
 function hasCheckpoint(folder: string): boolean {
-  return existsSync(folder) && readdirSync(folder).some((name) => /^\.?step-/.test(name));
+  const whole = /^(?:step-\d+|\.step-\d+\.(?:replaced|superseded))$/;
+  return existsSync(folder) && readdirSync(folder).some((name) => whole.test(name));
 }
 
 function isPacked(folder: string): boolean {
