@@ -46,14 +46,17 @@ export function imageHints(metadata: ReadonlyMap<string, string>): ImageHints {
   };
 }
 
+/** Whether two normalizations are the same but for rounding. */
+export function isSameNormalization(a: Normalization, b: Normalization): boolean {
+  const isNear = (some: readonly number[], others: readonly number[]): boolean =>
+    some.length === others.length && some.every((value, channel) => Math.abs(value - others[channel]!) < 1e-3);
+  return isNear(a.mean, b.mean) && isNear(a.deviation, b.deviation);
+}
+
 /** The name of a normalization in `NORMALIZATIONS`; null where it is none of them. */
 export function normalizationName(normalization: Normalization): string | null {
-  const isNear = (a: readonly number[], b: readonly number[]): boolean =>
-    a.every((value, channel) => Math.abs(value - b[channel]!) < 1e-3);
-  const named = namedNormalizations(normalization.mean.length).find(
-    ([, { mean, deviation }]) => isNear(mean, normalization.mean) && isNear(deviation, normalization.deviation),
-  );
-  return named?.[0] ?? null;
+  const candidates = namedNormalizations(normalization.mean.length);
+  return candidates.find(([, named]) => isSameNormalization(named, normalization))?.[0] ?? null;
 }
 
 type Entries = Readonly<Record<string, unknown>>;

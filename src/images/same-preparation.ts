@@ -1,6 +1,6 @@
 import { LowrankError } from '../errors.js';
 import type { Normalization } from '../data/normalize.js';
-import { imageHints, normalizationName } from './image-metadata.js';
+import { imageHints, isSameNormalization, normalizationName } from './image-metadata.js';
 import type { ImageSettings } from './image-settings.js';
 
 /** A model that is open, and its file. */
@@ -21,17 +21,11 @@ export function requireSamePreparation(
   const { normalization, mean, std } = settings;
   if (normalization !== null || mean !== null || std !== null) return;
   const [own, other] = [model, teacher].map(({ metadata }) => imageHints(metadata).normalization);
-  if (own === undefined || other === undefined || isSame(own, other)) return;
+  if (own === undefined || other === undefined || isSameNormalization(own, other)) return;
   throw new LowrankError('USAGE', 'the files say that the model and its teacher take pictures normalized differently', {
     place: `${model.path}: ${describe(own)}; ${teacher.path}: ${describe(other)}`,
     remedy: 'give the model that it was converted from as --teacher, or say with --normalization what both take',
   });
-}
-
-function isSame(a: Normalization, b: Normalization): boolean {
-  const near = (one: readonly number[], two: readonly number[]): boolean =>
-    one.length === two.length && one.every((value, i) => Math.abs(value - two[i]!) < 1e-3);
-  return near(a.mean, b.mean) && near(a.deviation, b.deviation);
 }
 
 function describe(normalization: Normalization): string {

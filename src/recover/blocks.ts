@@ -8,7 +8,7 @@ import type { TrainProgress } from '../report/train-progress.js';
 import type { RuntimeTensor } from '../runtime/types.js';
 import { type Block, blocksOf } from '../step/blocks.js';
 import { buildEvalGraph, type EvalGraph } from '../step/eval-graph.js';
-import type { Slot } from '../step/flat.js';
+import { lengthOf, type Slot } from '../step/flat.js';
 import type { Trainable } from '../step/goals/goal.js';
 import { buildGradientGraph } from '../step/gradient-graph.js';
 import { buildUpdateGraph } from '../step/update-graph.js';
@@ -16,7 +16,7 @@ import { copyState, type TrainingState } from '../step/vectors.js';
 import { followTeacher } from './follow.js';
 import { type Held, openJudge, vector } from './judge.js';
 import type { OpenedRecovery } from './open.js';
-import { batchOf, feedOfRows, type Rows, rowsOf } from './rows.js';
+import { batchOf, feedOfRows, memoryShare, type Rows, rowsOf, runRows, spansOf } from './rows.js';
 
 export interface BlocksOptions {
   readonly opened: OpenedRecovery;
@@ -33,13 +33,9 @@ export interface BlocksOptions {
 
 /** Few pictures are seen in several ways, at most so often, until there are so many. */
 const [mostViews, enoughRows] = [8, 2000];
-/** Of the memory, for values of the pictures. */
-const memoryShare = 1 / 4;
 const looks = 8;
 /** A block that is so close, relative to what the teacher's varies, has nothing to learn. */
 const close = 1e-5;
-/** Pictures of a run without a gradient. */
-const runSize = 16;
 
 /** What of the pictures there is between two blocks: of both models, to learn from and kept out. */
 interface Between {
@@ -95,18 +91,38 @@ export async function followBlocks(options: BlocksOptions): Promise<{
 
 /** What there is behind a block, whose weights are those that it was given. */
 async function behind(
-  student: Trainable,
-  { evaluation, state }: Learned,
-  { student: rows, heldStudent }: Between,
+  { goal }: Trainable,
+  { evaluation, state: { parameters, statistics } }: Learned,
+  before: Between,
   taught: Taught,
-  options: BlocksOptions,
+  { opened, signal }: BlocksOptions,
 ): Promise<Between> {
-  return {
-    student: await computeBlock(student, evaluation, state, rows, taught.rows, options),
-    teacher: taught.rows[0]!,
-    heldStudent: await computeBlock(student, evaluation, state, heldStudent, taught.held, options),
-    heldTeacher: taught.held[0]!,
+  const session = await opened.driver.createSession(evaluation.bytes(), opened.session);
+  const { inputs, outputs } = evaluation.interface;
+  const compute = async (rows: Rows, wanted: readonly Rows[]): Promise<Rows> => {
+    const [made] = await runRows(rows, async (from, to) => {
+      throwIfAborted(signal);
+      const feeds = {
+        [inputs.parameters]: vector(parameters),
+        [inputs.statistics]: vector(statistics),
+        [inputs.images]: batchOf(rows, from, to),
+        ...Object.fromEntries(goal.targets.map(({ name }, i) => [name, batchOf(wanted[i]!, from, to)])),
+      };
+      const results = await session.run(feeds, [outputs.logits], { signal });
+      return [results[outputs.logits]!];
+    });
+    return made!;
   };
+  try {
+    return {
+      student: await compute(before.student, taught.rows),
+      teacher: taught.rows[0]!,
+      heldStudent: await compute(before.heldStudent, taught.held),
+      heldTeacher: taught.held[0]!,
+    };
+  } finally {
+    await session.close();
+  }
 }
 
 /** How many pictures, or ways to see one, are kept. */
@@ -155,15 +171,12 @@ interface Taught {
 async function teach({ teacher }: Block, between: Between, { opened, signal }: BlocksOptions): Promise<Taught> {
   const session = await opened.driver.createSession(modelBytes(teacher.model), opened.session);
   const names = teacher.outputs.map(({ name }) => name);
-  const run = async (rows: Rows): Promise<readonly Rows[]> => {
-    const found: Rows[][] = names.map(() => []);
-    for (let at = 0; at < rows.rows.length; at += runSize) {
+  const run = (rows: Rows): Promise<readonly Rows[]> =>
+    runRows(rows, async (from, to) => {
       throwIfAborted(signal);
-      const results = await session.run({ [teacher.images.name]: batchOf(rows, at, at + runSize) }, names, { signal });
-      names.forEach((name, i) => found[i]!.push(rowsOf(results[name]!)));
-    }
-    return found.map((parts) => ({ dims: parts[0]!.dims, rows: parts.flatMap((part) => part.rows) }));
-  };
+      const results = await session.run({ [teacher.images.name]: batchOf(rows, from, to) }, names, { signal });
+      return names.map((name) => results[name]!);
+    });
   try {
     return { rows: await run(between.teacher), held: await run(between.heldTeacher) };
   } finally {
@@ -221,60 +234,31 @@ function heldRows(
   rows: Rows,
   taught: Readonly<Record<string, Rows>>,
 ): { readonly pictures: readonly Held[]; readonly taught: readonly Readonly<Record<string, RuntimeTensor>>[] } {
-  const starts = Array.from({ length: Math.ceil(rows.rows.length / runSize) }, (_, i) => i * runSize);
+  const spans = spansOf(rows);
   return {
-    pictures: starts.map((at) => {
-      const images = batchOf(rows, at, at + runSize);
-      const size = images.dims[0]!;
-      return { images, size, labels: { type: 'int64', dims: [size], data: new BigInt64Array(size) } };
+    pictures: spans.map(([from, to]) => {
+      const images = batchOf(rows, from, to);
+      return { images, labels: undefined, size: images.dims[0]! };
     }),
-    taught: starts.map((at) =>
-      Object.fromEntries(Object.entries(taught).map(([name, each]) => [name, batchOf(each, at, at + runSize)])),
+    taught: spans.map(([from, to]) =>
+      Object.fromEntries(Object.entries(taught).map(([name, each]) => [name, batchOf(each, from, to)])),
     ),
   };
 }
 
-/** What a block makes of rows. */
-async function computeBlock(
-  { goal }: Trainable,
-  graph: EvalGraph,
-  { parameters, statistics }: TrainingState,
-  rows: Rows,
-  taught: readonly Rows[],
-  { opened: { driver, session: options }, signal }: BlocksOptions,
-): Promise<Rows> {
-  const session = await driver.createSession(graph.bytes(), options);
-  const { inputs, outputs } = graph.interface;
-  const parts: Rows[] = [];
-  try {
-    for (let at = 0; at < rows.rows.length; at += runSize) {
-      throwIfAborted(signal);
-      const feeds = {
-        [inputs.parameters]: vector(parameters),
-        [inputs.statistics]: vector(statistics),
-        [inputs.images]: batchOf(rows, at, at + runSize),
-        ...Object.fromEntries(goal.targets.map(({ name }, i) => [name, batchOf(taught[i]!, at, at + runSize)])),
-      };
-      const results = await session.run(feeds, [outputs.logits], { signal });
-      parts.push(rowsOf(results[outputs.logits]!));
-    }
-  } finally {
-    await session.close();
-  }
-  return { dims: parts[0]!.dims, rows: parts.flatMap((part) => part.rows) };
-}
-
 type Slots = readonly (Slot & { readonly name: string })[];
+
+/** Copies the elements of a block's slots: `copy` is told where they lie in the block, and where in the whole. */
+function eachSlot(slots: Slots, all: Slots, copy: (own: number, whole: number, size: number) => void): void {
+  const places = new Map(all.map((slot) => [slot.name, slot.offset]));
+  for (const { name, offset, size } of slots) copy(offset, places.get(name)!, size);
+}
 
 /** The state of a block as it is in that of the whole. */
 function takeOut(whole: Trainable, block: Trainable, state: TrainingState): TrainingState {
   const take = (slots: Slots, all: Slots, from: Float32Array): Float32Array => {
-    const places = new Map(all.map((slot) => [slot.name, slot.offset]));
-    const taken = new Float32Array(slots.reduce((sum, { size }) => sum + size, 0));
-    for (const { name, offset, size } of slots) {
-      const at = places.get(name)!;
-      taken.set(from.subarray(at, at + size), offset);
-    }
+    const taken = new Float32Array(lengthOf(slots));
+    eachSlot(slots, all, (own, at, size) => taken.set(from.subarray(at, at + size), own));
     return taken;
   };
   return {
@@ -286,10 +270,8 @@ function takeOut(whole: Trainable, block: Trainable, state: TrainingState): Trai
 }
 
 function putBack(whole: Trainable, block: Trainable, from: TrainingState, state: TrainingState): void {
-  const put = (slots: Slots, all: Slots, own: Float32Array, into: Float32Array): void => {
-    const places = new Map(all.map((slot) => [slot.name, slot.offset]));
-    for (const { name, offset, size } of slots) into.set(own.subarray(offset, offset + size), places.get(name));
-  };
+  const put = (slots: Slots, all: Slots, own: Float32Array, into: Float32Array): void =>
+    eachSlot(slots, all, (offset, at, size) => into.set(own.subarray(offset, offset + size), at));
   put(block.parameters, whole.parameters, from.parameters, state.parameters);
   put(block.statistics, whole.statistics, from.statistics, state.statistics);
 }

@@ -17,8 +17,8 @@ export interface Judge {
 /** Pictures that are kept out. */
 export interface Held {
   readonly images: RuntimeTensor;
-  /** One per picture, or 0 and 1 for every class of each. */
-  readonly labels: RuntimeTensor;
+  /** One per picture, or 0 and 1 for every class of each; undefined where nobody reads them. */
+  readonly labels: RuntimeTensor | undefined;
   readonly size: number;
 }
 
@@ -76,7 +76,7 @@ export async function openJudge(
           [inputs.parameters]: vector(parameters),
           [inputs.statistics]: vector(statistics),
           [inputs.images]: images,
-          ...(inputs.labels === undefined ? {} : { [inputs.labels]: labels }),
+          ...(inputs.labels === undefined ? {} : { [inputs.labels]: labels! }),
           ...taught[i],
         };
         const found = await session.run(feeds, [outputs.loss, outputs.correct], { signal: ending });

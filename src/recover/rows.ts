@@ -2,6 +2,9 @@ import { shuffledOrder } from '../data/order.js';
 import type { RuntimeTensor } from '../runtime/types.js';
 import type { LearningFeed } from './feed.js';
 
+/** Of the memory, for what is kept of the pictures. */
+export const memoryShare = 1 / 4;
+
 /** A value of many pictures, in memory. */
 export interface Rows {
   /** Of one picture. */
@@ -21,6 +24,24 @@ export function rowsOf({ data, dims: [count, ...dims] }: RuntimeTensor): Rows {
   const size = data.length / count!;
   const rows = Array.from({ length: count! }, (_, i) => (data as Float32Array).slice(i * size, (i + 1) * size));
   return { dims, rows };
+}
+
+/** Pictures of a run without a gradient. */
+const runSize = 16;
+
+/** Where batches of so many rows begin and end. */
+export function spansOf({ rows }: Rows): readonly (readonly [from: number, to: number])[] {
+  return Array.from({ length: Math.ceil(rows.length / runSize) }, (_, i) => [i * runSize, (i + 1) * runSize]);
+}
+
+/** Runs batch after batch, and gives every output as rows. */
+export async function runRows(
+  inputs: Rows,
+  run: (from: number, to: number) => Promise<readonly RuntimeTensor[]>,
+): Promise<readonly Rows[]> {
+  const parts: (readonly Rows[])[] = [];
+  for (const [from, to] of spansOf(inputs)) parts.push((await run(from, to)).map(rowsOf));
+  return parts[0]!.map(({ dims }, output) => ({ dims, rows: parts.flatMap((part) => part[output]!.rows) }));
 }
 
 /** Batches of rows in an order of their own in every epoch, and what is to be made of them, by input name. */

@@ -12,7 +12,7 @@ import { probeBatch } from '../step/prepare-model.js';
 import type { PreparedMatching } from '../step/prepare-matching.js';
 import type { Fed } from './feed.js';
 import type { Held, JudgeRuns } from './judge.js';
-import { joined, rowsOf } from './rows.js';
+import { joined, memoryShare, rowsOf } from './rows.js';
 import type { RecoverSettings } from './settings.js';
 
 /** What a teacher that ran once made of the pictures. */
@@ -22,9 +22,6 @@ export interface TaughtOnce {
   /** The same of what is kept out. */
   readonly held: readonly Readonly<Record<string, RuntimeTensor>>[];
 }
-
-/** Of the memory, for what the teacher made of the pictures. */
-const memoryShare = 1 / 4;
 
 /** Whether the teacher runs once, before: asked for, or where it does not fit into the memory beside the model, a batch of each. */
 export function runsOnce(

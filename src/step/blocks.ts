@@ -1,13 +1,12 @@
 import { ancestors, sortedAncestors } from '../graph/ancestors.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
-import { FLOAT } from '../onnx/data-type.js';
 import { layerOperators } from '../passes/output-ends.js';
 import { type CutModel, cutModel } from './cut-model.js';
 import { layOut } from './flat.js';
 import type { Trainable } from './goals/goal.js';
 import { matchGoal, type MatchPoint } from './goals/match.js';
-import type { MatchSide } from './match-points.js';
+import { isAlike, type MatchSide } from './match-points.js';
 import { probeBatch } from './prepare-model.js';
 import type { PreparedMatching } from './prepare-matching.js';
 
@@ -115,13 +114,13 @@ function commonWaists(student: MatchSide, teacher: MatchSide): readonly Waist[] 
     const other = others.get(own.value.name);
     if (other === undefined) continue;
     isSum ||= own.value.producer?.is('Add') === true && own.isJoin;
-    const [a, b] = [student.shapes.typeOf(own.value), teacher.shapes.typeOf(other.value)];
-    const isAlike = a?.dataType === FLOAT && b?.dataType === FLOAT && a.dims.join() === b.dims.join();
-    if (!isAlike || a.dims[0] !== probeBatch) continue;
+    if (!isAlike(own.value, student.shapes, other.value, teacher.shapes)) continue;
+    const { dims } = student.shapes.require(own.value);
+    if (dims[0] !== probeBatch) continue;
     const { name } = own.value;
     const teacherLayers = other.layersBefore - seenLayers;
     seenLayers = other.layersBefore;
-    found.push({ name, dims: a.dims, student: own.value, teacher: other.value, stored, teacherLayers, isSum });
+    found.push({ name, dims, student: own.value, teacher: other.value, stored, teacherLayers, isSum });
     stored = [];
     isSum = false;
   }

@@ -103,7 +103,7 @@ function common(student: MatchSide, teacher: MatchSide, names: readonly string[]
 }
 
 /** Whether both are floats of one shape. */
-function isAlike(a: Value, shapesOfA: ShapeTable, b: Value, shapesOfB: ShapeTable): boolean {
+export function isAlike(a: Value, shapesOfA: ShapeTable, b: Value, shapesOfB: ShapeTable): boolean {
   const [own, other] = [shapesOfA.typeOf(a), shapesOfB.typeOf(b)];
   if (own?.dataType !== FLOAT || other?.dataType !== FLOAT) return false;
   return own.dims.length > 0 && own.dims.join() === other.dims.join();

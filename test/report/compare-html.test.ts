@@ -7,14 +7,7 @@ import { LIGHT } from '../../src/report/html/theme.js';
 import { PLAIN } from '../../src/report/terminal.js';
 import { compareReport } from './support/compare-report.js';
 import { expectBalanced, expectHarmless, HOSTILE } from './support/harmless.js';
-
-function textOf(page: string): string {
-  return page
-    .replace(/<style>[^]*?<\/style>/, '')
-    .replaceAll(/<svg[^]*?<\/svg>/g, '')
-    .replaceAll(/<[^>]*>/g, ' ')
-    .replaceAll(/\s+/g, ' ');
-}
+import { textOf } from './support/page-text.js';
 
 describe('compareHtml', () => {
   const report = compareReport();

@@ -3,21 +3,10 @@ import type { RecoverReport } from '../../src/contracts/recover.js';
 import { convertHtml } from '../../src/report/html/convert-html.js';
 import { recoverHtml } from '../../src/report/html/recover.js';
 import { expectBalanced, expectHarmless, HOSTILE } from './support/harmless.js';
+import { headings, textOf } from './support/page-text.js';
 import { recoverReport } from './support/recover-report.js';
 import { resnet50 } from './support/resnet50-report.js';
 import { goodAgreement } from './support/sensitive-report.js';
-
-/** What a reader sees outside of the pictures. */
-function textOf(page: string): string {
-  return page
-    .replace(/<style>[^]*?<\/style>/, '')
-    .replaceAll(/<svg[^]*?<\/svg>/g, '')
-    .replaceAll(/<[^>]*>/g, ' ')
-    .replaceAll(/\s+/g, ' ');
-}
-
-const headings = (page: string): readonly string[] =>
-  Array.from(page.matchAll(/<h3>([^<]*)<\/h3>/g), ([, title]) => title ?? '');
 
 const titles = (page: string): ReadonlySet<string> =>
   new Set(Array.from(page.matchAll(/<title>([^<]*)<\/title>/g), ([, title]) => title ?? ''));

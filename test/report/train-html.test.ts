@@ -3,20 +3,8 @@ import { evalHtml } from '../../src/report/html/eval.js';
 import { trainHtml } from '../../src/report/html/train.js';
 import type { TrainReport } from '../../src/contracts/train.js';
 import { expectBalanced, expectHarmless, HOSTILE } from './support/harmless.js';
+import { headings, textOf } from './support/page-text.js';
 import { evalReport, trainReport } from './support/train-report.js';
-
-/** What a reader sees outside of the pictures. */
-function textOf(page: string): string {
-  return page
-    .replace(/<style>[^]*?<\/style>/, '')
-    .replaceAll(/<svg[^]*?<\/svg>/g, '')
-    .replaceAll(/<[^>]*>/g, ' ')
-    .replaceAll(/\s+/g, ' ');
-}
-
-function headings(page: string): readonly string[] {
-  return Array.from(page.matchAll(/<h3>([^<]*)<\/h3>/g), ([, title]) => title ?? '');
-}
 
 describe('trainHtml', () => {
   it('says how the run went, with every epoch and setting', async () => {
