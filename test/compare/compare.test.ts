@@ -70,7 +70,9 @@ describe('compare', () => {
         nodes: names.map((w, i) => ({ op: 'MatMul', name: w, inputs: [`x${i}`, w], outputs: [`x${i + 1}`] })),
       }),
     );
-    const { layers, totals } = await compare(path, { inits: ['spectral'], latencyBudget: 0.9 });
+    // All three may be pairs: a budget that only bursts of other work nine times as long could put out of reach.
+    const every = { keepFirst: false, keepLast: false };
+    const { layers, totals } = await compare(path, { inits: ['spectral'], latencyBudget: 0.9, ...every });
     expect(layers.filter(({ fits }) => fits['spectral'] !== undefined).length).toBeGreaterThan(0);
     expect(totals.macs.ratio).toBeLessThan(1);
   });
