@@ -32,7 +32,10 @@ export const rooms = {
     'data/class-list',
     'data/normalize',
   ],
+  adapt: ['step', 'factorize', 'rewrite', 'linalg', ...numbers, 'runtime', 'contracts'],
   training: [
+    'adapt',
+    'linalg',
     'step',
     'evaluate',
     'images',

@@ -6,6 +6,8 @@ import { trainRanges } from '../training/ranges.js';
 import { scheduleNames } from '../training/schedule.js';
 import { type GraphSettings, halfTypeOf } from '../step/settings.js';
 import { targetNames } from '../lower/target.js';
+import type { AdaptSettings } from '../adapt/settings.js';
+import { adaptOptions, givenAdaptSettings } from './adapt-options.js';
 import { givenImageSettings, imageOptions } from './image-options.js';
 import type { SettingsOf } from './options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
@@ -141,6 +143,7 @@ export const trainOptions = {
     description: 'step schedule: factor of a reduction (default: 0.1)',
   },
   ...graphOptions,
+  ...adaptOptions,
   ema: {
     ...trainRanges.ema,
     group: 'Optimization',
@@ -241,7 +244,7 @@ export function settingsFor(settings: SettingsOf<typeof trainOptions>): Partial<
 }
 
 /** Settings that no other command has: each of them is an option. */
-type OwnSetting = Exclude<keyof TrainSettings, keyof GraphSettings | keyof ImageSettings>;
+type OwnSetting = Exclude<keyof TrainSettings, keyof GraphSettings | keyof ImageSettings | keyof AdaptSettings>;
 
 /** The settings of options that were given. */
 export function chosenSettings(settings: SettingsOf<typeof trainOptions>): Partial<TrainSettings> {
@@ -285,5 +288,6 @@ export function chosenSettings(settings: SettingsOf<typeof trainOptions>): Parti
     } satisfies Record<OwnSetting, unknown>),
     ...givenImageSettings(settings),
     ...givenGraphSettings(settings),
+    ...givenAdaptSettings(settings),
   };
 }

@@ -1,13 +1,13 @@
 import { LowrankError } from '../errors.js';
 import type { Slot } from './flat.js';
 import type { Parameter } from './prepare.js';
-import type { OptimizerName } from '../contracts/train-settings.js';
+import type { RuleName } from './rules/index.js';
 import type { RuleSettings } from './rules/rule.js';
 import type { GraphSettings } from './settings.js';
 
 /** Parameters that are updated by one rule with one setting. */
 export interface UpdateGroup {
-  readonly rule: OptimizerName;
+  readonly rule: RuleName;
   readonly settings: RuleSettings;
   /** Its learning rate over that of the training. */
   readonly rateFactor: number;

@@ -34,7 +34,7 @@ export function buildUpdateGraph(
   const length = lengthOf(parameters);
   const members = membersOf(parameters, groups);
   const stateLengths = groups.map(({ rule, settings: own }, at) => {
-    return updateRules[rule].buffers(own) * lengthOf(members[at]!);
+    return updateRules[rule].buffers(own).length * lengthOf(members[at]!);
   });
   const stateLength = stateLengths.reduce((sum, each) => sum + each, 0);
   const weights = addInput(e, 'parameters', FLOAT, [length]);

@@ -30,6 +30,21 @@ export function startAverages({ parameters, statistics, ema }: TrainingState): v
   ema.set(statistics, parameters.length);
 }
 
+/** A state of zeros. */
+export function blankState(
+  { parameters, statistics }: Pick<PreparedModel, 'parameters' | 'statistics'>,
+  stateLength: number,
+  hasAverage: boolean,
+): TrainingState {
+  const [count, others] = [lengthOf(parameters), lengthOf(statistics)];
+  return {
+    parameters: new Float32Array(count),
+    statistics: new Float32Array(others),
+    state: new Float32Array(stateLength),
+    ema: new Float32Array(hasAverage ? count + others : 0),
+  };
+}
+
 /** The parameters and statistics of the model as it is stored, an empty optimizer, and averages that start at them. */
 export function initialState(prepared: PreparedModel, stateLength: number, hasAverage: boolean): TrainingState {
   const parameters = gather(prepared.parameters);

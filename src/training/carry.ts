@@ -1,64 +1,7 @@
-import { lengthOf, type Slot } from '../step/flat.js';
-import type { TrainingState } from '../step/vectors.js';
-
-/** Where each tensor lies in the vectors of a state, and whose state the optimizer's is. */
-export interface StateLayout {
-  readonly parameters: readonly Slot[];
-  readonly statistics: readonly Slot[];
-  readonly optimizer: string;
-}
-
-/** A state, and where what lies in it. */
-export interface LaidOut {
-  readonly state: TrainingState;
-  readonly layout: StateLayout;
-}
-
-/** A tensor with all that a training keeps of it: views into the vectors of a state. */
-export interface TrainedTensor {
-  readonly shape: readonly number[];
-  readonly value: Float32Array;
-  /** The optimizer's, in the order of its rule; statistics have none. */
-  readonly buffers: readonly Float32Array[];
-  /** Without averaging undefined. */
-  readonly average: Float32Array | undefined;
-}
-
-/** Parameters and statistics by their names. */
-export type TrainedTensors = ReadonlyMap<string, TrainedTensor>;
+import { type LaidOut, type TrainedTensor, type TrainedTensors, tensorsOf } from '../step/laid-out.js';
 
 /** Writes into tensors that the segment before has not; they begin as the model has them, with an optimizer of zeros. */
 export type CarryOthers = (before: TrainedTensors, others: TrainedTensors) => void;
-
-export function tensorsOf({ state, layout }: LaidOut): TrainedTensors {
-  const { parameters, statistics } = layout;
-  const length = lengthOf(parameters);
-  const part = (vector: Float32Array, { size }: Slot, offset: number): Float32Array =>
-    vector.subarray(offset, offset + size);
-  const average = (slot: Slot, offset: number): Float32Array | undefined =>
-    state.ema.length === 0 ? undefined : part(state.ema, slot, offset);
-  const buffers = length === 0 ? 0 : state.state.length / length;
-  return new Map<string, TrainedTensor>([
-    ...parameters.map((slot): [string, TrainedTensor] => [
-      slot.name,
-      {
-        shape: slot.shape,
-        value: part(state.parameters, slot, slot.offset),
-        buffers: Array.from({ length: buffers }, (_, i) => part(state.state, slot, i * length + slot.offset)),
-        average: average(slot, slot.offset),
-      },
-    ]),
-    ...statistics.map((slot): [string, TrainedTensor] => [
-      slot.name,
-      {
-        shape: slot.shape,
-        value: part(state.statistics, slot, slot.offset),
-        buffers: [],
-        average: average(slot, length + slot.offset),
-      },
-    ]),
-  ]);
-}
 
 /**
  * Carries a state over into that of a segment whose model is another: tensors of the same name and shape go on as they are, with

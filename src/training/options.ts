@@ -2,6 +2,13 @@ import { restBetweenRuns, sessionOptionsOf } from '../runtime/threads.js';
 import type { CudaOptions, Device, SessionOptions } from '../runtime/types.js';
 import type { TrainReport } from '../contracts/train.js';
 import type { TrainProgress } from '../report/train-progress.js';
+import {
+  adaptNames,
+  adaptSchemes,
+  type AdaptSettings,
+  checkAdaptSettings,
+  defaultAdaptSettings,
+} from '../adapt/settings.js';
 import { checkImageSettings, defaultImageSettings, type ImageSettings } from '../images/image-settings.js';
 import { LowrankError } from '../errors.js';
 import { trainRanges } from './ranges.js';
@@ -19,7 +26,7 @@ export const augmentNames = ['crop', 'pad', 'none'] as const;
 export type AugmentName = (typeof augmentNames)[number];
 
 /** Everything that decides a training; see `lowrank-train --help` for what the settings mean. */
-export interface TrainSettings extends GraphSettings, ImageSettings {
+export interface TrainSettings extends GraphSettings, ImageSettings, AdaptSettings {
   readonly epochs: number;
   /** Images of one run of the gradient graph. */
   readonly batchSize: number;
@@ -86,6 +93,7 @@ export interface TrainSettings extends GraphSettings, ImageSettings {
 export const defaultTrainSettings: TrainSettings = {
   ...defaultGraphSettings,
   ...defaultImageSettings,
+  ...defaultAdaptSettings,
   epochs: 10,
   batchSize: 32,
   accumulate: 1,
@@ -137,6 +145,7 @@ const choices = {
   device: ['cpu', 'cuda'],
   target: targetNames,
   convSearch: convSearchNames,
+  scheme: adaptSchemes,
 } as const;
 
 /** Throws USAGE for values that no training can mean. */
@@ -144,8 +153,10 @@ export function checkTrainSettings(settings: TrainSettings): void {
   checkNames(defaultTrainSettings, settings);
   checkRanges(trainRanges, settings);
   checkChoices(choices, settings);
+  if (settings.adaptRanks !== null) checkChoices({ adaptRanks: adaptNames }, { adaptRanks: settings.adaptRanks });
   checkGraphSettings(settings);
   checkImageSettings(settings);
+  checkAdaptSettings(settings);
   requirePortable(settings.precision, settings.device === 'cuda' ? 'cuda' : settings.target);
   if (settings.cudaGraphs && settings.allowCpuNodes) {
     throw new LowrankError('USAGE', 'a CUDA graph holds what runs on the GPU alone', {

@@ -1,10 +1,12 @@
 import { count, notNegative, type NumberOf, positive, type Range, share, whole } from '../range.js';
+import { adaptRanges } from '../adapt/settings.js';
 import { graphRanges } from '../step/ranges.js';
 import type { TrainSettings } from './options.js';
 
 /** The numbers of a training. */
 export const trainRanges = {
   ...graphRanges,
+  ...adaptRanges,
   epochs: count,
   batchSize: count,
   accumulate: count,

@@ -17,30 +17,59 @@ export interface SessionGraphs {
   readonly evaluation: EvalGraph;
 }
 
-/** Emits the graphs; with `hasByteImages` they take images as bytes. Throws ABORTED. */
+/** What graphs of a training are emitted for. */
+export interface GraphContext {
+  readonly target: Target;
+  /** They take images as bytes. */
+  readonly hasByteImages: boolean;
+}
+
+/** Emits the graphs. Throws ABORTED. */
 export async function buildGraphs(
   prepared: Prepared,
   settings: TrainSettings,
-  hasByteImages: boolean,
-  driver: Driver,
+  context: GraphContext,
   signal: AbortSignal | undefined,
 ): Promise<SessionGraphs> {
-  const { batchSize: batch } = settings;
-  const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver, settings);
-  const bytes = hasByteImages ? { normalization: normalizationFor(prepared, settings) } : undefined;
-  const gradient = buildGradientGraph(
-    prepared,
-    settings,
-    { batch, isBatchOpen: false, passes: target.passes },
-    target.build,
-    target.opsets,
-    bytes === undefined ? undefined : { ...bytes, hasFlips: flips(settings) },
-  );
+  const gradient = gradientOf(prepared, settings, context);
   await pause(signal);
   const update = buildUpdateGraph(prepared, settings);
-  const evaluation = buildEvalGraph(prepared, { batch, isBatchOpen: true, passes: target.passes }, bytes);
+  const evaluation = evaluationOf(prepared, settings, context);
   await pause(signal);
-  return { target, gradient, update, evaluation };
+  return { target: context.target, gradient, update, evaluation };
+}
+
+export async function graphContext(
+  settings: TrainSettings,
+  hasByteImages: boolean,
+  driver: Driver,
+): Promise<GraphContext> {
+  const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver, settings);
+  return { target, hasByteImages };
+}
+
+export function gradientOf(
+  prepared: Prepared,
+  settings: TrainSettings,
+  { target, hasByteImages }: GraphContext,
+): GradientGraph {
+  return buildGradientGraph(
+    prepared,
+    settings,
+    { batch: settings.batchSize, isBatchOpen: false, passes: target.passes },
+    target.build,
+    target.opsets,
+    hasByteImages ? { normalization: normalizationFor(prepared, settings), hasFlips: flips(settings) } : undefined,
+  );
+}
+
+export function evaluationOf(
+  prepared: Prepared,
+  settings: TrainSettings,
+  { target, hasByteImages }: GraphContext,
+): EvalGraph {
+  const bytes = hasByteImages ? { normalization: normalizationFor(prepared, settings) } : undefined;
+  return buildEvalGraph(prepared, { batch: settings.batchSize, isBatchOpen: true, passes: target.passes }, bytes);
 }
 
 function normalizationFor({ images, imageDims, layout }: Prepared, settings: TrainSettings): Normalization {

@@ -7,12 +7,14 @@ import { requireClasses } from '../images/images.js';
 import { isOverLimit, type RunLimits } from '../limits.js';
 import { requireMemory } from '../ops/memory.js';
 import { summarize } from '../rewrite/prepare.js';
+import type { Driver } from '../runtime/types.js';
 import type { TrainedWeights } from '../step/export.js';
 import { losses } from '../step/losses/index.js';
 import { withNewHead } from '../step/new-head.js';
 import { type Prepared, prepareTraining } from '../step/prepare.js';
 import { type InsertedNormalization, insertNormalization } from './insert-normalization.js';
 import type { TrainSettings } from './options.js';
+import { type Adaptation, coefficientsOnly, homeModel, openAdaptation } from './adaptation.js';
 import { outOfMemory } from './out-of-memory.js';
 import { pause } from './pause.js';
 import type { Closers, SessionCall } from './session.js';
@@ -27,6 +29,8 @@ export interface SessionModel {
   readonly trained: string | Uint8Array;
   /** Layers that are there while it is trained alone. */
   readonly inserted: readonly InsertedNormalization[] | undefined;
+  /** Where the ranks of its layers are found. */
+  readonly adaptation: Adaptation | undefined;
   readonly warnings: readonly string[];
 }
 
@@ -39,6 +43,7 @@ export async function openModel(
   settings: TrainSettings,
   { training, validation }: SessionImages,
   limits: RunLimits,
+  driver: Driver,
   closers: Closers,
 ): Promise<SessionModel> {
   const head = settings.newHead
@@ -46,13 +51,19 @@ export async function openModel(
     : undefined;
   const source = head?.bytes ?? options.model;
   const inserted = settings.insertBn ? insertNormalization(source, settings.freeze) : undefined;
-  const trained = inserted?.bytes ?? source;
-  const prepared = prepareTraining(trained, {
-    settings,
-    ...(settings.imageSize === null ? {} : { imageSize: settings.imageSize }),
-    limits,
-  });
-  closers.push(() => prepared.model.file?.close());
+  const plain = inserted?.bytes ?? source;
+  const prepare = (from: string | Uint8Array): Prepared => {
+    const result = prepareTraining(from, { settings, ...sizeFor(settings), limits });
+    closers.push(() => result.model.file?.close());
+    return result;
+  };
+  const whole = prepare(plain);
+  const adaptation =
+    settings.adaptRanks === null
+      ? undefined
+      : await openAdaptation(plain, whole, settings, driver, options.signal, closers);
+  const trained = adaptation === undefined ? plain : homeModel(adaptation, settings);
+  const prepared = adaptation === undefined ? whole : coefficientsOnly(prepare(trained), adaptation);
   await pause(options.signal);
   requireStepMemory(prepared, settings, limits);
   requireClasses(
@@ -69,8 +80,14 @@ export async function openModel(
     source,
     trained,
     inserted: inserted?.layers,
+    adaptation,
     warnings: [...(head?.warnings ?? []), ...prepared.warnings],
   };
+}
+
+/** As an option of `prepareTraining`. */
+export function sizeFor({ imageSize }: TrainSettings): { readonly imageSize?: number } {
+  return imageSize === null ? {} : { imageSize };
 }
 
 /** Throws RUNTIME (`isOutOfMemory`) where the forward graph alone needs more memory than it may. On a GPU its arena says so. */

@@ -3,13 +3,19 @@ import { emulateHalf } from '../passes/emulate-half.js';
 import { runPasses } from '../passes/runner.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
 import type { LossScale } from '../step/loss-scale.js';
-import { initialState, startAverages, type TrainingState } from '../step/vectors.js';
+import { blankState, initialState, startAverages, type TrainingState } from '../step/vectors.js';
+import { putFactors } from '../adapt/state.js';
+import type { GradientGraph } from '../step/gradient-graph.js';
+import { updateRules } from '../step/rules/index.js';
+import type { Adaptation } from './adaptation.js';
+import { adaptiveGraphs, layoutOf } from './adaptive-graphs.js';
+import { type AdaptiveOptions, AdaptiveTrainer } from './adaptive-trainer.js';
 import { calibrate } from './insert-normalization.js';
 import type { TrainSettings } from './options.js';
 import type { FullMode, SessionCall } from './session.js';
-import type { SessionGraphs } from './session-graphs.js';
+import type { GraphContext, SessionGraphs } from './session-graphs.js';
 import { loadersFor, type SessionImages } from './session-images.js';
-import { type SessionModel, slotsOf } from './session-model.js';
+import { type SessionModel, sizeFor, slotsOf } from './session-model.js';
 import { createTrainer, type Trainer } from './trainer.js';
 
 /** What a trainer is started of. */
@@ -22,6 +28,8 @@ export interface StartParts {
   readonly images: SessionImages;
   readonly model: SessionModel;
   readonly graphs: SessionGraphs;
+  readonly context: GraphContext;
+  readonly stepsPerEpoch: number;
   readonly warn: (line: string) => void;
 }
 
@@ -37,15 +45,27 @@ export async function startTrainer(
   step: number,
   lossScale: LossScale | undefined,
 ): Promise<Trainer> {
-  const { options, settings, mode, driver, session, graphs, warn } = parts;
-  const { gradient, update, target } = graphs;
+  const { settings, graphs } = parts;
   const initial = state ?? (await stateOfModel(parts));
-  emulateOnce(parts);
+  if (parts.model.adaptation !== undefined)
+    return startAdaptive(parts, parts.model.adaptation, initial, step, lossScale);
+  emulateOnce(settings, graphs.gradient);
+  return trainerOf(parts, graphs, initial, step, lossScale);
+}
+
+/** Opens the sessions of a gradient graph and its update. */
+function trainerOf(
+  { options, settings, mode, driver, session, graphs: { target }, warn }: StartParts,
+  { gradient, update }: Pick<SessionGraphs, 'gradient' | 'update'>,
+  state: TrainingState,
+  step: number,
+  lossScale: LossScale | undefined,
+): Promise<Trainer> {
   return createTrainer({
     driver,
     gradient,
     update,
-    state: initial,
+    state,
     batch: settings.batchSize,
     averageDecay: settings.ema ?? undefined,
     session,
@@ -61,13 +81,41 @@ export async function startTrainer(
   });
 }
 
-const emulated = new WeakSet<SessionGraphs>();
+/** A trainer of layers whose ranks are found. */
+function startAdaptive(
+  parts: StartParts,
+  adaptation: Adaptation,
+  initial: TrainingState,
+  first: number,
+  scale: LossScale | undefined,
+): Promise<Trainer> {
+  const { settings, model, context, stepsPerEpoch, graphs } = parts;
+  const { prepared } = model;
+  const options: AdaptiveOptions = {
+    adaptation,
+    method: settings.adaptRanks!,
+    coefficientSteps: settings.coefficientSteps,
+    stepsPerEpoch,
+    updates: settings.epochs * stepsPerEpoch,
+    kinds: updateRules[settings.optimizer].buffers(settings),
+    home: layoutOf(prepared, settings),
+    blank: () => blankState(prepared, graphs.update.stateLength, settings.ema !== null),
+    build: (capacities) => adaptiveGraphs(adaptation, capacities, settings, context, sizeFor(settings)),
+    open: (side, state, step, lossScale) => {
+      emulateOnce(settings, side.gradient);
+      return trainerOf(parts, side, state, step, lossScale);
+    },
+  };
+  return AdaptiveTrainer.start(options, initial, first, scale);
+}
+
+const emulated = new WeakSet<GradientGraph>();
 
 /** Half precision on the CPU becomes an emulation of it, the first time that a trainer is started. */
-function emulateOnce({ settings, graphs }: StartParts): void {
-  if (!isEmulated(settings) || emulated.has(graphs)) return;
-  runPasses(graphs.gradient.model, [emulateHalf]);
-  emulated.add(graphs);
+function emulateOnce(settings: TrainSettings, gradient: GradientGraph): void {
+  if (!isEmulated(settings) || emulated.has(gradient)) return;
+  runPasses(gradient.model, [emulateHalf]);
+  emulated.add(gradient);
 }
 
 /** Images that inserted normalization layers are calibrated on. */
@@ -79,6 +127,10 @@ export async function stateOfModel(parts: StartParts): Promise<TrainingState> {
   const { prepared, source, inserted } = model;
   const { ema, seed, batchSize, tie } = settings;
   const initial = initialState(prepared, graphs.update.stateLength, ema !== null);
+  const { adaptation } = model;
+  if (adaptation !== undefined) {
+    putFactors({ state: initial, layout: layoutOf(prepared, settings) }, adaptation.layers, adaptation.start);
+  }
   if (inserted === undefined) return initial;
   const some = loadersFor(prepared, settings, false).validation(
     drawImages(images.training, calibrationImages, { seed, order: 'drawn' }),

@@ -30,22 +30,31 @@ export interface ValidatorOptions {
 
 /** See `TrainingSession.validate`: session and loader are opened the first time. */
 export function createValidator(options: ValidatorOptions): TrainingSession['validate'] {
-  const { driver, session, settings, prepared, graph, validation, loaders, hasByteImages, closers } = options;
-  let opened: { readonly evaluator: Session; readonly loader: Loader } | undefined;
-  const open = async (source: ImageSource): Promise<{ readonly evaluator: Session; readonly loader: Loader }> => {
+  const { driver, session, settings, prepared, validation, loaders, hasByteImages, closers } = options;
+  let opened: { readonly graph: EvalGraph; readonly evaluator: Session } | undefined;
+  let loader: Loader | undefined;
+  closers.push(async () => {
+    await loader?.close();
+    await opened?.evaluator.close();
+  });
+  const open = async (graph: EvalGraph): Promise<Session> => {
+    if (opened?.graph === graph) return opened.evaluator;
+    await opened?.evaluator.close();
+    opened = undefined;
     const evaluator = await driver.createSession(graph.bytes(), { ...session, sharedArena: true });
-    closers.push(() => evaluator.close());
+    opened = { graph, evaluator };
     const fact = misplaced(evaluator, settings.device, 'the eval graph');
     if (fact !== undefined) options.warn(fact);
-    const loader = loaders.validation(source, settings.batchSize);
-    closers.push(() => loader.close());
-    return { evaluator, loader };
+    return evaluator;
   };
   return async (onProgress, signal) => {
     if (validation === undefined) return undefined;
-    const { evaluator, loader } = (opened ??= await open(validation));
+    const trainer = options.trainer();
+    const { parameters, statistics } = await trainer.weights();
+    const graph = trainer.evaluation ?? options.graph;
+    const evaluator = await open(graph);
+    loader ??= loaders.validation(validation, settings.batchSize);
     const { inputs, outputs } = graph.interface;
-    const { parameters, statistics } = await options.trainer().weights();
     const binding = evaluator.bind();
     binding.bindInput(inputs.parameters, parameters);
     binding.bindInput(inputs.statistics, statistics);

@@ -18,11 +18,11 @@ import { describeKept } from '../step/manifest.js';
 import type { Prepared } from '../step/prepare.js';
 import type { TrainingState } from '../step/vectors.js';
 import { withAugment } from './augmentation.js';
-import type { StateLayout } from './carry.js';
+import type { StateLayout } from '../step/laid-out.js';
 import { type TrainCall, type TrainOptions, type TrainSettings, trainSessionOptions } from './options.js';
 import { checkSchedule, scheduleOf } from './schedule.js';
 import { openRateJudge, type RateJudge } from './rate-judge.js';
-import { buildGraphs, type SessionGraphs } from './session-graphs.js';
+import { buildGraphs, graphContext, type SessionGraphs } from './session-graphs.js';
 import { fingerprint, imageFactsOf, loadersFor, openImages, openLoader, sideOf } from './session-images.js';
 import { openModel, summaryOfModel } from './session-model.js';
 import { isEmulated, startTrainer, stateOfModel } from './session-start.js';
@@ -123,7 +123,8 @@ export async function openTrainingSession(
 function modeFor(settings: TrainSettings, mode: RunMode): FullMode {
   const isOnDevice = settings.device !== 'cpu';
   const { isResident = isOnDevice, hasByteImages = isOnDevice, capture = settings.cudaGraphs } = mode;
-  const { readEvery = isResident && !isScaled(settings) ? residentReadEvery : 1 } = mode;
+  const isFree = isResident && !isScaled(settings) && settings.adaptRanks === null;
+  const { readEvery = isFree ? residentReadEvery : 1 } = mode;
   return { isResident, hasByteImages, capture, readEvery };
 }
 
@@ -139,12 +140,13 @@ async function openSession(
   const limits = limitsOf(checkedLimits(options));
   const images = await openImages(options, told, closers);
   const { training, validation, order } = images;
-  const model = await openModel(options, told, images, limits, closers);
+  const driver = await loadDriver();
+  const model = await openModel(options, told, images, limits, driver, closers);
   const { prepared } = model;
   const settings = withAugment(told, training.length, sideOf(prepared));
   const warnings = [...model.warnings, ...training.warnings, ...(validation?.warnings ?? [])];
-  const driver = await loadDriver();
-  const graphs = await buildGraphs(prepared, settings, hasByteImages, driver, signal);
+  const context = await graphContext(settings, hasByteImages, driver);
+  const graphs = await buildGraphs(prepared, settings, context, signal);
   const { target, gradient } = graphs;
   if (isEmulated(settings)) warnings.push(`${settings.precision} is emulated on CPU: right, but slower than float32`);
   const loaders = loadersFor(prepared, settings, hasByteImages);
@@ -154,7 +156,7 @@ async function openSession(
   const session = trainSessionOptions(settings);
   const facts = imageFactsOf(settings, prepared, training);
   const warn = (line: string): void => void warnings.push(line);
-  const parts = { options, settings, mode, driver, session, images, model, graphs, warn };
+  const parts = { options, settings, mode, driver, session, images, model, graphs, context, stepsPerEpoch, warn };
   let trainer: Trainer | undefined;
   closers.push(() => trainer?.close());
   const validating = {

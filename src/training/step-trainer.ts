@@ -4,7 +4,7 @@ import { type LossScale, nextLossScale } from '../step/loss-scale.js';
 import type { TrainingState } from '../step/vectors.js';
 import { orOutOfMemory } from './out-of-memory.js';
 import type { StepParts } from './step-parts.js';
-import { evaluatedVectors, readVectors, turnVectors } from './step-vectors.js';
+import { evaluatedVectors, readVectors, turnVectors, writeVectors } from './step-vectors.js';
 import type { Measured, MicroBatch, Seen, Trainer, TrainerOptions } from './trainer.js';
 
 /** See `createTrainer`. */
@@ -41,6 +41,13 @@ export class StepTrainer implements Trainer {
   async read(): Promise<TrainingState> {
     await this.#running;
     return readVectors(this.#parts.vectors);
+  }
+
+  async write(state: TrainingState, step: number): Promise<void> {
+    if (this.#pending > 0) throw new LowrankError('INTERNAL', 'a state is replaced between two updates only');
+    await this.#running;
+    await writeVectors(this.#parts.vectors, state);
+    this.#done = step;
   }
 
   async weights(): Promise<{ readonly parameters: BoundTensor; readonly statistics: BoundTensor }> {

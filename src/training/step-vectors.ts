@@ -59,6 +59,15 @@ export async function readVectors(vectors: StepVectors): Promise<TrainingState> 
   };
 }
 
+/** Puts a state in the place of what lies there. */
+export async function writeVectors(vectors: StepVectors, written: TrainingState): Promise<void> {
+  const { parameters, statistics, optimizer, averages } = vectors;
+  await parameters.current.write(written.parameters);
+  await statistics.current.write(written.statistics);
+  await optimizer.current.write(written.state);
+  await averages?.current.write(written.ema);
+}
+
 /** What is evaluated: the moving averages, else the parameters and statistics. */
 export function evaluatedVectors({ parameters, statistics, averages }: StepVectors): {
   readonly parameters: BoundTensor;

@@ -1,8 +1,10 @@
 import type { BoundTensor, Driver, SessionOptions } from '../runtime/types.js';
+import type { EvalGraph } from '../step/eval-graph.js';
 import type { GradientGraph } from '../step/gradient-graph.js';
 import type { LossScale } from '../step/loss-scale.js';
 import type { UpdateGraph } from '../step/update-graph.js';
 import type { TrainingState } from '../step/vectors.js';
+import type { FoundRanks } from './found-ranks.js';
 import { openParts } from './step-parts.js';
 import { stepSessions } from './step-sessions.js';
 import { StepTrainer } from './step-trainer.js';
@@ -88,6 +90,12 @@ export interface Trainer {
   readonly lossScale: LossScale | undefined;
   /** The state as it is now, valid until the next call: not copied where it lies in arrays, else read from the device. */
   read(): Promise<TrainingState>;
+  /** What `weights` are evaluated by, where that changes; undefined: the graph of the whole training. */
+  readonly evaluation?: EvalGraph;
+  /** What the layers have come to, where their ranks are found. */
+  found?(): Promise<FoundRanks>;
+  /** Puts a state in the place of its own, between two updates, with so many updates behind it. */
+  write(state: TrainingState, step: number): Promise<void>;
   /**
    * What is evaluated, where it lies: the moving averages, else the parameters and statistics. Valid until the next call.
    */

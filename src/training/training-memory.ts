@@ -7,6 +7,8 @@ export interface Vector {
   readonly tensor: BoundTensor;
   /** Its elements: the memory itself where that is an array, else a copy that is valid until the next one. */
   read(): Promise<Float32Array>;
+  /** Puts others in their place: as many, or its own memory, which then stays. */
+  write(elements: Float32Array): Promise<void>;
 }
 
 /** Vectors that are read as one, behind each other. */
@@ -14,6 +16,8 @@ export interface Parted {
   readonly parts: readonly Vector[];
   /** As `Vector.read`. */
   read(): Promise<Float32Array>;
+  /** As `Vector.write`. */
+  write(elements: Float32Array): Promise<void>;
 }
 
 /** Where the vectors of a training lie. */
@@ -33,7 +37,7 @@ export const arrayMemory: TrainingMemory = {
   parted: (lengths, initial) => {
     const whole = initial ?? new Float32Array(lengths.reduce((sum, length) => sum + length, 0));
     const parts = split(whole, lengths).map(ofArray);
-    return Promise.resolve({ parts, read: () => Promise.resolve(whole) });
+    return Promise.resolve({ parts, read: () => Promise.resolve(whole), write: (elements) => put(elements, whole) });
   },
 };
 
@@ -47,7 +51,13 @@ function ofArray(data: Float32Array): Vector {
     length: data.length,
     tensor: { type: 'float32', dims: [data.length], data },
     read: () => Promise.resolve(data),
+    write: (elements) => put(elements, data),
   };
+}
+
+function put(elements: Float32Array, target: Float32Array): Promise<void> {
+  if (elements !== target) target.set(elements);
+  return Promise.resolve();
 }
 
 /** The memory of a session's device: nothing is copied but what is read. */
@@ -60,11 +70,14 @@ export function deviceMemory(session: Session): TrainingMemory {
       length,
       tensor,
       read: async () => (await tensor.read((copy ??= new Float32Array(length)))) as Float32Array,
+      write: async (elements) => {
+        if (length > 0) await tensor.write(elements);
+      },
     };
   };
   const hold = async (initial: Float32Array): Promise<Held> => {
     const vector = blank(initial.length);
-    if (initial.length > 0) await vector.tensor.write(initial);
+    await vector.write(initial);
     return vector;
   };
   return {
@@ -79,6 +92,9 @@ export function deviceMemory(session: Session): TrainingMemory {
           copy ??= new Float32Array(lengths.reduce((sum, length) => sum + length, 0));
           for (const [i, target] of split(copy, lengths).entries()) await parts[i]!.tensor.read(target);
           return copy;
+        },
+        write: async (elements) => {
+          for (const [i, part] of split(elements, lengths).entries()) await parts[i]!.write(part);
         },
       };
     },

@@ -7,7 +7,8 @@ import { readSafetensors } from '../../src/files/safetensors.js';
 import { readModel } from '../../src/graph/read.js';
 import { createTrainProgress, type TrainStep } from '../../src/report/train-progress.js';
 import type { TrainingState } from '../../src/step/vectors.js';
-import { carryState, type LaidOut, tensorsOf } from '../../src/training/carry.js';
+import { carryState } from '../../src/training/carry.js';
+import { type LaidOut, tensorsOf } from '../../src/step/laid-out.js';
 import { trainSegments } from '../../src/training/loop.js';
 import {
   defaultTrainSettings,

@@ -3,7 +3,7 @@ import type { UpdateRule } from './rule.js';
 
 /** Adam with w = w (1 − lr d) before the step (Loshchilov and Hutter, arXiv 1711.05101). */
 export const adamw: UpdateRule = {
-  buffers: () => 2,
+  buffers: () => ['first', 'second'],
   emit: (context) => {
     const { e, weights, mask, learningRate, gradient } = context;
     if (mask === undefined) return moments(context, gradient, weights);

@@ -6,7 +6,7 @@ import { called, decayed, type UpdateRule } from './rule.js';
  * b where there is momentum.
  */
 export const rmsprop: UpdateRule = {
-  buffers: ({ momentum }) => (momentum > 0 ? 2 : 1),
+  buffers: ({ momentum }) => (momentum > 0 ? ['second', 'first'] : ['second']),
   emit: (context) => {
     const { e, settings, weights, state, learningRate, length, names } = context;
     const { beta2, momentum, epsilon } = settings;

@@ -30,10 +30,13 @@ export interface RuleContext {
   readonly names: { readonly weights?: string; readonly state?: string };
 }
 
+/** How a buffer of an optimizer behaves where the weights are seen in other bases: as the gradient does, or as its square. */
+export type BufferKind = 'first' | 'second';
+
 /** An update rule: one file in rules/ and one line in its index. */
 export interface UpdateRule {
-  /** How many vectors of the length of the parameters its state has. */
-  buffers(settings: RuleSettings): number;
+  /** The vectors of the length of the parameters that its state has, in order. */
+  buffers(settings: RuleSettings): readonly BufferKind[];
   /** Emits a step. */
   emit(context: RuleContext): { readonly weights: Value; readonly state: Value };
 }

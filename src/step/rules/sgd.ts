@@ -2,7 +2,7 @@ import { called, decayed, type UpdateRule } from './rule.js';
 
 /** b = m b + g, b = 0 before the first step; w = w − lr b, Nesterov: w − lr (g + m b). As PyTorch's SGD with dampening 0. */
 export const sgd: UpdateRule = {
-  buffers: ({ momentum }) => (momentum > 0 ? 1 : 0),
+  buffers: ({ momentum }) => (momentum > 0 ? ['first'] : []),
   emit: (context) => {
     const { e, settings, weights, state, learningRate, names } = context;
     const { momentum, nesterov } = settings;

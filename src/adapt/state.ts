@@ -1,0 +1,140 @@
+import { LowrankError } from '../errors.js';
+import type { Matrix } from '../linalg/types.js';
+import type { LaidOut, TrainedTensor, TrainedTensors } from '../step/laid-out.js';
+import { tensorsOf } from '../step/laid-out.js';
+import { coreKernel, coreMatrix, kernelsOf, matricesOf } from './cores.js';
+import { cropped, type LayerFactors, padded, usedColumns, usedRows } from './factors.js';
+import { type AdaptedLayer, coreName } from './layers.js';
+
+/** The names of the tensors of a layer. */
+export function namesOf(layer: AdaptedLayer): readonly [right: string, core: string, left: string] {
+  return [layer.right, coreName(layer), layer.left];
+}
+
+/** The factors of layers as they lie in a state, without the zeros that fill their capacity. */
+export function factorsOf(state: LaidOut, layers: readonly AdaptedLayer[]): LayerFactors[] {
+  const tensors = tensorsOf(state);
+  return layers.map((layer) => {
+    const [first, middle, last] = namesOf(layer).map((name) => required(tensors, name)) as [
+      TrainedTensor,
+      TrainedTensor,
+      TrainedTensor,
+    ];
+    const whole = matricesOf(layer, { dims: first.shape, data: first.value }, { dims: last.shape, data: last.value });
+    const [a, b] = [usedColumns(whole.left), usedRows(whole.right)];
+    const core = (data: Float32Array): Matrix => cropped(coreMatrix(layer, { dims: middle.shape, data }), a, b);
+    return {
+      left: own(cropped(whole.left, whole.left.rows, a)),
+      right: own(cropped(whole.right, b, whole.right.cols)),
+      core: own(core(middle.value)),
+      buffers: middle.buffers.map((buffer) => own(core(buffer))),
+      average: middle.average && own(core(middle.average)),
+    };
+  });
+}
+
+/** Puts factors into a state, which may have more room than they need. */
+export function putFactors(state: LaidOut, layers: readonly AdaptedLayer[], factors: readonly LayerFactors[]): void {
+  const tensors = tensorsOf(state);
+  layers.forEach((layer, at) => {
+    const { left, core, right, buffers, average } = factors[at]!;
+    const [first, middle, last] = namesOf(layer).map((name) => required(tensors, name)) as [
+      TrainedTensor,
+      TrainedTensor,
+      TrainedTensor,
+    ];
+    const capacity = middle.shape[0]!;
+    if (core.rows > capacity || core.cols > capacity) {
+      throw new LowrankError('INTERNAL', `'${layer.label}' has no room for ${core.rows} × ${core.cols} coefficients`);
+    }
+    const kernels = kernelsOf(layer, padded(right, capacity, right.cols), padded(left, left.rows, capacity));
+    const put = (tensor: TrainedTensor, data: Float32Array): void => {
+      tensor.value.set(data);
+      tensor.average?.set(data);
+    };
+    put(first, kernels.right.data);
+    put(last, kernels.left.data);
+    const stored = (matrix: Matrix): Float32Array => coreKernel(layer, padded(matrix, capacity, capacity)).data;
+    middle.value.set(stored(core));
+    middle.buffers.forEach((buffer, index) => {
+      const kept = buffers[index];
+      if (kept === undefined) buffer.fill(0);
+      else buffer.set(stored(kept));
+    });
+    middle.average?.set(stored(average ?? core));
+  });
+}
+
+/** What ∂loss is by the tensors of layers, as they lie in a flat gradient of a state's parameters; cut to the size of the factors. */
+export function gradientsOf(
+  gradient: LaidOut,
+  layers: readonly AdaptedLayer[],
+  factors: readonly LayerFactors[],
+): { readonly left: Matrix; readonly right: Matrix; readonly core: Matrix | undefined }[] {
+  const tensors = tensorsOf(gradient);
+  return layers.map((layer, at) => {
+    const { core } = factors[at]!;
+    const [right, middle, left] = namesOf(layer).map((name) => tensors.get(name)) as (TrainedTensor | undefined)[];
+    const whole = matricesOf(
+      layer,
+      { dims: right!.shape, data: right!.value },
+      { dims: left!.shape, data: left!.value },
+    );
+    return {
+      left: cropped(whole.left, whole.left.rows, core.rows),
+      right: cropped(whole.right, core.cols, whole.right.cols),
+      core:
+        middle === undefined
+          ? undefined
+          : cropped(coreMatrix(layer, { dims: middle.shape, data: middle.value }), core.rows, core.cols),
+    };
+  });
+}
+
+/** S and what is kept of it, as it lies in a state, cut to the size of the factors. */
+export function coefficientsOf(
+  state: LaidOut,
+  layers: readonly AdaptedLayer[],
+  like: readonly LayerFactors[],
+): Pick<LayerFactors, 'core' | 'buffers' | 'average'>[] {
+  const tensors = tensorsOf(state);
+  return layers.map((layer, at) => {
+    const { shape, value, buffers, average } = required(tensors, coreName(layer));
+    const { rows, cols } = like[at]!.core;
+    const cut = (data: Float32Array): Matrix => own(cropped(coreMatrix(layer, { dims: shape, data }), rows, cols));
+    return { core: cut(value), buffers: buffers.map(cut), average: average && cut(average) };
+  });
+}
+
+/** Copies every tensor but those of the layers, by name. */
+export function copyOthers(from: LaidOut, to: LaidOut, layers: readonly AdaptedLayer[]): void {
+  const adapted = new Set(layers.flatMap(namesOf));
+  const source = tensorsOf(from);
+  for (const [name, target] of tensorsOf(to)) {
+    if (adapted.has(name)) continue;
+    const { value, buffers, average } = required(source, name);
+    target.value.set(value);
+    target.average?.set(average ?? value);
+    target.buffers.forEach((buffer, at) => {
+      const kept = buffers[at];
+      if (kept !== undefined) buffer.set(kept);
+    });
+  }
+}
+
+/** Copies a whole state into one that is laid out for other capacities or other roles. */
+export function copyState(from: LaidOut, to: LaidOut, layers: readonly AdaptedLayer[]): void {
+  copyOthers(from, to, layers);
+  putFactors(to, layers, factorsOf(from, layers));
+}
+
+function required(tensors: TrainedTensors, name: string): TrainedTensor {
+  const tensor = tensors.get(name);
+  if (tensor !== undefined) return tensor;
+  throw new LowrankError('INTERNAL', `there is no tensor '${name}' in the state`);
+}
+
+/** A matrix whose memory is its own. */
+function own({ rows, cols, data }: Matrix): Matrix {
+  return { rows, cols, data: data.slice() };
+}

@@ -1,0 +1,133 @@
+import { withCores } from '../adapt/cores.js';
+import { adaptedLayers, type AdaptedLayer, fullRank } from '../adapt/layers.js';
+import type { LayerFactors } from '../adapt/factors.js';
+import { type RankRule, requireReachable, type SizeTarget } from '../adapt/ranks.js';
+import { withRoles } from '../adapt/roles.js';
+import { usualTolerance } from '../adapt/settings.js';
+import { factorsOfModel, startPairs, usualMost } from '../adapt/start.js';
+import { namesOf } from '../adapt/state.js';
+import { LowrankError } from '../errors.js';
+import { readModel } from '../graph/read.js';
+import { modelBytes } from '../graph/write.js';
+import { createLinalg } from '../linalg/linalg.js';
+import type { Linalg } from '../linalg/types.js';
+import { inferShapes } from '../ops/infer.js';
+import { countMacs, countParameters } from '../rewrite/count.js';
+import type { Driver } from '../runtime/types.js';
+import type { Prepared } from '../step/prepare.js';
+import type { TrainSettings } from './options.js';
+import type { Closers } from './session.js';
+
+/** The layers of a training whose ranks are found, and how. */
+export interface Adaptation {
+  /** The model with pairs: what trained weights are put into, with pairs of other ranks. */
+  readonly source: Uint8Array;
+  readonly layers: readonly AdaptedLayer[];
+  /** What they begin with. */
+  readonly start: readonly LayerFactors[];
+  readonly rule: RankRule;
+  /** Parameters and MACs of one image that no rank changes, and of the model with every adapted layer in one piece. */
+  readonly fixed: { readonly params: number; readonly macs: number };
+  readonly whole: { readonly params: number; readonly macs: number };
+  readonly linalg: Linalg;
+}
+
+/**
+ * Finds the low-rank layers of a model, or makes them of its layers. Throws what `startPairs` and `adaptedLayers` throw, USAGE where the
+ * target cannot be reached.
+ */
+export async function openAdaptation(
+  source: string | Uint8Array,
+  { images, imageDims }: Prepared,
+  settings: TrainSettings,
+  driver: Driver,
+  signal: AbortSignal | undefined,
+  closers: Closers,
+): Promise<Adaptation> {
+  const { threads, maxRank, minRank } = settings;
+  const linalg = await createLinalg({ driver, ...(threads === null ? {} : { threads }) });
+  closers.push(() => linalg.close());
+  const model = readModel(source);
+  try {
+    const shapes = () => inferShapes(model, { inputShapes: { [images.name]: [1, ...imageDims] } });
+    await startPairs(model, shapes(), settings, linalg, signal);
+    const now = shapes();
+    const layers = adaptedLayers(model, now);
+    requireRanks(layers, settings);
+    const mostOf = (layer: AdaptedLayer): number =>
+      Math.min(maxRank ?? Math.max(usualMost(layer.rows, layer.cols), minRank), fullRank(layer));
+    const isFixed = settings.adaptRanks === 'kls-fixed';
+    const start = await factorsOfModel(model, layers, isFixed ? ({ rank }) => rank : mostOf, linalg);
+    const counts = { params: countParameters(model.graph), macs: countMacs(model.graph, now) };
+    const outside = (of: 'params' | 'macs'): number =>
+      layers.reduce((left, { rank, perRank }) => left - rank * perRank[of], counts[of]);
+    const fixed = { params: outside('params'), macs: outside('macs') };
+    const wholeOf = (of: 'params' | 'macs'): number => layers.reduce((sum, { whole }) => sum + whole[of], fixed[of]);
+    const whole = { params: wholeOf('params'), macs: wholeOf('macs') };
+    const ranks = start.map(({ core }) => core.rows);
+    const rule: RankRule = {
+      tolerance: settings.tolerance ?? usualTolerance,
+      minRank,
+      mostOf,
+      target: targetOf(settings, layers, ranks, fixed, whole),
+    };
+    requireReachable(layers, rule);
+    return { source: modelBytes(model), layers, start, rule, fixed, whole, linalg };
+  } finally {
+    model.file?.close();
+  }
+}
+
+function targetOf(
+  { targetParams, targetMacs }: TrainSettings,
+  layers: readonly AdaptedLayer[],
+  ranks: readonly number[],
+  fixed: Adaptation['fixed'],
+  whole: Adaptation['whole'],
+): SizeTarget | undefined {
+  const share = targetParams ?? targetMacs;
+  if (share === null) return undefined;
+  const of = targetParams === null ? 'macs' : 'params';
+  const start = layers.reduce((sum, { perRank }, at) => sum + ranks[at]! * perRank[of], fixed[of]);
+  return { of, whole: whole[of], fixed: fixed[of], start, most: share * whole[of] };
+}
+
+/** Throws USAGE where a rank is asked for that no layer has. */
+function requireRanks(layers: readonly AdaptedLayer[], { maxRank, startRank, minRank }: TrainSettings): void {
+  const most = Math.max(...layers.map(fullRank));
+  for (const [flag, rank] of [
+    ['--max-rank', maxRank],
+    ['--start-rank', startRank],
+    ['--min-rank', minRank],
+  ] as const) {
+    if (rank === null || rank <= most) continue;
+    throw new LowrankError('USAGE', `a rank of ${rank} is more than any layer can have`, {
+      place: flag,
+      remedy: `give at most ${most}`,
+    });
+  }
+}
+
+/** The model that the states of a training are laid out for: layers have room for the largest rank, and for bases between two cuts. */
+export function homeModel({ source, layers, rule, start }: Adaptation, { adaptRanks }: TrainSettings): Uint8Array {
+  const capacities = layers.map((layer, at) => {
+    const most = Math.max(rule.mostOf(layer), start[at]!.core.rows);
+    return adaptRanks === 'augmented' ? Math.min(2 * most, Math.max(layer.rows, layer.cols)) : most;
+  });
+  return withCores(source, layers, capacities);
+}
+
+/** The model with its bases held. Throws USAGE where a factor is frozen. */
+export function coefficientsOnly(prepared: Prepared, { layers }: Adaptation): Prepared {
+  const trained = new Set(prepared.parameters.map(({ name }) => name));
+  for (const layer of layers) {
+    const missing = namesOf(layer).find((name) => !trained.has(name));
+    if (missing === undefined) continue;
+    throw new LowrankError('USAGE', `the rank of '${layer.label}' is to be found, but '${missing}' is not trained`, {
+      place: '--freeze',
+      remedy: `freeze less, or leave the layer as it is with --exclude '${layer.label}'`,
+    });
+  }
+  const bases = new Set(layers.flatMap(({ left, right }) => [left, right]));
+  return withRoles(prepared, ({ name }) => !bases.has(name));
+}
