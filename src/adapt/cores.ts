@@ -132,7 +132,7 @@ export function withPairs(
     model,
     records.map((record) => {
       const rank = record.factors.map((factor) => rankOf.get(factor)).find((found) => found !== undefined);
-      return rank === undefined ? record : { ...record, rank };
+      return rank === undefined ? record : Object.assign({}, record, { rank });
     }),
   );
 }

@@ -35,14 +35,14 @@ export async function newDirections(linalg: Linalg, basis: Matrix, others: Matri
  * number is not finite.
  */
 export async function orthonormalRows(linalg: Linalg, rows: Rows): Promise<Matrix64> {
-  let q: Rows = unitRows(rows, 0);
+  let q = unitRows(rows, 0);
   if (q.rows < rows.rows) throw dependent();
   for (let pass = 0; pass < 2; pass++) {
     const inverse = await linalg.inverseRoot(await linalg.gemm64(q, q, { transposeB: true }));
     if (inverse === undefined) throw dependent();
     q = await linalg.gemm64(inverse, q);
   }
-  return q as Matrix64;
+  return q;
 }
 
 function dependent(): LowrankError {

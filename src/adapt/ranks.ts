@@ -107,10 +107,14 @@ export interface Capacity {
 const smallRank = 8;
 
 /** Room for a rank, with some to grow. */
-export function capacityFor(layer: AdaptedLayer, rank: number, isAugmented: boolean): Capacity {
+export function roomFor(layer: AdaptedLayer, rank: number): number {
   const rounded = rank <= smallRank ? Math.ceil(rank / 2) * 2 : Math.ceil(rank / 8) * 8;
-  const own = Math.min(Math.max(2, rounded), Math.max(2, fullRank(layer)));
-  return { rank: own, bases: isAugmented ? Math.min(2 * own, Math.max(layer.rows, layer.cols)) : own };
+  return Math.min(Math.max(2, rounded), Math.max(2, fullRank(layer)));
+}
+
+/** What room for a rank is in tensors. */
+export function capacityOf(layer: AdaptedLayer, rank: number, isAugmented: boolean): Capacity {
+  return { rank, bases: isAugmented ? Math.min(2 * rank, Math.max(layer.rows, layer.cols)) : rank };
 }
 
 /** Of what the graphs compute, how much less it must be for new ones to be worth it. */
@@ -125,6 +129,6 @@ export function needsOthers(
   const isTight = ranks.some((rank, at) => rank > now[at]!.rank);
   const cost = (ranksOf: (at: number) => number): number =>
     layers.reduce((sum, layer, at) => sum + ranksOf(at) * layer.perRank.macs, 0);
-  const wanted = cost((at) => capacityFor(layers[at]!, ranks[at]!, false).rank);
+  const wanted = cost((at) => roomFor(layers[at]!, ranks[at]!));
   return isTight || wanted < worthRebuilding * cost((at) => now[at]!.rank);
 }

@@ -10,6 +10,7 @@ import { transposed } from '../linalg/transpose.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { findPairs } from '../rewrite/find-pairs.js';
 import { matrixShape, schemesOf } from '../rewrite/geometry.js';
+import { matchesGlob } from '../rewrite/glob.js';
 import { findLayers } from '../rewrite/layers.js';
 import type { Kernel } from '../rewrite/layout.js';
 import { matricesOf } from './cores.js';
@@ -24,6 +25,8 @@ export interface StartSettings extends Pick<SelectionSettings, 'include' | 'excl
   readonly scheme: 'channel' | 'spatial';
   /** The rank that a layer begins with, where it has as many. */
   readonly startRank: number | null;
+  /** Parameters that are not trained: a layer whose weight is one stays in one piece. */
+  readonly freeze: readonly string[];
 }
 
 /**
@@ -39,10 +42,13 @@ export async function startPairs(
 ): Promise<boolean> {
   if (findPairs(model, findLayers(model.graph, shapes)).pairs.length > 0) return false;
   const { selection } = selectLayers(model, shapes, { ...settings, factorizePairs: false }, 'spectral');
-  const { candidates } = selection;
+  const candidates = selection.candidates.filter(
+    ({ layer }) => !settings.freeze.some((glob) => matchesGlob(layer.weight.source.name, glob)),
+  );
   if (candidates.length === 0) {
     throw new LowrankError('UNSUPPORTED', 'no layer is left whose rank could be found', {
-      remedy: 'give the first or the last layer free with --no-keep-first, --no-keep-last, or exclude less',
+      remedy:
+        'give the first or the last layer free with --no-keep-first, --no-keep-last, exclude less, or freeze less',
     });
   }
   const plans = candidates.map((candidate) => {

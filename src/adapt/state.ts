@@ -74,7 +74,7 @@ export function gradientsOf(
   const tensors = tensorsOf(gradient);
   return layers.map((layer, at) => {
     const { core } = factors[at]!;
-    const [right, middle, left] = namesOf(layer).map((name) => tensors.get(name)) as (TrainedTensor | undefined)[];
+    const [right, middle, left] = namesOf(layer).map((name) => tensors.get(name));
     const whole = matricesOf(
       layer,
       { dims: right!.shape, data: right!.value },

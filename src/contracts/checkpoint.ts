@@ -39,6 +39,8 @@ export interface CheckpointPosition {
   readonly retreats?: readonly TrainRetreat[];
   /** With float16. */
   readonly lossScale?: LossScale;
+  /** Where ranks are found: for how large a rank of each layer there is room in the graphs. */
+  readonly rankRoom?: readonly number[];
   /** In a training of several: the one that goes on, or has ended, and the updates that were done or skipped before it. */
   readonly segment?: { readonly index: number; readonly name: string; readonly tried: number };
 }

@@ -41,6 +41,42 @@ export interface TrainEpoch {
   readonly lossScale?: number;
   /** With float16: updates left out since the first epoch, because a gradient was not finite. `steps` does not count them. */
   readonly skippedUpdates?: number;
+  /** Where ranks are found: what the layers have come to at the end of the epoch. */
+  readonly adaptation?: EpochRanks;
+}
+
+/** Layers whose ranks are found, at the end of an epoch. */
+export interface EpochRanks {
+  /** In the order of the report's `adaptation.layers`. */
+  readonly ranks: readonly number[];
+  /** Of each layer the largest singular values, at most 16. */
+  readonly singularValues: readonly (readonly number[])[];
+  /** Of the model that these ranks give, weights of both factors counted. */
+  readonly params: number;
+  readonly macs: number;
+  /** The same over those of the model with every one of these layers in one piece. */
+  readonly paramsShare: number;
+  readonly macsShare: number;
+  /** Of the epoch, in linear algebra outside of graphs: orthonormalization, singular values. */
+  readonly seconds: number;
+}
+
+/** How a training finds the ranks of layers, and which they are. */
+export interface RankAdaptation {
+  readonly method: 'augmented' | 'parallel' | 'kls' | 'kls-fixed';
+  /** θ; null where a target, or nothing, decides. */
+  readonly tolerance: number | null;
+  readonly layers: readonly {
+    readonly name: string;
+    readonly label: string;
+    readonly scheme: 'spatial' | 'channel' | 'dense';
+    /** Of the matrix that is factorized. */
+    readonly rows: number;
+    readonly cols: number;
+    readonly startRank: number;
+  }[];
+  /** Of the model with every one of these layers in one piece. */
+  readonly whole: { readonly params: number; readonly macs: number };
 }
 
 /** Epoch 0: the model on the validation images before the first update. */
@@ -130,6 +166,8 @@ export interface TrainReport {
    * earliest; null where none was validated.
    */
   readonly best: { readonly epoch: number; readonly top1: number } | null;
+  /** Absent where no ranks are found. */
+  readonly adaptation?: RankAdaptation;
   /** Absent where the learning rate was not searched for. */
   readonly foundRate?: FoundRate;
   /** Absent in reports of earlier versions. */

@@ -4,7 +4,7 @@ import { makeFolder } from '../make-folder.js';
 import { LowrankError, messageOf } from '../errors.js';
 import { eventBytes, type EventContent, type SummaryValue } from './tensorboard/event.js';
 import { tfRecord } from './tensorboard/record.js';
-import type { TrainEpoch, TrainReport, TrainStart } from '../contracts/train.js';
+import type { EpochRanks, TrainEpoch, TrainReport, TrainStart } from '../contracts/train.js';
 
 /** Writes one event file. Every call is in the file when it returns, so a killed run loses nothing. */
 export interface TensorBoardWriter {
@@ -112,6 +112,16 @@ export function epochScalars(epoch: TrainEpoch): Readonly<Record<string, number 
     'speed/data_wait_share': epoch.dataWaitShare,
     'speed/peak_memory_bytes': epoch.peakMemory,
     epoch: epoch.epoch,
+    ...(epoch.adaptation === undefined ? {} : rankScalars(epoch.adaptation)),
+  };
+}
+
+function rankScalars({ ranks, paramsShare, macsShare, seconds }: EpochRanks): Readonly<Record<string, number>> {
+  return {
+    'size/parameters_share': paramsShare,
+    'size/macs_share': macsShare,
+    'speed/linear_algebra_seconds': seconds,
+    ...Object.fromEntries(ranks.map((rank, at) => [`rank/${String(at + 1).padStart(3, '0')}`, rank])),
   };
 }
 

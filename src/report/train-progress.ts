@@ -1,6 +1,7 @@
 import { formatLoss, formatPercent, formatRate, formatSeconds, formatSpeed } from './format.js';
 import { createLiveLine, type ProgressStream } from './live-line.js';
 import { type Progress, timeLeft } from './progress.js';
+import { ranksText } from './ranks-text.js';
 import { displayWidth, truncate } from './text.js';
 import type { TrainEpoch, TrainStart } from '../contracts/train.js';
 
@@ -61,6 +62,7 @@ export function epochLine(epoch: TrainEpoch, epochs: number): string {
     ...(valTop5 === null ? [] : [`val top-5 ${formatPercent(valTop5)}`]),
     `lr ${formatRate(epoch.lr)}`,
     ...scaling(epoch),
+    ...(epoch.adaptation === undefined ? [] : [ranksText(epoch.adaptation)]),
     formatSpeed(epoch.imagesPerSecond),
     `data wait ${formatPercent(epoch.dataWaitShare)}`,
     formatSeconds(epoch.seconds),

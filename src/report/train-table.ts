@@ -9,6 +9,7 @@ import {
   formatWhole,
   plural,
 } from './format.js';
+import { ranksCell } from './ranks-text.js';
 import { renderFacts, renderTable, type Column } from './table.js';
 import { paint, type Terminal } from './terminal.js';
 import { printable, wrap } from './text.js';
@@ -62,6 +63,8 @@ const COLUMNS: readonly Column<Row>[] = [
   number('skipped', 4, ({ skippedUpdates }) => (skippedUpdates === undefined ? '' : String(skippedUpdates))),
   number('img/s', 10, ({ imagesPerSecond }) => imagesPerSecond.toFixed(imagesPerSecond < 99.95 ? 1 : 0)),
   number('data wait', 8, ({ dataWaitShare }) => formatPercent(dataWaitShare)),
+  number('ranks', 14, ({ adaptation }) => (adaptation === undefined ? '' : ranksCell(adaptation))),
+  number('params', 13, ({ adaptation }) => (adaptation === undefined ? '' : formatPercent(adaptation.paramsShare))),
   number('memory', 6, ({ peakMemory }) => formatBytes(peakMemory)),
   number('time', 9, ({ seconds }) => formatSeconds(seconds)),
 ];

@@ -1,6 +1,6 @@
 import { augment, parallelStep, turnBases } from '../adapt/augment.js';
-import type { LayerFactors } from '../adapt/factors.js';
-import { type Capacity, capacityFor, chooseRanks, needsOthers } from '../adapt/ranks.js';
+import { diagonalOf, type LayerFactors } from '../adapt/factors.js';
+import { type Capacity, capacityOf, chooseRanks, needsOthers, roomFor } from '../adapt/ranks.js';
 import type { AdaptName } from '../adapt/settings.js';
 import { spectrumOf } from '../adapt/spectrum.js';
 import { coefficientsOf, copyOthers, copyState, factorsOf, gradientsOf, putFactors } from '../adapt/state.js';
@@ -56,7 +56,6 @@ export class AdaptiveTrainer implements Trainer {
   /** Whether the trainer of the bases has the state of the other one. */
   #isFed = false;
   #seconds = 0;
-  #values: readonly (readonly number[])[] = [];
 
   private constructor(options: AdaptiveOptions, opened: Opened) {
     this.#options = options;
@@ -69,15 +68,17 @@ export class AdaptiveTrainer implements Trainer {
     state: TrainingState,
     step: number,
     lossScale: LossScale | undefined,
+    room?: readonly number[],
   ): Promise<AdaptiveTrainer> {
     const from = { state, layout: options.home };
     const { layers } = options.adaptation;
+    if (room !== undefined) return new AdaptiveTrainer(options, await open(options, room, from, step, lossScale));
     const { at } = placeOf(options, step + (lossScale?.skipped ?? 0));
     // In the midst of a cycle the bases are wider than the rank.
     const isWide = options.method === 'augmented' && at > 0;
-    const own = factorsOf(from, layers).map(({ core }) => {
+    const own = factorsOf(from, layers).map(({ core }, index) => {
       const widest = Math.max(core.rows, core.cols);
-      return isWide ? Math.ceil(widest / 2) : widest;
+      return roomFor(layers[index]!, isWide ? Math.ceil(widest / 2) : widest);
     });
     return new AdaptiveTrainer(options, await open(options, own, from, step, lossScale));
   }
@@ -88,6 +89,10 @@ export class AdaptiveTrainer implements Trainer {
 
   get lossScale(): LossScale | undefined {
     return this.#opened.main.lossScale;
+  }
+
+  get rankRoom(): readonly number[] {
+    return this.#opened.graphs.capacities.map(({ rank }) => rank);
   }
 
   get evaluation(): EvalGraph {
@@ -160,11 +165,12 @@ export class AdaptiveTrainer implements Trainer {
     return closeAll(this.#opened);
   }
 
-  /** As of the last cut; before one, of the start. */
+  /** Behind a cut. */
   async found(): Promise<FoundRanks> {
-    const factors = factorsOf(await this.#state(), this.#layers);
-    const ranks = factors.map(({ core }) => Math.min(core.rows, core.cols));
-    return { ranks, singularValues: this.#values, seconds: this.#seconds };
+    const singularValues = factorsOf(await this.#state(), this.#layers).map(({ core }) => Array.from(diagonalOf(core)));
+    const seconds = this.#seconds;
+    this.#seconds = 0;
+    return { singularValues, seconds };
   }
 
   get #layers(): Adaptation['layers'] {
@@ -278,7 +284,6 @@ export class AdaptiveTrainer implements Trainer {
       method === 'kls-fixed'
         ? spectra.map(({ squares }) => squares.length)
         : chooseRanks(this.#layers, spectra, rule, this.#tried / updates);
-    this.#values = spectra.map(({ squares }, at) => [...squares.subarray(0, ranks[at]!)].map(Math.sqrt));
     return eachLayer(factors, (own, at) => truncate(linalg, own, spectra[at]!, ranks[at]!, kinds));
   }
 
@@ -303,7 +308,8 @@ export class AdaptiveTrainer implements Trainer {
     const [step, lossScale] = [this.step, this.lossScale];
     await closeAll(this.#opened);
     this.#isFed = false;
-    this.#opened = await open(this.#options, ranks, { state, layout: home }, step, lossScale);
+    const room = ranks.map((rank, at) => roomFor(this.#layers[at]!, rank));
+    this.#opened = await open(this.#options, room, { state, layout: home }, step, lossScale);
   }
 
   #fits(factors: readonly LayerFactors[]): boolean {
@@ -328,7 +334,7 @@ function placeOf({ stepsPerEpoch, coefficientSteps }: AdaptiveOptions, tried: nu
 
 async function open(
   options: AdaptiveOptions,
-  ranks: readonly number[],
+  room: readonly number[],
   from: LaidOut,
   step: number,
   lossScale: LossScale | undefined,
@@ -336,7 +342,7 @@ async function open(
   const { adaptation, method } = options;
   const { layers } = adaptation;
   const isAugmented = method !== 'kls-fixed' && method !== 'parallel';
-  const graphs = options.build(layers.map((layer, at) => capacityFor(layer, ranks[at]!, isAugmented)));
+  const graphs = options.build(layers.map((layer, at) => capacityOf(layer, room[at]!, isAugmented)));
   const state = graphs.main.blank();
   copyState(from, { state, layout: graphs.main.layout }, layers);
   const main = await options.open(graphs.main, state, step, lossScale);

@@ -177,7 +177,7 @@ export class Bookkeeping {
 
   #position(at: Place): CheckpointPosition {
     const { session, segment, epochs, start: before, retreats, foundRate } = this.#journal;
-    const { step, lossScale } = session.trainer;
+    const { step, lossScale, rankRoom } = session.trainer;
     const start = before === null ? {} : { start: before };
     const { index, name, isAlone, tried } = segment;
     return {
@@ -188,6 +188,7 @@ export class Bookkeeping {
       ...(foundRate === undefined ? {} : { foundRate }),
       ...(retreats.length === 0 ? {} : { retreats }),
       ...(lossScale === undefined ? {} : { lossScale }),
+      ...(rankRoom === undefined ? {} : { rankRoom }),
       ...(isAlone ? {} : { segment: { index, name, tried } }),
     };
   }

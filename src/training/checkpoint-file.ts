@@ -93,6 +93,7 @@ export function readState(checkpoint: string): StateFile {
     (file.segment === undefined || isSegment(file.segment)) &&
     (file.start === undefined || typeof (file.start as TrainStart | null)?.valTop1 === 'number') &&
     (file.retreats === undefined || Array.isArray(file.retreats)) &&
+    (file.rankRoom === undefined || isRoom(file.rankRoom)) &&
     (file.foundRate === undefined || typeof (file.foundRate as FoundRate | null)?.lr === 'number') &&
     (file.call === undefined || isSavedCall(file.call)) &&
     (checksum === undefined || checksum === checksumOf(file));
@@ -103,6 +104,10 @@ export function readState(checkpoint: string): StateFile {
 function isSegment(value: unknown): boolean {
   const { index, name, tried } = (value ?? {}) as Readonly<Record<string, unknown>>;
   return Number.isSafeInteger(index) && (index as number) >= 0 && typeof name === 'string' && typeof tried === 'number';
+}
+
+function isRoom(value: unknown): boolean {
+  return Array.isArray(value) && value.every((rank) => Number.isSafeInteger(rank) && (rank as number) >= 1);
 }
 
 /** SHA-256 of what a state file says, as JSON without spaces. */

@@ -3,6 +3,7 @@ import type { Batch } from '../data/batch.js';
 import { LowrankError } from '../errors.js';
 import { drawMasks } from '../step/masks.js';
 import type { Bookkeeping } from './bookkeeping.js';
+import { ranksOf } from './found-ranks.js';
 import { type Journal, rateOf, scalingOf, secondsSince, triedUpdates } from './journal.js';
 import type { Measured } from './trainer.js';
 import { untilAborted } from './until-aborted.js';
@@ -168,6 +169,7 @@ export async function finishEpoch(journal: Journal, epoch: number, running: Runn
     seconds: running.seconds + validation,
     peakMemory: process.resourceUsage().maxRSS * 1024,
     ...scalingOf(trainer),
+    ...(await ranksOf(session.adaptation, trainer)),
   };
   journal.epochs.push(finished);
   call.progress?.epoch(finished, epochs);

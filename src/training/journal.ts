@@ -9,6 +9,7 @@ import {
 import { inWords, inWordsOfCaller } from '../errors.js';
 import { trainVerdict } from '../report/train-verdict.js';
 import { tool } from '../version.js';
+import { describeAdaptation } from './found-ranks.js';
 import type { TrainCall, TrainSettings } from './options.js';
 import { learningRateAt, scheduleOf } from './schedule.js';
 import type { TrainingSession } from './session.js';
@@ -149,6 +150,7 @@ export function reportOf(journal: Journal, status: TrainReport['status'], reason
     start: journal.start,
     epochs,
     best,
+    ...describeAdaptation(session.adaptation, settings),
     ...(journal.foundRate === undefined ? {} : { foundRate: journal.foundRate }),
     retreats: journal.retreats,
     resumedFrom: journal.resumedFrom,

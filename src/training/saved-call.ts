@@ -51,6 +51,8 @@ const lists: ReadonlySet<string> = new Set([
   'decay',
   'freeze',
   'trainAlso',
+  'include',
+  'exclude',
   'mean',
   'std',
 ] satisfies (keyof TrainSettings)[]);
@@ -61,6 +63,7 @@ const kinds: ReadonlyMap<string, readonly string[]> = new Map<keyof TrainSetting
   ['stretch', ['boolean']],
   ['interpolation', ['string']],
   ['normalization', ['string']],
+  ['adaptRanks', ['string']],
 ]);
 
 /** Whether the values of settings are of the kinds that there are: a list where one belongs, else a scalar of the default's type. */

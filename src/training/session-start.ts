@@ -44,11 +44,12 @@ export async function startTrainer(
   state: TrainingState | undefined,
   step: number,
   lossScale: LossScale | undefined,
+  rankRoom?: readonly number[],
 ): Promise<Trainer> {
   const { settings, graphs } = parts;
   const initial = state ?? (await stateOfModel(parts));
   if (parts.model.adaptation !== undefined)
-    return startAdaptive(parts, parts.model.adaptation, initial, step, lossScale);
+    return startAdaptive(parts, parts.model.adaptation, initial, step, lossScale, rankRoom);
   emulateOnce(settings, graphs.gradient);
   return trainerOf(parts, graphs, initial, step, lossScale);
 }
@@ -88,6 +89,7 @@ function startAdaptive(
   initial: TrainingState,
   first: number,
   scale: LossScale | undefined,
+  rankRoom: readonly number[] | undefined,
 ): Promise<Trainer> {
   const { settings, model, context, stepsPerEpoch, graphs } = parts;
   const { prepared } = model;
@@ -106,7 +108,7 @@ function startAdaptive(
       return trainerOf(parts, side, state, step, lossScale);
     },
   };
-  return AdaptiveTrainer.start(options, initial, first, scale);
+  return AdaptiveTrainer.start(options, initial, first, scale, rankRoom);
 }
 
 const emulated = new WeakSet<GradientGraph>();

@@ -18,6 +18,7 @@ import { describeKept } from '../step/manifest.js';
 import type { Prepared } from '../step/prepare.js';
 import type { TrainingState } from '../step/vectors.js';
 import { withAugment } from './augmentation.js';
+import type { Adaptation } from './adaptation.js';
 import type { StateLayout } from '../step/laid-out.js';
 import { type TrainCall, type TrainOptions, type TrainSettings, trainSessionOptions } from './options.js';
 import { checkSchedule, scheduleOf } from './schedule.js';
@@ -45,6 +46,8 @@ export interface TrainingSession {
   readonly threads: number | null;
   /** What the numbers of a step depend on beside the settings: the machine, onnxruntime, the images; and what its epochs are compared by. */
   readonly conditions: Readonly<Record<string, unknown>>;
+  /** Where the ranks of layers are found. */
+  readonly adaptation: Adaptation | undefined;
   /** Of the files of the training images. */
   stampImages(content: 'always' | 'small' | 'never'): Promise<DataStamp>;
   readonly loader: Loader;
@@ -64,7 +67,12 @@ export interface TrainingSession {
   /** The state of the model before the first update. */
   initial(): Promise<TrainingState>;
   /** Opens the sessions of onnxruntime, with the state of a checkpoint or of the model; those that were open are closed. */
-  start(state: TrainingState | undefined, step: number, lossScale?: LossScale): Promise<void>;
+  start(
+    state: TrainingState | undefined,
+    step: number,
+    lossScale?: LossScale,
+    rankRoom?: readonly number[],
+  ): Promise<void>;
   /** Results on the validation images; undefined where there are none. Throws ABORTED. */
   validate(
     onProgress: (done: number, total: number) => void,
@@ -173,6 +181,7 @@ async function openSession(
     data: { train: summaryOf(training), val: validation === undefined ? null : summaryOf(validation) },
     warnings,
     threads,
+    adaptation: model.adaptation,
     conditions: {
       ...target.machine,
       onnxruntime: driver.version,
@@ -194,11 +203,11 @@ async function openSession(
       return trainer!;
     },
     initial: () => stateOfModel(parts),
-    async start(state, step, lossScale) {
+    async start(state, step, lossScale, rankRoom) {
       const before = trainer;
       trainer = undefined;
       await before?.close();
-      trainer = await startTrainer(parts, state, step, lossScale);
+      trainer = await startTrainer(parts, state, step, lossScale, rankRoom);
     },
     validate: createValidator({ ...validating, closers }),
     openRateJudge: () => openRateJudge(validating, training, loader.batchesPerEpoch),

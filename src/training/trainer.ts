@@ -92,6 +92,8 @@ export interface Trainer {
   read(): Promise<TrainingState>;
   /** What `weights` are evaluated by, where that changes; undefined: the graph of the whole training. */
   readonly evaluation?: EvalGraph;
+  /** For how large a rank of each layer there is room in the graphs, where ranks are found. */
+  readonly rankRoom?: readonly number[];
   /** What the layers have come to, where their ranks are found. */
   found?(): Promise<FoundRanks>;
   /** Puts a state in the place of its own, between two updates, with so many updates behind it. */

@@ -41,7 +41,7 @@ export async function runSegment(journal: Journal, carried: Carried | undefined)
   const isNew = position === undefined && carried === undefined;
   if (isNew) warn(journal, fewUpdates(settings, session.stepsPerEpoch));
   const { step = 0, lossScale } = carried ?? position ?? {};
-  await session.start((carried ?? checkpoint)?.state, step, lossScale);
+  await session.start((carried ?? checkpoint)?.state, step, lossScale, position?.rankRoom);
   if (carried !== undefined) journal.segment.tried = triedUpdates(session.trainer);
   const board = openBoard(journal, isNew ? undefined : step);
   if (carried === undefined) journal.seconds.prepare = secondsSince(journal.started);

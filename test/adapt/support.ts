@@ -73,7 +73,7 @@ export async function openAdaptive(given: AdaptiveCase): Promise<OpenedAdaptive>
   const driver = await loadDriver();
   const model = readModel(given.model);
   const shapes = () => inferShapes(model);
-  const choice = { ...defaultAdaptSettings, keepFirst: false, startRank: start[0]!.core.rows };
+  const choice = { ...defaultAdaptSettings, keepFirst: false, startRank: start[0]!.core.rows, freeze: [] };
   await startPairs(model, shapes(), choice, linalg, undefined);
   const layers = adaptedLayers(model, shapes());
   const rule: RankRule = {

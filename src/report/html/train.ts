@@ -18,6 +18,7 @@ import { accuracyAxis, curveFigure, lossTick, percentTick } from './curve-figure
 import { markup, type Content, type Markup } from './markup.js';
 import { code, dataTable, details, factList, renderPage, section, type TableColumn } from './page.js';
 import { preparationFact } from '../preparation-text.js';
+import { rankSection } from './found-ranks.js';
 import { badImageFacts, dataFact, modelFacts, numberCard, settingsSection } from './run-sections.js';
 
 export interface TrainHtmlOptions {
@@ -295,6 +296,7 @@ export async function trainHtml(report: TrainReport, options: TrainHtmlOptions =
     header: header(report),
     sections: [
       curveSection(renderer, report),
+      rankSection(renderer, report),
       epochSection(report),
       settingsSection(report.settings, options.commandLine ?? report.command, [['seed', report.seed]]),
       factsSection(report),
