@@ -104,10 +104,8 @@ export const command = defineCommand({
 function named(arch: string): Architecture {
   const found = architectureOf(arch);
   if (found !== undefined) return found;
-  const close = closest(
-    arch,
-    architectures.map(({ name }) => name),
-  );
+  const names = architectures.map(({ name }) => name);
+  const close = closest(arch, names);
   throw new LowrankError('USAGE', `there is no architecture '${arch}'`, {
     remedy: `${close === undefined ? '' : `did you mean '${close}'? `}choose one of \`lowrank create --list\``,
   });

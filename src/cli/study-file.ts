@@ -263,10 +263,8 @@ function sourceOf(model: string, imageSize: number | undefined, place: string, p
   }
   const created = createdOf(model);
   if (created !== undefined) return { kind: 'created', architecture: created.name, imageSize };
-  const close = closest(
-    model,
-    architectures.map(({ name }) => name),
-  );
+  const names = architectures.map(({ name }) => name);
+  const close = closest(model, names);
   const hint = close === undefined ? '' : `did you mean '${close}'? `;
   throw usage(
     `there is no architecture '${model}'`,

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { LowrankError } from '../errors.js';
-import { isCifar, openCifar } from './cifar.js';
+import { cifarParts, openCifar } from './cifar.js';
 import { unreadable } from '../files/regular.js';
 import { openFolder } from './folder.js';
 import { usualNames } from './ground-truth.js';
@@ -61,21 +61,27 @@ export async function openSource(path: string, options: SourceOptions = {}): Pro
 export function partsIn(path: string): readonly string[] {
   if (expandBraces(path) !== undefined || isFile(path)) return [];
   const layout = layoutOf(path);
-  if (layout.kind === 'folders') return layout.parts;
-  if (layout.kind === 'idx') return [...layout.parts.keys()];
-  return layout.kind === 'cifar' ? [] : knownParts(layout.files);
+  switch (layout.kind) {
+    case 'cifar':
+    case 'folders':
+      return layout.parts;
+    case 'idx':
+      return [...layout.parts.keys()];
+    case 'tars':
+    case 'parquet':
+      return knownParts(layout.files);
+  }
 }
 
 /** What the files of a folder are, before any is opened. */
 type Layout =
-  | { readonly kind: 'cifar' }
   | { readonly kind: 'idx'; readonly parts: IdxParts }
   | {
       readonly kind: 'tars' | 'parquet';
       readonly files: readonly PartFile[];
       readonly warnings: readonly string[];
     }
-  | { readonly kind: 'folders'; readonly parts: readonly string[] };
+  | { readonly kind: 'cifar' | 'folders'; readonly parts: readonly string[] };
 
 interface PartFile {
   readonly file: string;
@@ -84,7 +90,8 @@ interface PartFile {
 
 /** Shards in the folder itself count, then images in folders, then shards in folders. */
 function layoutOf(path: string): Layout {
-  if (isCifar(path)) return { kind: 'cifar' };
+  const cifar = cifarParts(path);
+  if (cifar !== undefined) return { kind: 'cifar', parts: cifar };
   const idx = findIdx(path);
   if (idx !== undefined) return { kind: 'idx', parts: idx };
   const names = listFolder(path).flatMap(({ name, isFolder }) => (isFolder ? [] : [name]));
