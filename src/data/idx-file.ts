@@ -20,8 +20,8 @@ const typeNames: Readonly<Record<number, string>> = {
 
 /** Beyond what any data set of this format has, and a buffer holds it. */
 const mostBytes = 2 ** 31 - 2;
-/** A compressed file may expand to three times its size, and so much. */
-const freeBytes = 2 ** 28;
+/** A compressed file may expand to three times its size, and so much; labels take many times as much memory as their bytes. */
+const freeBytes = { images: 3 * 2 ** 26, labels: 2 ** 22 } as const;
 
 interface Header {
   readonly dims: readonly number[];
@@ -76,8 +76,8 @@ async function expanded(bytes: Buffer, path: string, dimensions: number): Promis
 }
 
 /** Bytes that a compressed file expands to. */
-function roomFor({ end }: Header, compressed: number, path: string): number {
-  const most = Math.min(mostBytes, 3 * compressed + freeBytes);
+function roomFor({ dims, end }: Header, compressed: number, path: string): number {
+  const most = Math.min(mostBytes, 3 * compressed + freeBytes[dims.length === 1 ? 'labels' : 'images']);
   if (end <= most) return end;
   throw new LowrankError('FORMAT', `the gzip file of ${compressed} bytes says that it expands to ${end}`, {
     place: path,
