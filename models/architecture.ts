@@ -12,6 +12,8 @@ export interface Architecture {
   readonly normalization: 'imagenet' | 'cifar10' | null;
   /** Smallest side whose features do not vanish. */
   readonly minImageSize: number;
+  /** Units of its hidden layers, first to last, where whoever creates it may choose them. */
+  readonly hidden?: readonly number[];
   /** Emits everything from the image to the logits. Throws USAGE where the image size does not suit. */
-  build(network: Network, image: Feature, classes: number): void;
+  build(network: Network, image: Feature, classes: number, hidden: readonly number[]): void;
 }

@@ -7,6 +7,7 @@ import type { Architecture } from './architecture.js';
 import { cifarResnets } from './cifar-resnet.js';
 import { efficientnets } from './efficientnet.js';
 import { lenets } from './lenet.js';
+import { perceptrons } from './mlp.js';
 import { Network } from './network.js';
 import { resnets } from './resnet.js';
 import { vggs } from './vgg.js';
@@ -20,12 +21,15 @@ export const architectures: readonly Architecture[] = [
   ...efficientnets,
   ...vggs,
   ...lenets,
+  ...perceptrons,
 ];
 
 /** Beyond what any data set has, and small enough that no size overflows. */
 const largestClasses = 1_000_000;
 const largestImageSize = 65_536;
 const largestChannels = 4096;
+const largestHidden = 1_000_000;
+const mostHidden = 100;
 
 /** What is not given is as the architecture was published. */
 export interface CreateOptions {
@@ -36,6 +40,14 @@ export interface CreateOptions {
   readonly imageSize?: number | undefined;
   /** Channels of the input image. */
   readonly inChannels?: number | undefined;
+  /** Units of the hidden layers, first to last, of an architecture that leaves them open (`mlp`). */
+  readonly hidden?: readonly number[] | undefined;
+}
+
+/** The architecture of a name, in which - and _ are the same; undefined where there is none. */
+export function architectureOf(name: string): Architecture | undefined {
+  const wanted = name.replaceAll('-', '_');
+  return architectures.find((architecture) => architecture.name === wanted);
 }
 
 /**
@@ -45,7 +57,7 @@ export interface CreateOptions {
  * architecture or an impossible setting.
  */
 export function create(architecture: string, options: CreateOptions = {}): Model {
-  const found = architectures.find(({ name }) => name === architecture);
+  const found = architectureOf(architecture);
   if (found === undefined) {
     throw new LowrankError('USAGE', `there is no architecture '${architecture}'`, {
       remedy: `choose one of ${architectures.map(({ name }) => name).join(', ')}`,
@@ -56,16 +68,20 @@ export function create(architecture: string, options: CreateOptions = {}): Model
     numClasses: options.numClasses ?? found.numClasses,
     imageSize: options.imageSize ?? found.imageSize,
     inChannels: options.inChannels ?? found.inChannels,
+    hidden: hiddenOf(found, options.hidden),
   };
-  const { seed, numClasses, imageSize, inChannels } = settings;
+  const { seed, numClasses, imageSize, inChannels, hidden } = settings;
   checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER);
   checkWhole('number of classes', numClasses, 1, largestClasses);
   checkWhole('image size', imageSize, found.minImageSize, largestImageSize);
   checkWhole('number of input channels', inChannels, 1, largestChannels);
   const network = new Network(seed);
-  found.build(network, network.input(inChannels, imageSize), numClasses);
+  found.build(network, network.input(inChannels, imageSize), numClasses, hidden);
   const model = newModel(network.graph, new Map([['', 17]]), 8, tool);
-  model.metadata.set('lowrank.create', JSON.stringify({ architecture, seed }));
+  model.metadata.set(
+    'lowrank.create',
+    JSON.stringify({ architecture: found.name, seed, ...(found.hidden === undefined ? {} : { hidden }) }),
+  );
   recordImageFacts(model, {
     ...(found.normalization === null || inChannels !== 3 ? {} : { normalization: found.normalization }),
     imageSize,
@@ -82,6 +98,22 @@ export function countParameters(model: Model): number {
     graph.nodes.filter((node) => node.is('BatchNormalization')).flatMap((node) => node.inputs.slice(3)),
   );
   return graph.initializers.reduce((sum, value) => sum + (statistics.has(value) ? 0 : value.tensor!.size), 0);
+}
+
+function hiddenOf({ name, hidden }: Architecture, given: readonly number[] | undefined): readonly number[] {
+  if (given === undefined) return hidden ?? [];
+  if (hidden === undefined) {
+    throw new LowrankError('USAGE', `the hidden layers of ${name} are as published, and others are given`, {
+      remedy: 'leave --hidden out; it belongs to mlp',
+    });
+  }
+  if (given.length < 1 || given.length > mostHidden) {
+    throw new LowrankError('USAGE', `${given.length} hidden layers are given`, {
+      remedy: `give 1 to ${mostHidden}, such as --hidden 500,500`,
+    });
+  }
+  for (const units of given) checkWhole('number of hidden units', units, 1, largestHidden);
+  return given;
 }
 
 function checkWhole(what: string, value: number, minimum: number, maximum: number): void {

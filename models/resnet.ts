@@ -1,7 +1,8 @@
 import type { Architecture } from './architecture.js';
 import type { ConvOptions, Feature, Network } from './network.js';
 
-const batchNorm = { epsilon: 1e-5, momentum: 0.9 };
+/** PyTorch's defaults. */
+export const batchNorm = { epsilon: 1e-5, momentum: 0.9 };
 
 interface Depth {
   readonly kind: 'basic' | 'bottleneck';
@@ -21,24 +22,40 @@ const depths: Readonly<Record<string, Depth>> = {
 /**
  * ResNets as torchvision builds them: the paper's, with the stride of a bottleneck in its 3×3 convolution ("v1.5").
  * The last convolution of each residual branch is scaled by 1/√blocks, so that the sum of all branches has the variance
- * of one.
+ * of one. `resnet18_cifar` is the one that papers train on CIFAR: the same four stages behind a stem for small images.
  */
-export const resnets: readonly Architecture[] = Object.entries(depths).map(([name, depth]) => ({
-  name,
-  imageSize: 224,
-  numClasses: 1000,
-  inChannels: 3,
-  normalization: 'imagenet',
-  minImageSize: 1,
-  build: (network, image, classes) => build(network, image, classes, depth),
-}));
+export const resnets: readonly Architecture[] = [
+  ...Object.entries(depths).map(([name, depth]): Architecture => ({
+    name,
+    imageSize: 224,
+    numClasses: 1000,
+    inChannels: 3,
+    normalization: 'imagenet',
+    minImageSize: 1,
+    build: (network, image, classes) => build(network, stem(network, image), classes, depth),
+  })),
+  {
+    ...{ name: 'resnet18_cifar', imageSize: 32, numClasses: 10, inChannels: 3, minImageSize: 1 },
+    normalization: 'cifar10',
+    build: (network, image, classes) => build(network, smallStem(network, image), classes, depths['resnet18']!),
+  },
+];
 
-function build(network: Network, image: Feature, classes: number, { kind, blocks }: Depth): void {
+/** To a quarter of the side. */
+function stem(network: Network, image: Feature): Feature {
+  const x = convolution(network, image, 'conv1', 'bn1', { out: 64, kernel: 7, stride: 2 });
+  return network.maxPool(network.relu(x, 'relu'), 'maxpool', { kernel: 3, stride: 2, padding: 1 });
+}
+
+/** For images of 32×32 pixels: a 3×3 convolution that leaves the side as it is, and no pooling. */
+function smallStem(network: Network, image: Feature): Feature {
+  return network.relu(convolution(network, image, 'conv1', 'bn1', { out: 64, kernel: 3 }), 'relu');
+}
+
+function build(network: Network, features: Feature, classes: number, { kind, blocks }: Depth): void {
   const scale = 1 / Math.sqrt(blocks.reduce((sum, count) => sum + count));
   const block = kind === 'basic' ? basicBlock : bottleneck;
-  let x = network.conv(image, 'conv1', { out: 64, kernel: 7, stride: 2 });
-  x = network.relu(network.batchNorm(x, 'bn1', batchNorm), 'relu');
-  x = network.maxPool(x, 'maxpool', { kernel: 3, stride: 2, padding: 1 });
+  let x = features;
   blocks.forEach((count, stage) => {
     for (let index = 0; index < count; index++) {
       const stride = stage > 0 && index === 0 ? 2 : 1;

@@ -1,4 +1,4 @@
-import { architectures, countParameters, create } from '../../models/index.js';
+import { type Architecture, architectureOf, architectures, countParameters, create } from '../../models/index.js';
 import type { ArchitectureEntry, ArchitecturesReport, CreateReport } from '../contracts/create.js';
 import { LowrankError } from '../errors.js';
 import { modelWrites } from '../graph/model-paths.js';
@@ -16,7 +16,7 @@ import { tool } from '../version.js';
 
 export const command = defineCommand({
   name: 'create',
-  summary: 'write a ResNet, EfficientNet, VGG-16 or LeNet-5 with fresh weights',
+  summary: 'write a ResNet, EfficientNet, VGG, LeNet-5 or perceptron with fresh weights',
   arguments: { arch: { description: 'architecture, such as resnet50 (see --list)', isOptional: true } },
   options: {
     output: { type: 'string', short: 'o', placeholder: 'path', description: 'where to write (default: <arch>.onnx)' },
@@ -39,12 +39,17 @@ export const command = defineCommand({
       placeholder: 'n',
       description: 'channels of the input image (default: as published)',
     },
+    hidden: {
+      type: 'string',
+      placeholder: 'n,n',
+      description: 'units of the hidden layers of mlp, first to last (default: 500,500)',
+    },
     seed: { type: 'integer', default: 0, minimum: 0, placeholder: 'n', description: 'seed of the weights' },
     list: { type: 'boolean', default: false, description: 'show the architectures and write nothing' },
   },
   examples: [
     { command: 'lowrank create resnet50 -o resnet50.onnx', description: 'ResNet-50 for ImageNet, untrained' },
-    { command: 'lowrank create resnet18 --num-classes 10 --image-size 32', description: 'ResNet-18 for CIFAR-10' },
+    { command: 'lowrank create resnet18_cifar', description: 'ResNet-18 for CIFAR-10' },
     { command: 'lowrank create --list', description: 'all architectures with their sizes' },
   ],
   async run({ arguments: { arch }, settings, configPath, signal, progress }) {
@@ -52,12 +57,14 @@ export const command = defineCommand({
     if (arch === undefined) {
       throw new LowrankError('USAGE', 'no architecture is given', { remedy: 'choose one of `lowrank create --list`' });
     }
-    checkName(arch);
+    const architecture = named(arch);
+    const { name } = architecture;
     const { seed, numClasses, imageSize, inChannels } = settings;
-    const path = settings.output ?? `${arch}.onnx`;
+    const path = settings.output ?? `${name}.onnx`;
     checkCommandPaths({ config: configPath }, modelWrites(path));
     checkWritable(path, settings.force);
-    const model = create(arch, { seed, numClasses, imageSize, inChannels });
+    const hidden = unitsOf(settings.hidden) ?? architecture.hidden;
+    const model = create(name, { seed, numClasses, imageSize, inChannels, hidden });
     const dims = model.graph.inputs[0]!.declared!.dims!;
     const params = countParameters(model);
     const step = async <Result>(phase: string, pieces: Pieces<Result>): Promise<Result> =>
@@ -75,7 +82,7 @@ export const command = defineCommand({
       const report: CreateReport = {
         schema: 'lowrank.create/1',
         tool: { name: 'lowrank', version: tool.version },
-        arch,
+        arch: name,
         params,
         path,
         bytes,
@@ -85,6 +92,7 @@ export const command = defineCommand({
         numClasses: Number(model.graph.outputs[0]!.declared!.dims![1]),
         imageSize: Number(dims[2]),
         inChannels: Number(dims[1]),
+        ...(hidden === undefined ? {} : { hidden }),
       };
       return { document: report, text: () => summarize(report) };
     } finally {
@@ -93,12 +101,23 @@ export const command = defineCommand({
   },
 });
 
-function checkName(arch: string): void {
+function named(arch: string): Architecture {
+  const found = architectureOf(arch);
+  if (found !== undefined) return found;
   const names = architectures.map(({ name }) => name);
-  if (names.includes(arch)) return;
   const close = closest(arch, names);
   throw new LowrankError('USAGE', `there is no architecture '${arch}'`, {
     remedy: `${close === undefined ? '' : `did you mean '${close}'? `}choose one of \`lowrank create --list\``,
+  });
+}
+
+/** "500,500". Throws USAGE. */
+function unitsOf(text: string | undefined): readonly number[] | undefined {
+  if (text === undefined) return undefined;
+  const words = text.split(',').map((word) => word.trim());
+  if (words.every((word) => /^\d+$/.test(word))) return words.map(Number);
+  throw new LowrankError('USAGE', `--hidden is '${text}'`, {
+    remedy: 'give the units of each hidden layer, such as 500,500',
   });
 }
 

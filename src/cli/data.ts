@@ -109,7 +109,7 @@ export const command = defineCommand({
   summary: 'check a data set of images, or pack it into shards of reduced images',
   arguments: {
     action: { description: 'check: decode every image and count; pack: write WebDataset shards' },
-    path: { description: 'folder of class folders, tar, shards "train-{000..099}.tar", parquet, or CIFAR' },
+    path: { description: 'folder of class folders, tar, shards "train-{000..099}.tar", parquet, CIFAR, or MNIST' },
   },
   options,
   usual: ['output', 'size', 'format', 'split', 'classes', 'maxBad', 'workers', 'force'],

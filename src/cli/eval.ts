@@ -24,7 +24,7 @@ export const command = defineCommand({
       type: 'string',
       required: true,
       placeholder: 'path',
-      description: 'labelled images: class folders, ILSVRC tars, WebDataset shards, parquet or CIFAR files',
+      description: 'labelled images: class folders, ILSVRC tars, WebDataset shards, parquet, CIFAR or MNIST files',
     },
     split: {
       type: 'string',

@@ -20,7 +20,7 @@ export function imageOptions<const Group extends string>(group: Group) {
       group,
       placeholder: 'pixels',
       description:
-        'shorter side before the center crop (default: what the model says, else the image size / 0.875, or itself up to 64)',
+        'shorter side before the center crop, over black where it is less than the image size (default: what the model says, else the image size / 0.875, or itself up to 64)',
     },
     stretch: {
       type: 'boolean',

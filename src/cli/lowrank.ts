@@ -48,7 +48,7 @@ export const COMMANDS: CommandRegistry = {
     load: () => import('./study.js'),
   },
   create: {
-    summary: 'write a ResNet, EfficientNet, VGG-16 or LeNet-5 with fresh weights',
+    summary: 'write a ResNet, EfficientNet, VGG, LeNet-5 or perceptron with fresh weights',
     load: () => import('./create.js'),
   },
   merge: {

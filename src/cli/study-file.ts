@@ -1,5 +1,5 @@
 import { basename, dirname, resolve } from 'node:path';
-import { architectures } from '../../models/index.js';
+import { architectureOf as createdOf, architectures } from '../../models/index.js';
 import { LowrankError } from '../errors.js';
 import { initNames, inits } from '../factorize/inits/index.js';
 import type { InitName } from '../factorize/types.js';
@@ -261,8 +261,9 @@ function sourceOf(model: string, imageSize: number | undefined, place: string, p
     if (imageSize === undefined) return { kind: 'file', path: resolve(dirname(path), model) };
     throw usage('image-size belongs to architectures that are created', place, 'set train.image-size for a model file');
   }
+  const created = createdOf(model);
+  if (created !== undefined) return { kind: 'created', architecture: created.name, imageSize };
   const names = architectures.map(({ name }) => name);
-  if (names.includes(model)) return { kind: 'created', architecture: model, imageSize };
   const close = closest(model, names);
   const hint = close === undefined ? '' : `did you mean '${close}'? `;
   throw usage(

@@ -47,7 +47,7 @@ export const trainOptions = {
   data: {
     type: 'string',
     placeholder: 'path',
-    description: 'training images: class folders, ILSVRC tars, WebDataset shards, parquet or CIFAR files',
+    description: 'training images: class folders, ILSVRC tars, WebDataset shards, parquet, CIFAR or MNIST files',
   },
   val: {
     type: 'string',

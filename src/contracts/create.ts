@@ -16,6 +16,8 @@ export interface CreateReport {
   readonly numClasses: number;
   readonly imageSize: number;
   readonly inChannels: number;
+  /** Units of the hidden layers, first to last; absent where the architecture fixes them. */
+  readonly hidden?: readonly number[];
 }
 
 /** `lowrank create --list --json`. */

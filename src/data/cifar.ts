@@ -40,8 +40,14 @@ function findLayout(path: string): { readonly folder: string; readonly layout: L
   return undefined;
 }
 
-export function isCifar(path: string): boolean {
-  return findLayout(path) !== undefined;
+/** The parts that a folder with binary CIFAR has; undefined where it holds none. */
+export function cifarParts(path: string): readonly string[] | undefined {
+  const found = findLayout(path);
+  if (found === undefined) return undefined;
+  const { folder, layout } = found;
+  return (['train', 'test'] as const).filter((part) =>
+    layout.files[part].some((file) => existsSync(join(folder, file))),
+  );
 }
 
 /**

@@ -1,10 +1,11 @@
 import { statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { LowrankError } from '../errors.js';
-import { isCifar, openCifar } from './cifar.js';
+import { cifarParts, openCifar } from './cifar.js';
 import { unreadable } from '../files/regular.js';
 import { openFolder } from './folder.js';
 import { usualNames } from './ground-truth.js';
+import { chooseIdx, findIdx, type IdxParts, isIdxName, openIdx } from './idx.js';
 import { checkPackFinished } from './pack-manifest.js';
 import { openParquet } from './parquet.js';
 import { firstBelow, folderParts, isNew, listFolder, partOfFile } from './parts.js';
@@ -18,7 +19,8 @@ import type { ImageSource } from './types.js';
  * - a folder of class folders, or one of the parts (`split`) that it holds;
  * - a folder of tars, at any depth, a tar, or shards "train-{000..099}.tar": WebDataset, ILSVRC, class folders (see tar-source.ts);
  * - parquet files, or a folder of them at any depth, as Hugging Face lays them out;
- * - binary CIFAR-10 and CIFAR-100.
+ * - binary CIFAR-10 and CIFAR-100;
+ * - idx files, as of MNIST: the folder, or an images file beside its labels.
  * Throws INPUT where there is nothing that can be used, and what the formats throw.
  */
 export async function openSource(path: string, options: SourceOptions = {}): Promise<ImageSource> {
@@ -31,6 +33,8 @@ export async function openSource(path: string, options: SourceOptions = {}): Pro
   switch (layout.kind) {
     case 'cifar':
       return openCifar(path, options);
+    case 'idx':
+      return openIdx(path, chooseIdx(path, layout.parts, split), options);
     case 'tars':
     case 'parquet': {
       const open = layout.kind === 'tars' ? openTars : openParquet;
@@ -57,19 +61,27 @@ export async function openSource(path: string, options: SourceOptions = {}): Pro
 export function partsIn(path: string): readonly string[] {
   if (expandBraces(path) !== undefined || isFile(path)) return [];
   const layout = layoutOf(path);
-  if (layout.kind === 'folders') return layout.parts;
-  return layout.kind === 'cifar' ? [] : knownParts(layout.files);
+  switch (layout.kind) {
+    case 'cifar':
+    case 'folders':
+      return layout.parts;
+    case 'idx':
+      return [...layout.parts.keys()];
+    case 'tars':
+    case 'parquet':
+      return knownParts(layout.files);
+  }
 }
 
 /** What the files of a folder are, before any is opened. */
 type Layout =
-  | { readonly kind: 'cifar' }
+  | { readonly kind: 'idx'; readonly parts: IdxParts }
   | {
       readonly kind: 'tars' | 'parquet';
       readonly files: readonly PartFile[];
       readonly warnings: readonly string[];
     }
-  | { readonly kind: 'folders'; readonly parts: readonly string[] };
+  | { readonly kind: 'cifar' | 'folders'; readonly parts: readonly string[] };
 
 interface PartFile {
   readonly file: string;
@@ -78,7 +90,10 @@ interface PartFile {
 
 /** Shards in the folder itself count, then images in folders, then shards in folders. */
 function layoutOf(path: string): Layout {
-  if (isCifar(path)) return { kind: 'cifar' };
+  const cifar = cifarParts(path);
+  if (cifar !== undefined) return { kind: 'cifar', parts: cifar };
+  const idx = findIdx(path);
+  if (idx !== undefined) return { kind: 'idx', parts: idx };
   const names = listFolder(path).flatMap(({ name, isFolder }) => (isFolder ? [] : [name]));
   const isHere = names.some((name) => isTar(name) || isParquet(name));
   if (!isHere && firstBelow(path, isImageName) !== undefined) return { kind: 'folders', parts: folderParts(path) };
@@ -173,11 +188,12 @@ function severalFolders(files: readonly string[], what: string): readonly string
 }
 
 function openFiles(path: string, files: readonly string[], options: SourceOptions): Promise<ImageSource> {
+  if (files.length === 1 && isIdxName(files[0]!)) return openIdx(path, files[0]!, options);
   if (files.every((file) => /\.parquet$/i.test(file))) return openParquet(path, files, options);
   if (files.every((file) => /\.tar$|\.t?gz$|\.zst$/i.test(file))) return openTars(path, files, options);
   throw new LowrankError('INPUT', 'the file is no data set that can be read', {
     place: path,
-    remedy: 'give a folder of class folders, a .tar, or a .parquet file',
+    remedy: 'give a folder of class folders, a .tar, a .parquet file, or a file such as train-images-idx3-ubyte.gz',
   });
 }
 

@@ -25,7 +25,7 @@ export async function render(
 ): Promise<void> {
   const shown = (pixels: Pixels): Pixels => (isGrey ? toGrey(pixels) : pixels);
   if ('pixels' in content) {
-    const pixels = shown(content.pixels);
+    const pixels = content.isGrey === true ? content.pixels : shown(content.pixels);
     const view = viewOf(transform, pixels.width, pixels.height, draw);
     write(view.resampling && resample(pixels, planResampling(view.resampling)), view, target);
     return;

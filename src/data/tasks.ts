@@ -172,8 +172,9 @@ function createRenderer(
 
 async function inspect(content: ImageContent, pixelLimit: number): Promise<Inspected> {
   if ('pixels' in content) {
-    const { width, height, data } = content.pixels;
-    return { format: 'pixels', width, height, channels: 3, depth: 8, bytes: data.length };
+    const { width, height } = content.pixels;
+    const channels = content.isGrey === true ? 1 : 3;
+    return { format: 'pixels', width, height, channels, depth: 8, bytes: width * height * channels };
   }
   const { bytes } = content;
   const header = await imageHeaderOf(bytes, pixelLimit);

@@ -30,6 +30,11 @@ export interface PaddedCrop extends OutputSize {
   readonly kind: 'padded-crop';
   /** Pixels added on every side. Default: 4. */
   readonly padding?: number;
+  /**
+   * What the shorter side becomes before that; where it is less than the output has, the border is wider. Default: the image is
+   * stretched to the output size.
+   */
+  readonly resize?: number;
   readonly flip?: number;
   readonly interpolation?: Interpolation;
 }
@@ -93,6 +98,8 @@ export function checkTransform(transform: Transform): void {
     case 'padded-crop': {
       const { padding = 4 } = transform;
       if (!Number.isSafeInteger(padding) || padding < 0) fail(`the padding is ${padding}`);
+      const { resize } = transform;
+      if (resize !== undefined && !isSize(resize)) fail(`the shorter side is resized to ${resize}`);
       return;
     }
     case 'center-crop':
@@ -141,14 +148,15 @@ export function viewOf(transform: Transform, width: number, height: number, draw
     }
     case 'padded-crop': {
       const { padding = 4 } = transform;
-      const left = Math.floor(draw() * (2 * padding + 1)) - padding;
-      const top = Math.floor(draw() * (2 * padding + 1)) - padding;
-      return place(output, whole, left, top, draw() < (transform.flip ?? 0.5));
+      const scaled = transform.resize === undefined ? output : shorterSide(width, height, transform.resize);
+      const center = centerOf(scaled, output);
+      const left = center.left + Math.floor(draw() * (2 * padding + 1)) - padding;
+      const top = center.top + Math.floor(draw() * (2 * padding + 1)) - padding;
+      return place(scaled, whole, left, top, draw() < (transform.flip ?? 0.5));
     }
     case 'center-crop': {
       const scaled = shorterSide(width, height, transform.resize);
-      const left = roundHalfEven((scaled.width - output.width) / 2);
-      const top = roundHalfEven((scaled.height - output.height) / 2);
+      const { left, top } = centerOf(scaled, output);
       return place(scaled, whole, left, top, false);
     }
     case 'stretch':
@@ -193,6 +201,14 @@ export function shorterSide(width: number, height: number, size: number): Output
   return width <= height
     ? { width: size, height: Math.trunc((size * height) / width) }
     : { width: Math.trunc((size * width) / height), height: size };
+}
+
+/** Where the output begins in the image, in its middle; below 0 where the output is larger. */
+function centerOf(scaled: OutputSize, output: OutputSize): { readonly left: number; readonly top: number } {
+  return {
+    left: roundHalfEven((scaled.width - output.width) / 2),
+    top: roundHalfEven((scaled.height - output.height) / 2),
+  };
 }
 
 /** Python's `round`. */

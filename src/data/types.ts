@@ -9,13 +9,16 @@ export interface Extent {
 }
 
 /** An encoded image (JPEG, PNG …), or its pixels where the format stores them as they are. */
-export type ImageContent = { readonly bytes: Uint8Array } | { readonly pixels: Pixels };
+export type ImageContent =
+  | { readonly bytes: Uint8Array }
+  /** `isGrey`: one channel is stored, and all three are it. */
+  | { readonly pixels: Pixels; readonly isGrey?: boolean };
 
 /** One labelled image. */
 export type ImageSample = ImageContent & { readonly label: number; readonly name: string };
 
 /** How a data set is stored. */
-export type SourceFormat = 'folder' | 'tar' | 'tar-of-tars' | 'webdataset' | 'parquet' | 'cifar';
+export type SourceFormat = 'folder' | 'tar' | 'tar-of-tars' | 'webdataset' | 'parquet' | 'cifar' | 'idx';
 
 /** A runs of images that are read together: the row groups of parquet files. */
 export interface Blocks {

@@ -11,6 +11,8 @@ export function transformsOf(
 ): { readonly train: Transform; readonly val: CenterCrop | Stretch } {
   const { transform: val } = resizing({ width, height }, settings);
   const interpolation = settings.interpolation === null ? {} : { interpolation: settings.interpolation };
+  const { resize } = settings;
+  const isBordered = val.kind !== 'stretch' && resize !== null && resize < Math.min(width, height);
   switch (settings.augment) {
     case 'crop':
       return {
@@ -26,8 +28,12 @@ export function transformsOf(
       };
     case 'pad':
       return {
-        train: { kind: 'padded-crop', width, height, padding: 4, flip: settings.flip ? 0.5 : 0, ...interpolation },
-        val: val.kind === 'stretch' ? val : { ...val, resize: settings.resize ?? Math.min(width, height) },
+        train: {
+          ...{ kind: 'padded-crop', width, height, padding: 4, flip: settings.flip ? 0.5 : 0 },
+          ...(isBordered ? { resize } : {}),
+          ...interpolation,
+        },
+        val: val.kind === 'stretch' ? val : { ...val, resize: resize ?? Math.min(width, height) },
       };
     case 'auto': // Carried out once the training images are open.
     case 'none':

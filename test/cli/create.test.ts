@@ -9,6 +9,7 @@ import type { CommandResult } from '../../src/cli/command.js';
 import { mergeSettings, resolveSettings } from '../../src/cli/options.js';
 import { createProgress } from '../../src/report/progress.js';
 import { PLAIN } from '../../src/report/terminal.js';
+import { faultOf } from '../support/schemas.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'lowrank-create-'));
 afterAll(() => {
@@ -62,6 +63,25 @@ describe('lowrank create', () => {
     const second = (await run('lenet5', { output, seed: 1, force: true })).document as CreateReport;
     expect(second.sha256).not.toBe(first.sha256);
   });
+
+  it('makes a perceptron of the hidden layers that are given, and says them', async () => {
+    const output = join(folder, 'mlp.onnx');
+    const report = (await run('mlp', { output, hidden: '40, 30' })).document as CreateReport;
+    expect(report).toMatchObject({ arch: 'mlp', params: 785 * 40 + 41 * 30 + 31 * 10, hidden: [40, 30] });
+    expect(faultOf(report)).toBe(undefined);
+    const usual = (await run('mlp', { output, force: true })).document as CreateReport;
+    expect(usual.hidden).toEqual([500, 500]);
+  });
+
+  it.each(['', '40,', '40,-1', '4.5', 'wide', '40,0', '40,99999999'])(
+    '--hidden %j is refused in one line',
+    async (hidden) => {
+      const message = expect.stringMatching(/^[^\n]*hidden[^\n]*give[^\n]*$/) as string;
+      await expect(run('mlp', { output: join(folder, 'never.onnx'), hidden })).rejects.toMatchObject({
+        ...{ code: 'USAGE', message },
+      });
+    },
+  );
 
   it('lists the architectures', async () => {
     const result = await run(undefined, { list: true });

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { plainClasses } from '../../src/data/class-list.js';
-import { openSource } from '../../src/data/open.js';
+import { openEvaluation, openValidation } from '../../src/images/images.js';
+import { openSource, partsIn } from '../../src/data/open.js';
 import { failureOf } from '../support/errors.js';
 import { bytesFormat, epochOf } from './support/batches.js';
 import { temporaryFolder, writeTree } from './support/images.js';
@@ -45,6 +46,10 @@ describe('binary CIFAR', () => {
     const test = await openSource(path, { split: 'val' });
     expect([test.length, test.label(0)]).toEqual([1, 3]);
     await failureOf('USAGE', () => openSource(path, { split: 'other' }));
+    expect(partsIn(path)).toEqual(['train', 'test']);
+    const none = { path: undefined, model: undefined };
+    expect((await openEvaluation(path, null, none)).source.length).toBe(1);
+    expect((await openValidation(undefined, path, source))!.length).toBe(1);
   });
 
   it('has the fine labels of CIFAR-100', async () => {

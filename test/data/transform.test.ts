@@ -111,6 +111,17 @@ describe('other transforms', () => {
     expect([...seen].toSorted((a, b) => a - b)).toEqual([-4, -3, -2, -1, 0, 1, 2, 3, 4]);
   });
 
+  it('shifts an image that is smaller than the output around its middle, and leaves its pixels', () => {
+    const transform: Transform = { kind: 'padded-crop', width: 32, height: 32, padding: 2, resize: 28 };
+    const seen = new Set<number>();
+    for (let index = 0; index < 200; index++) {
+      const { left, top, resampling } = viewOf(transform, 28, 28, drawsOf(0, 0)(index));
+      expect(resampling).toMatchObject({ width: 28, height: 28, window: { left: 0, top: 0, right: 28, bottom: 28 } });
+      for (const shift of [left, top]) seen.add(shift);
+    }
+    expect([...seen].toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4]);
+  });
+
   it.each([
     [{ kind: 'stretch', width: 0, height: 4 }, '0x4'],
     [{ kind: 'center-crop', resize: 0.5, width: 4, height: 4 }, '0.5'],
@@ -118,6 +129,7 @@ describe('other transforms', () => {
     [{ kind: 'random-resized-crop', width: 4, height: 4, ratio: [2, 1] }, 'ratio'],
     [{ kind: 'random-resized-crop', width: 4, height: 4, flip: 1.5 }, '1.5'],
     [{ kind: 'padded-crop', width: 4, height: 4, padding: -1 }, 'padding'],
+    [{ kind: 'padded-crop', width: 4, height: 4, resize: 0 }, 'resized to 0'],
   ] as const)('refuses %j', async (transform, part) => {
     const failure = await failureOf('USAGE', () => checkTransform(transform));
     expect(failure.fact).toContain(part);

@@ -2,7 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
+import { gzipSync } from 'node:zlib';
 import { bmp } from '../data/support/bmp.js';
+import { idxFile } from '../data/support/idx.js';
 import { encoder, jpeg, pattern, tarOf } from '../data/support/images.js';
 import { takeLock } from '../../src/files/lock.js';
 import { openCheckpoints } from '../../src/training/checkpoint.js';
@@ -51,6 +53,8 @@ export async function bases(): Promise<readonly Base[]> {
         { name: 'a.cls', data: '1' },
       ]),
     ],
+    ['idx', 'a.idx', idxFile([3, 2, 3], Array(18).fill(7))],
+    ['idx', 'a.gz', gzipSync(idxFile([3, 2, 3], Array(18).fill(7)))],
     ['parquet', 'a.parquet', column('UNCOMPRESSED')],
     ['parquet', 'b.parquet', column('SNAPPY')],
     [

@@ -21,6 +21,7 @@ const names: Readonly<Record<Reader, string>> = {
   image: 'file.jpg',
   tar: 'file.tar',
   parquet: 'file.parquet',
+  idx: 'file.idx',
   mat: 'meta.mat',
   truth: 'devkit.tar.gz',
   model: 'model.onnx',

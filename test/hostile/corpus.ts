@@ -2,6 +2,7 @@ import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib'
 import sharp from 'sharp';
 import type { ErrorCode } from '../../src/errors.js';
 import { bmp } from '../data/support/bmp.js';
+import { idxFile } from '../data/support/idx.js';
 import { encoder, jpeg, pattern, tarMember, tarOf, withChecksum } from '../data/support/images.js';
 import { field, flat, numberField, vint } from '../support/build.js';
 import { group, leaf, nestedLists, parquet, run } from './parquet.js';
@@ -9,7 +10,18 @@ import { bytes as text, encode, type FieldValue, int, list, struct } from './thr
 
 /** What reads a file: see reader.js. */
 export type Reader =
-  'image' | 'tar' | 'parquet' | 'mat' | 'truth' | 'model' | 'yaml' | 'study' | 'safetensors' | 'checkpoint' | 'lock';
+  | 'image'
+  | 'tar'
+  | 'parquet'
+  | 'idx'
+  | 'mat'
+  | 'truth'
+  | 'model'
+  | 'yaml'
+  | 'study'
+  | 'safetensors'
+  | 'checkpoint'
+  | 'lock';
 
 /** A file that claims more than it holds, or holds more than it seems to. Made when it is asked for; nothing is stored. */
 export interface HostileFile {
@@ -157,6 +169,14 @@ const member = (name: string, size: number, type = '0'): Buffer => {
   header.write(`${size.toString(8).padStart(11, '0')}\0`, 124);
   return withChecksum(Buffer.from(header));
 };
+
+const idx: readonly HostileFile[] = of('idx', 'FORMAT', {
+  '18 EB of images': () => idxFile([0xffffffff, 0xffffffff, 1], [7]),
+  '4 GB in gzip': () => gzipSync(idxFile([0xffff, 0xffff, 1], [7])),
+  '256 MiB behind a header of 18 bytes, in gzip': () =>
+    Buffer.concat([gzipSync(idxFile([3, 2, 3], Array(18).fill(7))), gzipSync(Buffer.alloc(2 ** 28))]),
+  '256 MiB of nothing, in gzip': () => gzipSync(Buffer.alloc(2 ** 28)),
+});
 
 const tars: readonly HostileFile[] = of('tar', 'FORMAT', {
   'member of 8 GiB': () => Buffer.concat([member('a.jpg', 8 * 2 ** 30 - 1), Buffer.alloc(1024)]),
@@ -405,6 +425,7 @@ const others: readonly HostileFile[] = [
 /** All of them. */
 export const corpus: readonly HostileFile[] = [
   ...images,
+  ...idx,
   ...tars,
   ...parquets,
   ...mats,

@@ -7,6 +7,7 @@ import { readYaml } from '../../dist/src/cli/config-file.js';
 import { decodeRegion, imageHeaderOf } from '../../dist/src/data/decode.js';
 import { readGroundTruth } from '../../dist/src/data/ground-truth.js';
 import { readSynsets } from '../../dist/src/data/mat-file.js';
+import { readIdx } from '../../dist/src/data/idx-file.js';
 import { openSource } from '../../dist/src/data/open.js';
 import { readModel } from '../../dist/src/graph/read.js';
 import { checkModel } from '../../dist/src/graph/check.js';
@@ -30,6 +31,7 @@ const readers = {
   },
   tar: readAll,
   parquet: readAll,
+  idx: (path) => readIdx(path, 3),
   mat: (path) => readSynsets(readFileSync(path), path),
   truth: (path) => readGroundTruth(path, ['a.jpg'], undefined),
   model: (path) => {

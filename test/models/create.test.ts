@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { architectures, countParameters, create } from '../../models/index.js';
+import { architectureOf, architectures, countParameters, create } from '../../models/index.js';
 import { scaleChannels } from '../../models/efficientnet.js';
 import type { Model } from '../../src/graph/model.js';
 import { readModel } from '../../src/graph/read.js';
@@ -13,6 +13,8 @@ import { loadDriver } from '../../src/runtime/driver.js';
 
 /**
  * torchvision's counts; b8 as AdvProp and timm give it; LeNet-5 of fully connected maps; b9 is ours.
+ * `resnet18_cifar` as PyTorch's usual models of CIFAR have it; Pufferfish's counts 128 fewer, for it has no BatchNormalization in
+ * its stem. `vgg19_cifar` is Pufferfish's. `lenet5_caffe`: 430,500 weights and 580 biases.
  * ResNet-20 with projections: the paper's 269,722 and two of 16·32 and 32·64 weights with their BatchNormalization.
  */
 const published: Readonly<Record<string, number>> = {
@@ -21,6 +23,7 @@ const published: Readonly<Record<string, number>> = {
   resnet50: 25_557_032,
   resnet101: 44_549_160,
   resnet152: 60_192_808,
+  resnet18_cifar: 11_173_834 + 128,
   resnet8_cifar: 78_042,
   resnet20_cifar: 269_722 + 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64,
   // A bias in place of two numbers of each BatchNormalization: 336 and 784 channels in all.
@@ -37,7 +40,13 @@ const published: Readonly<Record<string, number>> = {
   efficientnet_b8: 87_413_142,
   efficientnet_b9: 123_119_468,
   vgg16: 138_357_544,
+  vgg16_bn: 138_365_992,
+  vgg19: 143_667_240,
+  vgg19_bn: 143_678_248,
+  vgg19_cifar: 20_560_330,
   lenet5: 61_706,
+  lenet5_caffe: 430_500 + 580,
+  mlp: 785 * 500 + 501 * 500 + 501 * 10,
 };
 
 const weight = (model: Model, name: string): Float32Array => model.graph.value(name)!.tensor!.toFloat32();
@@ -55,6 +64,7 @@ describe('architectures', () => {
     ['resnet50', 64],
     ['efficientnet_b5', 32],
     ['vgg16', 32],
+    ['vgg19_cifar', 32],
   ];
   it.each(cases)('%s at %d pixels runs in onnxruntime', async (name, imageSize) => {
     const numClasses = 7;
@@ -193,6 +203,12 @@ describe('settings', () => {
     ['vgg16', { imageSize: 31 }, /image size is 31/],
     ['vgg16', { imageSize: 300 }, /9×9 do not average to 7×7/],
     ['lenet5', { imageSize: 11 }, /image size is 11/],
+    ['lenet5_caffe', { imageSize: 15 }, /image size is 15/],
+    ['vgg19_bn', { imageSize: 300 }, /vgg19_bn, image size 300/],
+    ['mlp', { hidden: [] }, /0 hidden layers/],
+    ['mlp', { hidden: [500, 0] }, /number of hidden units is 0/],
+    ['mlp', { hidden: Array<number>(101).fill(1) }, /101 hidden layers/],
+    ['lenet5', { hidden: [5] }, /hidden layers of lenet5 are as published.*leave --hidden out/],
   ])('%s %j is refused', (name, options, message) => {
     expect(() => create(name, options)).toThrow(expect.objectContaining({ code: 'USAGE' }) as Error);
     expect(() => create(name, options)).toThrow(message);
@@ -204,15 +220,38 @@ describe('settings', () => {
       ['resnet18', 1],
       ['efficientnet_b0', 1],
       ['lenet5', 12],
+      ['lenet5_caffe', 16],
       ['vgg16', 32],
     ] as const) {
-      const inChannels = name === 'lenet5' ? 1 : 3;
+      const { inChannels } = architectureOf(name)!;
       const session = await driver.createSession(modelBytes(create(name, { imageSize, numClasses: 2 })));
       const data = new Float32Array(inChannels * imageSize ** 2).fill(1);
       const feeds = { input: { type: 'float32' as const, dims: [1, inChannels, imageSize, imageSize], data } };
       expect((await session.run(feeds))['logits']!.dims).toEqual([1, 2]);
       await session.close();
     }
+  });
+
+  it('hidden layers are as many and as wide as is said, on all pixels of the image', () => {
+    const shapes = (model: Model): unknown =>
+      model.graph.initializers.filter(({ name }) => name.endsWith('weight')).map(({ tensor }) => tensor!.dims);
+    const wide = create('mlp', { hidden: [20, 30, 40], inChannels: 3, imageSize: 8, numClasses: 5 });
+    expect(shapes(wide)).toEqual([
+      [20, 192],
+      [30, 20],
+      [40, 30],
+      [5, 40],
+    ]);
+    expect(wide.graph.nodes.map(({ opType }) => opType).join(' ')).toBe('Flatten Gemm Relu Gemm Relu Gemm Relu Gemm');
+    expect(wide.metadata.get('lowrank.create')).toBe('{"architecture":"mlp","seed":0,"hidden":[20,30,40]}');
+    // The tables of arXiv 2205.13571 count 1,147,000, without the biases.
+    const params = countParameters(create('mlp', { hidden: [500, 500, 500, 500] }));
+    expect(params).toBe(1_147_000 + 4 * 500 + 10);
+  });
+
+  it('a hyphen in a name is an underscore', () => {
+    expect(architectureOf('lenet5-caffe')!.name).toBe('lenet5_caffe');
+    expect(create('vgg19-cifar').metadata.get('lowrank.create')).toContain('"vgg19_cifar"');
   });
 
   it('channels are scaled to multiples of 8, and lose at most a tenth', () => {
