@@ -1,6 +1,6 @@
 import type { Linalg, Matrix, Matrix64 } from '../linalg/types.js';
 import { transposed } from '../linalg/transpose.js';
-import { diagonalOf, type LayerFactors, padded } from './factors.js';
+import { diagonalOf, type LayerFactors, resized } from './factors.js';
 import { newDirections, orthonormalRows } from './orthonormal.js';
 
 /** ∂loss/∂U, rows × a, and ∂loss/∂Vᵀ, b × cols. */
@@ -26,18 +26,18 @@ async function directionsOf(linalg: Linalg, factors: LayerFactors, gradients: Ba
 function extended(factors: LayerFactors, { left, right }: Directions): LayerFactors {
   const [rows, cols] = [factors.core.rows + left.rows, factors.core.cols + right.rows];
   const { left: u, right: v } = factors;
-  const wide = padded(u, u.rows, rows);
+  const wide = resized(u, u.rows, rows);
   for (let i = 0; i < u.rows; i++) {
     for (let k = 0; k < left.rows; k++) wide.data[i * rows + u.cols + k] = left.data[k * left.cols + i]!;
   }
-  const tall = padded(v, cols, v.cols);
+  const tall = resized(v, cols, v.cols);
   tall.data.set(right.data, v.data.length);
   return {
     left: wide,
     right: tall,
-    core: padded(factors.core, rows, cols),
-    buffers: factors.buffers.map((buffer) => padded(buffer, rows, cols)),
-    average: factors.average && padded(factors.average, rows, cols),
+    core: resized(factors.core, rows, cols),
+    buffers: factors.buffers.map((buffer) => resized(buffer, rows, cols)),
+    average: factors.average && resized(factors.average, rows, cols),
   };
 }
 
@@ -53,7 +53,7 @@ export async function augment(linalg: Linalg, factors: LayerFactors, gradients: 
 const leastPivot = 1e-7;
 
 /** ∂K = ∂U S⁻ᵀ, rows × r, and ∂Lᵀ = S⁻¹ ∂Vᵀ, r × cols, of a diagonal S; zeros where S has next to none. */
-export function gradientsOfProducts({ core }: LayerFactors, { left, right }: BasisGradients): BasisGradients {
+function gradientsOfProducts({ core }: LayerFactors, { left, right }: BasisGradients): BasisGradients {
   const values = diagonalOf(core);
   const least = leastPivot * Math.max(...values.map(Math.abs), 0);
   const inverse = values.map((value) => (Math.abs(value) > least ? 1 / value : 0));

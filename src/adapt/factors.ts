@@ -17,17 +17,14 @@ export interface LayerFactors {
   readonly average: Matrix | undefined;
 }
 
-/** The matrix in the upper left corner of zeros; itself where it has that size. */
-export function padded({ rows, cols, data }: Matrix, toRows: number, toCols: number): Matrix {
+/** The matrix with zeros beside and below it, or its upper left part; itself where it has that size. */
+export function resized({ rows, cols, data }: Matrix, toRows: number, toCols: number): Matrix {
   if (rows === toRows && cols === toCols) return { rows, cols, data };
   const result = new Float32Array(toRows * toCols);
   const [height, width] = [Math.min(rows, toRows), Math.min(cols, toCols)];
   for (let i = 0; i < height; i++) result.set(data.subarray(i * cols, i * cols + width), i * toCols);
   return { rows: toRows, cols: toCols, data: result };
 }
-
-/** The first so many rows and columns. */
-export const cropped = padded;
 
 /** diag(values). */
 export function diagonal(values: ArrayLike<number>): Matrix {

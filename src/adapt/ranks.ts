@@ -30,7 +30,7 @@ export interface RankRule {
 const reachedAt = 0.5;
 
 /** What the model may cost at a share of the training: from the start's size to the target's, by equal factors. */
-export function sizeAt({ start, most }: SizeTarget, share: number): number {
+function sizeAt({ start, most }: SizeTarget, share: number): number {
   const done = Math.min(1, share / reachedAt);
   return start <= most ? most : start * (most / start) ** done;
 }

@@ -3,7 +3,7 @@ import type { Matrix } from '../linalg/types.js';
 import type { LaidOut, TrainedTensor, TrainedTensors } from '../step/laid-out.js';
 import { tensorsOf } from '../step/laid-out.js';
 import { coreKernel, coreMatrix, kernelsOf, matricesOf } from './cores.js';
-import { cropped, type LayerFactors, padded, usedColumns, usedRows } from './factors.js';
+import { type LayerFactors, resized, usedColumns, usedRows } from './factors.js';
 import { type AdaptedLayer, coreName } from './layers.js';
 
 /** The names of the tensors of a layer. */
@@ -22,10 +22,10 @@ export function factorsOf(state: LaidOut, layers: readonly AdaptedLayer[]): Laye
     ];
     const whole = matricesOf(layer, { dims: first.shape, data: first.value }, { dims: last.shape, data: last.value });
     const [a, b] = [usedColumns(whole.left), usedRows(whole.right)];
-    const core = (data: Float32Array): Matrix => cropped(coreMatrix(layer, { dims: middle.shape, data }), a, b);
+    const core = (data: Float32Array): Matrix => resized(coreMatrix(layer, { dims: middle.shape, data }), a, b);
     return {
-      left: own(cropped(whole.left, whole.left.rows, a)),
-      right: own(cropped(whole.right, b, whole.right.cols)),
+      left: own(resized(whole.left, whole.left.rows, a)),
+      right: own(resized(whole.right, b, whole.right.cols)),
       core: own(core(middle.value)),
       buffers: middle.buffers.map((buffer) => own(core(buffer))),
       average: middle.average && own(core(middle.average)),
@@ -47,14 +47,14 @@ export function putFactors(state: LaidOut, layers: readonly AdaptedLayer[], fact
     if (core.rows > capacity || core.cols > capacity) {
       throw new LowrankError('INTERNAL', `'${layer.label}' has no room for ${core.rows} × ${core.cols} coefficients`);
     }
-    const kernels = kernelsOf(layer, padded(right, capacity, right.cols), padded(left, left.rows, capacity));
+    const kernels = kernelsOf(layer, resized(right, capacity, right.cols), resized(left, left.rows, capacity));
     const put = (tensor: TrainedTensor, data: Float32Array): void => {
       tensor.value.set(data);
       tensor.average?.set(data);
     };
     put(first, kernels.right.data);
     put(last, kernels.left.data);
-    const stored = (matrix: Matrix): Float32Array => coreKernel(layer, padded(matrix, capacity, capacity)).data;
+    const stored = (matrix: Matrix): Float32Array => coreKernel(layer, resized(matrix, capacity, capacity)).data;
     middle.value.set(stored(core));
     middle.buffers.forEach((buffer, index) => {
       const kept = buffers[index];
@@ -81,12 +81,12 @@ export function gradientsOf(
       { dims: left!.shape, data: left!.value },
     );
     return {
-      left: cropped(whole.left, whole.left.rows, core.rows),
-      right: cropped(whole.right, core.cols, whole.right.cols),
+      left: resized(whole.left, whole.left.rows, core.rows),
+      right: resized(whole.right, core.cols, whole.right.cols),
       core:
         middle === undefined
           ? undefined
-          : cropped(coreMatrix(layer, { dims: middle.shape, data: middle.value }), core.rows, core.cols),
+          : resized(coreMatrix(layer, { dims: middle.shape, data: middle.value }), core.rows, core.cols),
     };
   });
 }
@@ -101,7 +101,7 @@ export function coefficientsOf(
   return layers.map((layer, at) => {
     const { shape, value, buffers, average } = required(tensors, coreName(layer));
     const { rows, cols } = like[at]!.core;
-    const cut = (data: Float32Array): Matrix => own(cropped(coreMatrix(layer, { dims: shape, data }), rows, cols));
+    const cut = (data: Float32Array): Matrix => own(resized(coreMatrix(layer, { dims: shape, data }), rows, cols));
     return { core: cut(value), buffers: buffers.map(cut), average: average && cut(average) };
   });
 }

@@ -32,7 +32,7 @@ export function startAverages({ parameters, statistics, ema }: TrainingState): v
 
 /** A state of zeros. */
 export function blankState(
-  { parameters, statistics }: Pick<PreparedModel, 'parameters' | 'statistics'>,
+  { parameters, statistics }: Readonly<Record<'parameters' | 'statistics', readonly Slot[]>>,
   stateLength: number,
   hasAverage: boolean,
 ): TrainingState {

@@ -1,46 +1,20 @@
 import { augment, parallelStep, turnBases } from '../adapt/augment.js';
+import { eachLayer } from '../adapt/each-layer.js';
 import { diagonalOf, type LayerFactors } from '../adapt/factors.js';
-import { type Capacity, capacityOf, chooseRanks, needsOthers, roomFor } from '../adapt/ranks.js';
-import type { AdaptName } from '../adapt/settings.js';
+import { chooseRanks, needsOthers, roomFor } from '../adapt/ranks.js';
 import { spectrumOf } from '../adapt/spectrum.js';
 import { coefficientsOf, copyOthers, copyState, factorsOf, gradientsOf, putFactors } from '../adapt/state.js';
 import { rotated, truncate } from '../adapt/truncate.js';
-import { LowrankError } from '../errors.js';
 import type { BoundTensor } from '../runtime/types.js';
 import type { EvalGraph } from '../step/eval-graph.js';
-import type { LaidOut, StateLayout } from '../step/laid-out.js';
+import type { LaidOut } from '../step/laid-out.js';
 import type { LossScale } from '../step/loss-scale.js';
-import type { BufferKind } from '../step/rules/rule.js';
-import type { TrainingState } from '../step/vectors.js';
+import { blankState, type TrainingState } from '../step/vectors.js';
 import type { Adaptation } from './adaptation.js';
-import type { AdaptiveGraphs, Side } from './adaptive-graphs.js';
-import { cycleOf } from './cycle.js';
+import { type AdaptiveOptions, closeSides, type Opened, openSides, placeOf } from './adaptive-sides.js';
+import { copyBatch } from './copy-batch.js';
 import type { FoundRanks } from './found-ranks.js';
 import type { Measured, MicroBatch, Seen, Trainer } from './trainer.js';
-
-export interface AdaptiveOptions {
-  readonly adaptation: Adaptation;
-  readonly method: AdaptName;
-  readonly coefficientSteps: number;
-  readonly stepsPerEpoch: number;
-  /** Updates of the whole training. */
-  readonly updates: number;
-  /** What the optimizer keeps of a parameter. */
-  readonly kinds: readonly BufferKind[];
-  /** How states are laid out that come in and go out. */
-  readonly home: StateLayout;
-  blank(): TrainingState;
-  build(capacities: readonly Capacity[]): AdaptiveGraphs;
-  /** Starts a trainer of one side with a state, which it takes over. */
-  open(side: Side, state: TrainingState, step: number, lossScale: LossScale | undefined): Promise<Trainer>;
-}
-
-/** The sessions of some capacities. */
-interface Opened {
-  readonly graphs: AdaptiveGraphs;
-  readonly main: Trainer;
-  readonly bases: Trainer | undefined;
-}
 
 /**
  * Trains a model whose layers find their ranks (docs/rank-adaptive.md): a trainer of coefficients whose bases change between updates.
@@ -72,7 +46,7 @@ export class AdaptiveTrainer implements Trainer {
   ): Promise<AdaptiveTrainer> {
     const from = { state, layout: options.home };
     const { layers } = options.adaptation;
-    if (room !== undefined) return new AdaptiveTrainer(options, await open(options, room, from, step, lossScale));
+    if (room !== undefined) return new AdaptiveTrainer(options, await openSides(options, room, from, step, lossScale));
     const { at } = placeOf(options, step + (lossScale?.skipped ?? 0));
     // In the midst of a cycle the bases are wider than the rank.
     const isWide = options.method === 'augmented' && at > 0;
@@ -80,7 +54,7 @@ export class AdaptiveTrainer implements Trainer {
       const widest = Math.max(core.rows, core.cols);
       return roomFor(layers[index]!, isWide ? Math.ceil(widest / 2) : widest);
     });
-    return new AdaptiveTrainer(options, await open(options, own, from, step, lossScale));
+    return new AdaptiveTrainer(options, await openSides(options, own, from, step, lossScale));
   }
 
   get step(): number {
@@ -117,17 +91,12 @@ export class AdaptiveTrainer implements Trainer {
     const { evaluated } = this.#opened.graphs;
     const now = await this.#state();
     const hasAverages = now.state.ema.length > 0;
-    const [count, others] = [lengthIn(evaluated.parameters), lengthIn(evaluated.statistics)];
-    const state: TrainingState = {
-      parameters: new Float32Array(count),
-      statistics: new Float32Array(others),
-      state: new Float32Array(0),
-      ema: new Float32Array(hasAverages ? count + others : 0),
-    };
+    const state = blankState(evaluated, 0, hasAverages);
     const target = { state, layout: evaluated };
     copyOthers(now, target, this.#layers);
     const factors = factorsOf(now, this.#layers);
     putFactors(target, this.#layers, this.#fits(factors) ? factors : await this.#cut(factors));
+    const count = state.parameters.length;
     const all = hasAverages ? state.ema : undefined;
     const bound = (data: Float32Array): BoundTensor => ({ type: 'float32', dims: [data.length], data });
     return {
@@ -140,7 +109,7 @@ export class AdaptiveTrainer implements Trainer {
     const { main } = this.#opened;
     if (!this.#takesBases()) return main.accumulate(batch);
     const bases = await this.#fed();
-    if (this.#options.method !== 'augmented') this.#batches.push(copyOf(batch));
+    if (this.#options.method !== 'augmented') this.#batches.push(copyBatch(batch));
     return bases.accumulate(batch);
   }
 
@@ -162,7 +131,7 @@ export class AdaptiveTrainer implements Trainer {
   }
 
   close(): Promise<void> {
-    return closeAll(this.#opened);
+    return closeSides(this.#opened);
   }
 
   /** Behind a cut. */
@@ -306,10 +275,10 @@ export class AdaptiveTrainer implements Trainer {
     copyOthers(now, { state, layout: home }, this.#layers);
     putFactors({ state, layout: home }, this.#layers, factors);
     const [step, lossScale] = [this.step, this.lossScale];
-    await closeAll(this.#opened);
+    await closeSides(this.#opened);
     this.#isFed = false;
     const room = ranks.map((rank, at) => roomFor(this.#layers[at]!, rank));
-    this.#opened = await open(this.#options, room, { state, layout: home }, step, lossScale);
+    this.#opened = await openSides(this.#options, room, { state, layout: home }, step, lossScale);
   }
 
   #fits(factors: readonly LayerFactors[]): boolean {
@@ -325,70 +294,4 @@ export class AdaptiveTrainer implements Trainer {
       this.#seconds += (performance.now() - started) / 1000;
     }
   }
-}
-
-/** Where in its cycle the update comes that is behind so many. */
-function placeOf({ stepsPerEpoch, coefficientSteps }: AdaptiveOptions, tried: number): { readonly at: number } {
-  return cycleOf(stepsPerEpoch, coefficientSteps, tried % stepsPerEpoch);
-}
-
-async function open(
-  options: AdaptiveOptions,
-  room: readonly number[],
-  from: LaidOut,
-  step: number,
-  lossScale: LossScale | undefined,
-): Promise<Opened> {
-  const { adaptation, method } = options;
-  const { layers } = adaptation;
-  const isAugmented = method !== 'kls-fixed' && method !== 'parallel';
-  const graphs = options.build(layers.map((layer, at) => capacityOf(layer, room[at]!, isAugmented)));
-  const state = graphs.main.blank();
-  copyState(from, { state, layout: graphs.main.layout }, layers);
-  const main = await options.open(graphs.main, state, step, lossScale);
-  try {
-    const { bases } = graphs;
-    return { graphs, main, bases: bases && (await options.open(bases, bases.blank(), step, lossScale)) };
-  } catch (error) {
-    await main.close();
-    throw error;
-  }
-}
-
-async function closeAll({ main, bases }: Opened): Promise<void> {
-  await bases?.close();
-  await main.close();
-}
-
-/** A few layers at a time: one waits for its small dense problem while another multiplies. */
-async function eachLayer<T>(
-  factors: readonly LayerFactors[],
-  work: (factors: LayerFactors, at: number) => Promise<T>,
-): Promise<T[]> {
-  const results: T[] = [];
-  for (let at = 0; at < factors.length; at += 2) {
-    const some = factors.slice(at, at + 2);
-    const settled = await Promise.allSettled(some.map((own, i) => work(own, at + i)));
-    for (const each of settled) {
-      if (each.status === 'rejected') throw each.reason;
-      results.push(each.value);
-    }
-  }
-  return results;
-}
-
-function copyOf({ images, flips, labels, taught, masks }: MicroBatch): MicroBatch {
-  if (taught !== undefined) throw new LowrankError('INTERNAL', 'ranks are not found with a teacher');
-  return {
-    images: images.slice(),
-    ...(flips === undefined ? {} : { flips: flips.slice() }),
-    ...(labels === undefined ? {} : { labels: labels.slice() }),
-    ...(masks === undefined
-      ? {}
-      : { masks: Object.fromEntries(Object.entries(masks).map(([name, mask]) => [name, mask.slice()])) }),
-  };
-}
-
-function lengthIn(slots: readonly { readonly size: number }[]): number {
-  return slots.reduce((sum, { size }) => sum + size, 0);
 }
