@@ -64,6 +64,18 @@ export const rooms = {
     'contracts',
     'report',
   ],
+  warmup: [
+    'convert',
+    'training',
+    'images',
+    'factorize',
+    'rewrite',
+    ...numbers,
+    'runtime',
+    'linalg',
+    'contracts',
+    'report',
+  ],
   compare: [
     'convert',
     'recover',

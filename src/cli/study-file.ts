@@ -29,7 +29,7 @@ import { settingsFor, trainOptions } from './train-settings.js';
 /** Options of `train` that a study sets itself, or that belong to a single training. */
 const ownTraining = new Set([
   ...['data', 'val', 'classes', 'output', 'force', 'resume', 'strict', 'lrFind', 'tensorboard', 'report'],
-  ...['seed', 'weightDecay', 'frobeniusDecay'],
+  ...['seed', 'weightDecay', 'frobeniusDecay', 'warmupFull', 'then'],
 ]);
 const trainTable: OptionTable = Object.fromEntries(
   Object.entries(trainOptions).filter(([name]) => !ownTraining.has(name)),

@@ -1,6 +1,16 @@
 /** What came out of a training, in the words of the table and the page. */
-import { formatLoss, formatPercent, formatPoints, formatRate, formatWhole, plural } from './format.js';
-import type { FoundRate, TrainReport, TrainRetreat, TrainStart } from '../contracts/train.js';
+import {
+  formatCount,
+  formatLoss,
+  formatPercent,
+  formatPoints,
+  formatRate,
+  formatRatio,
+  formatWhole,
+  plural,
+} from './format.js';
+import type { Ratio } from '../contracts/convert.js';
+import type { FoundRate, TrainConversion, TrainReport, TrainRetreat, TrainStart } from '../contracts/train.js';
 
 /**
  * "epoch 3, the best of 10: top-1 74.7 % on the validation images (44.7 % before training)"; "the weights from before training: none
@@ -39,6 +49,24 @@ export function foundRateText({ lr, images, from, startLoss, trials }: FoundRate
       `${trial.loss === null ? 'no finite loss' : `loss ${formatLoss(trial.loss)}`} with ${formatRate(trial.lr)}`,
   );
   return `${formatRate(lr)}, of ${formatWhole(trials.length)} that were tried on ${plural(images, `${from} image`)}${before}: ${tried.join(', ')}`;
+}
+
+/** "epoch 12: converted: 16 layers, parameters 11.2M → 3.34M (29.9 %), MACs 556M → 201M (36.2 %), val loss 0.5012 → 0.5213, val top-1 86.1 % → 85.7 %". */
+export function conversionText({ epoch, layers, params, macs, before, after }: TrainConversion): string {
+  const change = (what: string, { before: from, after: to, ratio }: Ratio): string =>
+    `${what} ${formatCount(from)} → ${formatCount(to)} (${formatRatio(ratio)})`;
+  const loss = ({ valLoss }: TrainStart): string => (valLoss === null ? 'not finite' : formatLoss(valLoss));
+  return [
+    `epoch ${epoch}: converted: ${plural(layers.length, 'layer')}`,
+    change('parameters', params),
+    change('MACs', macs),
+    ...(before === null || after === null
+      ? []
+      : [
+          `val loss ${loss(before)} → ${loss(after)}`,
+          `val top-1 ${formatPercent(before.valTop1)} → ${formatPercent(after.valTop1)}`,
+        ]),
+  ].join(', ');
 }
 
 /** "epoch 10, top-1 74.0 %: the checkpoint …/step-000000600"; '' where nothing was written, or no checkpoint is there. */

@@ -29,7 +29,7 @@ export function train(options: TrainOptions, mode: RunMode = {}): Promise<TrainR
 /** As `train`, with graphs that are rebuilt between the segments; the call is what the training was told, completed. */
 export async function trainSegments(
   options: TrainOptions,
-  segmentsOf: (call: TrainCall) => readonly Segment[],
+  segmentsOf: (call: TrainCall) => readonly Segment[] | Promise<readonly Segment[]>,
 ): Promise<TrainReport> {
   const started = performance.now();
   const isResumed = options.resume === true;
@@ -39,14 +39,14 @@ export async function trainSegments(
   const lock = takeLock(`${options.output}.lock`);
   try {
     const call = begun ?? resumedCall(options);
-    return await runSegments(call, segmentsOf(call), started);
+    return await runSegments(call, await segmentsOf(call), started);
   } finally {
     lock.release();
   }
 }
 
 /** A training whose graphs are never rebuilt. */
-function wholeTraining(call: TrainCall, mode: RunMode): Segment {
+export function wholeTraining(call: TrainCall, mode: RunMode): Segment {
   return {
     name: 'whole',
     epochs: call.settings.epochs,

@@ -61,6 +61,8 @@ const kinds: ReadonlyMap<string, readonly string[]> = new Map<keyof TrainSetting
   ['stretch', ['boolean']],
   ['interpolation', ['string']],
   ['normalization', ['string']],
+  ['warmupFull', ['number', 'string']],
+  ['conversion', ['object']],
 ]);
 
 /** Whether the values of settings are of the kinds that there are: a list where one belongs, else a scalar of the default's type. */
