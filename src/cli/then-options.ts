@@ -21,7 +21,7 @@ export const thenKeys: Readonly<Record<string, string>> = Object.fromEntries(
  */
 export function parseThen(text: string): ThenOptions {
   const [first, ...others] = wordsOf(text);
-  if (first === undefined) throw wrong('is empty', `give options of convert, such as '${example}'`);
+  if (first === undefined) throw wrong('is empty', `give options of convert, such as ${example}`);
   const words = [first.startsWith('-') ? first : `--${first}`, ...others];
   const strange = words.find((word) => isOther(word));
   if (strange !== undefined) {
@@ -38,28 +38,29 @@ export function parseThen(text: string): ThenOptions {
   };
 }
 
-const example = 'rank-scale 0.25 --scheme channel';
+const example = '`rank-scale 0.25 --scheme channel`';
 
 function parsedOptions(words: readonly string[], text: string): Readonly<Record<string, unknown>> {
   const command = {
     name: 'then',
     summary: '',
-    arguments: { word: { description: '', isOptional: true } },
+    // As many as there are words: all that belong to no option are found.
+    arguments: Object.fromEntries(words.map((_, at) => [String(at), { description: '', isOptional: true }])),
     options: table,
     examples: [],
     run: () => Promise.reject(new LowrankError('INTERNAL', 'no command')),
   };
   const parsed = parseCommandLine(command, 'lowrank convert', words);
   if (parsed.kind === 'show' || parsed.isJson || parsed.isQuiet || parsed.configPath !== undefined) {
-    throw wrong(`is '${text}'`, `give options of convert, such as '${example}'`);
+    throw wrong(`is '${text}'`, `give options of convert, such as ${example}`);
   }
-  const { word } = parsed.arguments;
+  const word = parsed.arguments['0'];
   if (word === undefined) return parsed.flags;
   const known = flagNames(table);
   const [meant = closest(word, known)] = meantOptions(word, known);
   throw wrong(
     `has '${word}', which is no option`,
-    meant === undefined ? `give options of convert, such as '${example}'` : `did you mean ${flagOf(meant)}?`,
+    meant === undefined ? `give options of convert, such as ${example}` : `did you mean ${flagOf(meant)}?`,
   );
 }
 

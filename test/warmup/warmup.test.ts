@@ -34,6 +34,7 @@ async function run(
   name: string,
   more: Partial<TrainOptions> = {},
   step: (step: TrainStep) => void = () => undefined,
+  validating: () => void = () => undefined,
 ): Promise<Noted> {
   mkdirSync(join(folder, name), { recursive: true });
   const notes: string[] = [];
@@ -41,6 +42,7 @@ async function run(
     ...createTrainProgress({ stream: process.stderr, enabled: false }),
     note: (line: string) => void notes.push(line),
     step,
+    validating,
   };
   const report = await train({
     model,
@@ -158,6 +160,17 @@ describe('epochs in full rank, then pairs', () => {
     expectSame('border', 'whole');
   });
 
+  it('goes on to the same bytes where it was stopped before it was known what the pairs do', async () => {
+    const controller = new AbortController();
+    const { report } = await run('measured', { val: data, signal: controller.signal }, undefined, () => {
+      if (existsSync(join(`${outputOf('measured')}.checkpoints`, 'pairs.onnx'))) controller.abort();
+    });
+    expect(report).toMatchObject({ status: 'interrupted', checkpoint: { epoch: 2 } });
+    const { report: resumed } = await run('measured', { settings: {}, resume: true });
+    expectSame('measured', 'whole');
+    expect(timeless(resumed)).toEqual(timeless(whole.report));
+  });
+
   it('says where the model of pairs is gone', async () => {
     const pairs = join(`${outputOf('as pairs')}.checkpoints`, 'pairs.onnx');
     rmSync(pairs);
@@ -180,7 +193,14 @@ describe('at full rank', () => {
 });
 
 describe('until the stable ranks have settled', () => {
-  const auto: Partial<TrainSettings> = { ...settings, epochs: 8, warmupFull: 'auto', conversion: null, lr: 0.05 };
+  const auto: Partial<TrainSettings> = {
+    ...settings,
+    epochs: 8,
+    warmupFull: 'auto',
+    conversion: null,
+    lr: 0.05,
+    frobeniusDecay: 0.01,
+  };
   let whole: Noted;
   beforeAll(async () => {
     whole = await run('auto', { settings: auto });
@@ -188,6 +208,7 @@ describe('until the stable ranks have settled', () => {
 
   it('ends by itself, with ranks that they say', () => {
     const { conversion } = whole.report;
+    expect(whole.report.settings).toMatchObject({ warmupFull: 'auto', frobeniusDecay: 0.01 });
     const { stableRanks = [], epoch, layers } = conversion!;
     expect(stableRanks.map(({ name }) => name)).toEqual([
       'block1.conv1',
