@@ -34,7 +34,7 @@ export type CarryOthers = (before: TrainedTensors, others: TrainedTensors) => vo
 export interface Carrying {
   /** What becomes of tensors that the segment before has not, by name and shape; default: as the model has them. */
   readonly carryOthers?: CarryOthers;
-  /** Tensors that the model of the segment has with other values than the one before ended with begin with these: it was changed on purpose. */
+  /** All tensors, and their averages, begin as the model has them, which was made of that of the segment before: what differs was meant. */
   readonly areValuesOfModel?: boolean;
 }
 
@@ -87,9 +87,8 @@ export async function carryState(
       others.set(name, tensor);
       continue;
     }
-    const isChanged = areValuesOfModel && tensor.value.some((value, i) => value !== same.value[i]);
-    if (!isChanged) tensor.value.set(same.value);
-    tensor.average?.set(isChanged ? tensor.value : (same.average ?? same.value));
+    if (!areValuesOfModel) tensor.value.set(same.value);
+    tensor.average?.set(areValuesOfModel ? tensor.value : (same.average ?? same.value));
     if (!isSameRule || same.buffers.length !== tensor.buffers.length) continue;
     for (const [i, buffer] of tensor.buffers.entries()) buffer.set(same.buffers[i]!);
   }

@@ -75,6 +75,7 @@ describe('--warmup-full', () => {
     const longer = run('train', model, '-o', output, '--resume', '--epochs', '3');
     expect(longer.code, longer.stderr).toBe(0);
     expect(longer.stdout).toMatch(/\nconversion +epoch 1: converted: 4 layers, /);
+    expect(longer.stdout).toMatch(/ epoch [23], the best of 2 of pairs: top-1 /);
     const other = run('train', model, '-o', output, '--resume', '--then', 'rank-scale 0.25');
     expectFailure(other, 'USAGE', /the checkpoint was trained with conversion \{.*\}, not \{"rankScale":0.25\}/, 2);
   });

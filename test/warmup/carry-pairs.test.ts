@@ -91,7 +91,7 @@ describe.each(['channel', 'spatial'] as const)('the optimizer of a weight that b
       for (const [moved, factor] of factors.entries()) {
         // The product is linear in each factor: its gradient along any direction is that of the weight along the product's.
         const direction = random(`${layer.weight} ${moved}`, factor.value.length);
-        const along = factors.map((each, at) => (at === moved ? { ...each, value: direction } : each));
+        const along = factors.map((each, at) => (at === moved ? Object.assign({}, each, { value: direction }) : each));
         const expected = dot(gradient, productOf(layer, along as [TrainedTensor, TrainedTensor]));
         // Sums of some hundred products of numbers around 1, in float32.
         expect(dot(factor.buffers[0]!, direction)).toBeCloseTo(expected, 3);
