@@ -6,6 +6,7 @@ import { readSafetensors } from '../../src/files/safetensors.js';
 import { readModel } from '../../src/graph/read.js';
 import { createTrainProgress, type TrainStep } from '../../src/report/train-progress.js';
 import { readPairs } from '../../src/rewrite/pairs.js';
+import { train as trainAlone } from '../../src/training/loop.js';
 import type { TrainOptions, TrainSettings } from '../../src/training/options.js';
 import type { ThenOptions } from '../../src/warmup/then.js';
 import { train } from '../../src/warmup/train.js';
@@ -257,6 +258,12 @@ describe('what cannot begin in full rank', () => {
     const { message: said } = await failureOf('USAGE', () => run(name, { settings: { ...settings, ...own } }));
     expect(said).toMatch(message);
     expect(existsSync(`${outputOf(name)}.checkpoints`)).toBe(false);
+  });
+
+  it('the loop alone, which converts nothing', async () => {
+    mkdirSync(join(folder, 'alone'));
+    const { place } = await failureOf('USAGE', () => trainAlone({ model, output: outputOf('alone'), data, settings }));
+    expect(place).toBe('--warmup-full');
   });
 
   it.each<[string, ThenOptions]>([
