@@ -9,6 +9,7 @@ const otherNames: ReadonlyMap<string, string> = new Map([
   ['--explain', 'explainTraining'],
   ['--lr-find', 'findLearningRate'],
   ['--curve', 'tradeOffCurve'],
+  ['--then', 'conversion'],
 ]);
 
 /** A command line in backticks, or an option's flag: neither a part of a path nor in quotes, where names of users stand. */

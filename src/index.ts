@@ -107,7 +107,6 @@ export type { ModelSource, Regularizer, Study, StudyArchitecture } from './study
 export { type ArtifactsOptions, writeArtifacts } from './artifacts/artifacts.js';
 export { writeBack, type WriteBackOptions } from './artifacts/write-back.js';
 export { explainTraining } from './training/explain.js';
-export { train } from './training/loop.js';
 export { findLearningRate } from './training/lr-find.js';
 export { explainRecovery } from './recover/explain.js';
 export { recover, type RecoverOptions } from './recover/recover.js';
@@ -124,6 +123,8 @@ export { defaultRecipe, type PictureRecipe } from './data/dead-leaves.js';
 export { syntheticCalibration, type SyntheticSettings } from './images/synthetic.js';
 export { isImageModel } from './images/image-input.js';
 export { recalibration, type RecalibrationSettings } from './training/recalibrate.js';
+export type { ThenOptions } from './warmup/then.js';
+export { train } from './warmup/train.js';
 export { loadDriver, type DriverOptions } from './runtime/driver.js';
 export type * from './runtime/types.js';
 

@@ -23,7 +23,12 @@ export const adaptOptions = {
     placeholder: 'share',
     description: 'cut until this share of the full-rank parameters is left, by the middle of the training',
   },
-  targetMacs: { ...adaptRanges.targetMacs, group, placeholder: 'share', description: 'cut until this share of the full-rank MACs is left' },
+  targetMacs: {
+    ...adaptRanges.targetMacs,
+    group,
+    placeholder: 'share',
+    description: 'cut until this share of the full-rank MACs is left',
+  },
   coefficientSteps: {
     ...adaptRanges.coefficientSteps,
     group,
@@ -50,7 +55,13 @@ export const adaptOptions = {
     group,
     description: 'layers in one piece that are adapted (default: all)',
   },
-  exclude: { type: 'list', isVariadic: true, placeholder: 'glob', group, description: 'layers in one piece that are not adapted' },
+  exclude: {
+    type: 'list',
+    isVariadic: true,
+    placeholder: 'glob',
+    group,
+    description: 'layers in one piece that are not adapted',
+  },
   keepFirst: { type: 'boolean', default: true, group, description: 'adapt the first layer too' },
   keepLast: { type: 'boolean', default: true, group, description: 'adapt the last layer too' },
 } as const;

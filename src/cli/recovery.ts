@@ -74,6 +74,7 @@ const ofLabels = [
     'lrTrials',
     'retreats',
   ] as const),
+  ...(['warmupFull', 'then'] as const),
   ...(['cacheImages', 'checkpointEvery', 'keepCheckpoints', 'saveEvery'] as const),
 ] satisfies readonly (keyof typeof trainOptions)[];
 

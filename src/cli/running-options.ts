@@ -1,3 +1,4 @@
+import { LowrankError } from '../errors.js';
 /** `--threads`, the same in every command that runs a model. */
 export function threadsOption<const Group extends string>(group: Group) {
   return {
@@ -46,4 +47,11 @@ export function decodeOptions<const Images extends string, const Running extends
       description: 'decode threads (default: one per core, at most 4)',
     },
   } as const;
+}
+
+/** What `--micro-batch` says. Throws USAGE. */
+export function microBatchOf(text: string | undefined): number | 'auto' | undefined {
+  if (text === undefined || text === 'auto') return text;
+  if (/^[1-9]\d*$/.test(text)) return Number(text);
+  throw new LowrankError('USAGE', `--micro-batch is '${text}'`, { remedy: 'give a whole number of images, or auto' });
 }

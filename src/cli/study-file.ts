@@ -29,7 +29,7 @@ import { settingsFor, trainOptions } from './train-settings.js';
 /** Options of `train` that a study sets itself, or that belong to a single training. */
 const ownTraining = new Set([
   ...['data', 'val', 'classes', 'output', 'force', 'resume', 'strict', 'lrFind', 'tensorboard', 'report'],
-  ...['seed', 'weightDecay', 'frobeniusDecay'],
+  ...['seed', 'weightDecay', 'frobeniusDecay', 'warmupFull', 'then'],
 ]);
 const trainTable: OptionTable = Object.fromEntries(
   Object.entries(trainOptions).filter(([name]) => !ownTraining.has(name)),
@@ -60,9 +60,9 @@ const keysUnder = (parent: string, table: OptionTable): readonly (readonly [stri
 
 /** What messages call the options of `train` and `convert` that stand in a study file. */
 export const studyKeys: Readonly<Record<string, string>> = Object.fromEntries([
-  ...keysUnder('convert', convertTable),
   ...keysUnder('recover', recoverTable),
   ...keysUnder('train', trainTable),
+  ...keysUnder('convert', convertTable),
   ['weightDecay', 'regularizers.weight-decay'],
   ['frobeniusDecay', 'regularizers.frobenius-decay'],
 ]);

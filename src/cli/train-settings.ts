@@ -1,4 +1,3 @@
-import { LowrankError } from '../errors.js';
 import type { ImageSettings } from '../images/image-settings.js';
 import { augmentNames, convSearchNames, type TrainSettings } from '../training/options.js';
 import { presetNames, withPreset } from '../training/presets.js';
@@ -11,7 +10,8 @@ import { adaptOptions, givenAdaptSettings } from './adapt-options.js';
 import { givenImageSettings, imageOptions } from './image-options.js';
 import type { SettingsOf } from './options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
-import { decodeOptions, memoryOption, threadsOption } from './running-options.js';
+import { givenWarmup, warmupOptions } from './warmup-options.js';
+import { decodeOptions, memoryOption, microBatchOf, threadsOption } from './running-options.js';
 
 const schedule = 'Schedule';
 const images = 'Images';
@@ -179,6 +179,7 @@ export const trainOptions = {
     description:
       'times that it goes back to earlier weights, with half of the rate, where an epoch is far below the start (default: 0, with --preset fine-tune 5)',
   },
+  ...warmupOptions,
   seed: { ...trainRanges.seed, group: running, description: 'seed of everything random (default: 0)' },
   checkpointEvery: {
     ...trainRanges.checkpointEvery,
@@ -224,18 +225,19 @@ export const trainOptions = {
   report: { type: 'string', group: running, placeholder: 'file.html', description: 'write an HTML report' },
 } as const;
 
-function microBatchOf(text: string | undefined): number | 'auto' | undefined {
-  if (text === undefined || text === 'auto') return text;
-  if (/^[1-9]\d*$/.test(text)) return Number(text);
-  throw new LowrankError('USAGE', `--micro-batch is '${text}'`, { remedy: 'give a whole number of images, or auto' });
-}
+/** Settings whose options have other names. */
+const optionNames: ReadonlyMap<string, string> = new Map([
+  ['cache', 'cacheImages'],
+  ['conversion', 'then'],
+]);
 
 /** What a training that goes on is told: a preset has told it all before. */
 export function givenSettings(
   settings: SettingsOf<typeof trainOptions>,
   given: ReadonlySet<string>,
 ): Partial<TrainSettings> {
-  return Object.fromEntries(Object.entries(chosenSettings(settings)).filter(([name]) => given.has(name)));
+  const isGiven = (name: string): boolean => given.has(optionNames.get(name) ?? name);
+  return Object.fromEntries(Object.entries(chosenSettings(settings)).filter(([name]) => isGiven(name)));
 }
 
 /** What a training is started with: the preset, and over it what was given. */
@@ -285,6 +287,7 @@ export function chosenSettings(settings: SettingsOf<typeof trainOptions>): Parti
       allowCpuNodes: settings.allowCpuNodes,
       newHead: settings.newHead,
       insertBn: settings.insertBn,
+      ...givenWarmup(settings),
     } satisfies Record<OwnSetting, unknown>),
     ...givenImageSettings(settings),
     ...givenGraphSettings(settings),

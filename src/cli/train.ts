@@ -5,16 +5,18 @@ import { createTrainProgress } from '../report/train-progress.js';
 import { renderTrainExplain } from '../report/train-explain-table.js';
 import { renderTrainTable } from '../report/train-table.js';
 import { explainTraining } from '../training/explain.js';
-import { train, trainPaths } from '../training/loop.js';
+import { trainPaths } from '../training/loop.js';
 import { findLearningRate } from '../training/lr-find.js';
 import type { TrainOptions } from '../training/options.js';
 import { presetNotes } from '../training/presets.js';
 import { savedCall } from '../training/newest-checkpoint.js';
 import { withSaved } from '../training/resume.js';
+import { train } from '../warmup/train.js';
 import { defineCommand } from './command.js';
 import { checkCommandPaths, writeReport } from './paths.js';
 import { commandLineOf } from './options.js';
 import { commandOptions, presetFor, runRecovery } from './recovery.js';
+import { thenKeys } from './then-options.js';
 import { chosenSettings, givenSettings, settingsFor, trainOptions } from './train-settings.js';
 
 export const command = defineCommand({
@@ -37,6 +39,7 @@ export const command = defineCommand({
     'explain',
     'report',
   ],
+  keys: thenKeys,
   examples: [
     {
       command: 'lowrank train model.lowrank.onnx --teacher model.onnx --data photos',
@@ -50,6 +53,10 @@ export const command = defineCommand({
     {
       command: 'lowrank train resnet50.onnx --data imagenet/train --val imagenet/val --preset imagenet-resnet',
       description: 'training from scratch',
+    },
+    {
+      command: 'lowrank train resnet18.onnx --data cifar10 --epochs 120 --warmup-full 30 --then "rank-scale 0.25"',
+      description: '30 epochs in full rank, then pairs of a quarter of the rank',
     },
     {
       command: 'lowrank train model.onnx --data flowers --new-head --epochs 5 --report report.html',

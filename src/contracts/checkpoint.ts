@@ -1,5 +1,5 @@
 /** The published JSON contract of a checkpoint of a training: its `state.json`. A field is added, never renamed. */
-import type { FoundRate, TrainEpoch, TrainRetreat, TrainStart } from './train.js';
+import type { FoundRate, StableRank, TrainConversion, TrainEpoch, TrainRetreat, TrainStart } from './train.js';
 
 /** What the loss is multiplied by in float16, and how it has fared. */
 export interface LossScale {
@@ -42,7 +42,19 @@ export interface CheckpointPosition {
   /** Where ranks are found: for how large a rank of each layer there is room in the graphs. */
   readonly rankRoom?: readonly number[];
   /** In a training of several: the one that goes on, or has ended, and the updates that were done or skipped before it. */
-  readonly segment?: { readonly index: number; readonly name: string; readonly tried: number };
+  readonly segment?: {
+    readonly index: number;
+    readonly name: string;
+    readonly tried: number;
+    /** Epochs before it; files of older versions have it not. */
+    readonly from?: number;
+    /** Epochs behind which it ended, where it ended early. */
+    readonly until?: number;
+  };
+  /** Of layers in full rank, where the end of these epochs is chosen by them. */
+  readonly stableRanks?: readonly StableRank[];
+  /** Behind the conversion of a training that begins in full rank. */
+  readonly conversion?: TrainConversion;
 }
 
 /** What tells whether a data set is still the one that it was, beside its names and labels. */

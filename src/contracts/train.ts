@@ -1,5 +1,5 @@
 /** The published JSON contract of a training run (`--json`). A field is added, never renamed; a breaking change raises the schema number. */
-import type { ModelSummary } from './convert.js';
+import type { ModelSummary, Ratio, Scheme } from './convert.js';
 import type { Preparation } from './images.js';
 import type { RateTrial } from './recover.js';
 
@@ -126,6 +126,45 @@ export interface TrainRetreat {
   readonly rateFactor: number;
 }
 
+/** What a layer's stable ranks ‖W‖²_F / σ₁² were while it was trained in full rank, W being out × in·kh·kw. */
+export interface StableRank {
+  readonly name: string;
+  /** As in LayerIdentity. */
+  readonly label?: string;
+  /** min(rows, columns). */
+  readonly maxRank: number;
+  /** Before the first update. */
+  readonly start: number;
+  /** Behind each epoch in full rank. */
+  readonly epochs: readonly number[];
+  /** Epochs behind which it was found to have settled; null: it was not. */
+  readonly settled: number | null;
+}
+
+/** Where the epochs in full rank ended, and what the model became. */
+export interface TrainConversion {
+  /** Epochs before it. */
+  readonly epoch: number;
+  /** Layers that became pairs. */
+  readonly layers: readonly {
+    readonly name: string;
+    /** As in LayerIdentity. */
+    readonly label?: string;
+    readonly scheme: Scheme;
+    readonly rank: number;
+    readonly maxRank: number;
+  }[];
+  /** Layers that stayed as they were. */
+  readonly kept: number;
+  readonly params: Ratio;
+  readonly macs: Ratio;
+  /** On the validation images, right before and right behind it; null where there are none, or it was not measured. */
+  readonly before: TrainStart | null;
+  readonly after: TrainStart | null;
+  /** Where the epoch was chosen by them. */
+  readonly stableRanks?: readonly StableRank[];
+}
+
 /** Where a checkpoint lies, and what was done before it. */
 export interface CheckpointPlace {
   readonly path: string;
@@ -172,6 +211,8 @@ export interface TrainReport {
   readonly foundRate?: FoundRate;
   /** Absent in reports of earlier versions. */
   readonly retreats?: readonly TrainRetreat[];
+  /** Absent where no epoch was to be in full rank, and where the training ended before. */
+  readonly conversion?: TrainConversion;
   /** The checkpoint that the run went on from, and the updates that were done before it. */
   readonly resumedFrom: CheckpointPlace | null;
   /** The newest checkpoint: what `--resume` goes on from; its model.onnx has the weights of that moment. null: there is none. */

@@ -1,19 +1,32 @@
 /** What came out of a training, in the words of the table and the page. */
-import { formatLoss, formatPercent, formatPoints, formatRate, formatWhole, plural } from './format.js';
-import type { FoundRate, TrainReport, TrainRetreat, TrainStart } from '../contracts/train.js';
+import {
+  formatCount,
+  formatLoss,
+  formatPercent,
+  formatPoints,
+  formatRate,
+  formatRatio,
+  formatWhole,
+  plural,
+} from './format.js';
+import type { Ratio } from '../contracts/convert.js';
+import type { FoundRate, TrainConversion, TrainReport, TrainRetreat, TrainStart } from '../contracts/train.js';
 
 /**
  * "epoch 3, the best of 10: top-1 74.7 % on the validation images (44.7 % before training)"; "the weights from before training: none
  * of 10 epochs was better than their top-1 74.7 % on the validation images".
  */
-export function writtenText({ written, start, epochs, data }: TrainReport): string {
+export function writtenText({ written, start, epochs, data, conversion }: TrainReport): string {
   if (written === null) return '';
   const { epoch, valTop1, chosen: why } = written;
   if (why === 'start' && valTop1 !== null) {
     const none = epochs.length === 1 ? 'the one epoch was no' : `none of ${formatWhole(epochs.length)} epochs was`;
     return `the weights from before training: ${none} better than their top-1 ${formatPercent(valTop1)} on the validation images`;
   }
-  const which = why === 'best' ? `the best of ${formatWhole(epochs.length)}` : 'the last';
+  // Those in full rank are of another model.
+  const count = epochs.length - (conversion?.epoch ?? 0);
+  const which =
+    why === 'best' ? `the best of ${formatWhole(count)}${conversion === undefined ? '' : ' of pairs'}` : 'the last';
   if (valTop1 === null) {
     return `epoch ${epoch}, ${which}${data.val === null ? ': there are no validation images to choose by' : ''}`;
   }
@@ -39,6 +52,24 @@ export function foundRateText({ lr, images, from, startLoss, trials }: FoundRate
       `${trial.loss === null ? 'no finite loss' : `loss ${formatLoss(trial.loss)}`} with ${formatRate(trial.lr)}`,
   );
   return `${formatRate(lr)}, of ${formatWhole(trials.length)} that were tried on ${plural(images, `${from} image`)}${before}: ${tried.join(', ')}`;
+}
+
+/** "epoch 12: converted: 16 layers, parameters 11.2 M → 3.34 M (0.299x), MACs 556 M → 201 M (0.362x), val loss 0.5012 → 0.5213, val top-1 86.1 % → 85.7 %". */
+export function conversionText({ epoch, layers, params, macs, before, after }: TrainConversion): string {
+  const change = (what: string, { before: from, after: to, ratio }: Ratio): string =>
+    `${what} ${formatCount(from)} → ${formatCount(to)} (${formatRatio(ratio)})`;
+  const loss = ({ valLoss }: TrainStart): string => (valLoss === null ? 'not finite' : formatLoss(valLoss));
+  return [
+    `epoch ${epoch}: converted: ${plural(layers.length, 'layer')}`,
+    change('parameters', params),
+    change('MACs', macs),
+    ...(before === null || after === null
+      ? []
+      : [
+          `val loss ${loss(before)} → ${loss(after)}`,
+          `val top-1 ${formatPercent(before.valTop1)} → ${formatPercent(after.valTop1)}`,
+        ]),
+  ].join(', ');
 }
 
 /** "epoch 10, top-1 74.0 %: the checkpoint …/step-000000600"; '' where nothing was written, or no checkpoint is there. */

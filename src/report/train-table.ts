@@ -14,7 +14,15 @@ import { renderFacts, renderTable, type Column } from './table.js';
 import { paint, type Terminal } from './terminal.js';
 import { printable, wrap } from './text.js';
 import type { DataSummary, TrainEpoch, TrainReport, TrainStart, TrainVerdict } from '../contracts/train.js';
-import { foundRateText, goOnText, lastText, retreatText, savedText, writtenText } from './train-outcome.js';
+import {
+  conversionText,
+  foundRateText,
+  goOnText,
+  lastText,
+  retreatText,
+  savedText,
+  writtenText,
+} from './train-outcome.js';
 
 /** Epochs that are shown; of a longer run the last ones, the best, and evenly spaced ones before. */
 const MOST_ROWS = 20;
@@ -104,6 +112,7 @@ function facts(report: TrainReport): readonly (readonly [string, string])[] {
     reason,
     status,
     foundRate,
+    conversion,
     retreats = [],
     start,
   } = report;
@@ -114,6 +123,7 @@ function facts(report: TrainReport): readonly (readonly [string, string])[] {
     ['saved', savedText(report)],
     ['best', best === null || output !== null ? '' : `top-1 ${formatPercent(best.top1)} in epoch ${best.epoch}`],
     ['learning rate', foundRate === undefined ? '' : foundRateText(foundRate)],
+    ['conversion', conversion === undefined ? '' : conversionText(conversion)],
     ...retreats.map((retreat) => ['went back', retreatText(retreat, start)] as const),
     ['data', dataText(data.train)],
     ['validation', data.val === null ? '' : dataText(data.val)],

@@ -85,11 +85,22 @@ export class Bookkeeping {
     journal.epochs.push(...epochs);
     journal.retreats.push(...retreats);
     journal.start = start ?? null;
-    journal.segment.tried = position.segment?.tried ?? 0;
+    journal.stableRanks = position.stableRanks;
+    journal.conversion = position.conversion;
+    this.#placeSegment(position);
     this.#keepForGood();
     this.#keepBest();
     journal.resumedFrom = { path, epoch, steps: step };
     journal.checkpoint = journal.resumedFrom;
+  }
+
+  #placeSegment({ segment: at }: CheckpointPosition): void {
+    const { segment } = this.#journal;
+    segment.tried = at?.tried ?? 0;
+    segment.from = at?.from ?? segment.from;
+    if (at?.until === undefined) return;
+    segment.until = at.until;
+    segment.isShort = true;
   }
 
   async save(at: Place): Promise<void> {
@@ -176,10 +187,10 @@ export class Bookkeeping {
   }
 
   #position(at: Place): CheckpointPosition {
-    const { session, segment, epochs, start: before, retreats, foundRate } = this.#journal;
+    const { session, segment, epochs, start: before, retreats, foundRate, stableRanks, conversion } = this.#journal;
     const { step, lossScale, rankRoom } = session.trainer;
     const start = before === null ? {} : { start: before };
-    const { index, name, isAlone, tried } = segment;
+    const { index, name, isAlone, tried, from, until, isShort } = segment;
     return {
       step,
       ...at,
@@ -189,7 +200,9 @@ export class Bookkeeping {
       ...(retreats.length === 0 ? {} : { retreats }),
       ...(lossScale === undefined ? {} : { lossScale }),
       ...(rankRoom === undefined ? {} : { rankRoom }),
-      ...(isAlone ? {} : { segment: { index, name, tried } }),
+      ...(isAlone ? {} : { segment: { index, name, tried, from, ...(isShort ? { until } : {}) } }),
+      ...(stableRanks === undefined ? {} : { stableRanks }),
+      ...(conversion === undefined ? {} : { conversion }),
     };
   }
 

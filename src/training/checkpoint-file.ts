@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { CheckpointIdentity, CheckpointPosition, CheckpointState } from '../contracts/checkpoint.js';
-import type { FoundRate, TrainStart } from '../contracts/train.js';
+import type { FoundRate, TrainConversion, TrainStart } from '../contracts/train.js';
 import { LowrankError } from '../errors.js';
 import { fileSha256 } from '../files/hash.js';
 import { drain } from '../files/pieces.js';
@@ -95,6 +95,8 @@ export function readState(checkpoint: string): StateFile {
     (file.retreats === undefined || Array.isArray(file.retreats)) &&
     (file.rankRoom === undefined || isRoom(file.rankRoom)) &&
     (file.foundRate === undefined || typeof (file.foundRate as FoundRate | null)?.lr === 'number') &&
+    (file.stableRanks === undefined || Array.isArray(file.stableRanks)) &&
+    (file.conversion === undefined || Array.isArray((file.conversion as TrainConversion | null)?.layers)) &&
     (file.call === undefined || isSavedCall(file.call)) &&
     (checksum === undefined || checksum === checksumOf(file));
   if (!isWhole) throw new LowrankError('FORMAT', 'state.json is not what was written', { place: path });
@@ -102,8 +104,10 @@ export function readState(checkpoint: string): StateFile {
 }
 
 function isSegment(value: unknown): boolean {
-  const { index, name, tried } = (value ?? {}) as Readonly<Record<string, unknown>>;
-  return Number.isSafeInteger(index) && (index as number) >= 0 && typeof name === 'string' && typeof tried === 'number';
+  const { index, name, tried, from, until } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  const areEpochs = [from, until].every((count) => count === undefined || Number.isSafeInteger(count));
+  const isPlaced = Number.isSafeInteger(index) && (index as number) >= 0 && areEpochs;
+  return isPlaced && typeof name === 'string' && typeof tried === 'number';
 }
 
 function isRoom(value: unknown): boolean {

@@ -2,6 +2,8 @@ import {
   bestEpoch,
   type FoundRate,
   isBetter,
+  type StableRank,
+  type TrainConversion,
   type TrainEpoch,
   type TrainReport,
   type TrainRetreat,
@@ -25,8 +27,10 @@ export interface SegmentPlace {
   /** Whether it is the whole training: then nothing names it. */
   readonly isAlone: boolean;
   /** Epochs before it, and with it. */
-  readonly from: number;
-  readonly until: number;
+  from: number;
+  until: number;
+  /** Whether it ended before it had all of its epochs. */
+  isShort: boolean;
   /** `triedUpdates` before it. */
   tried: number;
 }
@@ -45,6 +49,10 @@ export interface Journal extends Mutable<
   readonly retreats: TrainRetreat[];
   /** Where the learning rate was searched for. */
   readonly foundRate: FoundRate | undefined;
+  /** Of layers in full rank, where they are watched. */
+  stableRanks: readonly StableRank[] | undefined;
+  /** Behind the conversion of a training that begins in full rank. */
+  conversion: TrainConversion | undefined;
   /** Without `total`. */
   readonly seconds: { prepare: number; train: number; validate: number; write: number };
 }
@@ -56,6 +64,8 @@ export function beginJournal(
     ...told,
     epochs: [],
     retreats: [],
+    stableRanks: undefined,
+    conversion: undefined,
     seconds: { prepare: 0, train: 0, validate: 0, write: 0 },
     start: null,
     resumedFrom: null,
@@ -153,6 +163,7 @@ export function reportOf(journal: Journal, status: TrainReport['status'], reason
     ...describeAdaptation(session.adaptation, settings),
     ...(journal.foundRate === undefined ? {} : { foundRate: journal.foundRate }),
     retreats: journal.retreats,
+    ...(journal.conversion === undefined ? {} : { conversion: journal.conversion }),
     resumedFrom: journal.resumedFrom,
     checkpoint,
     ...(isResumable ? { resume: resumeCommand } : {}),

@@ -1,6 +1,7 @@
 import type { TrainReport } from '../contracts/train.js';
 import { imageReads } from '../data/paths.js';
 import { checkPaths, type PathUse, reads, writes } from '../files/conflicts.js';
+import { LowrankError } from '../errors.js';
 import { takeLock } from '../files/lock.js';
 import { checkWritable } from '../files/write-file.js';
 import { modelReads, modelWrites } from '../graph/model-paths.js';
@@ -19,17 +20,23 @@ import { announceImages, settleImages } from './settle-images.js';
  * weights of the best epoch by the validation images, or of the last. Checkpoints lie in `<output>.checkpoints`; a training
  * that is interrupted (`signal`) saves one and reports `interrupted`, or throws ABORTED where it had not begun yet.
  * On CPU, with the same threads, a resumed training equals an uninterrupted one bit for bit.
- * Throws INPUT, USAGE, UNSUPPORTED for what cannot be trained, OUTPUT where another process trains into this output or it
+ * Throws INPUT, USAGE, UNSUPPORTED for what cannot be trained (with `warmupFull` USAGE: that is for src/warmup), OUTPUT where another process trains into this output or it
  * cannot be written, NUMERIC where the loss is not finite: the last checkpoint is then from before.
  */
 export function train(options: TrainOptions, mode: RunMode = {}): Promise<TrainReport> {
-  return trainSegments(options, (call) => [wholeTraining(call, mode)]);
+  return trainSegments(options, (call) => {
+    if (call.settings.warmupFull === null) return [wholeTraining(call, mode)];
+    throw new LowrankError('USAGE', 'the model that is trained here is not converted while it is', {
+      place: '--warmup-full',
+      remedy: 'leave out --warmup-full',
+    });
+  });
 }
 
 /** As `train`, with graphs that are rebuilt between the segments; the call is what the training was told, completed. */
 export async function trainSegments(
   options: TrainOptions,
-  segmentsOf: (call: TrainCall) => readonly Segment[],
+  segmentsOf: (call: TrainCall) => readonly Segment[] | Promise<readonly Segment[]>,
 ): Promise<TrainReport> {
   const started = performance.now();
   const isResumed = options.resume === true;
@@ -39,14 +46,14 @@ export async function trainSegments(
   const lock = takeLock(`${options.output}.lock`);
   try {
     const call = begun ?? resumedCall(options);
-    return await runSegments(call, segmentsOf(call), started);
+    return await runSegments(call, await segmentsOf(call), started);
   } finally {
     lock.release();
   }
 }
 
 /** A training whose graphs are never rebuilt. */
-function wholeTraining(call: TrainCall, mode: RunMode): Segment {
+export function wholeTraining(call: TrainCall, mode: RunMode): Segment {
   return {
     name: 'whole',
     epochs: call.settings.epochs,

@@ -16,6 +16,7 @@ import { checkChoices, checkNames, checkRanges } from '../range.js';
 import { checkGraphSettings, defaultGraphSettings, type GraphSettings } from '../step/settings.js';
 import { type ScheduleName, scheduleNames } from './schedule.js';
 import { type TargetName, targetNames } from '../lower/target.js';
+import { checkWarmup } from './warmup-settings.js';
 
 /** Every algorithm is timed at the first run; cuDNN's guess; the first one. */
 export const convSearchNames = ['exhaustive', 'heuristic', 'default'] as const;
@@ -64,6 +65,13 @@ export interface TrainSettings extends GraphSettings, ImageSettings, AdaptSettin
   readonly newHead: boolean;
   /** Trains with BatchNormalization behind convolutions where it was folded away; what is written has it folded again. */
   readonly insertBn: boolean;
+  /**
+   * Epochs in full rank before the model is converted and its pairs are trained; `auto`: until the stable ranks of its layers have
+   * settled. null: it is trained as it is.
+   */
+  readonly warmupFull: number | 'auto' | null;
+  /** How it is converted then: `ThenOptions`. null: as `convert` does by default, with `auto` to what the stable ranks say. */
+  readonly conversion: object | null;
   /** Updates between two checkpoints beside those at the end of every epoch; null: none between. */
   readonly checkpointEvery: number | null;
   /** Newest checkpoints that stay. */
@@ -115,6 +123,8 @@ export const defaultTrainSettings: TrainSettings = {
   cache: 0,
   newHead: false,
   insertBn: false,
+  warmupFull: null,
+  conversion: null,
   checkpointEvery: null,
   keepCheckpoints: 2,
   saveEvery: null,
@@ -156,7 +166,6 @@ export function checkTrainSettings(settings: TrainSettings): void {
   if (settings.adaptRanks !== null) checkChoices({ adaptRanks: adaptNames }, { adaptRanks: settings.adaptRanks });
   checkGraphSettings(settings);
   checkImageSettings(settings);
-  checkAdaptSettings(settings);
   requirePortable(settings.precision, settings.device === 'cuda' ? 'cuda' : settings.target);
   if (settings.cudaGraphs && settings.allowCpuNodes) {
     throw new LowrankError('USAGE', 'a CUDA graph holds what runs on the GPU alone', {
@@ -170,6 +179,8 @@ export function checkTrainSettings(settings: TrainSettings): void {
       remedy: 'give --precision float16, or leave out --nhwc',
     });
   }
+  checkWarmup(settings);
+  checkAdaptSettings(settings);
   requireDevice(settings);
 }
 

@@ -29,4 +29,4 @@ export const trainRanges = {
   gpuMemory: count,
   threads: count,
   workers: whole,
-} as const satisfies Record<Exclude<NumberOf<TrainSettings>, 'microBatch'>, Range>;
+} as const satisfies Record<Exclude<NumberOf<TrainSettings>, 'microBatch' | 'warmupFull'>, Range>;

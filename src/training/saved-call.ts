@@ -64,6 +64,8 @@ const kinds: ReadonlyMap<string, readonly string[]> = new Map<keyof TrainSetting
   ['interpolation', ['string']],
   ['normalization', ['string']],
   ['adaptRanks', ['string']],
+  ['warmupFull', ['number', 'string']],
+  ['conversion', ['object']],
 ]);
 
 /** Whether the values of settings are of the kinds that there are: a list where one belongs, else a scalar of the default's type. */

@@ -5,31 +5,30 @@ import { LowrankError } from '../errors.js';
 import type { LossScale } from '../step/loss-scale.js';
 import { startAverages, type TrainingState } from '../step/vectors.js';
 import type { LaidOut } from '../step/laid-out.js';
-import { type CarryOthers, carryState } from './carry.js';
+import { type Carrying, carryState } from './carry.js';
 import { checkpointsOf } from './checkpoint.js';
 import { newestSegment } from './newest-checkpoint.js';
 import { beginJournal, type Journal, type SegmentPlace } from './journal.js';
 import type { TrainCall, TrainSettings } from './options.js';
 import { closeInTime, type TrainingSession } from './session.js';
 import { outOfMemory } from './out-of-memory.js';
-import { type Carried, runSegment } from './training.js';
+import { type Carried, runSegment, type SegmentHooks } from './training.js';
 
 /**
  * Epochs of a training in which its graphs stay as they are. Between two segments they may be rebuilt: other ranks, another
  * form, another frozen set, another batch.
  */
-export interface Segment {
+export interface Segment extends Carrying, SegmentHooks {
   /** What checkpoints call it. */
   readonly name: string;
-  /** How many epochs; the last segment has all that are left of `settings.epochs`, which is that of the whole training. */
+  /** How many epochs, or fewer where it `isOver`; the last segment has all that are left of `settings.epochs`, which is that of the whole training. */
   readonly epochs: number;
   /**
    * Opens model and graphs; the result is closed. `model` has the weights that the segment before ended with, and stays as it is
-   * where the training is resumed; undefined in the first segment. What is opened from it must be the same then.
+   * where the training is resumed; undefined in the first segment. What is opened from it must be the same then. `before` is the
+   * journal of the segment before, where that was trained by this process.
    */
-  open(model: string | undefined): Promise<OpenedSegment>;
-  /** What becomes of tensors that the segment before has not, by name and shape; default: as the model has them. */
-  readonly carryOthers?: CarryOthers;
+  open(model: string | undefined, before: Journal | undefined): Promise<OpenedSegment>;
 }
 
 export interface OpenedSegment {
@@ -81,15 +80,17 @@ async function openAndRun(
   before: Ended | undefined,
   started: number,
 ): Promise<Ended | { readonly report: TrainReport }> {
-  const { open, carryOthers } = segments[index]!;
-  const { session, settings, preparation, foundRate } = await open(index === 0 ? undefined : borderModel(call, index));
+  const segment = segments[index]!;
+  const model = index === 0 ? undefined : borderModel(call, index);
+  const { session, settings, preparation, foundRate } = await segment.open(model, before?.journal);
   try {
-    const told = { call, settings, session, started, foundRate, segment: placeOf(segments, index, settings) };
+    const place = placeOf(segments, index, settings, before?.journal.segment.until);
+    const told = { call, settings, session, started, foundRate, segment: place };
     const journal = before === undefined ? beginJournal(told) : { ...before.journal, ...told };
     const warned = before?.journal.session.warnings ?? [];
     session.warnings.unshift(...warned.filter((line) => !session.warnings.includes(line)));
-    const carried = before === undefined ? undefined : await carriedState(before, session, carryOthers);
-    const report = await runSegment(journal, carried);
+    const carried = before === undefined ? undefined : await carriedState(before, session, segment);
+    const report = await runSegment(journal, carried, segment);
     if (report !== undefined) return { report: { ...report, ...(preparation === undefined ? {} : { preparation }) } };
     const ended = await endOf(journal);
     session.writeModel(withoutAverages(ended.state), borderModel(call, index + 1), true);
@@ -102,12 +103,18 @@ async function openAndRun(
   }
 }
 
-function placeOf(segments: readonly Segment[], index: number, settings: TrainSettings): SegmentPlace {
+/** `begun` are the epochs before it, where they are known: the checkpoint says it of a segment that is resumed. */
+function placeOf(
+  segments: readonly Segment[],
+  index: number,
+  settings: TrainSettings,
+  begun: number | undefined,
+): SegmentPlace {
   const { name, epochs } = segments[index]!;
-  const from = segments.slice(0, index).reduce((sum, each) => sum + each.epochs, 0);
+  const from = begun ?? segments.slice(0, index).reduce((sum, each) => sum + each.epochs, 0);
   const isLast = index === segments.length - 1;
   const until = isLast ? settings.epochs : from + epochs;
-  return { index, name, isAlone: segments.length === 1, from, until, tried: 0 };
+  return { index, name, isAlone: segments.length === 1, from, until, isShort: false, tried: 0 };
 }
 
 /** The same interruption, with what became of the work. */
@@ -143,12 +150,8 @@ function withoutAverages(state: TrainingState): TrainingState {
   return plain;
 }
 
-async function carriedState(
-  before: Ended,
-  session: TrainingSession,
-  carryOthers: CarryOthers | undefined,
-): Promise<Carried> {
+async function carriedState(before: Ended, session: TrainingSession, carrying: Carrying): Promise<Carried> {
   const state = await session.initial();
-  carryState(before, { state, layout: session.layout }, carryOthers);
+  await carryState(before, { state, layout: session.layout }, carrying);
   return { state, step: before.step, lossScale: before.lossScale };
 }

@@ -99,7 +99,11 @@ export interface RunMode {
 }
 
 /** What a run is opened with. */
-export type SessionCall = TrainOptions & Pick<TrainCall, 'data'>;
+export type SessionCall = TrainOptions &
+  Pick<TrainCall, 'data'> & {
+    /** What reports and checkpoints say of the model, where it was made of another while this was trained. */
+    readonly origin?: ModelSummary;
+  };
 
 /** A mode without defaults. */
 export type FullMode = { readonly [Name in keyof RunMode]-?: NonNullable<RunMode[Name]> };
@@ -176,7 +180,7 @@ async function openSession(
     settings,
     parameters: prepared.parameters.map(({ name, shape, decay }) => ({ name, shape, decay })),
     kept: describeKept(prepared),
-    model: summaryOfModel(model, options.model),
+    model: options.origin ?? summaryOfModel(model, options.model),
     classOrder: order,
     data: { train: summaryOf(training), val: validation === undefined ? null : summaryOf(validation) },
     warnings,

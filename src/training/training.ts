@@ -26,11 +26,23 @@ export interface Carried {
   readonly lossScale: LossScale | undefined;
 }
 
+/** What is done at the edges of a segment, and behind its epochs. */
+export interface SegmentHooks {
+  /** Before its first update; not where it is resumed. */
+  begin?(journal: Journal): Promise<void>;
+  /** Behind each epoch, before that is saved: whether it was the last of the segment. What it puts into the journal is saved with it. */
+  isOver?(journal: Journal): Promise<boolean>;
+}
+
 /**
  * One segment of a training, from what is carried over, its first step or its checkpoint to its end, and behind the last the
  * written model. undefined: the next segment comes.
  */
-export async function runSegment(journal: Journal, carried: Carried | undefined): Promise<TrainReport | undefined> {
+export async function runSegment(
+  journal: Journal,
+  carried: Carried | undefined,
+  hooks: SegmentHooks,
+): Promise<TrainReport | undefined> {
   const { call, session, settings } = journal;
   const { strict } = call;
   const content = strict === undefined ? 'small' : strict ? 'always' : 'never';
@@ -46,7 +58,7 @@ export async function runSegment(journal: Journal, carried: Carried | undefined)
   const board = openBoard(journal, isNew ? undefined : step);
   if (carried === undefined) journal.seconds.prepare = secondsSince(journal.started);
   try {
-    return await saving(() => trainEpochs(journal, bookkeeping, position, isNew, board));
+    return await saving(() => trainEpochs(journal, bookkeeping, hooks, position, isNew, board));
   } catch (error) {
     const advised = error instanceof LowrankError ? bookkeeping.withAdvice(error) : error;
     bookkeeping.reinstate();
@@ -69,11 +81,12 @@ function openBoard(journal: Journal, resumedAt: number | undefined): TensorBoard
 async function trainEpochs(
   journal: Journal,
   bookkeeping: Bookkeeping,
+  hooks: SegmentHooks,
   position: CheckpointPosition | undefined,
   isNew: boolean,
   board: TensorBoardWriter | undefined,
 ): Promise<TrainReport | undefined> {
-  const { session, settings } = journal;
+  const { session, settings, segment } = journal;
   const { epochs } = settings;
   const isStopped = (): boolean => journal.call.signal?.aborted === true;
   const interrupted = (): TrainReport => {
@@ -82,11 +95,11 @@ async function trainEpochs(
   };
   let running: Running = position === undefined ? nothing() : { ...position.running };
   let batch = position?.batch ?? 0;
+  if (position === undefined && !isStopped()) await hooks.begin?.(journal);
   if (isNew && !isStopped()) await measureStart(journal, board);
   // Nothing was done that could be lost.
   if (isStopped()) return interrupted();
-  const { from, until } = journal.segment;
-  for (let epoch = position?.epoch ?? from; epoch < until; epoch++) {
+  for (let epoch = position?.epoch ?? segment.from; epoch < segment.until; epoch++) {
     if (batch === 0 && isFallen(journal))
       await goBack(journal, bookkeeping, journal.epochs.at(-1)!, session.trainer.step);
     const finished = await trainEpochAgain(journal, bookkeeping, epoch, batch, running);
@@ -94,10 +107,14 @@ async function trainEpochs(
     board?.scalars(finished.steps, epochScalars(finished));
     running = nothing();
     batch = 0;
+    if ((await hooks.isOver?.(journal)) === true && epoch + 1 < segment.until) {
+      segment.until = epoch + 1;
+      segment.isShort = true;
+    }
     await bookkeeping.save({ epoch: epoch + 1, batch: 0, running });
     if (isStopped() && epoch + 1 < epochs) return interrupted();
   }
-  if (until < epochs) return undefined;
+  if (segment.until < epochs) return undefined;
   await bookkeeping.write();
   return reportOf(journal, 'finished', null);
 }

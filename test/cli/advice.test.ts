@@ -62,6 +62,11 @@ const elsewhere: readonly { readonly file: string; readonly why: string }[] = [
   { file: 'report/preparation-text.ts', why: 'only reports of labelled images have an order of classes' },
   { file: 'convert/search-by-accuracy.ts', why: 'the paths that its options name: only convert has made one' },
   { file: 'report/verdict.ts', why: 'it speaks of the conversion that the report is of' },
+  { file: 'adapt/settings.ts', why: 'only `train` finds ranks' },
+  { file: 'training/warmup-settings.ts', why: 'only `train` has epochs in full rank' },
+  { file: 'convert/report.ts', why: '`convert` says it, and `train` of a conversion that --then tells it' },
+  { file: 'convert/nearly-lost.ts', why: '`convert` says it, and `train` of a conversion that --then tells it' },
+  { file: 'convert/function-approximation.ts', why: 'only commands with --init, or --then, fit whole models' },
   { file: 'report/html/theme.ts', why: 'custom properties of a style sheet' },
   { file: 'worker-flags.ts', why: "a flag of node's engine" },
 ];

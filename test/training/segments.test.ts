@@ -121,8 +121,8 @@ describe('a training of two segments', () => {
       [3, 9],
     ]);
     expect([3, 4].map((step) => segmentOf('whole', step))).toEqual([
-      { index: 0, name: 'full rank', tried: 0 },
-      { index: 1, name: 'pairs', tried: 3 },
+      { index: 0, name: 'full rank', tried: 0, from: 0 },
+      { index: 1, name: 'pairs', tried: 3, from: 1 },
     ]);
     const [full, pairs] = [weightsOf(model), weightsOf(outputOf('whole'))];
     expect([...full.keys()].filter((name) => !pairs.has(name))).toContain('block1.conv1.weight');
@@ -139,7 +139,7 @@ describe('a training of two segments', () => {
     try {
       const old: LaidOut = { state: vectorsOf('whole', 3), layout: before.layout };
       const carried: LaidOut = { state: await next.initial(), layout: next.layout };
-      carryState(old, carried);
+      await carryState(old, carried);
       const [was, is] = [tensorsOf(old), tensorsOf(carried)];
       const kept = [...is.keys()].filter((name) => was.has(name));
       expect(kept).toEqual(expect.arrayContaining(['stem.bn.weight', 'stem.bn.mean', 'fc.bias']));

@@ -10,7 +10,15 @@ import {
   plural,
 } from '../format.js';
 import type { TrainEpoch, TrainReport, TrainStart, TrainVerdict } from '../../contracts/train.js';
-import { foundRateText, goOnText, lastText, retreatText, savedText, writtenText } from '../train-outcome.js';
+import {
+  conversionText,
+  foundRateText,
+  goOnText,
+  lastText,
+  retreatText,
+  savedText,
+  writtenText,
+} from '../train-outcome.js';
 import { createChartRenderer, type ChartRenderer } from './chart.js';
 import { fileName, warningList } from './convert-html.js';
 import { hasValues, type Curve, type CurveChart } from './curve-chart.js';
@@ -259,7 +267,7 @@ function epochSection(report: TrainReport): Markup | null {
 }
 
 function factsSection(report: TrainReport): Markup {
-  const { data, output, seconds, checkpoint, foundRate, retreats = [], start } = report;
+  const { data, output, seconds, checkpoint, foundRate, conversion, retreats = [], start } = report;
   return section(
     'Files',
     factList([
@@ -269,6 +277,7 @@ function factsSection(report: TrainReport): Markup {
       ...preparationFact('Images as inputs', report),
       ...badImageFacts(report.badImages),
       ...(foundRate === undefined ? [] : [['Learning rate', foundRateText(foundRate)] as const]),
+      ...(conversion === undefined ? [] : [['Conversion', conversionText(conversion)] as const]),
       ...retreats.map((retreat) => ['Went back', retreatText(retreat, start)] as const),
       ...(output === null
         ? []
