@@ -11,7 +11,8 @@ type Rows = Matrix | Matrix64;
 /**
  * Orthonormal rows that, with those of `basis` (r × n, orthonormal), span what the rows of `others` span too; none of rows that
  * lie in the basis already, and at most n − r. In float64: rows are scaled to one length, the basis is taken out of them twice, and
- * what is left is made orthonormal by the eigenvectors of its Gram matrix, then by Cholesky–QR. Throws NUMERIC where a number is
+ * what is left is made orthonormal by Cholesky–QR, where directions
+ * depend on each other by the eigenvectors of their Gram matrix first. Throws NUMERIC where a number is
  * not finite.
  */
 export async function newDirections(linalg: Linalg, basis: Matrix, others: Matrix): Promise<Matrix64> {
@@ -22,6 +23,10 @@ export async function newDirections(linalg: Linalg, basis: Matrix, others: Matri
   y = unitRows(await without(linalg, unitRows(y, leastNew), basis), 0);
   const room = Math.min(n - basis.rows, y.rows);
   if (room <= 0) return none;
+  if (room === y.rows) {
+    const all = await choleskyQr(linalg, y);
+    if (all !== undefined) return orthonormalRows(linalg, await without(linalg, all, basis));
+  }
   const gram = await linalg.gemm64(y, y, { transposeB: true });
   const { values, vectors } = await linalg.symmetricEigen(gram, room);
   const count = values.subarray(0, room).filter((value) => value > leastShare * values[0]!).length;
@@ -35,14 +40,17 @@ export async function newDirections(linalg: Linalg, basis: Matrix, others: Matri
  * number is not finite.
  */
 export async function orthonormalRows(linalg: Linalg, rows: Rows): Promise<Matrix64> {
-  let q = unitRows(rows, 0);
-  if (q.rows < rows.rows) throw dependent();
-  for (let pass = 0; pass < 2; pass++) {
-    const inverse = await linalg.inverseRoot(await linalg.gemm64(q, q, { transposeB: true }));
-    if (inverse === undefined) throw dependent();
-    q = await linalg.gemm64(inverse, q);
-  }
-  return q;
+  const unit = unitRows(rows, 0);
+  const once = unit.rows < rows.rows ? undefined : await choleskyQr(linalg, unit);
+  const twice = once && (await choleskyQr(linalg, once));
+  if (twice === undefined) throw dependent();
+  return twice;
+}
+
+/** One pass of Cholesky–QR; undefined where the rows depend on each other. */
+async function choleskyQr(linalg: Linalg, rows: Matrix64): Promise<Matrix64 | undefined> {
+  const inverse = await linalg.inverseRoot(await linalg.gemm64(rows, rows, { transposeB: true }));
+  return inverse && linalg.gemm64(inverse, rows);
 }
 
 function dependent(): LowrankError {
@@ -55,30 +63,45 @@ function dependent(): LowrankError {
 async function without(linalg: Linalg, y: Matrix64, basis: Rows): Promise<Matrix64> {
   if (basis.rows === 0 || y.rows === 0) return y;
   const inside = await linalg.gemm64(await linalg.gemm64(y, basis, { transposeB: true }), basis);
-  return { ...y, data: y.data.map((value, i) => value - inside.data[i]!) };
+  const { data } = inside;
+  for (let i = 0; i < data.length; i++) data[i] = y.data[i]! - data[i]!;
+  return inside;
 }
 
 /** Rows longer than `least`, each divided by its length. */
 function unitRows({ rows, cols, data }: Rows, least: number): Matrix64 {
-  const kept: Float64Array[] = [];
+  const result = new Float64Array(rows * cols);
+  let kept = 0;
   for (let i = 0; i < rows; i++) {
-    const row = data.subarray(i * cols, (i + 1) * cols);
-    let largest = 0;
-    for (const value of row) largest = Math.max(largest, Math.abs(value));
-    // NaN is larger than nothing.
-    let sum = 0;
-    for (const value of row) sum += (value / (largest || 1)) ** 2;
-    const length = largest * Math.sqrt(sum);
-    if (!Number.isFinite(sum) || !Number.isFinite(length)) {
+    const from = i * cols;
+    const length = lengthOf(data, from, from + cols);
+    if (!Number.isFinite(length)) {
       throw new LowrankError('NUMERIC', 'a gradient or a basis is not finite', {
         remedy: 'train with a lower --lr, or with --clip 1',
       });
     }
-    if (length > least) kept.push(Float64Array.from(row, (value) => value / length));
+    if (length <= least) continue;
+    const at = kept++ * cols;
+    for (let j = 0; j < cols; j++) result[at + j] = data[from + j]! / length;
   }
-  const result = new Float64Array(kept.length * cols);
-  kept.forEach((row, i) => result.set(row, i * cols));
-  return { rows: kept.length, cols, data: result };
+  return { rows: kept, cols, data: kept === rows ? result : result.slice(0, kept * cols) };
+}
+
+/** ‖x‖ of the elements `from` … `to` − 1, however small they are; not finite where one is not. */
+function lengthOf(data: Float32Array | Float64Array, from: number, to: number): number {
+  let [largest, sum] = [0, 0];
+  for (let j = from; j < to; j++) {
+    const size = Math.abs(data[j]!);
+    if (size > largest) largest = size;
+    // NaN and infinities survive x − x as NaN.
+    sum += size - size;
+  }
+  if (largest === 0 || sum !== 0) return sum === 0 ? 0 : NaN;
+  for (let j = from; j < to; j++) {
+    const share = data[j]! / largest;
+    sum += share * share;
+  }
+  return largest * Math.sqrt(sum);
 }
 
 /** Rows that are orthonormal but for rounding, nearer: Q ← (I − H) Q with H = (QQᵀ − I) / 2. */
@@ -87,5 +110,7 @@ export async function polished(linalg: Linalg, q: Matrix64): Promise<Matrix64> {
   const half = await linalg.gemm64(q, q, { transposeB: true });
   for (let i = 0; i < q.rows; i++) half.data[i * q.rows + i] = half.data[i * q.rows + i]! - 1;
   const change = await linalg.gemm64(half, q);
-  return { ...q, data: q.data.map((value, i) => value - change.data[i]! / 2) };
+  const { data } = change;
+  for (let i = 0; i < data.length; i++) data[i] = q.data[i]! - data[i]! / 2;
+  return change;
 }
