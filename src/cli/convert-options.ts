@@ -249,7 +249,7 @@ export const convertOptions = {
     ...recoverRanges.steps,
     placeholder: 'n',
     group: recoveryGroup,
-    description: 'updates of that training (default: 600)',
+    description: 'updates of that training (default: 600 to 3,000, the more the smaller the model)',
   },
   ...imageOptions(imagesGroup),
   inputShape: {

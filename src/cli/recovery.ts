@@ -22,7 +22,11 @@ const { teacher: teacherOption, ...followOptions } = matchOptions;
 /** What a training towards another model knows beside what every training does. */
 const teacherOptions = {
   teacher: teacherOption,
-  steps: { ...recoverRanges.steps, group, description: 'updates with --teacher (default: 600)' },
+  steps: {
+    ...recoverRanges.steps,
+    group,
+    description: 'updates with --teacher (default: 600 to 3,000, the more the smaller the model)',
+  },
   ...followOptions,
   recoverBy: {
     type: 'string',

@@ -12,7 +12,7 @@ import type { PreparedModel } from '../step/prepare-model.js';
 import type { AugmentSettings } from '../training/options.js';
 import { transformsOf } from '../training/transforms.js';
 import type { RecoverOptions } from './recover.js';
-import type { RecoverSettings } from './settings.js';
+import { mostSteps, type RecoverSettings } from './settings.js';
 
 /** Pictures that are kept out: at most so many, and this share of all where there are not many. */
 const mostKept = 256;
@@ -48,7 +48,7 @@ export async function openRecoverImages(options: RecoverOptions, settings: Recov
     const { seed, batchSize, steps } = settings;
     const draw = (count: number, first: number): ImageSource =>
       drawImages(whole, count, { seed, order: 'drawn', first });
-    const used = (left: number): number => Math.min(left, steps * batchSize);
+    const used = (left: number): number => Math.min(left, (steps ?? mostSteps) * batchSize);
     const requireBatch = (left: number): void => {
       if (left >= batchSize) return;
       throw new LowrankError('INPUT', `${left} pictures are left to learn from, fewer than a batch of ${batchSize}`, {

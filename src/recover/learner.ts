@@ -5,7 +5,7 @@ import type { UpdateGraph } from '../step/update-graph.js';
 import { copyState, type TrainingState } from '../step/vectors.js';
 import { createTrainer, type Measured, type Trainer } from '../training/trainer.js';
 import type { Fed, LearningFeed } from './feed.js';
-import type { RecoverSettings } from './settings.js';
+import type { SettledRecover } from './settings.js';
 
 /** What a training from any state needs. */
 export interface Learning {
@@ -14,7 +14,7 @@ export interface Learning {
   readonly graphOptimization: SessionOptions['graphOptimization'];
   readonly gradient: GradientGraph;
   readonly update: UpdateGraph;
-  readonly settings: RecoverSettings;
+  readonly settings: SettledRecover;
   readonly signal: AbortSignal | undefined;
   readonly note: (line: string) => void;
 }

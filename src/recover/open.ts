@@ -19,14 +19,15 @@ import { type Held, holdOut, type Judge, openJudge } from './judge.js';
 import type { RecoverOptions } from './recover.js';
 import { requireSamePreparation } from '../images/same-preparation.js';
 import { runsOnce, teachOnce, type TaughtOnce, withoutTeacher } from './taught.js';
-import { augmentFor, fewImages, type RecoverSettings } from './settings.js';
+import { augmentFor, fewImages, type RecoverSettings, type SettledRecover, usualSteps } from './settings.js';
+import { countMacs } from '../rewrite/count.js';
 
 /** What is to be closed, in the order in which it was opened. */
 export type Closers = (() => unknown)[];
 
 /** All that a recovery works with. */
 export interface OpenedRecovery {
-  readonly settings: RecoverSettings;
+  readonly settings: SettledRecover;
   readonly batchNorm: 'frozen' | 'batch';
   readonly preparation: Preparation | undefined;
   readonly images: RecoverImages;
@@ -71,7 +72,12 @@ export async function openRecovery(
   const pictures = images.training.length + images.heldOut.length;
   const prepared = isOnce ? withoutTeacher(both, pictures, limits) : both;
   const { width, height } = imageSizeOf(prepared.imageDims, prepared.layout, prepared.images.name);
-  const settings = { ...told, augment: augmentOf(told, isOnce, width, height) };
+  const macs = countMacs(prepared.model.graph, prepared.shapesFor(1));
+  const settings = {
+    ...told,
+    augment: augmentOf(told, isOnce, width, height),
+    steps: told.steps ?? usualSteps(told, macs),
+  };
   const driver = await loadDriver();
   const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver, settings);
   const emit = { batch: settings.batchSize, passes: target.passes };

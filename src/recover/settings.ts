@@ -44,8 +44,8 @@ export interface RecoverSettings
   /** `auto`: always, but where the memory does not hold both models. */
   readonly teacherRuns: (typeof teacherRunsNames)[number];
   readonly recoverBy: (typeof recoverByNames)[number];
-  /** Updates; of each block where it is done by blocks. */
-  readonly steps: number;
+  /** Updates; of each block where it is done by blocks. null: by what one costs (`usualSteps`). */
+  readonly steps: number | null;
   /** The largest learning rate; null: found by short trainings. */
   readonly lr: number | null;
 }
@@ -61,6 +61,25 @@ export function augmentFor(width: number, height: number): AugmentName {
   return Math.max(width, height) <= smallSide ? 'pad' : 'crop';
 }
 
+/** Updates of a recovery where nobody says how many, at least and at most, and multiply-accumulates of all pictures in them. */
+export const mostSteps = 3000;
+const [leastSteps, usualMacs] = [600, 600 * 16 * 200e6];
+
+/**
+ * How many updates a recovery has where nobody says it: small models gain from more than large ones can be given in the same time.
+ * `macs` are those of the model for one picture.
+ */
+export function usualSteps(
+  { recoverBy, batchSize }: Pick<RecoverSettings, 'recoverBy' | 'batchSize'>,
+  macs: number,
+): number {
+  if (recoverBy !== 'whole') return leastSteps;
+  return Math.min(mostSteps, Math.max(leastSteps, Math.round(usualMacs / (batchSize * Math.max(1, macs)))));
+}
+
+/** Settings with all that is found out carried out. */
+export type SettledRecover = RecoverSettings & { readonly steps: number };
+
 /** With fewer pictures the statistics of batches, and the running ones that follow them, do more harm than good. */
 export const fewImages = 10_000;
 
@@ -69,7 +88,7 @@ export const defaultRecoverSettings: RecoverSettings = {
   ...defaultImageSettings,
   ...defaultMatchSettings,
   ...{ batchNorm: 'auto', teacherRuns: 'auto', recoverBy: 'whole' },
-  ...{ steps: 600, batchSize: 16, lr: null, seed: 0, maxBad: 0 },
+  ...{ steps: null, batchSize: 16, lr: null, seed: 0, maxBad: 0 },
   ...{ augment: null, minScale: 0.35, flip: true },
   device: defaultTrainSettings.device,
   allowCpuNodes: defaultTrainSettings.allowCpuNodes,
