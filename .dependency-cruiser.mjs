@@ -95,6 +95,8 @@ export const rooms = {
     'report',
   ],
   study: [
+    'warmup',
+    'adapt',
     'convert',
     'recover',
     'training',

@@ -3,13 +3,7 @@ import { architectureOf as createdOf, architectures } from '../../models/index.j
 import { LowrankError } from '../errors.js';
 import { initNames, inits } from '../factorize/inits/index.js';
 import type { InitName } from '../factorize/types.js';
-import {
-  type ModelSource,
-  type Regularizer,
-  type Study,
-  type StudyArchitecture,
-  treatmentsOf,
-} from '../study/study.js';
+import { type ModelSource, type Study, type StudyArchitecture, treatmentsOf } from '../study/study.js';
 import type { TrainSettings } from '../training/options.js';
 import { checkKeys, entriesOf, type KnownEntry, readYaml } from './config-file.js';
 import { command as convertCommand } from './convert.js';
@@ -23,13 +17,23 @@ import {
   type OptionTable,
   type SettingsOf,
 } from './options.js';
-import { checkTreatments, recoverSettings, recoverTable, treatmentOf } from './study-recovery.js';
+import { adaptOptions } from './adapt-options.js';
+import {
+  adaptSettings,
+  adaptTable,
+  checkTreatments,
+  fullEpochs,
+  recoverSettings,
+  recoverTable,
+  treatmentOf,
+} from './study-recovery.js';
+import { asMapping, regularizerOf } from './study-regularizers.js';
 import { settingsFor, trainOptions } from './train-settings.js';
 
 /** Options of `train` that a study sets itself, or that belong to a single training. */
 const ownTraining = new Set([
   ...['data', 'val', 'classes', 'output', 'force', 'resume', 'strict', 'lrFind', 'tensorboard', 'report'],
-  ...['seed', 'weightDecay', 'frobeniusDecay', 'warmupFull', 'then'],
+  ...['seed', 'weightDecay', 'frobeniusDecay', 'warmupFull', 'then', ...Object.keys(adaptOptions)],
 ]);
 const trainTable: OptionTable = Object.fromEntries(
   Object.entries(trainOptions).filter(([name]) => !ownTraining.has(name)),
@@ -84,6 +88,8 @@ const keys = {
   convert: 'convert',
   train: 'train',
   recover: 'recover',
+  adapt: 'adapt',
+  warmupFull: 'warmup-full',
   retries: 'retries',
   keepModels: 'keep-models',
 } as const;
@@ -152,6 +158,10 @@ export async function readStudyFile(path: string, overrides: StudyOverrides): Pr
     ...(get('recover') === undefined
       ? {}
       : { recover: recoverSettings(checkKeys(mappingOf(get('recover')), recoverTable, path, { parent: 'recover.' })) }),
+    ...(get('adapt') === undefined
+      ? {}
+      : { adapt: adaptSettings(checkKeys(mappingOf(get('adapt')), adaptTable, path, { parent: 'adapt.' })) }),
+    ...(get('warmupFull') === undefined ? {} : { warmupFull: scalar('warmupFull', fullEpochs) as number }),
     retries: (scalar('retries', { type: 'integer', minimum: 0, description: '' }) as number | undefined) ?? 1,
     keepModels:
       (scalar('keepModels', { type: 'boolean', default: false, description: '' }) as boolean | undefined) ?? false,
@@ -192,11 +202,6 @@ function required(entry: KnownEntry | undefined, name: string, path: string): Kn
 
 function mappingOf(entry: KnownEntry | undefined): Readonly<Record<string, unknown>> {
   return entry === undefined ? {} : asMapping(entry.value, entry.place);
-}
-
-function asMapping(value: unknown, place: string): Readonly<Record<string, unknown>> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw usage(`${JSON.stringify(value)} is not a mapping`, place, 'write options and values below the key');
 }
 
 /** A list of at least one; a single value is a list of one. The place of an item is that of the list and its index. */
@@ -271,29 +276,4 @@ function sourceOf(model: string, imageSize: number | undefined, place: string, p
     place,
     `${hint}choose one of \`lowrank create --list\`, or a .onnx file`,
   );
-}
-
-const decay = { type: 'number', minimum: 0, description: 'coefficient' } as const;
-const regularizerKeys: OptionTable = {
-  name: { type: 'string', description: 'what the reports call it' },
-  weightDecay: decay,
-  frobeniusDecay: decay,
-};
-
-/**
- * `weight-decay: λ`, or `frobenius-decay: λ` with the weight decay of what is in no pair, which is λ too where it is not
- * given.
- */
-function regularizerOf(value: unknown, place: string, path: string, index: number): Regularizer {
-  const given = checkKeys(asMapping(value, place), regularizerKeys, path, { parent: `regularizers[${index}].` });
-  const frobeniusDecay = (given['frobeniusDecay'] as number | undefined) ?? 0;
-  const weightDecay = (given['weightDecay'] as number | undefined) ?? frobeniusDecay;
-  const elsewhere = weightDecay === frobeniusDecay ? '' : `, weight decay ${weightDecay} elsewhere`;
-  const usual =
-    frobeniusDecay > 0
-      ? `Frobenius decay ${frobeniusDecay}${elsewhere}`
-      : weightDecay > 0
-        ? `weight decay ${weightDecay}`
-        : 'no decay';
-  return { name: (given['name'] as string | undefined) ?? usual, weightDecay, frobeniusDecay };
 }

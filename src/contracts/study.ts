@@ -8,7 +8,7 @@ import type { DataSummary } from './train.js';
  * What is done with a start: trained on the labels, trained towards the architecture's own model (`lowrank train --teacher`), or
  * that and then trained on the labels.
  */
-export type StudyTreatment = 'labels' | 'recovery' | 'recovery-then-labels';
+export type StudyTreatment = 'labels' | 'recovery' | 'recovery-then-labels' | 'adapt-ranks' | 'warmup-full';
 
 /** What is trained: a re-drawn start of an architecture, at one rank scale and initialization or at full rank. */
 export interface StudyCondition {
@@ -154,6 +154,10 @@ export interface StudyReport {
     readonly train: Readonly<Record<string, unknown>>;
     /** Absent without a recovery. */
     readonly recover?: Readonly<Record<string, unknown>>;
+    /** Of trainings that find their ranks; absent where none do. */
+    readonly adapt?: Readonly<Record<string, unknown>>;
+    /** Epochs in full rank, where they are given. */
+    readonly warmupFull?: number;
   };
   readonly data: { readonly train: DataSummary; readonly val: DataSummary };
   readonly cells: readonly StudyCell[];

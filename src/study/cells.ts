@@ -54,16 +54,35 @@ export function convertOptionsOf(study: Study, { lowRank, seed }: Cell): Convert
  * Settings of a cell's training: defaults < study < architecture < cell. A layer of full rank is its own product U·V, so
  * there Frobenius decay is weight decay of the same coefficient, and the reference run of both is one.
  */
-export function trainSettingsOf(study: Study, { architecture, regularizer, lowRank, seed }: Cell): TrainSettings {
+export function trainSettingsOf(study: Study, cell: Cell): TrainSettings {
+  const { architecture, regularizer, lowRank, seed, treatment } = cell;
   const { weightDecay, frobeniusDecay } = regularizer;
   const fullRankDecay = frobeniusDecay > 0 ? frobeniusDecay : weightDecay;
-  return {
+  const settings: TrainSettings = {
     ...defaultTrainSettings,
     ...study.train,
     ...architecture.train,
     weightDecay: lowRank === null ? fullRankDecay : weightDecay,
     frobeniusDecay: lowRank === null ? 0 : frobeniusDecay,
     seed,
+  };
+  if (lowRank === null) return settings;
+  if (treatment === 'adapt-ranks') return { ...settings, ...adaptOf(study), frobeniusDecay: 0 };
+  if (treatment !== 'warmup-full') return settings;
+  const { rankScale, init } = lowRank;
+  const warmupFull = study.warmupFull ?? Math.max(1, Math.floor(settings.epochs / 3));
+  return { ...settings, warmupFull, conversion: { ...study.convert, rankScale, init } };
+}
+
+/** How ranks are found: of the layers that conversions take, as far as options say. */
+function adaptOf({ adapt, convert }: Study): Partial<TrainSettings> {
+  const { scheme, include, exclude, keepFirst, keepLast } = convert;
+  const given = Object.entries({ include, exclude, keepFirst, keepLast }).filter(([, value]) => value !== undefined);
+  return {
+    adaptRanks: 'augmented',
+    ...Object.fromEntries(given),
+    ...(scheme === undefined || scheme === 'auto' ? {} : { scheme }),
+    ...adapt,
   };
 }
 
@@ -161,6 +180,6 @@ function sorted(entries: readonly (readonly [string, unknown])[]): readonly (rea
 /** "resnet8_cifar, rank scale 0.05, lfai, weight decay 0.0001, seed 0": a cell in messages. */
 export function cellName({ architecture, treatment, regularizer, lowRank, seed }: Cell): string {
   const rank = lowRank === null ? 'full rank' : `rank scale ${lowRank.rankScale}, ${lowRank.init}`;
-  const how = treatment === 'recovery' ? [treatment] : [...(recovers(treatment) ? [treatment] : []), regularizer.name];
+  const how = [...(treatment === 'labels' ? [] : [treatment]), ...(treatment === 'recovery' ? [] : [regularizer.name])];
   return [architecture.name, rank, ...how, `seed ${seed}`].join(', ');
 }

@@ -15,12 +15,12 @@ import type { StudyRecovery } from '../contracts/study.js';
 import type { TrainEpoch, TrainReport } from '../contracts/train.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { loadDriver } from '../runtime/driver.js';
-import { train } from '../training/loop.js';
+import { train } from '../warmup/train.js';
 import { tool } from '../version.js';
 import { type Cell, cellName, convertOptionsOf, trainSettingsOf } from './cells.js';
 import { evaluateRecovered, recoveredPath, recoverStart } from './recover-cell.js';
 import type { CellRecord, StartFacts } from './store.js';
-import { isDrawn, recovers, type Study } from './study.js';
+import { beginsWhole, isDrawn, recovers, type Study } from './study.js';
 
 export interface CellCall {
   readonly study: Study;
@@ -62,12 +62,12 @@ export async function runCell(call: CellCall): Promise<CellRecord | undefined> {
         return { ...record(call, 'finished', null, start, [], clock.seconds()), ...came, evaluation };
       }
     }
-    const report = await trainFrom(call, output, isResumed, seen).catch((error: unknown) => {
+    const report = await trainFrom(call, start, output, isResumed, seen).catch((error: unknown) => {
       // Of other threads, or torn: the cell begins anew.
       if (!isResumed || !(error instanceof LowrankError) || !['USAGE', 'INPUT'].includes(error.code)) throw error;
       isResumed = false;
       call.note(`${cellName(call.cell)}: begins anew, for its checkpoint does not fit: ${error.fact}`);
-      return trainFrom(call, output, false, seen);
+      return trainFrom(call, start!, output, false, seen);
     });
     clock.save();
     if (report.status === 'interrupted') return undefined;
@@ -126,13 +126,17 @@ function record(
 
 function trainFrom(
   { study, cell, work, signal, progress }: CellCall,
+  { params }: StartFacts,
   output: string,
   resume: boolean,
   seen: TrainEpoch[],
 ): Promise<TrainReport> {
   seen.length = 0;
+  const settings = trainSettingsOf(study, cell);
+  // At the size of the pairs that the other treatments train.
+  const isSized = settings.adaptRanks !== null && settings.tolerance === null && settings.adaptRanks !== 'kls-fixed';
   return train({
-    model: recovers(cell.treatment) ? recoveredPath(work) : join(work, 'start.onnx'),
+    model: startOf(cell, work),
     output,
     force: true,
     data: study.data,
@@ -144,11 +148,21 @@ function trainFrom(
     validatesStart: false,
     // The study has compared the images itself.
     strict: false,
-    settings: trainSettingsOf(study, cell),
+    settings: isSized ? { ...settings, targetParams: params.ratio } : settings,
     signal,
     progress,
     onEpoch: (epoch) => seen.push(epoch),
   });
+}
+
+function startOf({ treatment, lowRank }: Cell, work: string): string {
+  if (recovers(treatment)) return recoveredPath(work);
+  return lowRank !== null && beginsWhole(treatment) ? wholePath(work) : join(work, 'start.onnx');
+}
+
+/** What a training that begins in full rank begins with. */
+function wholePath(work: string): string {
+  return join(work, 'whole.onnx');
 }
 
 /** Writes start.onnx, and what is known of it to start.json, which is there only with a whole model beside it. */
@@ -156,6 +170,9 @@ async function drawStart(call: CellCall): Promise<StartFacts> {
   const { work, study, cell, model, signal } = call;
   const output = join(work, 'start.onnx');
   rmSync(`${output}.data`, { force: true });
+  if (cell.lowRank !== null && beginsWhole(cell.treatment)) {
+    await drawFullRank(model, wholePath(work), isDrawn(study) ? cell.seed : undefined);
+  }
   const facts =
     cell.lowRank === null
       ? await drawFullRank(model, output, isDrawn(study) ? cell.seed : undefined)

@@ -249,7 +249,7 @@ class StudyRun {
   #report(status: StudyReport['status']): StudyReport {
     const study = this.#study;
     const treatments = treatmentsOf(study);
-    const isTreated = !isDrawn(study);
+    const isTreated = treatments.some((treatment) => treatment !== 'labels');
     const cells = this.#slots.map((slot) => reportCell(slot, isTreated));
     const unique = [...new Map(this.#slots.map((slot) => [slot.id, slot])).values()];
     const count = (of: StudyCell['status']): number => unique.filter((slot) => statusOf(slot) === of).length;
@@ -273,7 +273,9 @@ class StudyRun {
       settings: {
         convert: { ...study.convert },
         train: study.train,
-        ...(isTreated ? { recover: { ...study.recover } } : {}),
+        ...(treatments.some(recovers) ? { recover: { ...study.recover } } : {}),
+        ...(treatments.includes('adapt-ranks') ? { adapt: { ...study.adapt } } : {}),
+        ...(study.warmupFull === undefined ? {} : { warmupFull: study.warmupFull }),
       },
       data: this.#data!,
       cells,

@@ -1,3 +1,4 @@
+import type { AdaptSettings } from '../adapt/settings.js';
 import type { ConvertOptions } from '../convert/options.js';
 import type { StudyTreatment } from '../contracts/study.js';
 import type { InitName } from '../factorize/types.js';
@@ -29,9 +30,16 @@ export const treatmentNames = [
   'labels',
   'recovery',
   'recovery-then-labels',
+  'adapt-ranks',
+  'warmup-full',
 ] as const satisfies readonly StudyTreatment[];
 
-export const recovers = (treatment: StudyTreatment): boolean => treatment !== 'labels';
+export const recovers = (treatment: StudyTreatment): boolean =>
+  treatment === 'recovery' || treatment === 'recovery-then-labels';
+
+/** Whether a training begins in full rank, and comes to the size of the start by itself. */
+export const beginsWhole = (treatment: StudyTreatment): boolean =>
+  treatment === 'adapt-ranks' || treatment === 'warmup-full';
 
 /** A grid of trainings: architectures × treatments × regularizers × rank scales × inits × seeds, and full-rank references. */
 export interface Study {
@@ -57,6 +65,10 @@ export interface Study {
   readonly train: Partial<TrainSettings>;
   /** Of every recovery; how images are used, and where it runs, is what `train` says. */
   readonly recover?: Partial<RecoverSettings>;
+  /** Of trainings that find their ranks: all but the size, which is that of the conversion beside it. */
+  readonly adapt?: Partial<AdaptSettings>;
+  /** Epochs in full rank of the treatment `warmup-full`; default: a third of all. */
+  readonly warmupFull?: number;
   /** How often a failed cell is tried again in one run. */
   readonly retries: number;
   /** Whether trained models stay, in trained/. */

@@ -252,6 +252,25 @@ describe('lowrank study', () => {
       expect(stdout).toContain('minus labels, paired by start and seed');
     });
 
+    it('come to one size by pairs from the start, by ranks that are found, and behind an epoch in full rank', () => {
+      const file = studyFile({
+        ...{ treatments: '[labels, adapt-ranks, warmup-full]', inits: '[spectral]', 'warmup-full': '1' },
+        train: '{epochs: 2, batch-size: 12, lr: 0.01, threads: 1, workers: 0}',
+        adapt: '{coefficient-steps: 2, min-rank: 1}',
+      });
+      const report = study(file);
+      expect(faultOf(report)).toBe(undefined);
+      expect(report.cells.map(({ treatment, epochs }) => [treatment, epochs])).toEqual([
+        ['labels', 2],
+        ['adapt-ranks', 2],
+        ['warmup-full', 2],
+      ]);
+      expect(report.settings.adapt).toEqual({ coefficientSteps: 2, minRank: 1 });
+      expect(new Set(report.cells.map(({ params }) => params?.after)).size).toBe(1);
+      expect(report.treatmentDifferences!.map(({ treatment }) => treatment)).toEqual(['adapt-ranks', 'warmup-full']);
+      expect(study(file).counts).toMatchObject({ finished: 3, reused: 3 });
+    });
+
     it('are recovered without regularizers, and trained at full rank on labels alone', () => {
       const regularizers = '[{weight-decay: 1e-4}, {weight-decay: 1e-3}]';
       const { cells, counts } = study(studyFile({ ...treated, 'full-rank': 'true', regularizers }), '--plan');
@@ -356,6 +375,8 @@ describe('lowrank study', () => {
     [{ train: '{epochs: 3' }, /not valid YAML.*line/],
     [{ treatments: '[recover]' }, /'recover' is not a choice.*key 'treatments\[0\]'.*did you mean 'recovery'/],
     [{ treatments: '[recovery, recovery]' }, /'recovery' is there twice.*key 'treatments'/],
+    [{ adapt: '{min-rank: 1}' }, /no training is of the treatment 'adapt-ranks'.*key 'adapt'/],
+    [{ 'warmup-full': '2' }, /no training is of the treatment 'warmup-full'.*key 'warmup-full'/],
     [{ recover: '{steps: 5}' }, /nothing is recovered.*key 'recover'.*treatments/],
     [{ treatments: 'recovery', recover: '{teacher: x}' }, /unknown key 'recover\.teacher'/],
     [{ treatments: 'recovery', recover: '{match: all}' }, /'all' is not a choice.*key 'recover\.match'/],
