@@ -18,7 +18,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '5' },
     'first-seed': { type: 'string', default: '0' },
     epochs: { type: 'string', default: '20' },
-    lr: { type: 'string', default: '0.02' },
+    lr: { type: 'string', default: '0.1' },
   },
 });
 
@@ -64,7 +64,7 @@ try {
         if (method === 'pairs') {
           start = join(folder, 'pairs.onnx');
           const call = { output: start, force: true, init: 'spectral', calibrate: 'none', keepFirst: false } as const;
-          await convert(model, { ...call, scheme: 'channel', paramsBudget: shareOf(size!), verify: false });
+          await convert(model, { ...call, scheme: 'channel', paramsBudget: shareOf(size!), minRank: 1, verify: false });
         }
         const report = await train({
           ...{ model: start, output, data, val: data, force: true, writes: 'last', validatesStart: false },

@@ -131,6 +131,11 @@ const freeOfConversion: ReadonlySet<string> = new Set<keyof ConvertOptions>([
   'inputShapes',
 ]);
 
+/** Options of conversion that say nothing of sizes: where ranks are found, they change nothing. */
+const ofFits: ReadonlySet<string> = new Set<keyof ConvertOptions>([
+  ...(['init', 'fitSteps', 'fitBatch', 'fitLr', 'fitSchedule'] as const),
+]);
+
 /** Hashes of what a cell starts from. */
 export interface CellContent {
   readonly model: string;
@@ -150,7 +155,8 @@ export function cellId(study: Study, cell: Cell, content: CellContent): string {
   );
   const recovery = recovers(treatment) ? changed(recoverSettingsOf(study, cell), defaultRecoverSettings) : undefined;
   const convert = Object.entries(convertOptionsOf(study, cell)).filter(
-    ([name]) => cell.lowRank !== null && !freeOfConversion.has(name),
+    ([name]) =>
+      cell.lowRank !== null && !freeOfConversion.has(name) && !(treatment === 'adapt-ranks' && ofFits.has(name)),
   );
   const text = JSON.stringify({
     ...content,
