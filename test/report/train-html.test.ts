@@ -67,6 +67,34 @@ describe('trainHtml', () => {
     expect(await trainHtml({ ...trainReport({ epochs: 3 }), start: null })).not.toContain('epoch 0');
   });
 
+  it('shows ranks that were found: by layer, over the epochs, with the size that they give', async () => {
+    const report = trainReport();
+    const labels = ['conv2 <i>', 'fc'];
+    const page = await trainHtml({
+      ...report,
+      adaptation: {
+        ...{ method: 'augmented', tolerance: 0.1, whole: { params: 1000, macs: 5000 } },
+        layers: labels.map((label, at) => ({
+          ...{ name: label, label, scheme: 'channel', rows: 40, cols: 60 + at, startRank: 20 },
+        })),
+      },
+      epochs: report.epochs.map((epoch, at) => ({
+        ...epoch,
+        adaptation: {
+          ...{ ranks: [60 - at, 5], singularValues: [[3, 2, 1], [0.5]], params: 300, macs: 2000, seconds: 1.5 },
+          ...{ paramsShare: 0.3 - 0.01 * at, macsShare: 0.4 },
+        },
+      })),
+    });
+    expectBalanced(page);
+    expect(headings(page)).toContain('Size');
+    const last = 60 - (report.epochs.length - 1);
+    expect(textOf(page)).toMatch(new RegExp(`conv2 <i>\\s*40 × 60\\s*20\\s*${last}\\s*3`));
+    expect(textOf(page)).toContain('augmented, θ = 0.1');
+    expect(textOf(page)).toContain('1,000 parameters; both factors are counted');
+    expect(headings(await trainHtml(report))).not.toContain('Size');
+  });
+
   it('says in a box what is worse than before training', async () => {
     const page = await trainHtml(trainReport({ startTop1: 0.99 }));
     expectBalanced(page);
