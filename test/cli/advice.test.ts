@@ -63,6 +63,7 @@ const elsewhere: readonly { readonly file: string; readonly why: string }[] = [
   { file: 'convert/search-by-accuracy.ts', why: 'the paths that its options name: only convert has made one' },
   { file: 'report/verdict.ts', why: 'it speaks of the conversion that the report is of' },
   { file: 'adapt/settings.ts', why: 'only `train` and `artifacts` find ranks, and only `train` can be given a size' },
+  { file: 'adapt/ranks.ts', why: 'only `train` can be given a size' },
   { file: 'training/warmup-settings.ts', why: 'only `train` has epochs in full rank' },
   { file: 'convert/report.ts', why: '`convert` says it, and `train` of a conversion that --then tells it' },
   { file: 'convert/nearly-lost.ts', why: '`convert` says it, and `train` of a conversion that --then tells it' },
