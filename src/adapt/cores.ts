@@ -4,7 +4,7 @@ import { readModel } from '../graph/read.js';
 import type { Value } from '../graph/value.js';
 import { modelBytes } from '../graph/write.js';
 import { Tensor } from '../onnx/tensor.js';
-import { fromKernels, type Kernel, toKernels, transpose } from '../rewrite/layout.js';
+import { fromKernels, isFactorOutputMajor, type Kernel, toKernels, transpose } from '../rewrite/layout.js';
 import type { Matrix } from '../linalg/types.js';
 import { readPairs, writePairs } from '../rewrite/pairs.js';
 import { type AdaptedLayer, coreName } from './layers.js';
@@ -41,6 +41,17 @@ export function coreMatrix({ form }: AdaptedLayer, { dims, data }: Kernel): Matr
   const [first, second] = dims as [number, number];
   if (form === 'conv' || form === 'matmul-left') return { rows: first, cols: second, data };
   return { rows: second, cols: first, data: transpose(data, first, second) };
+}
+
+/** The order of its axes in which each tensor of a layer is its matrix, row-major. */
+export function axesOf({ form, transB }: AdaptedLayer): Readonly<Record<'right' | 'core' | 'left', readonly number[]>> {
+  if (form === 'conv') return { right: [0, 1, 2, 3], core: [0, 1, 2, 3], left: [0, 2, 3, 1] };
+  const axes = (isOutputMajor: boolean): readonly number[] => (isOutputMajor ? [0, 1] : [1, 0]);
+  return {
+    right: axes(isFactorOutputMajor(form, transB, false)),
+    core: axes(form === 'matmul-left'),
+    left: axes(isFactorOutputMajor(form, transB, true)),
+  };
 }
 
 /**

@@ -87,13 +87,10 @@ export function requireReachable(layers: readonly AdaptedLayer[], { minRank, tar
   );
   if (least <= target.most) return;
   const share = Math.ceil((1000 * least) / target.whole) / 1000;
-  throw new LowrankError(
-    'USAGE',
-    `--target-${target.of} ${Number((target.most / target.whole).toPrecision(4))} cannot be reached`,
-    {
-      remedy: `the smallest possible here is ${share}; raise it, lower --min-rank, or adapt more layers (--no-keep-first, --no-keep-last)`,
-    },
-  );
+  const flag = target.of === 'params' ? '--target-params' : '--target-macs';
+  throw new LowrankError('USAGE', `${flag} ${Number((target.most / target.whole).toPrecision(4))} cannot be reached`, {
+    remedy: `the smallest possible here is ${share}; raise it, lower --min-rank, or adapt more layers (--no-keep-first, --no-keep-last)`,
+  });
 }
 
 /** What a layer's tensors have room for. */

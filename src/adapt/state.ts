@@ -11,6 +11,11 @@ export function namesOf(layer: AdaptedLayer): readonly [right: string, core: str
   return [layer.right, coreName(layer), layer.left];
 }
 
+/** The names of the bases of all layers. */
+export function basisNames(layers: readonly AdaptedLayer[]): ReadonlySet<string> {
+  return new Set(layers.flatMap(({ left, right }) => [left, right]));
+}
+
 /** The factors of layers as they lie in a state, without the zeros that fill their capacity. */
 export function factorsOf(state: LaidOut, layers: readonly AdaptedLayer[]): LayerFactors[] {
   const tensors = tensorsOf(state);

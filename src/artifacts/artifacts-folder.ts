@@ -18,6 +18,8 @@ export interface ArtifactsOrigin {
   readonly tie: TieName;
   readonly preparation: Preparation | null;
   readonly classNames: ArtifactsManifest['classNames'];
+  /** Where ranks of layers are found: the shape of one image. */
+  readonly found: { readonly imageShape: readonly number[] } | undefined;
 }
 
 /** Reads the manifest of a folder of artifacts. Throws INPUT where there is none, FORMAT where it is damaged. */
@@ -32,7 +34,8 @@ export function readOrigin(folder: string): ArtifactsOrigin {
     if (error instanceof LowrankError) throw unusable(error, 'the folder holds no training artifacts');
     throw broken('the manifest is no JSON');
   }
-  const { schema, model, parameters, statistics, classes, settings, preparation, classNames } = asObject(manifest);
+  const { schema, model, parameters, statistics, classes, settings, preparation, classNames, adaptation, imageShape } =
+    asObject(manifest);
   if (schema !== 'lowrank.artifacts/1') throw broken(`the manifest is not of schema lowrank.artifacts/1`);
   const { path: relative, sha256 } = asObject(model);
   const { tie } = asObject(settings);
@@ -45,6 +48,10 @@ export function readOrigin(folder: string): ArtifactsOrigin {
       remedy: 'name the model in place of the folder',
     });
   }
+  const imageShapeOf = (shape: unknown): readonly number[] => {
+    if (isShaped({ name: '', shape })) return shape as readonly number[];
+    throw broken('the manifest does not say the shape of images');
+  };
   return {
     modelPath: resolve(folder, relative),
     sha256,
@@ -54,6 +61,7 @@ export function readOrigin(folder: string): ArtifactsOrigin {
     tie: tieNames.find((name) => name === tie) ?? 'auto',
     preparation: (preparation ?? null) as Preparation | null,
     classNames: (classNames ?? null) as ArtifactsManifest['classNames'],
+    found: adaptation === undefined ? undefined : { imageShape: imageShapeOf(imageShape) },
   };
 }
 

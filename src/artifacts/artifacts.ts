@@ -5,30 +5,30 @@ import { checkPaths, type PathUse, reads, writes } from '../files/conflicts.js';
 import { modelReads } from '../graph/model-paths.js';
 import { writeFileWhole } from '../files/write-file.js';
 import { stageFolder } from '../files/write-folder.js';
-import { cpuNodes, describeCpuNodes, isOfShapes } from '../lower/cuda/placement.js';
-import { inferShapes } from '../ops/infer.js';
-import { plural } from '../report/format.js';
 import { checkedLimits, limitsOf } from '../limits.js';
 import { loadDriver } from '../runtime/driver.js';
-import type { EmitSettings, EmittedGraph } from '../step/emitted.js';
-import { buildEvalGraph, type EvalGraph } from '../step/eval-graph.js';
-import { buildGradientGraph, type GradientGraph } from '../step/gradient-graph.js';
 import { checkImageSettings, defaultImageSettings } from '../images/image-settings.js';
 import { classesOfModel } from '../images/labelled-images.js';
 import type { ArtifactsManifest, ArtifactsSettings } from '../contracts/artifacts.js';
-import { artifactFiles, manifestOf } from '../step/manifest.js';
+import { adaptiveFiles, artifactFiles, manifestOf } from '../step/manifest.js';
 import { requirePortable } from '../training/options.js';
 import { pause } from '../training/pause.js';
-import type { Trainable } from '../step/goals/goal.js';
-import { requireSameGraph } from '../step/same-graph.js';
 import { encodeSafetensors } from '../files/safetensors.js';
 import { checkGraphSettings, defaultGraphSettings } from '../step/settings.js';
 import { preparationIfAny } from '../training/settle-images.js';
-import { type Target, targetOf } from '../lower/target.js';
+import { targetOf } from '../lower/target.js';
 import { matchingGraphSettings } from '../step/match-settings.js';
 import { buildUpdateGraph } from '../step/update-graph.js';
 import { initialState } from '../step/vectors.js';
-import { describeFile, openStep, type TeacherOptions } from './open-step.js';
+import {
+  adaptSettingsOf,
+  type ArtifactsAdaptSettings,
+  describeAdaptation,
+  openAdaptiveStep,
+  putStart,
+} from './adaptive-step.js';
+import { cpuWarnings, emitGraphs, emitSteps } from './emit-step.js';
+import { describeFile, openStep, prepareOptions, type TeacherOptions } from './open-step.js';
 
 const defaultArtifactsSettings: ArtifactsSettings = {
   ...defaultGraphSettings,
@@ -40,6 +40,8 @@ const defaultArtifactsSettings: ArtifactsSettings = {
 export interface ArtifactsOptions extends TeacherOptions {
   /** Defaults are those of a training, with a teacher those of a recovery: Adam without decay. */
   readonly settings?: Partial<ArtifactsSettings>;
+  /** How ranks are found while the model is trained, `adaptRanks: 'augmented'`. Default: layers keep their form. */
+  readonly adapt?: Partial<ArtifactsAdaptSettings> | undefined;
   /** File of the classes in the order of the model's outputs. Default: those that the model names. */
   readonly classes?: string | undefined;
   /** Replace artifacts that are there. */
@@ -55,7 +57,8 @@ export interface ArtifactsOptions extends TeacherOptions {
  * Writes the training of a model as ONNX graphs and flat vectors, for any program with onnxruntime: gradient.onnx,
  * update.onnx, eval.onnx, initial.safetensors and manifest.json, into a folder that appears whole or not at all. It is
  * replaced only with `force`, and only where it holds nothing else. With a `teacher`, the step is that of `recover`: the teacher
- * stands inside the graphs, and no labels are read, unless `match.labelWeight` asks for them.
+ * stands inside the graphs, and no labels are read, unless `match.labelWeight` asks for them. With `adapt` the program finds the ranks of
+ * layers: bases.onnx and pairs.onnx are written too.
  * Throws what `readModel` throws, USAGE, UNSUPPORTED for a model that cannot be trained, OUTPUT.
  */
 export async function writeArtifacts(
@@ -67,26 +70,31 @@ export async function writeArtifacts(
   const usual = teacher === undefined ? {} : matchingGraphSettings;
   const settings: ArtifactsSettings = { ...defaultArtifactsSettings, ...usual, ...options.settings };
   checkSettings(settings);
+  const adapt = adaptSettingsOf(options.adapt, settings, teacher);
   checkPaths(artifactPaths(modelPath, folder, teacher));
   const listed = classes === undefined ? undefined : readClassList(classes);
-  const total = (settings.batchSize === null ? 4 : 2) + Object.keys(artifactFiles).length;
+  const files = Object.values({ ...artifactFiles, ...adaptiveFiles });
+  const own = adapt === undefined ? artifactFiles : { ...artifactFiles, ...adaptiveFiles };
+  const total = emitSteps(settings, adapt !== undefined) + Object.keys(own).length;
   let done = 0;
   const step = async (detail: string): Promise<void> => {
     options.onProgress?.(done++, total, detail);
     await pause(signal);
   };
-  const staged = stageFolder(folder, { force: options.force === true, files: Object.values(artifactFiles) });
+  const staged = stageFolder(folder, { force: options.force === true, files });
   try {
     options.onProgress?.(done, total, modelPath);
     const { target } = settings;
     const limits = limitsOf(checkedLimits(options));
-    const opened = openStep(modelPath, settings, { teacher, match: options.match, limits });
-    const { prepared, matching } = opened;
+    const opened =
+      adapt === undefined
+        ? openStep(modelPath, settings, { teacher, match: options.match, limits })
+        : await openAdaptiveStep(modelPath, adapt, prepareOptions(settings, limits), signal);
+    const { prepared, matching, adaptive } = opened;
     try {
       requireListed(listed, prepared.goal.classes, classes);
       await pause(signal);
-      const emitted = emitter(prepared, settings, await targetOf(target, await loadDriver()), step);
-      const graphs = await (settings.batchSize === null ? openGraphs(emitted) : emitted(settings.batchSize, false));
+      const graphs = await emitGraphs(opened, settings, await targetOf(target, await loadDriver()), step);
       await pause(signal);
       const update = buildUpdateGraph(prepared, settings);
       const named = classesOfModel(modelPath);
@@ -98,15 +106,21 @@ export async function writeArtifacts(
         warnings: target === 'cuda' ? cpuWarnings({ ...graphs, update }, settings.batchSize === null) : [],
         model: await describeFile(folder, modelPath, signal),
         loss: opened.loss,
-        following:
-          teacher === undefined || matching === undefined
+        following: {
+          ...(teacher === undefined || matching === undefined
             ? {}
-            : { teacher: await describeFile(folder, teacher, signal), matching },
+            : { teacher: await describeFile(folder, teacher, signal), matching }),
+          ...(adaptive === undefined
+            ? {}
+            : { adaptation: describeAdaptation(adaptive, prepared, graphs.bases!, settings) }),
+        },
         ...graphs,
         update,
       });
       const manifest = inWords(described);
-      const { parameters, statistics, state } = initialState(prepared, update.stateLength, false);
+      const initial = initialState(prepared, update.stateLength, false);
+      if (adaptive !== undefined) putStart(adaptive, prepared, initial, settings);
+      const { parameters, statistics, state } = initial;
       const vectors = Object.entries({ parameters, statistics, state }).map(
         ([name, data]) => [name, { shape: [data.length], data }] as const,
       );
@@ -117,12 +131,16 @@ export async function writeArtifacts(
       await put(artifactFiles.gradient, graphs.gradient.bytes());
       await put(artifactFiles.update, update.bytes());
       await put(artifactFiles.eval, graphs.eval.bytes());
+      if (adaptive !== undefined) {
+        await put(adaptiveFiles.bases, graphs.bases!.bytes());
+        await put(adaptiveFiles.pairs, adaptive.adaptation.source);
+      }
       await put(artifactFiles.initial, encodeSafetensors(new Map(vectors)));
       await put(artifactFiles.manifest, `${JSON.stringify(manifest, undefined, 2)}\n`);
       staged.commit();
       return manifest;
     } finally {
-      opened.close();
+      await opened.close();
     }
   } finally {
     staged.discard();
@@ -154,65 +172,4 @@ function checkSettings(settings: ArtifactsSettings): void {
       remedy: 'give --batch-size, or leave out --target',
     });
   }
-}
-
-/** What runs on the CPU in a CUDA session. */
-function cpuWarnings(graphs: Readonly<Record<GraphName, EmittedGraph>>, isBatchOpen: boolean): string[] {
-  const warnings: string[] = [];
-  for (const name of graphNames) {
-    const { model } = graphs[name];
-    const nodes = cpuNodes(model, inferShapes(model));
-    const line = describeCpuNodes(
-      nodes.filter((node) => !isOfShapes(node)),
-      artifactFiles[name],
-    );
-    if (line !== undefined) warnings.push(line);
-    const shapes = nodes.filter(isOfShapes).length;
-    if (shapes === 0) continue;
-    const remedy = isBatchOpen ? '; --batch-size leaves none' : '';
-    warnings.push(
-      `onnxruntime computes with shapes on the CPU: ${plural(shapes, 'node')} of ${artifactFiles[name]}${remedy}`,
-    );
-  }
-  return warnings;
-}
-
-const graphNames = ['gradient', 'update', 'eval'] as const;
-type GraphName = (typeof graphNames)[number];
-
-interface BatchGraphs {
-  readonly gradient: GradientGraph;
-  readonly eval: EvalGraph;
-}
-
-type EmitGraphs = (batch: number, isBatchOpen: boolean) => Promise<BatchGraphs>;
-
-function emitter(
-  prepared: Trainable,
-  settings: ArtifactsSettings,
-  target: Target,
-  step: (detail: string) => Promise<void>,
-): EmitGraphs {
-  return async (batch, isBatchOpen) => {
-    const emit: EmitSettings = { batch, isBatchOpen, passes: target.passes };
-    await step('the gradient graph');
-    const gradient = buildGradientGraph(prepared, settings, emit, target.build, target.opsets);
-    await step('the eval graph');
-    return { gradient, eval: buildEvalGraph(prepared, emit) };
-  };
-}
-
-/** Two batch sizes that differ from each other and from what models are exported for. */
-const probes = [3, 5] as const;
-
-/**
- * Graphs for any batch size. That nothing in them depends on the size they were emitted with is checked by emitting them
- * for another: every byte must be the same. Throws UNSUPPORTED naming the first difference.
- */
-async function openGraphs(emit: EmitGraphs): Promise<BatchGraphs> {
-  const graphs = await emit(probes[0], true);
-  const others = await emit(probes[1], true);
-  requireSameGraph(graphs.gradient, others.gradient);
-  requireSameGraph(graphs.eval, others.eval);
-  return graphs;
 }

@@ -11,8 +11,9 @@ import { requireSamePreparation } from '../images/same-preparation.js';
 import type { RunLimits } from '../limits.js';
 import type { Trainable } from '../step/goals/goal.js';
 import { checkMatchSettings, defaultMatchSettings, type MatchSettings } from '../step/match-settings.js';
-import { prepareTraining } from '../step/prepare.js';
+import { type PrepareTrainingOptions, prepareTraining } from '../step/prepare.js';
 import { describeMatching, prepareMatching } from '../step/prepare-matching.js';
+import type { AdaptiveStep } from './adaptive-step.js';
 
 /** What a step minimizes beside labels. */
 export interface TeacherOptions {
@@ -28,7 +29,15 @@ export interface OpenedStep {
   readonly loss: ArtifactsManifest['loss'];
   /** Of a step with a teacher. */
   readonly matching: ArtifactsMatching | undefined;
-  close(): void;
+  /** Of a step whose layers find their ranks. */
+  readonly adaptive?: AdaptiveStep;
+  close(): void | Promise<void>;
+}
+
+/** How the model of a step is made ready. */
+export function prepareOptions(settings: ArtifactsSettings, limits: RunLimits): PrepareTrainingOptions {
+  const { imageSize } = settings;
+  return { settings, limits, ...(imageSize === null ? {} : { imageSize }) };
 }
 
 /** Throws as `prepareTraining` and `prepareMatching` do. */
@@ -37,8 +46,7 @@ export function openStep(
   settings: ArtifactsSettings,
   { teacher, match: chosen, limits }: TeacherOptions & { readonly limits: RunLimits },
 ): OpenedStep {
-  const { imageSize } = settings;
-  const options = { settings, limits, ...(imageSize === null ? {} : { imageSize }) };
+  const options = prepareOptions(settings, limits);
   if (teacher === undefined) {
     const prepared = prepareTraining(modelPath, options);
     return { prepared, loss: prepared.loss, matching: undefined, close: () => prepared.model.file?.close() };

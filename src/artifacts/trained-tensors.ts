@@ -7,10 +7,11 @@ import { type SafetensorsFile, typeNameOf } from '../files/safetensors.js';
 /** Which tensors there must be, and what is known of the images. */
 export type Wanted = Pick<
   ArtifactsOrigin,
-  'parameters' | 'statistics' | 'classes' | 'tie' | 'preparation' | 'classNames'
+  'parameters' | 'statistics' | 'classes' | 'tie' | 'preparation' | 'classNames' | 'found'
 >;
 
-interface Gathered {
+/** The tensors of one kind, one behind the other. */
+export interface Gathered {
   readonly flat: Float32Array;
   readonly slots: readonly Slot[];
 }

@@ -23,6 +23,7 @@ import { imageHints } from '../images/image-metadata.js';
 import { prepareTraining } from '../step/prepare.js';
 import { readSafetensors, type SafetensorsFile, safetensorsMetadata } from '../files/safetensors.js';
 import { checkGraphSettings, defaultGraphSettings, type GraphSettings } from '../step/settings.js';
+import { foundPairs } from './found-pairs.js';
 import { type Wanted, gathered, refuseUnknown, shown } from './trained-tensors.js';
 
 /** Metadata of a file of trained tensors: the folder of the artifacts that they were trained with. */
@@ -45,7 +46,7 @@ export interface WriteBackOptions {
 /**
  * Puts what another program trained with the artifacts into the model: `trained` is a safetensors file that holds every
  * parameter and running statistic under its name, or the flat vectors `parameters` and `statistics` as `initial.safetensors`
- * has them. Float16 and bfloat16 become float32. All else of the model stays as it is, but what the manifest and the metadata of `trained` say of
+ * has them. Where ranks are found, the model gets pairs of those that the bases have. Float16 and bfloat16 become float32. All else of the model stays as it is, but what the manifest and the metadata of `trained` say of
  * images (docs/metadata.md).
  *
  * Throws INPUT for files and folders that cannot be used and for tensors that are missing or not the model's, FORMAT, SHAPE for
@@ -64,11 +65,16 @@ export async function writeBack(trained: string, options: WriteBackOptions = {})
   const parameters = gathered(file, wanted, 'parameters', trained);
   const statistics = gathered(file, wanted, 'statistics', trained);
   refuseUnknown(file, wanted, trained);
-  const names = [...parameters.slots, ...statistics.slots].map(({ name }) => name);
-  const model = placesFor(names, modelPath, wanted.tie);
+  const found =
+    folder !== undefined && wanted.found !== undefined
+      ? foundPairs(folder, wanted.found.imageShape, { parameters, statistics }, trained)
+      : undefined;
+  const others = found ?? { parameters, statistics };
+  const names = [...others.parameters.slots, ...others.statistics.slots].map(({ name }) => name);
+  const model = placesFor(names, found?.source ?? modelPath, wanted.tie);
   try {
-    let changed = 0;
-    for (const { flat, slots } of [parameters, statistics]) {
+    let changed = found === undefined || found.isUntrained ? 0 : 1;
+    for (const { flat, slots } of [others.parameters, others.statistics]) {
       changed += changes(model.graph, flat, slots, folder ?? modelPath);
       put(model, flat, slots);
     }
@@ -90,6 +96,7 @@ export async function writeBack(trained: string, options: WriteBackOptions = {})
         artifacts: folder ?? null,
         parameters: { tensors: parameters.slots.length, elements: parameters.flat.length },
         statistics: { tensors: statistics.slots.length, elements: statistics.flat.length },
+        ...(found === undefined ? {} : { ranks: found.ranks }),
         output: describeOutput(staged.commit()),
         warnings: changed > 0 ? [] : ['the trained tensors are those of the model: nothing was trained'],
       });
@@ -156,7 +163,8 @@ function wantedOf(modelPath: string, options: WriteBackOptions): Wanted {
   });
   prepared.model.file?.close();
   const { parameters, statistics, classes } = prepared;
-  return { parameters, statistics, classes, tie: settings.tie, preparation: null, classNames: null };
+  const nothing = { preparation: null, classNames: null, found: undefined };
+  return { parameters, statistics, classes, tie: settings.tie, ...nothing };
 }
 
 /** How many tensors differ from those of the model. Throws FORMAT where one has no place of its shape. */

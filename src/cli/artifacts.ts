@@ -8,11 +8,12 @@ import { printable } from '../report/text.js';
 import type { WriteBackReport, WrittenTensors } from '../contracts/write-back.js';
 import { writtenText } from '../report/written-text.js';
 import { artifactPaths, writeArtifacts } from '../artifacts/artifacts.js';
-import type { ArtifactsManifest } from '../contracts/artifacts.js';
+import type { ArtifactsAdaptation, ArtifactsManifest } from '../contracts/artifacts.js';
 import { targetNames } from '../lower/target.js';
 import { batchNormNames } from '../recover/settings.js';
 import type { MatchSettings } from '../step/match-settings.js';
 import { type WriteBackOptions, writeBack, writeBackPaths } from '../artifacts/write-back.js';
+import { adaptOptions, givenAdaptSettings } from './adapt-options.js';
 import { type CommandContext, type CommandResult, defineCommand } from './command.js';
 import { givenImageSettings, imageOptions } from './image-options.js';
 import { checkCommandPaths } from './paths.js';
@@ -20,6 +21,9 @@ import { flagOf, type SettingsOf } from './options.js';
 import { memoryOption } from './running-options.js';
 import { givenMatchSettings, matchOptions, refuseWithoutTeacher } from './teacher-options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
+
+// For how long a training lasts, and so when a size is reached, is the program's own.
+const { targetParams: _params, targetMacs: _macs, ...foundRanks } = adaptOptions;
 
 const options = {
   output: {
@@ -60,6 +64,7 @@ const options = {
     description:
       'BatchNormalization by its running statistics, or by those of batches (default: auto, which is frozen: no pictures are counted here)',
   },
+  ...foundRanks,
   ...imageOptions('Images (for the manifest)'),
   maxMemory: memoryOption('Running'),
   ...graphOptions,
@@ -81,6 +86,8 @@ export const command = defineCommand({
     'output',
     'writeBack',
     'teacher',
+    'adaptRanks',
+    'tolerance',
     'target',
     'batchSize',
     'optimizer',
@@ -107,6 +114,10 @@ export const command = defineCommand({
       description: 'the step that makes a converted model compute what the original does, without labels',
     },
     {
+      command: 'lowrank artifacts model.onnx --adapt-ranks augmented --tolerance 0.1 -o training/',
+      description: 'the program finds the ranks of the layers: see examples/train_adaptive.py',
+    },
+    {
       command: 'lowrank artifacts small.lowrank.onnx -o training/ --frobenius-decay 1e-4',
       description: 'a converted model: its pairs are decayed as products',
     },
@@ -129,6 +140,7 @@ export const command = defineCommand({
         target: settings.target,
         ...givenGraphSettings(settings),
       },
+      adapt: givenAdaptSettings({ ...settings, targetParams: undefined, targetMacs: undefined }),
       ...{ teacher, match: { ...givenMatchSettings(settings), ...batchNormOf(settings) } },
       classes: settings.classes,
       force: settings.force,
@@ -184,18 +196,27 @@ function writtenBack(report: WriteBackReport, terminal: Terminal): string {
     ['trained', printable(report.trained.path)],
     ['parameters', counted(report.parameters)],
     ['statistics', counted(report.statistics)],
+    ...(report.ranks === undefined ? [] : [['ranks', report.ranks.map(({ rank }) => rank).join(' ')] as const]),
     ['written', writtenText(report.output)],
   ];
   return [paint(terminal, 'bold', printable(report.model.path)), '', ...renderFacts(facts, terminal), ''].join('\n');
 }
 
+function foundText({ layers, tolerance, coefficientSteps }: ArtifactsAdaptation): string {
+  const ranks = layers.map(({ startRank, maxRank }) => (startRank === maxRank ? maxRank : `${startRank}–${maxRank}`));
+  return `${ranks.join(' ')} to begin with, tolerance ${tolerance}, bases change after ${plural(coefficientSteps, 'update')}`;
+}
+
 function summary(manifest: ArtifactsManifest, folder: string, terminal: Terminal): string {
-  const { parameters, lengths, imageShape, classes, batch, settings, preparation, teacher, matching } = manifest;
+  const { parameters, lengths, imageShape, classes, batch, settings, preparation, teacher, matching, adaptation } =
+    manifest;
   const pairs = new Set(parameters.flatMap(({ pair }) => pair ?? []));
   const decayed = parameters.filter(({ decay }) => decay).length;
   const facts: readonly (readonly [string, string])[] = [
     ['parameters', `${formatWhole(lengths.parameters)} in ${plural(parameters.length, 'tensor')}, ${decayed} decayed`],
-    ['pairs', String(pairs.size)],
+    ...(adaptation === undefined
+      ? [['pairs', String(pairs.size)] as const]
+      : [['ranks', foundText(adaptation)] as const]),
     ['statistics', formatWhole(lengths.statistics)],
     ...(teacher === undefined ? [] : [['teacher', printable(teacher.file)] as const]),
     ...(matching === undefined ? [] : [['matched', matchedText(matching)] as const]),

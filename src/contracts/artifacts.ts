@@ -98,6 +98,69 @@ export interface ArtifactsMatching {
   readonly batchNorm: 'frozen' | 'batch';
 }
 
+/** A tensor of a layer in a vector of a graph: offset and size in elements. */
+export interface AdaptedPlace {
+  readonly vector: 'parameters' | 'statistics';
+  readonly offset: number;
+  readonly size: number;
+  readonly shape: readonly number[];
+}
+
+/** One of the three matrices of a layer, filled up with zeros to what there is room for. */
+export interface AdaptedTensor {
+  readonly name: string;
+  /** The tensor with its axes in this order is the matrix, row-major. */
+  readonly axes: readonly number[];
+  /** In the vectors of the gradient, update and eval graphs; in those of the graph of the bases. */
+  readonly coefficients: AdaptedPlace;
+  readonly bases: AdaptedPlace;
+}
+
+/** A layer W = U S Vᵀ whose rank is found. */
+export interface ArtifactsAdaptedLayer {
+  readonly name: string;
+  /** As people are shown it. */
+  readonly label: string;
+  /** Of W. */
+  readonly rows: number;
+  readonly cols: number;
+  /** Which matrix of a convolution W is. */
+  readonly scheme: string;
+  readonly startRank: number;
+  readonly minRank: number;
+  /** Of a cut; the graph of the bases has room for no more. */
+  readonly maxRank: number;
+  /** Columns of U and V, in the midst of a cycle, that the other graphs have room for. */
+  readonly capacity: number;
+  /** Vᵀ, S and U. */
+  readonly right: AdaptedTensor;
+  readonly core: AdaptedTensor;
+  readonly left: AdaptedTensor;
+}
+
+/** How the ranks of layers are found: see docs/artifacts.md. */
+export interface ArtifactsAdaptation {
+  readonly method: 'augmented';
+  /** θ: what a cut may take of a layer's ‖σ‖₂. */
+  readonly tolerance: number;
+  /** Updates of the coefficients between two changes of the bases. */
+  readonly coefficientSteps: number;
+  /** What `state` holds, each as long as `parameters`: numbers that turn as the gradient does, or as its squares. */
+  readonly buffers: readonly ('first' | 'second')[];
+  /** The model with pairs, whose tensors the others are named by: what trained weights are put into. */
+  readonly pairs: { readonly file: string };
+  /** The graph whose parameters are U and V of every layer; all else is held. */
+  readonly bases: {
+    readonly file: string;
+    readonly inputs: Omit<GradientInterface['inputs'], 'masks'> & { readonly masks: readonly string[] };
+    readonly outputs: GradientInterface['outputs'];
+    readonly lengths: { readonly parameters: number; readonly statistics: number };
+    readonly parameters: readonly Slot[];
+    readonly statistics: readonly Slot[];
+  };
+  readonly layers: readonly ArtifactsAdaptedLayer[];
+}
+
 /** See docs/artifacts.md. */
 export interface ArtifactsManifest {
   readonly schema: 'lowrank.artifacts/1';
@@ -119,6 +182,8 @@ export interface ArtifactsManifest {
   readonly teacher?: ArtifactsModel;
   /** How; absent without a teacher. */
   readonly matching?: ArtifactsMatching;
+  /** How ranks are found while it is trained; absent where layers keep their form. */
+  readonly adaptation?: ArtifactsAdaptation;
   /** What is minimized, and so what `labels` are; `matching`: how far the model is from its teacher. */
   readonly loss: LossName | 'matching';
   /**

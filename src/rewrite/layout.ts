@@ -93,8 +93,8 @@ export function fromKernels(kernels: readonly Kernel[], form: LayerForm, transB:
   });
 }
 
-/** A Gemm becomes MatMuls, whose weights are [in, out], and a Gemm at the end. */
-function isFactorOutputMajor(form: LayerForm, transB: number, isLast: boolean): boolean {
+/** Whether a factor's weight is [out, in]: a Gemm becomes MatMuls, whose weights are [in, out], and a Gemm at the end. */
+export function isFactorOutputMajor(form: LayerForm, transB: number, isLast: boolean): boolean {
   return isOutputMajor(form === 'gemm' && !isLast ? 'matmul-right' : form, transB);
 }
 

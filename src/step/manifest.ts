@@ -18,14 +18,17 @@ export const artifactFiles = {
   manifest: 'manifest.json',
 } as const;
 
+/** What is there beside them where ranks are found. */
+export const adaptiveFiles = { bases: 'bases.onnx', pairs: 'pairs.onnx' } as const;
+
 export interface ManifestParts {
   readonly warnings: readonly string[];
   readonly prepared: Trainable;
   readonly settings: ArtifactsSettings;
   readonly model: ArtifactsManifest['model'];
   readonly loss: ArtifactsManifest['loss'];
-  /** Of a step with a teacher. */
-  readonly following: Pick<ArtifactsManifest, 'teacher' | 'matching'>;
+  /** Of a step with a teacher, or with ranks that are found. */
+  readonly following: Pick<ArtifactsManifest, 'teacher' | 'matching' | 'adaptation'>;
   readonly preparation: Preparation | undefined;
   readonly classNames: ClassList | undefined;
   readonly gradient: GradientGraph;

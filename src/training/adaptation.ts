@@ -1,11 +1,11 @@
 import { withCores } from '../adapt/cores.js';
 import { adaptedLayers, type AdaptedLayer, fullRank } from '../adapt/layers.js';
 import type { LayerFactors } from '../adapt/factors.js';
-import { type RankRule, requireReachable, type SizeTarget } from '../adapt/ranks.js';
+import { capacityOf, type RankRule, requireReachable, type SizeTarget } from '../adapt/ranks.js';
 import { withRoles } from '../adapt/roles.js';
-import { usualTolerance } from '../adapt/settings.js';
+import { type AdaptSettings, usualTolerance } from '../adapt/settings.js';
 import { factorsOfModel, startPairs, usualMost } from '../adapt/start.js';
-import { namesOf } from '../adapt/state.js';
+import { basisNames, namesOf } from '../adapt/state.js';
 import { LowrankError } from '../errors.js';
 import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
@@ -32,6 +32,9 @@ export interface Adaptation {
   readonly linalg: Linalg;
 }
 
+/** What of a training decides which layers are adapted, and how. */
+export type AdaptationSettings = AdaptSettings & Pick<TrainSettings, 'threads' | 'freeze'>;
+
 /**
  * Finds the low-rank layers of a model, or makes them of its layers. Throws what `startPairs` and `adaptedLayers` throw, USAGE where the
  * target cannot be reached.
@@ -39,7 +42,7 @@ export interface Adaptation {
 export async function openAdaptation(
   source: string | Uint8Array,
   { images, imageDims }: Prepared,
-  settings: TrainSettings,
+  settings: AdaptationSettings,
   driver: Driver,
   signal: AbortSignal | undefined,
   closers: Closers,
@@ -79,7 +82,7 @@ export async function openAdaptation(
 }
 
 function targetOf(
-  { targetParams, targetMacs }: TrainSettings,
+  { targetParams, targetMacs }: AdaptSettings,
   layers: readonly AdaptedLayer[],
   ranks: readonly number[],
   fixed: Adaptation['fixed'],
@@ -93,7 +96,7 @@ function targetOf(
 }
 
 /** Throws USAGE where a rank is asked for that no layer has. */
-function requireRanks(layers: readonly AdaptedLayer[], { maxRank, startRank, minRank }: TrainSettings): void {
+function requireRanks(layers: readonly AdaptedLayer[], { maxRank, startRank, minRank }: AdaptSettings): void {
   const most = Math.max(...layers.map(fullRank));
   for (const [flag, rank] of [
     ['--max-rank', maxRank],
@@ -108,12 +111,16 @@ function requireRanks(layers: readonly AdaptedLayer[], { maxRank, startRank, min
   }
 }
 
+/** The largest rank that each layer may have between two cuts. */
+export function largestRanks({ layers, rule, start }: Adaptation): number[] {
+  return layers.map((layer, at) => Math.max(rule.mostOf(layer), start[at]!.core.rows));
+}
+
 /** The model that the states of a training are laid out for: layers have room for the largest rank, and for bases between two cuts. */
-export function homeModel({ source, layers, rule, start }: Adaptation, { adaptRanks }: TrainSettings): Uint8Array {
-  const capacities = layers.map((layer, at) => {
-    const most = Math.max(rule.mostOf(layer), start[at]!.core.rows);
-    return adaptRanks === 'augmented' ? Math.min(2 * most, Math.max(layer.rows, layer.cols)) : most;
-  });
+export function homeModel(adaptation: Adaptation, { adaptRanks }: Pick<AdaptSettings, 'adaptRanks'>): Uint8Array {
+  const { source, layers } = adaptation;
+  const ranks = largestRanks(adaptation);
+  const capacities = layers.map((layer, at) => capacityOf(layer, ranks[at]!, adaptRanks === 'augmented').bases);
   return withCores(source, layers, capacities);
 }
 
@@ -128,6 +135,6 @@ export function coefficientsOnly(prepared: Prepared, { layers }: Adaptation): Pr
       remedy: `freeze less, or leave the layer as it is with --exclude '${layer.label}'`,
     });
   }
-  const bases = new Set(layers.flatMap(({ left, right }) => [left, right]));
+  const bases = basisNames(layers);
   return withRoles(prepared, ({ name }) => !bases.has(name));
 }

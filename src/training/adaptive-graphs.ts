@@ -1,7 +1,7 @@
 import { withCores } from '../adapt/cores.js';
 import type { Capacity } from '../adapt/ranks.js';
 import { withRoles } from '../adapt/roles.js';
-import { namesOf } from '../adapt/state.js';
+import { basisNames } from '../adapt/state.js';
 import type { EvalGraph } from '../step/eval-graph.js';
 import { layOut } from '../step/flat.js';
 import type { GradientGraph } from '../step/gradient-graph.js';
@@ -47,8 +47,8 @@ export function adaptiveGraphs(
   const wide = prepare(({ bases }) => bases);
   const narrow = prepare(({ rank }) => rank);
   try {
-    const basisNames = new Set(layers.flatMap((layer) => [namesOf(layer)[0], namesOf(layer)[2]]));
-    const isBasis = ({ name }: Parameter): boolean => basisNames.has(name);
+    const names = basisNames(layers);
+    const isBasis = ({ name }: Parameter): boolean => names.has(name);
     const coefficients = withRoles(narrow, (parameter) => !isBasis(parameter));
     const isParallel = settings.adaptRanks === 'parallel';
     return {

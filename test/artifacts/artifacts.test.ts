@@ -28,6 +28,7 @@ import { differences } from '../support/describe-json.js';
 import { failureOf } from '../support/errors.js';
 import { buildModel } from '../support/models.js';
 import { canMount, mountTmpfs } from '../support/mount.js';
+import { python } from '../support/python.js';
 import { hasShared, modelPath } from '../support/shared.js';
 import { tinyClassifier } from '../support/tiny-classifier.js';
 import { hasGoldens, nets, readGolden } from '../train/support/golden.js';
@@ -503,16 +504,6 @@ describe.skipIf(!hasGoldens)('the examples reproduce the golden losses and weigh
 
   it('examples/train.mjs', () => check(process.execPath, output, 'examples/train.mjs'));
 
-  const python = [
-    process.env['LOWRANK_PYTHON'],
-    process.env['LOWRANK_ORACLE_PYTHON'],
-    'python3',
-    '/usr/bin/python3',
-  ].find(
-    (program) =>
-      program !== undefined &&
-      spawnSync(program, ['-c', 'import numpy, onnxruntime'], { stdio: 'ignore' }).status === 0,
-  );
   it.skipIf(python === undefined)('examples/train.py (needs a Python with onnxruntime: LOWRANK_PYTHON)', () =>
     check(python!, output, 'examples/train.py'),
   );
