@@ -74,9 +74,9 @@ describe('trainHtml', () => {
       ...report,
       adaptation: {
         ...{ method: 'augmented', tolerance: 0.1, whole: { params: 1000, macs: 5000 } },
-        layers: labels.map((label, at) => ({
-          ...{ name: label, label, scheme: 'channel', rows: 40, cols: 60 + at, startRank: 20 },
-        })),
+        layers: labels.map((label, at) => {
+          return { name: label, label, scheme: 'channel', rows: 40, cols: 60 + at, startRank: 20 };
+        }),
       },
       epochs: report.epochs.map((epoch, at) => ({
         ...epoch,
