@@ -87,13 +87,10 @@ export const command = defineCommand({
     'writeBack',
     'teacher',
     'adaptRanks',
-    'tolerance',
     'target',
     'batchSize',
     'optimizer',
     'weightDecay',
-    'precision',
-    'freeze',
     'force',
   ],
   examples: [
