@@ -82,17 +82,7 @@ export const command = defineCommand({
     },
   },
   options,
-  usual: [
-    'output',
-    'writeBack',
-    'teacher',
-    'adaptRanks',
-    'target',
-    'batchSize',
-    'optimizer',
-    'weightDecay',
-    'force',
-  ],
+  usual: ['output', 'writeBack', 'teacher', 'adaptRanks', 'target', 'batchSize', 'optimizer', 'weightDecay', 'force'],
   examples: [
     {
       command: 'lowrank artifacts model.onnx -o training/',
