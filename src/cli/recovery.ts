@@ -1,3 +1,4 @@
+import { adaptOptions } from './adapt-options.js';
 import { LowrankError } from '../errors.js';
 import { renderRecoverExplain, renderRecoverTable } from '../report/recover-table.js';
 import { recoverHtml } from '../report/html/recover.js';
@@ -9,7 +10,7 @@ import { batchNormNames, recoverByNames, type RecoverSettings, teacherRunsNames 
 import { presetNames, type PresetName } from '../training/presets.js';
 import type { CommandContext, CommandResult } from './command.js';
 import { givenImageSettings } from './image-options.js';
-import { flagOf, type SettingsOf } from './options.js';
+import { flagOf, kebabCase, type OptionDefinition, type SettingsOf } from './options.js';
 import { checkCommandPaths, writeReport } from './paths.js';
 import { givenMatchSettings, matchOptions, refuseWithoutTeacher, withoutTeacher } from './teacher-options.js';
 import { given, givenGraphSettings } from './training-options.js';
@@ -79,6 +80,7 @@ const ofLabels = [
     'retreats',
   ] as const),
   ...(['warmupFull', 'then'] as const),
+  ...(Object.keys(adaptOptions) as (keyof typeof adaptOptions)[]),
   ...(['cacheImages', 'checkpointEvery', 'keepCheckpoints', 'saveEvery'] as const),
 ] satisfies readonly (keyof typeof trainOptions)[];
 
@@ -104,7 +106,9 @@ export function presetFor(settings: Settings, names: ReadonlySet<string>): Prese
   }
   const stranger = ofLabels.find((name) => names.has(name));
   if (stranger === undefined) return undefined;
-  throw new LowrankError('USAGE', `${flagOf(stranger)} does not go with --teacher`, {
+  const { default: usual }: OptionDefinition = trainOptions[stranger];
+  const flag = usual === true ? `--no-${kebabCase(stranger)}` : flagOf(stranger);
+  throw new LowrankError('USAGE', `${flag} does not go with --teacher`, {
     remedy: instead[stranger] ?? 'leave it out',
   });
 }

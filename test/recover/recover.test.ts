@@ -162,6 +162,8 @@ describe('what cannot be followed', () => {
 
   it.each([
     [['--resume'], /--resume does not go with --teacher.*begin again/],
+    [['--adapt-ranks', 'augmented'], /--adapt-ranks does not go with --teacher/],
+    [['--no-keep-first'], /--no-keep-first does not go with --teacher/],
     [['--epochs', '3'], /--epochs does not go with --teacher; give --steps instead/],
     [['--preset', 'fine-tune'], /--preset fine-tune is for a training on labels/],
     [['--match', 'everything'], /--match/],
