@@ -31,7 +31,7 @@ export interface StartSettings extends Pick<SelectionSettings, 'include' | 'excl
 
 /**
  * Puts a pair in the place of each layer of a model that has none yet: the truncated singular value decomposition of its weight, of
- * `startRank` or of half of its rank. Returns whether it did. Throws what `selectLayers` throws, UNSUPPORTED where no layer is left.
+ * `startRank` or of half of its rank. Throws what `selectLayers` throws, UNSUPPORTED where no layer is left.
  */
 export async function startPairs(
   model: Model,
@@ -39,8 +39,8 @@ export async function startPairs(
   settings: StartSettings,
   linalg: Linalg,
   signal: AbortSignal | undefined,
-): Promise<boolean> {
-  if (findPairs(model, findLayers(model.graph, shapes)).pairs.length > 0) return false;
+): Promise<void> {
+  if (findPairs(model, findLayers(model.graph, shapes)).pairs.length > 0) return;
   const { selection } = selectLayers(model, shapes, { ...settings, factorizePairs: false }, 'spectral');
   const candidates = selection.candidates.filter(
     ({ layer }) => !settings.freeze.some((glob) => matchesGlob(layer.weight.source.name, glob)),
@@ -60,7 +60,6 @@ export async function startPairs(
     return { candidate, trials: [{ scheme, rank }] as const, note: '' };
   });
   emitFits(model, await fitPlans(plans, { linalg, init: 'spectral', seed: 0, signal }), 'spectral');
-  return true;
 }
 
 /** The largest rank that a layer may have where nothing is said: half of what its matrix could have. */

@@ -2,6 +2,8 @@ import { LowrankError } from '../errors.js';
 import type { Matrix } from '../linalg/types.js';
 import type { LaidOut, TrainedTensor, TrainedTensors } from '../step/laid-out.js';
 import { tensorsOf } from '../step/laid-out.js';
+import type { Kernel } from '../rewrite/layout.js';
+import type { BasisGradients } from './augment.js';
 import { coreKernel, coreMatrix, kernelsOf, matricesOf } from './cores.js';
 import { type LayerFactors, resized, usedColumns, usedRows } from './factors.js';
 import { type AdaptedLayer, coreName } from './layers.js';
@@ -20,20 +22,12 @@ export function basisNames(layers: readonly AdaptedLayer[]): ReadonlySet<string>
 export function factorsOf(state: LaidOut, layers: readonly AdaptedLayer[]): LayerFactors[] {
   const tensors = tensorsOf(state);
   return layers.map((layer) => {
-    const [first, middle, last] = namesOf(layer).map((name) => required(tensors, name)) as [
-      TrainedTensor,
-      TrainedTensor,
-      TrainedTensor,
-    ];
-    const whole = matricesOf(layer, { dims: first.shape, data: first.value }, { dims: last.shape, data: last.value });
+    const whole = basesIn(tensors, layer);
     const [a, b] = [usedColumns(whole.left), usedRows(whole.right)];
-    const core = (data: Float32Array): Matrix => resized(coreMatrix(layer, { dims: middle.shape, data }), a, b);
     return {
       left: own(resized(whole.left, whole.left.rows, a)),
       right: own(resized(whole.right, b, whole.right.cols)),
-      core: own(core(middle.value)),
-      buffers: middle.buffers.map((buffer) => own(core(buffer))),
-      average: middle.average && own(core(middle.average)),
+      ...coefficientsIn(tensors, layer, a, b),
     };
   });
 }
@@ -43,11 +37,7 @@ export function putFactors(state: LaidOut, layers: readonly AdaptedLayer[], fact
   const tensors = tensorsOf(state);
   layers.forEach((layer, at) => {
     const { left, core, right, buffers, average } = factors[at]!;
-    const [first, middle, last] = namesOf(layer).map((name) => required(tensors, name)) as [
-      TrainedTensor,
-      TrainedTensor,
-      TrainedTensor,
-    ];
+    const middle = required(tensors, coreName(layer));
     const capacity = middle.shape[0]!;
     if (core.rows > capacity || core.cols > capacity) {
       throw new LowrankError('INTERNAL', `'${layer.label}' has no room for ${core.rows} × ${core.cols} coefficients`);
@@ -57,8 +47,8 @@ export function putFactors(state: LaidOut, layers: readonly AdaptedLayer[], fact
       tensor.value.set(data);
       tensor.average?.set(data);
     };
-    put(first, kernels.right.data);
-    put(last, kernels.left.data);
+    put(required(tensors, layer.right), kernels.right.data);
+    put(required(tensors, layer.left), kernels.left.data);
     const stored = (matrix: Matrix): Float32Array => coreKernel(layer, resized(matrix, capacity, capacity)).data;
     middle.value.set(stored(core));
     middle.buffers.forEach((buffer, index) => {
@@ -70,28 +60,19 @@ export function putFactors(state: LaidOut, layers: readonly AdaptedLayer[], fact
   });
 }
 
-/** What ∂loss is by the tensors of layers, as they lie in a flat gradient of a state's parameters; cut to the size of the factors. */
+/** What ∂loss is by the bases of layers, as they lie in a flat gradient of a state's parameters; cut to the size of the factors. */
 export function gradientsOf(
   gradient: LaidOut,
   layers: readonly AdaptedLayer[],
   factors: readonly LayerFactors[],
-): { readonly left: Matrix; readonly right: Matrix; readonly core: Matrix | undefined }[] {
+): BasisGradients[] {
   const tensors = tensorsOf(gradient);
   return layers.map((layer, at) => {
     const { core } = factors[at]!;
-    const [right, middle, left] = namesOf(layer).map((name) => tensors.get(name));
-    const whole = matricesOf(
-      layer,
-      { dims: right!.shape, data: right!.value },
-      { dims: left!.shape, data: left!.value },
-    );
+    const whole = basesIn(tensors, layer);
     return {
       left: resized(whole.left, whole.left.rows, core.rows),
       right: resized(whole.right, core.cols, whole.right.cols),
-      core:
-        middle === undefined
-          ? undefined
-          : resized(coreMatrix(layer, { dims: middle.shape, data: middle.value }), core.rows, core.cols),
     };
   });
 }
@@ -101,14 +82,30 @@ export function coefficientsOf(
   state: LaidOut,
   layers: readonly AdaptedLayer[],
   like: readonly LayerFactors[],
-): Pick<LayerFactors, 'core' | 'buffers' | 'average'>[] {
+): Coefficients[] {
   const tensors = tensorsOf(state);
   return layers.map((layer, at) => {
-    const { shape, value, buffers, average } = required(tensors, coreName(layer));
     const { rows, cols } = like[at]!.core;
-    const cut = (data: Float32Array): Matrix => own(resized(coreMatrix(layer, { dims: shape, data }), rows, cols));
-    return { core: cut(value), buffers: buffers.map(cut), average: average && cut(average) };
+    return coefficientsIn(tensors, layer, rows, cols);
   });
+}
+
+/** S, and what is kept of it. */
+type Coefficients = Pick<LayerFactors, 'core' | 'buffers' | 'average'>;
+
+function coefficientsIn(tensors: TrainedTensors, layer: AdaptedLayer, rows: number, cols: number): Coefficients {
+  const { shape, value, buffers, average } = required(tensors, coreName(layer));
+  const cut = (data: Float32Array): Matrix => own(resized(coreMatrix(layer, { dims: shape, data }), rows, cols));
+  return { core: cut(value), buffers: buffers.map(cut), average: average && cut(average) };
+}
+
+/** What lies in the place of U and Vᵀ, with all of its room. */
+function basesIn(tensors: TrainedTensors, layer: AdaptedLayer): ReturnType<typeof matricesOf> {
+  const kernelOf = (name: string): Kernel => {
+    const { shape, value } = required(tensors, name);
+    return { dims: shape, data: value };
+  };
+  return matricesOf(layer, kernelOf(layer.right), kernelOf(layer.left));
 }
 
 /** Copies every tensor but those of the layers, by name. */
