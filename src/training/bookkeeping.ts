@@ -10,6 +10,7 @@ import { type Checkpoint, readNewest } from './newest-checkpoint.js';
 import { changeNotes, requireRoom } from './go-on.js';
 import {
   bestOrStart,
+  contestants,
   type Journal,
   ownEpochs,
   secondsSince,
@@ -180,7 +181,7 @@ export class Bookkeeping {
   }
 
   #keepBest(): void {
-    const epochs = ownEpochs(this.#journal);
+    const epochs = contestants(this.#journal);
     const best = bestEpoch(epochs);
     const { steps } = epochs.find(({ epoch }) => epoch === best?.epoch) ?? {};
     if (steps !== undefined) this.#folder.keepBest(steps);

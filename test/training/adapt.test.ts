@@ -161,6 +161,20 @@ describe('a training that finds its ranks', () => {
     }
   });
 
+  it('writes an epoch of the size that is asked for, though the larger ones before, or the start, were better', async () => {
+    const whole = join(folder, 'whole-model.onnx');
+    const told = { ...common, adaptRanks: null, tolerance: null, coefficientSteps: 10, keepFirst: true, epochs: 20 };
+    await train({ model, output: whole, data, val: data, settings: told });
+    // A rate that is too large.
+    const settings = { targetParams: 0.35, tolerance: null, epochs: 4, minRank: 1, lr: 3 };
+    const report = await run('of size', settings, { model: whole, validatesStart: true });
+    const chosen = report.epochs.find(({ epoch }) => epoch === report.written!.epoch);
+    expect(report.start!.valTop1).toBeGreaterThan(chosen!.valTop1!);
+    expect(chosen!.adaptation!.paramsShare).toBeLessThanOrEqual(0.35);
+    expect(report.best).toEqual({ epoch: chosen!.epoch, top1: chosen!.valTop1 });
+    expect(ranksOf(outputOf('of size'))).toEqual(chosen!.adaptation!.ranks);
+  });
+
   it('leaves what is frozen, and gives several batches one update', async () => {
     await run('frozen', { freeze: ['*.bn.bias'] });
     const weights = (path: string): Map<string, Float32Array> => {
