@@ -3,9 +3,9 @@ import type { Scheme } from '../contracts/convert.js';
 import type { Model } from '../graph/model.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { findPairs, pairCounts } from '../rewrite/find-pairs.js';
-import { factorMacs, type Geometry } from '../rewrite/geometry.js';
+import { factorMacs, type Geometry, groupsOf } from '../rewrite/geometry.js';
 import type { Pair } from '../rewrite/joined-layers.js';
-import { findLayers, type LayerForm } from '../rewrite/layers.js';
+import { type FactorizableLayer, findLayers, type LayerForm } from '../rewrite/layers.js';
 
 /** A pair whose rank is found while it is trained: W = U S Vᵀ, with S between its two factors. */
 export interface AdaptedLayer {
@@ -43,7 +43,7 @@ export function coreName({ left }: AdaptedLayer): string {
  */
 export function adaptedLayers(model: Model, shapes: ShapeTable): AdaptedLayer[] {
   const { pairs } = findPairs(model, findLayers(model.graph, shapes));
-  const own = pairs.filter(({ factors }) => factors.length === 2);
+  const own = pairs.filter((pair) => pair.factors.length === 2 && hasCore(pair));
   if (own.length === 0) {
     throw new LowrankError('UNSUPPORTED', 'the model has no low-rank layers whose ranks could be found', {
       remedy: 'convert it first, with `lowrank convert`',
@@ -71,6 +71,11 @@ export function adaptedLayers(model: Model, shapes: ShapeTable): AdaptedLayer[] 
       whole: { params: params.single - last.biasCount, macs: macs.single },
     };
   });
+}
+
+/** Whether S can stand between the factors: of products, and of convolutions of two axes that are neither grouped nor transposed. */
+export function hasCore({ form, geometry }: Pick<FactorizableLayer, 'form' | 'geometry'>): boolean {
+  return form !== 'conv-transposed' && groupsOf(geometry) === 1 && geometry.axes === undefined;
 }
 
 function requireOwn({ label }: Pair, weight: string, steps: number, readers: Map<string, string>): void {

@@ -11,11 +11,11 @@ import type { ShapeTable } from '../ops/infer.js';
 import { findPairs } from '../rewrite/find-pairs.js';
 import { matrixShape, schemesOf } from '../rewrite/geometry.js';
 import { matchesGlob } from '../rewrite/glob.js';
-import { findLayers } from '../rewrite/layers.js';
+import { findLayers, isConvolution } from '../rewrite/layers.js';
 import type { Kernel } from '../rewrite/layout.js';
 import { matricesOf } from './cores.js';
 import type { LayerFactors } from './factors.js';
-import type { AdaptedLayer } from './layers.js';
+import { type AdaptedLayer, hasCore } from './layers.js';
 import { newDirections } from './orthonormal.js';
 import { spectrumOf } from './spectrum.js';
 import { truncate } from './truncate.js';
@@ -43,7 +43,7 @@ export async function startPairs(
   if (findPairs(model, findLayers(model.graph, shapes)).pairs.length > 0) return;
   const { selection } = selectLayers(model, shapes, { ...settings, factorizePairs: false }, 'spectral');
   const candidates = selection.candidates.filter(
-    ({ layer }) => !settings.freeze.some((glob) => matchesGlob(layer.weight.source.name, glob)),
+    ({ layer }) => hasCore(layer) && !settings.freeze.some((glob) => matchesGlob(layer.weight.source.name, glob)),
   );
   if (candidates.length === 0) {
     throw new LowrankError('UNSUPPORTED', 'no layer is left whose rank could be found', {
@@ -53,7 +53,7 @@ export async function startPairs(
   }
   const plans = candidates.map((candidate) => {
     const { geometry, form } = candidate.layer;
-    const possible = schemesOf(geometry, form !== 'conv');
+    const possible = schemesOf(geometry, !isConvolution(form));
     const scheme: Scheme = possible.find((name) => name === settings.scheme) ?? possible[0]!;
     const { rows, cols } = matrixShape(geometry, scheme);
     const rank = Math.min(settings.startRank ?? usualMost(rows, cols), rows, cols);

@@ -5,6 +5,7 @@ import { shiftBias } from '../rewrite/bias.js';
 import { addFactorWeights, emitFactors } from '../rewrite/emit.js';
 import type { Fit } from './fit.js';
 import { activationOf } from './layer-report.js';
+import { channelsOf, kernelSizes } from '../rewrite/geometry.js';
 import type { FactorizableLayer } from '../rewrite/layers.js';
 import { splitPair, toKernels } from '../rewrite/layout.js';
 import { type PairRecord, readPairs, writePairs } from '../rewrite/pairs.js';
@@ -38,14 +39,15 @@ export function emitFit(
 export function emitFits(model: Model, fits: readonly Fit[], init: InitName): PairRecord[] {
   const records = fits.flatMap((fit) => {
     const { weights, emitted } = emitFit(model, fit);
+    const channels = channelsOf(fit.candidate.layer.geometry);
     return emitted.map(({ layer, nodes }): PairRecord => ({
       name: layer.name,
       op: layer.node.opType as PairRecord['op'],
       scheme: fit.scheme,
       rank: fit.rank,
-      kernel: layer.geometry.kernel,
-      in: layer.geometry.in,
-      out: layer.geometry.out,
+      kernel: kernelSizes(layer.geometry),
+      in: channels.in,
+      out: channels.out,
       init,
       activation: activationOf(fit.candidate),
       nodes: nodes.map(({ name }) => name),

@@ -35,8 +35,16 @@ const largestBlock = 8e6;
  * product is formed in float32, all else in float64.
  */
 export async function pairErrors(problem: ErrorProblem, pair: FactorPair): Promise<PairErrors> {
-  const { risk, scale, difference, norm } = await functionRisk(problem, pair);
-  return { functionError: relativeRoot(risk, scale), weightError: relativeRoot(difference, norm) };
+  return errorsOf([await functionRisk(problem, pair)]);
+}
+
+/** The errors of a layer whose neurons these are the sums of. */
+export function errorsOf(risks: readonly FunctionRisk[]): PairErrors {
+  const sum = (part: keyof FunctionRisk): number => risks.reduce((total, risk) => total + risk[part], 0);
+  return {
+    functionError: relativeRoot(sum('risk'), sum('scale')),
+    weightError: relativeRoot(sum('difference'), sum('norm')),
+  };
 }
 
 function relativeRoot(error: number, scale: number): number {
