@@ -6,6 +6,7 @@ import { readModel } from '../graph/read.js';
 import { sha256 } from '../files/hash.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { requireMemory } from '../ops/memory.js';
+import { dequantize } from '../passes/dequantize.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { completeShapes } from '../passes/resolve-by-running.js';
 import type { ModelSummary } from '../contracts/convert.js';
@@ -29,6 +30,8 @@ export interface PrepareOptions {
   readonly limits?: RunLimits;
   /** Whether the model will be run: one that needs more memory than `limits` is refused (RUNTIME). Default false. */
   readonly isRun?: boolean;
+  /** Whether one in QDQ form is made a float model: see `dequantize`. Default false. */
+  readonly isDequantized?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -37,7 +40,7 @@ export async function prepareModel(input: string, options: PrepareOptions = {}):
   const model = readModel(input);
   try {
     checkModel(model);
-    const settled = toInferenceForm(model);
+    const settled = [...toInferenceForm(model), ...(options.isDequantized === true ? dequantize(model) : [])];
     const { shapes, warnings } = await shapesOf(model, options);
     return { model, shapes, warnings: [...settled, ...warnings] };
   } catch (error) {
