@@ -7,6 +7,7 @@ import type { Scheme } from '../contracts/convert.js';
 import { dataErrorOf, meanError } from './calibration/data-error.js';
 import { orderData } from './calibration/scheme-order.js';
 import type { LayerData } from './calibration/types.js';
+import { type Balance, balanceActivations } from './balance.js';
 import type { Candidate } from './candidates.js';
 import { errorsOf, type FunctionRisk, functionRisk, type PairErrors } from './function-error.js';
 import { matrixShape } from '../rewrite/geometry.js';
@@ -44,6 +45,8 @@ export interface FitContext {
   readonly linalg: Linalg;
   readonly init: InitName;
   readonly seed: number;
+  /** Default `weight`. */
+  readonly balance?: Balance;
   /** How the inits that sample run. */
   readonly sampled?: Pick<SampledContext, 'settings' | 'driver' | 'session' | 'tensorFlow'> | undefined;
   /** The weight of a candidate; default: as the model has it. */
@@ -200,7 +203,9 @@ async function fitTrial(
     for (const [group, problem] of problems.entries()) {
       // Errors are those of what is written: factors in the element type of the weight.
       const fitted: FittedPair = known?.[group] ?? (await init.fit(problem));
-      const pair = roundTo(fitted, layer.weight.dataType);
+      const isEven = context.balance === 'activation';
+      const balanced = isEven ? balanceActivations(fitted, rowsPerNeuron, problem.data?.moments) : fitted;
+      const pair = roundTo(balanced, layer.weight.dataType);
       pairs.push(pair);
       risks.push(await functionRisk(problem, pair));
       onData = await dataErrors(problem, pair, fitted, init.needs !== undefined);

@@ -55,7 +55,7 @@ export function findFactorPairs(
 
 function leftOut(pairs: readonly Pair[]): string {
   const which = pairs.length === 1 ? 'a pair' : `${pairs.length} pairs, first`;
-  return `${which} '${pairs[0]!.label}' of groups or of a transposed convolution: no --frobenius-decay reaches it`;
+  return `${which} '${pairs[0]!.label}' of groups or of a transposed convolution: no Frobenius decay reaches it`;
 }
 
 /** Whether the initializer of a dense layer is [out, in]. */
