@@ -52,7 +52,7 @@ function spellAttention(
   maskType: number | undefined,
 ): readonly NodeSpec[] {
   const { specs, emit } = replacementOf(graph, node, 'spelled');
-  const numbers = (name: string, values: readonly number[], data: Float32Array | undefined = undefined): Value => {
+  const numbers = (name: string, values: readonly number[], data?: Float32Array): Value => {
     const own = graph.uniqueName(`${node.id}.${name}`);
     return graph.addInitializer(
       data === undefined ? Tensor.ofInts(own, [values.length], values) : Tensor.ofFloats(own, values, data),
