@@ -1,9 +1,11 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { drawOrthonormalPairs } from '../../src/adapt/orthonormal-pairs.js';
 import type { TrainReport } from '../../src/contracts/train.js';
 import { convert } from '../../src/convert/usual-calls.js';
 import { readModel } from '../../src/graph/read.js';
+import { writeModel } from '../../src/graph/write.js';
 import { merge } from '../../src/merge/merge.js';
 import { createTrainProgress, type TrainStep } from '../../src/report/train-progress.js';
 import { readPairs } from '../../src/rewrite/pairs.js';
@@ -114,6 +116,21 @@ describe('a training that finds its ranks', () => {
     );
     const frozen = run('frozen factor', { keepFirst: true, freeze: ['*.v'] }, { model: pairs });
     await expect(frozen).rejects.toThrow(/the rank of '.*' is to be found, but '.*' is not trained/);
+  });
+
+  it('begins from pairs that were drawn, as plain pairs do', async () => {
+    const pairs = join(folder, 'drawn.onnx');
+    const drawn = readModel(tinyClassifier());
+    await drawOrthonormalPairs(drawn, { startRank: 3, keepFirst: false });
+    writeModel(drawn, pairs);
+    const fixed = { adaptRanks: 'kls-fixed', tolerance: null, keepFirst: true, momentum: 0, epochs: 3 } as const;
+    const [found, plain] = [
+      await run('drawn', fixed, { model: pairs, validatesStart: true }),
+      await run('plain', { ...fixed, adaptRanks: null, coefficientSteps: 10 }, { model: pairs, validatesStart: true }),
+    ];
+    expect(found.start!.valLoss!).toBeCloseTo(plain.start!.valLoss!, 4);
+    expect(found.adaptation!.layers.map(({ startRank }) => startRank)).toEqual(ranksOf(pairs));
+    for (const { epochs } of [found, plain]) expect(epochs.at(-1)!.loss).toBeLessThan(epochs[0]!.loss);
   });
 
   it.each([
