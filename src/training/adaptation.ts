@@ -2,7 +2,7 @@ import { requireRank, usualMost } from '../adapt/choose-layers.js';
 import { withCores } from '../adapt/cores.js';
 import { adaptedLayers, type AdaptedLayer, fullRank } from '../adapt/layers.js';
 import type { LayerFactors } from '../adapt/factors.js';
-import { capacityOf, type RankRule, requireReachable, type SizeTarget } from '../adapt/ranks.js';
+import { capacityOf, type RankRule, requireReachable, sizeOf, type SizeTarget } from '../adapt/ranks.js';
 import { withRoles } from '../adapt/roles.js';
 import { type AdaptSettings, usualTolerance } from '../adapt/settings.js';
 import { factorsOfModel, startPairs } from '../adapt/start.js';
@@ -25,6 +25,8 @@ export interface Adaptation {
   /** The model with pairs: what trained weights are put into, with pairs of other ranks. */
   readonly source: Uint8Array;
   readonly layers: readonly AdaptedLayer[];
+  /** Of the model, for shapes: one image. */
+  readonly inputShapes: Readonly<Record<string, readonly number[]>>;
   /** The other layers, and why they stay as they are. */
   readonly kept: readonly Kept[];
   /** What they begin with. */
@@ -56,7 +58,8 @@ export async function openAdaptation(
   closers.push(() => linalg.close());
   const model = readModel(source);
   try {
-    const shapes = () => inferShapes(model, { inputShapes: { [images.name]: [1, ...imageDims] } });
+    const inputShapes = { [images.name]: [1, ...imageDims] };
+    const shapes = () => inferShapes(model, { inputShapes });
     const kept = await startPairs(model, shapes(), settings, linalg, signal);
     const now = shapes();
     const layers = adaptedLayers(model, now);
@@ -81,7 +84,7 @@ export async function openAdaptation(
       target: targetOf(settings, layers, ranks, fixed, whole),
     };
     requireReachable(layers, rule);
-    return { source: modelBytes(model), layers, kept, start, rule, fixed, whole, linalg };
+    return { source: modelBytes(model), layers, inputShapes, kept, start, rule, fixed, whole, linalg };
   } finally {
     model.file?.close();
   }
@@ -97,7 +100,7 @@ function targetOf(
   const share = targetParams ?? targetMacs;
   if (share === null) return undefined;
   const of = targetParams === null ? 'macs' : 'params';
-  const start = layers.reduce((sum, { perRank }, at) => sum + ranks[at]! * perRank[of], fixed[of]);
+  const start = sizeOf(layers, ranks, { of, fixed: fixed[of] });
   return { of, whole: whole[of], fixed: fixed[of], start, most: share * whole[of] };
 }
 

@@ -85,7 +85,7 @@ export async function openAdaptive(given: AdaptiveCase): Promise<OpenedAdaptive>
   const none = { params: 0, macs: 0 };
   const adaptation: Adaptation = {
     ...{ source: modelBytes(model), layers, start, rule, linalg },
-    ...{ kept: [], fixed: none, whole: none },
+    ...{ inputShapes: {}, kept: [], fixed: none, whole: none },
   };
   model.file?.close();
   const prepared = coefficientsOnly(prepareTraining(homeModel(adaptation, settings), { settings }), adaptation);
