@@ -7,7 +7,7 @@ export function ranksText(found: EpochRanks): string {
 }
 
 /** "4-32"; of a few layers each. */
-export function ranksCell({ ranks }: EpochRanks): string {
+export function ranksCell({ ranks }: Pick<EpochRanks, 'ranks'>): string {
   const [least, most] = [Math.min(...ranks), Math.max(...ranks)];
   if (ranks.length <= 4) return ranks.join(' ');
   return least === most ? String(least) : `${least}-${most}`;

@@ -25,7 +25,7 @@ export async function trainedModel(
   const own = inserted === undefined ? weights : foldInserted(weights, inserted);
   const layout = { ...prepared, optimizer: '' };
   const pairs = adaptation && foundModel(adaptation, { state, layout }, ema !== null);
-  const found = pairs && (await wholeLayers(pairs, adaptation!));
+  const found = pairs && (await wholeLayers(pairs, adaptation));
   const others = found === undefined ? own : withoutLayers(own, adaptation!.layers);
   return (path, replace = false) => {
     const staged = stageTrained(found ?? source, others, path, { force: replace, images });
