@@ -12,6 +12,7 @@ import { formatBytes, formatWhole, plural } from '../report/format.js';
 import { renderTable } from '../report/table.js';
 import type { Terminal } from '../report/terminal.js';
 import { type CommandResult, defineCommand } from './command.js';
+import { unitsOf } from './hidden-units.js';
 import { closest } from './options.js';
 import { orthonormalOf, orthonormalOptions } from './orthonormal-options.js';
 import { checkCommandPaths } from './paths.js';
@@ -119,16 +120,6 @@ function named(arch: string): Architecture {
   const close = closest(arch, names);
   throw new LowrankError('USAGE', `there is no architecture '${arch}'`, {
     remedy: `${close === undefined ? '' : `did you mean '${close}'? `}choose one of \`lowrank create --list\``,
-  });
-}
-
-/** "500,500". Throws USAGE. */
-function unitsOf(text: string | undefined): readonly number[] | undefined {
-  if (text === undefined) return undefined;
-  const words = text.split(',').map((word) => word.trim());
-  if (words.every((word) => /^\d+$/.test(word))) return words.map(Number);
-  throw new LowrankError('USAGE', `--hidden is '${text}'`, {
-    remedy: 'give the units of each hidden layer, such as 500,500',
   });
 }
 

@@ -60,7 +60,13 @@ export async function openAdaptation(
   try {
     const inputShapes = { [images.name]: [1, ...imageDims] };
     const shapes = () => inferShapes(model, { inputShapes });
-    const kept = await startPairs(model, shapes(), settings, linalg, signal);
+    const kept = await startPairs(
+      model,
+      shapes(),
+      { ...settings, startRank: settings.startRank ?? maxRank },
+      linalg,
+      signal,
+    );
     const now = shapes();
     const layers = adaptedLayers(model, now);
     requireRank(layers, '--max-rank', maxRank);
