@@ -1,6 +1,7 @@
 import { LowrankError } from '../errors.js';
 import type { Scheme } from '../contracts/convert.js';
 import type { Model } from '../graph/model.js';
+import { obstacleOf } from '../merge/merge-pair.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { findPairs, pairCounts } from '../rewrite/find-pairs.js';
 import { factorMacs, type Geometry, groupsOf } from '../rewrite/geometry.js';
@@ -30,6 +31,8 @@ export interface AdaptedLayer {
   /** Parameters and MACs that one rank costs, and those of the layer in one piece. */
   readonly perRank: { readonly params: number; readonly macs: number };
   readonly whole: { readonly params: number; readonly macs: number };
+  /** The rank from which on its pair has as many parameters as the layer in one piece; infinite where no single layer computes it. */
+  readonly wholeFrom: number;
 }
 
 /** The name of S. */
@@ -54,6 +57,8 @@ export function adaptedLayers(model: Model, shapes: ShapeTable): AdaptedLayer[] 
     for (const { weight } of pair.factors) requireOwn(pair, weight.source.name, weight.chain.length, readers);
     const { first, last, between, geometry, scheme, matrix } = pair;
     const { params, macs } = pairCounts(pair);
+    const perRank = { params: matrix.rows + matrix.cols, macs: factorMacs(geometry, scheme, 1) };
+    const whole = { params: params.single - last.biasCount, macs: macs.single };
     return {
       name: pair.name,
       label: pair.label,
@@ -67,8 +72,9 @@ export function adaptedLayers(model: Model, shapes: ShapeTable): AdaptedLayer[] 
       form: pair.form,
       transB: last.node.int('transB', 0),
       rank: pair.rank,
-      perRank: { params: matrix.rows + matrix.cols, macs: factorMacs(geometry, scheme, 1) },
-      whole: { params: params.single - last.biasCount, macs: macs.single },
+      perRank,
+      whole,
+      wholeFrom: obstacleOf(pair) === undefined ? Math.ceil(whole.params / perRank.params) : Infinity,
     };
   });
 }
@@ -96,6 +102,11 @@ function requireOwn({ label }: Pair, weight: string, steps: number, readers: Map
     place: `'${weight}'`,
     remedy: 'convert the model anew with `lowrank convert`',
   });
+}
+
+/** What a layer of this rank costs as it is written: a pair, or one piece where that is no larger. */
+export function costAt({ perRank, whole, wholeFrom }: AdaptedLayer, rank: number, of: 'params' | 'macs'): number {
+  return rank >= wholeFrom ? whole[of] : rank * perRank[of];
 }
 
 /** The largest rank that a layer can have. */

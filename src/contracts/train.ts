@@ -59,6 +59,8 @@ export interface EpochRanks {
   readonly macsShare: number;
   /** Of the epoch, in linear algebra outside of graphs: orthonormalization, singular values. */
   readonly seconds: number;
+  /** Names of the layers whose pairs would have as many parameters as the layer: they are written in one piece. Absent where there are none. */
+  readonly inOnePiece?: readonly string[];
 }
 
 /** How a training finds the ranks of layers, and which they are. */

@@ -9,7 +9,6 @@ import { channelsOf, kernelSizes } from '../rewrite/geometry.js';
 import type { FactorizableLayer } from '../rewrite/layers.js';
 import { splitPair, toKernels } from '../rewrite/layout.js';
 import { type PairRecord, readPairs, writePairs } from '../rewrite/pairs.js';
-import type { InitName } from './types.js';
 
 /** A layer with the nodes of its factors, in order. */
 interface Emitted {
@@ -17,10 +16,13 @@ interface Emitted {
   readonly nodes: readonly Node[];
 }
 
+/** What of a fit goes into the graph. */
+type EmittedFit = Pick<Fit, 'candidate' | 'scheme' | 'rank' | 'pair' | 'shift'>;
+
 /** Puts a fitted pair in the place of `layers`, which share one weight: those of the candidate, or the same of a copy. */
 export function emitFit(
   model: Model,
-  fit: Fit,
+  fit: EmittedFit,
   layers: readonly FactorizableLayer[] = fit.candidate.layers,
 ): { readonly weights: readonly Value[]; readonly emitted: readonly Emitted[] } {
   const layer = layers[0]!;
@@ -36,7 +38,7 @@ export function emitFit(
 }
 
 /** Puts every fitted pair into the graph and records it. Layers that share a weight share the pair. */
-export function emitFits(model: Model, fits: readonly Fit[], init: InitName): PairRecord[] {
+export function emitFits(model: Model, fits: readonly EmittedFit[], init: PairRecord['init']): PairRecord[] {
   const records = fits.flatMap((fit) => {
     const { weights, emitted } = emitFit(model, fit);
     const channels = channelsOf(fit.candidate.layer.geometry);
