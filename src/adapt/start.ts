@@ -92,7 +92,7 @@ async function factorsOfPair(
     buffers: [],
     average: undefined,
   };
-  const spectrum = await spectrumOf(linalg, factors.core, `layer '${layer.label}'`);
+  const spectrum = await spectrumOf(linalg, factors.core, `layer '${layer.label}'`, most);
   return truncate(linalg, factors, spectrum, Math.min(most, spectrum.squares.length), []);
 }
 
