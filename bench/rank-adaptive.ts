@@ -6,19 +6,33 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { convert, create, train, writeModel } from '../src/index.js';
+import {
+  calibration,
+  convert,
+  create,
+  inspect,
+  train,
+  type TrainOptions,
+  type TrainReport,
+  writeModel,
+} from '../src/index.js';
 import { earlierResults, saveResult } from './support/bench.js';
 import { shared } from './support/cases.js';
 
 const { values } = parseArgs({
   options: {
-    /** dense; augmented, parallel, kls; warmup: a third of the epochs in full rank, then spectral pairs; pairs: them from the start. */
+    /**
+     * dense; augmented, parallel, kls, and with `-all` behind the name with pairs in place of the last layer too; warmup: a third of
+     * the epochs in full rank, then spectral pairs; pairs: them from the start; converted: the dense one behind its epochs, as
+     * lowrank-convert makes it smaller, and as many epochs more; pruned: the same with truncated singular value decompositions.
+     */
     methods: { type: 'string', default: 'dense,augmented' },
     sizes: { type: 'string', default: '78850,29260,18880,18075,10090' },
     seeds: { type: 'string', default: '5' },
     'first-seed': { type: 'string', default: '0' },
     epochs: { type: 'string', default: '20' },
     lr: { type: 'string', default: '0.1' },
+    threads: { type: 'string', default: '2' },
   },
 });
 
@@ -30,6 +44,8 @@ interface Result {
   readonly lr: number;
   readonly seed: number;
   readonly top1: number;
+  /** Before the training, of what a trained model was converted to. */
+  readonly converted?: number;
   readonly ranks: readonly number[] | null;
   /** Weights of the result, biases not counted. */
   readonly weights: number;
@@ -50,52 +66,59 @@ function shareOf(size: number): number {
   return (size + biases) / (weights + biases);
 }
 
+/** A factorized model of that size, by the conversion's default, or by truncated singular value decompositions. */
+async function convertTo(model: string, size: number, kind: 'default' | 'spectral'): Promise<string> {
+  const output = join(folder, `${kind}.onnx`);
+  const usual = { output, force: true, keepFirst: false, paramsBudget: shareOf(size), verify: false } as const;
+  const spectral = { init: 'spectral', calibrate: 'none', scheme: 'channel', minRank: 1 } as const;
+  const settings = kind === 'spectral' ? spectral : { keepLast: false, calibrate: calibration(data) };
+  await convert(model, { ...usual, ...settings });
+  return output;
+}
+
+/** What a training does beside the usual. */
+function settingsOf(method: string, size: number | null, epochs: number): TrainOptions['settings'] {
+  const found = /^(augmented|parallel|kls)(-all)?$/.exec(method);
+  if (found !== null) {
+    const sizes = { targetParams: shareOf(size!), maxRank: 64, minRank: 1, keepFirst: false };
+    const adaptRanks = found[1] as 'augmented' | 'parallel' | 'kls';
+    return {
+      ...{ adaptRanks, ...sizes, keepLast: found[2] === undefined },
+      ...(adaptRanks === 'kls' ? { momentum: 0 } : {}),
+    };
+  }
+  if (method !== 'warmup') return {};
+  const pairs = { paramsBudget: shareOf(size!), init: 'spectral', scheme: 'channel', keepFirst: false } as const;
+  return { warmupFull: Math.floor(epochs / 3), conversion: pairs };
+}
+
 try {
-  const [epochs, lr] = [Number(values.epochs), Number(values.lr)];
+  const [epochs, lr, threads] = [Number(values.epochs), Number(values.lr), Number(values.threads)];
+  const trained = async (method: string, size: number | null, seed: number, model: string): Promise<TrainReport> => {
+    const usual = { epochs, lr, seed, threads, batchSize: 128, weightDecay: 1e-4, mean: [0.1307], std: [0.3081] };
+    const settings = { ...usual, augment: 'none' as const, ...settingsOf(method, size, epochs) };
+    const output = join(folder, `${method}-${seed}.onnx`);
+    return train({ model, output, data, val: data, force: true, writes: 'last', settings });
+  };
   for (const method of values.methods.split(',')) {
     for (const size of method === 'dense' ? [null] : values.sizes.split(',').map(Number)) {
       for (let seed = Number(values['first-seed']); seed < Number(values.seeds); seed++) {
         const model = join(folder, `lenet-${seed}.onnx`);
         if (!existsSync(model)) writeModel(create('lenet5_caffe', { seed }), model);
-        const output = join(folder, 'trained.onnx');
-        const usual = { epochs, lr, seed, batchSize: 128, weightDecay: 1e-4, mean: [0.1307], std: [0.3081] };
-        const isFound = method !== 'dense' && method !== 'pairs' && method !== 'warmup';
         let start = model;
-        if (method === 'pairs') {
-          start = join(folder, 'pairs.onnx');
-          const call = { output: start, force: true, init: 'spectral', calibrate: 'none', keepFirst: false } as const;
-          await convert(model, { ...call, scheme: 'channel', paramsBudget: shareOf(size!), minRank: 1, verify: false });
+        if (method === 'converted' || method === 'pruned') {
+          const dense = join(folder, `dense-${seed}.onnx`);
+          if (!existsSync(dense)) await trained('dense', null, seed, model);
+          start = await convertTo(dense, size!, method === 'pruned' ? 'spectral' : 'default');
         }
-        const report = await train({
-          ...{ model: start, output, data, val: data, force: true, writes: 'last', validatesStart: false },
-          settings: {
-            ...usual,
-            augment: 'none',
-            ...(isFound
-              ? {
-                  adaptRanks: method as 'augmented',
-                  ...{ targetParams: shareOf(size!), maxRank: 64, minRank: 1, keepFirst: false },
-                  ...(method === 'kls' ? { momentum: 0 } : {}),
-                }
-              : {}),
-            ...(method === 'warmup'
-              ? {
-                  warmupFull: Math.floor(epochs / 3),
-                  conversion: {
-                    paramsBudget: shareOf(size!),
-                    init: 'spectral' as const,
-                    scheme: 'channel' as const,
-                    keepFirst: false,
-                  },
-                }
-              : {}),
-          },
-        });
+        if (method === 'pairs') start = await convertTo(model, size!, 'spectral');
+        const report = await trained(method, size, seed, start);
         const last = report.epochs.at(-1)!;
         const result: Result = {
           ...{ method, size, epochs, lr, seed, top1: last.valTop1! },
+          ...(method === 'converted' || method === 'pruned' ? { converted: report.start!.valTop1 } : {}),
           ranks: last.adaptation?.ranks ?? null,
-          weights: (last.adaptation?.params ?? report.conversion?.params.after ?? (size ?? weights) + biases) - biases,
+          weights: (last.adaptation?.params ?? (await inspect(report.output!.path)).totals.params) - biases,
           seconds: report.seconds.train,
           linearAlgebra: report.epochs.some(({ adaptation }) => adaptation !== undefined)
             ? report.epochs.reduce((sum, { adaptation }) => sum + (adaptation?.seconds ?? 0), 0)
