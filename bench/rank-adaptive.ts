@@ -10,6 +10,7 @@ import {
   calibration,
   convert,
   create,
+  drawOrthonormalPairs,
   inspect,
   train,
   type TrainOptions,
@@ -24,7 +25,8 @@ const { values } = parseArgs({
     /**
      * dense; augmented, parallel, kls, and with `-all` behind the name with pairs in place of the last layer too; warmup: a third of
      * the epochs in full rank, then spectral pairs; pairs: them from the start; converted: the dense one behind its epochs, as
-     * lowrank-convert makes it smaller, and as many epochs more; pruned: the same with truncated singular value decompositions.
+     * lowrank-convert makes it smaller, and as many epochs more; pruned: the same with truncated singular value decompositions;
+     * fixed, fixed-pairs: rank 20 from orthonormal bases with singular values that fall by --decays, by kls-fixed and as plain pairs.
      */
     methods: { type: 'string', default: 'dense,augmented' },
     sizes: { type: 'string', default: '78850,29260,18880,18075,10090' },
@@ -33,6 +35,8 @@ const { values } = parseArgs({
     epochs: { type: 'string', default: '20' },
     lr: { type: 'string', default: '0.1' },
     threads: { type: 'string', default: '2' },
+    momentum: { type: 'string', default: '0.9' },
+    decays: { type: 'string', default: '1,0.5,0.1' },
   },
 });
 
@@ -43,6 +47,8 @@ interface Result {
   readonly epochs: number;
   readonly lr: number;
   readonly seed: number;
+  /** Of the singular values that it began with, from one to the next. */
+  readonly decay?: number;
   readonly top1: number;
   /** Before the training, of what a trained model was converted to. */
   readonly converted?: number;
@@ -56,10 +62,13 @@ interface Result {
 
 /** Of the network in one piece. */
 const [weights, biases] = [430_500, 580];
-const keyOf = ({ method, size, epochs, lr, seed }: Result): string => [method, size, epochs, lr, seed].join(' ');
+const keyOf = ({ method, size, epochs, lr, seed, decay }: Result): string =>
+  [method, decay ?? size, epochs, lr, seed].join(' ');
 const results = earlierResults<Result>('rank-adaptive', keyOf);
 const folder = mkdtempSync(join(tmpdir(), 'lowrank-rank-adaptive-'));
 const data = shared('mnist');
+
+const isFixed = (method: string): boolean => method === 'fixed' || method === 'fixed-pairs';
 
 /** Ranks that a network of that size has where all layers keep the same share: for pairs that are not chosen by a training. */
 function shareOf(size: number): number {
@@ -87,21 +96,27 @@ function settingsOf(method: string, size: number | null, epochs: number): TrainO
       ...(adaptRanks === 'kls' ? { momentum: 0 } : {}),
     };
   }
+  if (method === 'fixed') return { adaptRanks: 'kls-fixed', startRank: 20, keepFirst: false };
   if (method !== 'warmup') return {};
   const pairs = { paramsBudget: shareOf(size!), init: 'spectral', scheme: 'channel', keepFirst: false } as const;
   return { warmupFull: Math.floor(epochs / 3), conversion: pairs };
 }
 
 try {
-  const [epochs, lr, threads] = [Number(values.epochs), Number(values.lr), Number(values.threads)];
+  const { epochs, lr, threads, momentum } = Object.fromEntries(
+    (['epochs', 'lr', 'threads', 'momentum'] as const).map((name) => [name, Number(values[name])]),
+  ) as Record<'epochs' | 'lr' | 'threads' | 'momentum', number>;
   const trained = async (method: string, size: number | null, seed: number, model: string): Promise<TrainReport> => {
-    const usual = { epochs, lr, seed, threads, batchSize: 128, weightDecay: 1e-4, mean: [0.1307], std: [0.3081] };
+    // What was published for fixed ranks has neither.
+    const decayed = isFixed(method) ? { weightDecay: 0, schedule: 'constant' as const } : { weightDecay: 1e-4 };
+    const usual = { epochs, lr, seed, threads, momentum, batchSize: 128, mean: [0.1307], std: [0.3081], ...decayed };
     const settings = { ...usual, augment: 'none' as const, ...settingsOf(method, size, epochs) };
     const output = join(folder, `${method}-${seed}.onnx`);
     return train({ model, output, data, val: data, force: true, writes: 'last', settings });
   };
   for (const method of values.methods.split(',')) {
-    for (const size of method === 'dense' ? [null] : values.sizes.split(',').map(Number)) {
+    const sizes = (isFixed(method) ? values.decays : values.sizes).split(',').map(Number);
+    for (const size of method === 'dense' ? [null] : sizes) {
       for (let seed = Number(values['first-seed']); seed < Number(values.seeds); seed++) {
         const model = join(folder, `lenet-${seed}.onnx`);
         if (!existsSync(model)) writeModel(create('lenet5_caffe', { seed }), model);
@@ -111,11 +126,20 @@ try {
           if (!existsSync(dense)) await trained('dense', null, seed, model);
           start = await convertTo(dense, size!, method === 'pruned' ? 'spectral' : 'default');
         }
+        if (isFixed(method)) {
+          start = join(folder, `orthonormal-${size!}-${seed}.onnx`);
+          if (!existsSync(start)) {
+            const drawn = create('lenet5_caffe', { seed });
+            await drawOrthonormalPairs(drawn, { seed, startRank: 20, decay: size!, keepFirst: false });
+            writeModel(drawn, start);
+          }
+        }
         if (method === 'pairs') start = await convertTo(model, size!, 'spectral');
         const report = await trained(method, size, seed, start);
         const last = report.epochs.at(-1)!;
         const result: Result = {
-          ...{ method, size, epochs, lr, seed, top1: last.valTop1! },
+          ...{ method, size: isFixed(method) ? null : size, epochs, lr, seed, top1: last.valTop1! },
+          ...(isFixed(method) ? { decay: size! } : {}),
           ...(method === 'converted' || method === 'pruned' ? { converted: report.start!.valTop1 } : {}),
           ranks: last.adaptation?.ranks ?? null,
           weights: (last.adaptation?.params ?? (await inspect(report.output!.path)).totals.params) - biases,
