@@ -56,7 +56,9 @@ export interface PreparedModel {
   readonly copies: ReadonlyMap<string, string>;
   readonly pairs: FactorPairs;
   readonly warnings: readonly string[];
-  /** Shapes for a batch size. */
+  /** The batch of the file, where it is not opened: all that is run takes so many images. */
+  readonly ownBatch?: number | undefined;
+  /** Shapes for a batch size; for the model's own where it has one. */
   shapesFor(batch: number): ShapeTable;
 }
 
@@ -71,13 +73,18 @@ export interface PrepareTrainingOptions {
   readonly opset?: number | undefined;
   /** What a run of the model on one image may take; default the memory of the machine. */
   readonly limits?: RunLimits | undefined;
+  /**
+   * A file with a fixed batch that cannot be opened is taken at its own; default: it is refused. Where it is known why its
+   * batch must not be opened: that.
+   */
+  readonly ownBatch?: boolean | LowrankError | undefined;
 }
 
 /** The opset that training graphs have at least: what their operators are written for. */
 export const trainingOpset = 17;
 
 /** A model whose graph is as training needs it, before its parameters are looked for. */
-export interface OpenedModel extends Pick<PreparedModel, 'model' | 'images' | 'imageDims' | 'shapesFor'> {
+export interface OpenedModel extends Pick<PreparedModel, 'model' | 'images' | 'imageDims' | 'shapesFor' | 'ownBatch'> {
   /** At a batch of its own, which no model is exported for. */
   shapes(): ShapeTable;
   readonly stored: Stored;
@@ -107,19 +114,53 @@ export function openForTraining(model: Model, options: PrepareTrainingOptions): 
       shapes: { inputShapes },
     },
   );
-  openBatch(model, images);
+  const fixed = fixedBatch(images);
+  if (fixed !== undefined) foldConstantIf(model, () => [inferShapes(model, { inputShapes })]);
+  const mayBeOwn = options.ownBatch ?? false;
+  const obstacle = mayBeOwn instanceof LowrankError ? mayBeOwn : openBatch(model, images, { inputShapes });
+  if (obstacle !== undefined && mayBeOwn === false) throw notOpened(fixed!, obstacle);
+  const ownBatch = obstacle === undefined ? undefined : fixed;
   runPasses(model, [spellOutNormalization], { shapes: { inputShapes } });
   const imageDims = given ?? inferShapes(model).require(images).dims.slice(1);
   const shapesFor = (batch: number): ShapeTable =>
-    inferShapes(model, { inputShapes: { [images.name]: [batch, ...imageDims] } });
+    inferShapes(model, { inputShapes: { [images.name]: [ownBatch ?? batch, ...imageDims] } });
   foldConstantIf(model, () => ifBatches.map((batch) => shapesFor(batch)));
   const shapes = (): ShapeTable => shapesAtAnotherBatch(shapesFor);
-  return { model, images, imageDims, shapesFor, shapes, stored, untied, warnings };
+  const own = obstacle === undefined ? [] : [describeOwnBatch(fixed!, obstacle)];
+  return { model, images, imageDims, shapesFor, shapes, stored, untied, warnings: [...warnings, ...own], ownBatch };
+}
+
+function notOpened(batch: number, { fact, place }: LowrankError): LowrankError {
+  return new LowrankError(
+    'UNSUPPORTED',
+    `the batch of ${batch} that the model was exported for cannot be opened: ${fact}`,
+    {
+      ...(place === undefined ? {} : { place }),
+      remedy: 'export it with an open batch',
+    },
+  );
+}
+
+/** What a training at a model's own batch is told by. */
+function describeOwnBatch(batch: number, { fact, place }: LowrankError): string {
+  const runs = batch === 1 ? 'one image' : `${batch} images`;
+  const why = place === undefined ? fact : `${fact} (${place})`;
+  return `the model is run with ${runs} at a time and its BatchNormalization stays as it is, for its batch cannot be opened: ${why}`;
 }
 
 /** Finds what is trained of all that `ends` depend on. */
 export function findTrained(
-  { model, images, imageDims, shapesFor, shapes: shapesAgain, stored, untied, warnings: settled }: OpenedModel,
+  {
+    model,
+    images,
+    imageDims,
+    shapesFor,
+    shapes: shapesAgain,
+    stored,
+    untied,
+    warnings: settled,
+    ownBatch,
+  }: OpenedModel,
   ends: readonly Value[],
   settings: PrepareTrainingOptions['settings'],
   endWarnings: readonly string[] = [],
@@ -167,6 +208,7 @@ export function findTrained(
       ...warnings,
       ...shapes.warnings.slice(0, 3),
     ],
+    ownBatch,
     shapesFor,
   };
 }
