@@ -174,11 +174,17 @@ MODELS = {
 
 
 def settle(net):
-    """Running statistics as training leaves them, and scales of layers that start at zero: else exactness shows nothing."""
+    """As training leaves it: running statistics, and no head, residual branch or layer scale at zero, which would hide all behind it."""
     for module in net.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
             nn.init.uniform_(module.running_mean, -0.1, 0.1)
             nn.init.uniform_(module.running_var, 0.8, 1.2)
+    for name, parameter in net.named_parameters():
+        is_scale = name.rsplit('.', 1)[-1] in ('weight', 'gamma', 'layer_scale', 'skipinit_gain', 'scale')
+        if is_scale and parameter.dim() < 2 and parameter.abs().max() < 1e-2:
+            nn.init.constant_(parameter, 0.5)
+        elif is_scale and parameter.dim() > 1 and parameter.abs().max() < 1e-4:
+            nn.init.normal_(parameter, 0, 0.02) if name.endswith('.weight') else nn.init.constant_(parameter, 0.5)
     return net.eval()
 
 

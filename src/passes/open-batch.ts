@@ -35,6 +35,14 @@ export function openBatch(model: Model, images: Value, options: InferOptions = {
   return undefined;
 }
 
+/** The refusal of who needs an open batch, by what stands in the way of it. */
+export function notOpened({ fact, place }: LowrankError): LowrankError {
+  return new LowrankError('UNSUPPORTED', `the batch that the model was exported for cannot be opened: ${fact}`, {
+    ...(place === undefined ? {} : { place }),
+    remedy: 'export it with an open batch',
+  });
+}
+
 /** Whether a model with an open batch takes many images as it is. */
 function takesMany(model: Model, images: Value, options: InferOptions): boolean {
   try {

@@ -9,7 +9,7 @@ import { FLOAT } from '../onnx/data-type.js';
 import { inferShapes } from '../ops/infer.js';
 import { sizeOf } from '../ops/support/layout.js';
 import { toInferenceForm } from '../passes/inference-form.js';
-import { openBatch } from '../passes/open-batch.js';
+import { notOpened, openBatch } from '../passes/open-batch.js';
 import { fillNormal, randomStream } from '../random.js';
 import type { Driver, RuntimeTensor, SessionOptions } from '../runtime/types.js';
 import { toNumbers } from './samples.js';
@@ -88,6 +88,12 @@ export async function checkOpening(
   } finally {
     model.file?.close();
   }
+}
+
+/** Throws UNSUPPORTED where `checkOpening` says that the batch is not to be opened. */
+export async function requireOpening(source: string | Uint8Array, options: CheckOpeningOptions): Promise<void> {
+  const obstacle = await checkOpening(source, options);
+  if (obstacle !== undefined) throw notOpened(obstacle);
 }
 
 /** The input of a model for one fixed number of float32 images. */

@@ -2,7 +2,6 @@ import { LowrankError } from '../errors.js';
 import { matchesGlob } from '../rewrite/glob.js';
 import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
-import { describeType } from '../graph/read.js';
 import type { Value } from '../graph/value.js';
 import { sortedAncestors } from '../graph/ancestors.js';
 import type { Graph } from '../graph/graph.js';
@@ -21,9 +20,10 @@ import { spellOutNormalization } from '../passes/spell-out-normalization.js';
 import { untie, type Untied } from '../passes/untie.js';
 import { layOut, type Slot } from './flat.js';
 import { layoutOf } from '../graph/image-layout.js';
-import { openBatch } from '../passes/open-batch.js';
+import { notOpened, openBatch } from '../passes/open-batch.js';
 import { findFactorPairs, type FactorPairs } from './pairs.js';
 import { findParameters, type FoundParameters, type KeptTensor, storedTensors } from './parameters.js';
+import { fixedBatch, imageInput, squareDims } from './model-images.js';
 import { type GraphSettings, halfTypeOf } from './settings.js';
 import type { Stored } from './what-stays.js';
 
@@ -118,7 +118,7 @@ export function openForTraining(model: Model, options: PrepareTrainingOptions): 
   if (fixed !== undefined) foldConstantIf(model, () => [inferShapes(model, { inputShapes })]);
   const mayBeOwn = options.ownBatch ?? false;
   const obstacle = mayBeOwn instanceof LowrankError ? mayBeOwn : openBatch(model, images, { inputShapes });
-  if (obstacle !== undefined && mayBeOwn === false) throw notOpened(fixed!, obstacle);
+  if (obstacle !== undefined && mayBeOwn === false) throw notOpened(obstacle);
   const ownBatch = obstacle === undefined ? undefined : fixed;
   runPasses(model, [spellOutNormalization], { shapes: { inputShapes } });
   const imageDims = given ?? inferShapes(model).require(images).dims.slice(1);
@@ -128,17 +128,6 @@ export function openForTraining(model: Model, options: PrepareTrainingOptions): 
   const shapes = (): ShapeTable => shapesAtAnotherBatch(shapesFor);
   const own = obstacle === undefined ? [] : [describeOwnBatch(fixed!, obstacle)];
   return { model, images, imageDims, shapesFor, shapes, stored, untied, warnings: [...warnings, ...own], ownBatch };
-}
-
-function notOpened(batch: number, { fact, place }: LowrankError): LowrankError {
-  return new LowrankError(
-    'UNSUPPORTED',
-    `the batch of ${batch} that the model was exported for cannot be opened: ${fact}`,
-    {
-      ...(place === undefined ? {} : { place }),
-      remedy: 'export it with an open batch',
-    },
-  );
 }
 
 /** What a training at a model's own batch is told by. */
@@ -278,47 +267,4 @@ function shapesAtAnotherBatch(shapesFor: (batch: number) => ShapeTable): ShapeTa
       cause: error,
     });
   }
-}
-
-function fixedBatch({ declared }: Value): number | undefined {
-  const batch = declared?.dims?.[0];
-  return typeof batch === 'number' ? batch : undefined;
-}
-
-function imageInput({ graph }: Model): Value {
-  const inputs = graph.inputs.filter((value) => value.tensor === undefined);
-  const [images] = inputs;
-  if (inputs.length !== 1 || images === undefined) {
-    throw new LowrankError(
-      'UNSUPPORTED',
-      `the model has ${inputs.length} inputs where training needs one, the images`,
-      {
-        place: inputs.map(({ name }) => `'${name}'`).join(', '),
-        remedy: 'export the model with the images as its only input',
-      },
-    );
-  }
-  const { declared } = images;
-  if (declared?.dataType === FLOAT && declared.dims !== undefined && declared.dims.length >= 2) return images;
-  throw new LowrankError('UNSUPPORTED', 'the input is no float32 batch', {
-    place: `input '${images.name}'${declared === undefined ? '' : ` ${describeType(declared)}`}`,
-    remedy: 'give a model that takes float32 images',
-  });
-}
-
-/** The dimensions of square images of the given side, with the channels of the model. */
-function squareDims(model: Model, images: Value, side: number): readonly number[] {
-  const dims = inferShapes(model).require(images).dims.slice(1);
-  const place = `input '${images.name}'`;
-  const remedy = 'leave out --image-size';
-  if (dims.length !== 3) {
-    throw new LowrankError('USAGE', `the model takes [${dims.join(', ')}], which has no image size`, { place, remedy });
-  }
-  const square = layoutOf(dims) === 'nhwc' ? [side, side, dims[2]!] : [dims[0]!, side, side];
-  const fixed = images.declared!.dims!.slice(1);
-  if (fixed.every((dim, i) => typeof dim !== 'number' || dim === square[i])) return square;
-  throw new LowrankError('USAGE', `the model takes images of [${dims.join(', ')}], not [${square.join(', ')}]`, {
-    place,
-    remedy,
-  });
 }
