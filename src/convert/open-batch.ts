@@ -13,7 +13,7 @@ export async function requireOpenable({ asked, model, driver }: Opened): Promise
   const { settings, input, call } = asked;
   if (!settings.output.openBatch) return;
   if (typeof imagesOf(model)?.declared?.dims?.[0] !== 'number') {
-    asked.warnings.push('--open-batch changes nothing: the model has no fixed batch');
+    asked.warnings.push('no batch was opened: the model has no fixed one');
     return;
   }
   const session = sessionOptionsOf(settings.running);

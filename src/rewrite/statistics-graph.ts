@@ -53,18 +53,18 @@ export const oldestOpset = 7;
 
 /**
  * Turns a model into one that observes: every BatchNormalization that can be normalizes by the statistics of its batch,
- * which become the outputs in place of the model's own; what they do not depend on is removed, and the batch is open.
- * Throws UNSUPPORTED where that cannot be opened.
+ * which become the outputs in place of the model's own; what they do not depend on is removed, and the batch is open;
+ * where that cannot be, it stays, or, if `needsBatch`, UNSUPPORTED is thrown.
  * `isNormalized` false: it gives on what it is given.
  *
  * The operator's own training form is not used: onnxruntime writes its outputs into the memory of inputs 3 and 4.
  */
-export function observeStatistics(model: Model, isNormalized = true): readonly Observed[] {
+export function observeStatistics(model: Model, isNormalized = true, needsBatch = false): readonly Observed[] {
   const { graph } = model;
   if (opsetOf(model) < oldestOpset) runPasses(model, [raiseOpset(17)]);
   const images = graph.inputs.find((value) => value.tensor === undefined);
   const obstacle = images === undefined ? undefined : openBatch(model, images);
-  if (obstacle !== undefined) throw notOpened(obstacle);
+  if (obstacle !== undefined && needsBatch) throw notOpened(obstacle);
   redeclare(model, images);
   const shapes = inferShapes(model);
   const layers = graph.nodes.filter((node) => node.is('BatchNormalization') && reasonToKeep(graph, node) === undefined);

@@ -72,7 +72,7 @@ describe('convert --open-batch', () => {
 
   it('says that a batch is open already', () => {
     const { warnings } = convertReport(...converted('open', classifier('n')), '--open-batch');
-    expect(warnings).toContain('--open-batch changes nothing: the model has no fixed batch');
+    expect(warnings).toContain('no batch was opened: the model has no fixed one');
   });
 });
 
