@@ -32,7 +32,7 @@ export const rooms = {
     'data/class-list',
     'data/normalize',
   ],
-  adapt: ['step', 'factorize', 'rewrite', 'linalg', ...numbers, 'runtime', 'contracts'],
+  adapt: ['step', 'factorize', 'merge', 'rewrite', 'linalg', ...numbers, 'runtime', 'contracts'],
   training: [
     'adapt',
     'linalg',

@@ -8,14 +8,13 @@
  * LOWRANK_ORACLE_PYTHON names a Python with torch, torchvision, onnx and onnxruntime. The prototype whose measurements the
  * goals come from (docs/training-step-prototype.py of the shared folder) runs along where it is there.
  */
-import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { median, oraclePython, saveResult, sharedFolder, timed } from './support/bench.js';
+import { type Contender, start as startWith, type Turn } from './support/contender.js';
 
 const { values: options } = parseArgs({
   options: {
@@ -44,49 +43,16 @@ const cases: readonly Case[] = [
   { name: 'resnet50 full rank', architecture: 'resnet50', rankScale: 0, batch: 16 },
 ];
 
+/** One of them, with the threads that all have. */
+const start = (name: string, command: string, args: readonly string[], environment = {}): Promise<Contender> =>
+  startWith(name, command, args, { OMP_NUM_THREADS: threads, ...environment });
+
 /** glibc keeps freed memory in place of giving it back: eager PyTorch then has no page faults on fresh allocations. */
 const keepMemory = {
   MALLOC_MMAP_THRESHOLD_: String(4 * 2 ** 30),
   MALLOC_TRIM_THRESHOLD_: String(16 * 2 ** 30),
   MALLOC_TOP_PAD_: String(256 * 2 ** 20),
 };
-
-interface Turn {
-  readonly milliseconds: number;
-  readonly processorMilliseconds: number;
-  readonly peakMiB: number;
-}
-
-interface Contender {
-  readonly name: string;
-  readonly parameters: number;
-  run(steps: number): Promise<Turn>;
-  close(): void;
-}
-
-async function start(name: string, command: string, args: readonly string[], environment = {}): Promise<Contender> {
-  const child = spawn(command, args, {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, OMP_NUM_THREADS: threads, ...environment },
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async <T>(): Promise<T> => {
-    const line = await lines.next();
-    if (line.done === true) throw new Error(`${name} ended`);
-    return JSON.parse(line.value) as T;
-  };
-  const { parameters } = await next<{ parameters: number }>();
-  return {
-    name,
-    parameters,
-    run: async (count) => {
-      child.stdin.write(`${count}\n`);
-      const { milliseconds, ...rest } = await next<{ milliseconds: number[] } & Omit<Turn, 'milliseconds'>>();
-      return { ...rest, milliseconds: median(milliseconds) };
-    },
-    close: () => void child.stdin.end(),
-  };
-}
 
 /** The file of a case, made by the commands that a user would type. */
 function makeModel({ architecture, rankScale }: Case, folder: string): string {

@@ -6,6 +6,7 @@
 import { nameFields } from './fields.js';
 
 export { architectures, type Architecture, countParameters, create } from '../models/index.js';
+export { drawOrthonormalPairs, type OrthonormalOptions } from './adapt/orthonormal-pairs.js';
 export type { BadImage } from './data/bad-images.js';
 export { checkTrainable } from './data/balance.js';
 export type { Batch } from './data/batch.js';

@@ -1,11 +1,12 @@
 import { LowrankError } from '../errors.js';
 import type { Scheme } from '../contracts/convert.js';
 import type { Model } from '../graph/model.js';
+import { obstacleOf } from '../merge/merge-pair.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { findPairs, pairCounts } from '../rewrite/find-pairs.js';
-import { factorMacs, type Geometry } from '../rewrite/geometry.js';
+import { factorMacs, type Geometry, groupsOf } from '../rewrite/geometry.js';
 import type { Pair } from '../rewrite/joined-layers.js';
-import { findLayers, type LayerForm } from '../rewrite/layers.js';
+import { type FactorizableLayer, findLayers, type LayerForm } from '../rewrite/layers.js';
 
 /** A pair whose rank is found while it is trained: W = U S Vᵀ, with S between its two factors. */
 export interface AdaptedLayer {
@@ -30,6 +31,8 @@ export interface AdaptedLayer {
   /** Parameters and MACs that one rank costs, and those of the layer in one piece. */
   readonly perRank: { readonly params: number; readonly macs: number };
   readonly whole: { readonly params: number; readonly macs: number };
+  /** The rank from which on its pair has as many parameters as the layer in one piece; infinite where no single layer computes it. */
+  readonly wholeFrom: number;
 }
 
 /** The name of S. */
@@ -43,7 +46,7 @@ export function coreName({ left }: AdaptedLayer): string {
  */
 export function adaptedLayers(model: Model, shapes: ShapeTable): AdaptedLayer[] {
   const { pairs } = findPairs(model, findLayers(model.graph, shapes));
-  const own = pairs.filter(({ factors }) => factors.length === 2);
+  const own = pairs.filter((pair) => pair.factors.length === 2 && hasCore(pair));
   if (own.length === 0) {
     throw new LowrankError('UNSUPPORTED', 'the model has no low-rank layers whose ranks could be found', {
       remedy: 'convert it first, with `lowrank convert`',
@@ -54,6 +57,8 @@ export function adaptedLayers(model: Model, shapes: ShapeTable): AdaptedLayer[] 
     for (const { weight } of pair.factors) requireOwn(pair, weight.source.name, weight.chain.length, readers);
     const { first, last, between, geometry, scheme, matrix } = pair;
     const { params, macs } = pairCounts(pair);
+    const perRank = { params: matrix.rows + matrix.cols, macs: factorMacs(geometry, scheme, 1) };
+    const whole = { params: params.single - last.biasCount, macs: macs.single };
     return {
       name: pair.name,
       label: pair.label,
@@ -67,10 +72,16 @@ export function adaptedLayers(model: Model, shapes: ShapeTable): AdaptedLayer[] 
       form: pair.form,
       transB: last.node.int('transB', 0),
       rank: pair.rank,
-      perRank: { params: matrix.rows + matrix.cols, macs: factorMacs(geometry, scheme, 1) },
-      whole: { params: params.single - last.biasCount, macs: macs.single },
+      perRank,
+      whole,
+      wholeFrom: obstacleOf(pair) === undefined ? Math.ceil(whole.params / perRank.params) : Infinity,
     };
   });
+}
+
+/** Whether S can stand between the factors: of products, and of convolutions of two axes that are neither grouped nor transposed. */
+export function hasCore({ form, geometry }: Pick<FactorizableLayer, 'form' | 'geometry'>): boolean {
+  return form !== 'conv-transposed' && groupsOf(geometry) === 1 && geometry.axes === undefined;
 }
 
 function requireOwn({ label }: Pair, weight: string, steps: number, readers: Map<string, string>): void {
@@ -91,6 +102,11 @@ function requireOwn({ label }: Pair, weight: string, steps: number, readers: Map
     place: `'${weight}'`,
     remedy: 'convert the model anew with `lowrank convert`',
   });
+}
+
+/** What a layer of this rank costs as it is written: a pair, or one piece where that is no larger. */
+export function costAt({ perRank, whole, wholeFrom }: AdaptedLayer, rank: number, of: 'params' | 'macs'): number {
+  return rank >= wholeFrom ? whole[of] : rank * perRank[of];
 }
 
 /** The largest rank that a layer can have. */

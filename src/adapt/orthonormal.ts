@@ -25,7 +25,10 @@ export async function newDirections(linalg: Linalg, basis: Matrix, others: Matri
   if (room <= 0) return none;
   if (room === y.rows) {
     const all = await choleskyQr(linalg, y);
-    if (all !== undefined) return orthonormalRows(linalg, await without(linalg, all, basis));
+    if (all !== undefined) {
+      const outside = await without(linalg, all, basis);
+      return (await choleskyQr(linalg, outside)) ?? orthonormalRows(linalg, outside);
+    }
   }
   const gram = await linalg.gemm64(y, y, { transposeB: true });
   const { values, vectors } = await linalg.symmetricEigen(gram, room);

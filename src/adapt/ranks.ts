@@ -1,5 +1,5 @@
 import { LowrankError } from '../errors.js';
-import { type AdaptedLayer, fullRank } from './layers.js';
+import { type AdaptedLayer, costAt, fullRank } from './layers.js';
 import { type CoreSpectrum, rankWithin, tailsOf } from './spectrum.js';
 
 /** What a whole model is counted in. */
@@ -35,13 +35,13 @@ function sizeAt({ start, most }: SizeTarget, share: number): number {
   return start <= most ? most : start * (most / start) ** done;
 }
 
-/** The size of a model at these ranks. */
+/** The size of a model at these ranks, as it is written. */
 export function sizeOf(
   layers: readonly AdaptedLayer[],
   ranks: readonly number[],
   target: Pick<SizeTarget, 'of' | 'fixed'>,
 ): number {
-  return layers.reduce((sum, layer, at) => sum + ranks[at]! * layer.perRank[target.of], target.fixed);
+  return layers.reduce((sum, layer, at) => sum + costAt(layer, ranks[at]!, target.of), target.fixed);
 }
 
 /**

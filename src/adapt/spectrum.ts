@@ -5,15 +5,15 @@ import type { Linalg, Matrix, Matrix64 } from '../linalg/types.js';
 export interface CoreSpectrum {
   /** σ², largest first, min(a, b) of them. */
   readonly squares: Float64Array;
-  /** min(a, b) × b, orthonormal rows. */
+  /** Orthonormal rows, of the largest values: min(a, b) of them, or as many as were asked for. */
   readonly vectors: Matrix64;
 }
 
 /**
  * By the eigenvectors of SᵀS in float64: singular values below 1e-8 of the largest drown in its rounding. Of each vector the largest
- * number is positive. Throws NUMERIC where S is not finite.
+ * number is positive. No more than `most` vectors are computed. Throws NUMERIC where S is not finite.
  */
-export async function spectrumOf(linalg: Linalg, core: Matrix, name: string): Promise<CoreSpectrum> {
+export async function spectrumOf(linalg: Linalg, core: Matrix, name: string, most = core.cols): Promise<CoreSpectrum> {
   if (core.data.some((value) => !Number.isFinite(value))) {
     throw new LowrankError('NUMERIC', 'the coefficients of a layer are not finite', {
       place: name,
@@ -22,10 +22,11 @@ export async function spectrumOf(linalg: Linalg, core: Matrix, name: string): Pr
   }
   const { values, vectors } = await linalg.symmetricEigen(
     await linalg.gemm64(core, core, { transposeA: true }),
-    core.cols,
+    Math.min(most, core.cols),
   );
-  const count = Math.min(core.rows, core.cols);
-  const squares = values.slice(0, count).map((value) => Math.max(0, value));
+  const full = Math.min(core.rows, core.cols);
+  const count = Math.min(most, full);
+  const squares = values.slice(0, full).map((value) => Math.max(0, value));
   const { cols } = core;
   const data = vectors.data.slice(0, count * cols);
   for (let i = 0; i < count; i++) {

@@ -1,18 +1,15 @@
-import type { Scheme } from '../contracts/convert.js';
-import { LowrankError } from '../errors.js';
+import type { Kept } from '../contracts/convert.js';
 import { emitFits } from '../factorize/emit-fits.js';
 import { fitPlans } from '../factorize/fit.js';
-import { selectLayers } from '../factorize/select-layers.js';
-import type { SelectionSettings } from '../factorize/settings.js';
 import type { Model } from '../graph/model.js';
 import type { Linalg, Matrix } from '../linalg/types.js';
 import { transposed } from '../linalg/transpose.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { findPairs } from '../rewrite/find-pairs.js';
-import { matrixShape, schemesOf } from '../rewrite/geometry.js';
-import { matchesGlob } from '../rewrite/glob.js';
-import { findLayers } from '../rewrite/layers.js';
+import type { Pair } from '../rewrite/joined-layers.js';
+import { findLayers, type Layer } from '../rewrite/layers.js';
 import type { Kernel } from '../rewrite/layout.js';
+import { chooseLayers, type StartSettings } from './choose-layers.js';
 import { matricesOf } from './cores.js';
 import type { LayerFactors } from './factors.js';
 import type { AdaptedLayer } from './layers.js';
@@ -20,18 +17,9 @@ import { newDirections } from './orthonormal.js';
 import { spectrumOf } from './spectrum.js';
 import { truncate } from './truncate.js';
 
-export interface StartSettings extends Pick<SelectionSettings, 'include' | 'exclude' | 'keepFirst' | 'keepLast'> {
-  /** Of convolutions; those of 1×1 and dense layers have one. */
-  readonly scheme: 'channel' | 'spatial';
-  /** The rank that a layer begins with, where it has as many. */
-  readonly startRank: number | null;
-  /** Parameters that are not trained: a layer whose weight is one stays in one piece. */
-  readonly freeze: readonly string[];
-}
-
 /**
  * Puts a pair in the place of each layer of a model that has none yet: the truncated singular value decomposition of its weight, of
- * `startRank` or of half of its rank. Throws what `selectLayers` throws, UNSUPPORTED where no layer is left.
+ * `startRank` or of half of its rank. Gives the layers that stay as they are. Throws what `chooseLayers` throws.
  */
 export async function startPairs(
   model: Model,
@@ -39,32 +27,29 @@ export async function startPairs(
   settings: StartSettings,
   linalg: Linalg,
   signal: AbortSignal | undefined,
-): Promise<void> {
-  if (findPairs(model, findLayers(model.graph, shapes)).pairs.length > 0) return;
-  const { selection } = selectLayers(model, shapes, { ...settings, factorizePairs: false }, 'spectral');
-  const candidates = selection.candidates.filter(
-    ({ layer }) => !settings.freeze.some((glob) => matchesGlob(layer.weight.source.name, glob)),
-  );
-  if (candidates.length === 0) {
-    throw new LowrankError('UNSUPPORTED', 'no layer is left whose rank could be found', {
-      remedy:
-        'give the first or the last layer free with --no-keep-first, --no-keep-last, exclude less, or freeze less',
-    });
-  }
-  const plans = candidates.map((candidate) => {
-    const { geometry, form } = candidate.layer;
-    const possible = schemesOf(geometry, form !== 'conv');
-    const scheme: Scheme = possible.find((name) => name === settings.scheme) ?? possible[0]!;
-    const { rows, cols } = matrixShape(geometry, scheme);
-    const rank = Math.min(settings.startRank ?? usualMost(rows, cols), rows, cols);
-    return { candidate, trials: [{ scheme, rank }] as const, note: '' };
-  });
+): Promise<readonly Kept[]> {
+  const layers = findLayers(model.graph, shapes);
+  const { pairs } = findPairs(model, layers);
+  if (pairs.length > 0) return besidePairs(layers, pairs);
+  const { chosen, kept } = chooseLayers(model, shapes, settings);
+  const plans = chosen.map(({ candidate, scheme, rank }) => ({
+    candidate,
+    trials: [{ scheme, rank }] as const,
+    note: '',
+  }));
   emitFits(model, await fitPlans(plans, { linalg, init: 'spectral', seed: 0, signal }), 'spectral');
+  return kept;
 }
 
-/** The largest rank that a layer may have where nothing is said: half of what its matrix could have. */
-export function usualMost(rows: number, cols: number): number {
-  return Math.max(1, Math.floor(Math.min(rows, cols) / 2));
+function besidePairs(layers: readonly Layer[], pairs: readonly Pair[]): readonly Kept[] {
+  const inPairs = new Set<Layer>(pairs.flatMap(({ factors }) => factors));
+  return layers
+    .filter((layer) => !inPairs.has(layer))
+    .map((layer) => ({
+      name: layer.name,
+      label: layer.label,
+      reason: layer.kind === 'fixed' ? layer.reason : 'in one piece, in a model that has pairs',
+    }));
 }
 
 /** The factors of a model's pairs as U S Vᵀ, S diagonal, each of at most the rank given. */
@@ -107,7 +92,7 @@ async function factorsOfPair(
     buffers: [],
     average: undefined,
   };
-  const spectrum = await spectrumOf(linalg, factors.core, `layer '${layer.label}'`);
+  const spectrum = await spectrumOf(linalg, factors.core, `layer '${layer.label}'`, most);
   return truncate(linalg, factors, spectrum, Math.min(most, spectrum.squares.length), []);
 }
 

@@ -1,4 +1,5 @@
 import { convolutionSchemes } from '../contracts/convert.js';
+import { balances } from '../factorize/balance.js';
 import { engineNames } from '../factorize/engine.js';
 import { recoverRanges } from '../recover/ranges.js';
 import { initNames, inits } from '../factorize/inits/index.js';
@@ -139,6 +140,14 @@ export const convertOptions = {
     default: 'auto',
     group: 'Factorization',
     description: 'spatial: 1×kw then kh×1; channel: kh×kw then 1×1; auto: the smaller function error at equal MACs',
+  },
+  balance: {
+    type: 'string',
+    choices: balances,
+    default: 'weight',
+    group: 'Factorization',
+    description:
+      'what the free scale between two factors makes even: weight, their norms; activation, what lies between them, for a model that is quantized to int8 afterwards',
   },
   init: {
     type: 'string',

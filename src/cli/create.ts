@@ -1,16 +1,20 @@
 import { type Architecture, architectureOf, architectures, countParameters, create } from '../../models/index.js';
+import { drawOrthonormalPairs } from '../adapt/orthonormal-pairs.js';
 import type { ArchitectureEntry, ArchitecturesReport, CreateReport } from '../contracts/create.js';
 import { LowrankError } from '../errors.js';
+import type { PairRecord } from '../rewrite/pairs.js';
 import { modelWrites } from '../graph/model-paths.js';
 import { stageModelInPieces } from '../graph/write.js';
 import { fileSha256 } from '../files/hash.js';
 import { paced, type Pieces } from '../files/pieces.js';
 import { checkWritable } from '../files/write-file.js';
-import { formatBytes, formatWhole } from '../report/format.js';
+import { formatBytes, formatWhole, plural } from '../report/format.js';
 import { renderTable } from '../report/table.js';
 import type { Terminal } from '../report/terminal.js';
 import { type CommandResult, defineCommand } from './command.js';
+import { unitsOf } from './hidden-units.js';
 import { closest } from './options.js';
+import { orthonormalOf, orthonormalOptions } from './orthonormal-options.js';
 import { checkCommandPaths } from './paths.js';
 import { tool } from '../version.js';
 
@@ -45,14 +49,19 @@ export const command = defineCommand({
       description: 'units of the hidden layers of mlp, first to last (default: 500,500)',
     },
     seed: { type: 'integer', default: 0, minimum: 0, placeholder: 'n', description: 'seed of the weights' },
+    ...orthonormalOptions,
     list: { type: 'boolean', default: false, description: 'show the architectures and write nothing' },
   },
   examples: [
     { command: 'lowrank create resnet50 -o resnet50.onnx', description: 'ResNet-50 for ImageNet, untrained' },
     { command: 'lowrank create resnet18_cifar', description: 'ResNet-18 for CIFAR-10' },
+    {
+      command: 'lowrank create lenet5_caffe --orthonormal --start-rank 20 --no-keep-first',
+      description: 'layers drawn as low-rank pairs, for `train --adapt-ranks`',
+    },
     { command: 'lowrank create --list', description: 'all architectures with their sizes' },
   ],
-  async run({ arguments: { arch }, settings, configPath, signal, progress }) {
+  async run({ arguments: { arch }, settings, given, configPath, signal, progress }) {
     if (settings.list) return listArchitectures();
     if (arch === undefined) {
       throw new LowrankError('USAGE', 'no architecture is given', { remedy: 'choose one of `lowrank create --list`' });
@@ -64,7 +73,9 @@ export const command = defineCommand({
     checkCommandPaths({ config: configPath }, modelWrites(path));
     checkWritable(path, settings.force);
     const hidden = unitsOf(settings.hidden) ?? architecture.hidden;
+    const drawn = orthonormalOf(settings, given);
     const model = create(name, { seed, numClasses, imageSize, inChannels, hidden });
+    const pairs = drawn && (await drawOrthonormalPairs(model, { ...drawn, seed, signal }));
     const dims = model.graph.inputs[0]!.declared!.dims!;
     const params = countParameters(model);
     const step = async <Result>(phase: string, pieces: Pieces<Result>): Promise<Result> =>
@@ -93,6 +104,7 @@ export const command = defineCommand({
         imageSize: Number(dims[2]),
         inChannels: Number(dims[1]),
         ...(hidden === undefined ? {} : { hidden }),
+        ...(pairs === undefined ? {} : { orthonormal: startOf(pairs, drawn!.decay) }),
       };
       return { document: report, text: () => summarize(report) };
     } finally {
@@ -111,19 +123,14 @@ function named(arch: string): Architecture {
   });
 }
 
-/** "500,500". Throws USAGE. */
-function unitsOf(text: string | undefined): readonly number[] | undefined {
-  if (text === undefined) return undefined;
-  const words = text.split(',').map((word) => word.trim());
-  if (words.every((word) => /^\d+$/.test(word))) return words.map(Number);
-  throw new LowrankError('USAGE', `--hidden is '${text}'`, {
-    remedy: 'give the units of each hidden layer, such as 500,500',
-  });
+function startOf(pairs: readonly PairRecord[], decay = 1): NonNullable<CreateReport['orthonormal']> {
+  return { decay, layers: pairs.map(({ name, scheme, rank }) => ({ name, scheme, rank })) };
 }
 
-function summarize({ arch, params, path, bytes, data }: CreateReport): string {
+function summarize({ arch, params, path, bytes, data, orthonormal }: CreateReport): string {
   const size = formatBytes(bytes + (data?.bytes ?? 0));
-  return `${arch}: ${formatWhole(params)} parameters, ${size}, written to ${path}\n`;
+  const pairs = orthonormal === undefined ? '' : `, ${plural(orthonormal.layers.length, 'layer')} drawn as pairs`;
+  return `${arch}: ${formatWhole(params)} parameters${pairs}, ${size}, written to ${path}\n`;
 }
 
 function listArchitectures(): CommandResult {

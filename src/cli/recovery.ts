@@ -74,6 +74,7 @@ const ofLabels = [
     'schedule',
     'minLr',
     'decayEvery',
+    'decayAt',
     'decayFactor',
     'ema',
     'lrTrials',

@@ -1,15 +1,13 @@
-import { basename, dirname, resolve } from 'node:path';
-import { architectureOf as createdOf, architectures } from '../../models/index.js';
+import { dirname, resolve } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { initNames, inits } from '../factorize/inits/index.js';
 import type { InitName } from '../factorize/types.js';
-import { type ModelSource, type Study, type StudyArchitecture, treatmentsOf } from '../study/study.js';
+import { type Study, treatmentsOf } from '../study/study.js';
 import type { TrainSettings } from '../training/options.js';
 import { checkKeys, entriesOf, type KnownEntry, readYaml } from './config-file.js';
 import { command as convertCommand } from './convert.js';
 import {
   checkValue,
-  closest,
   kebabCase,
   mergeSettings,
   type GivenValues,
@@ -27,6 +25,7 @@ import {
   recoverTable,
   treatmentOf,
 } from './study-recovery.js';
+import { architectureOf, usage } from './study-architectures.js';
 import { asMapping, regularizerOf } from './study-regularizers.js';
 import { settingsFor, trainOptions } from './train-settings.js';
 
@@ -135,7 +134,7 @@ export async function readStudyFile(path: string, overrides: StudyOverrides): Pr
   }
   const study: Study = {
     architectures: list(required(get('architectures'), 'architectures', path), [], (value, place, index) =>
-      architectureOf(value, place, path, index, settings),
+      architectureOf(value, place, path, index, { settings, trainTable }),
     ),
     rankScales: list(get('rankScales'), [0.05, 0.1, 0.15, 0.2], (value, place) => {
       const scale = checkValue({ type: 'number', maximum: 1, description: '' }, value, place) as number;
@@ -186,10 +185,6 @@ export async function readStudyFile(path: string, overrides: StudyOverrides): Pr
 
 type TrainCommandSettings = SettingsOf<typeof trainOptions>;
 
-function usage(fact: string, place: string, remedy: string): LowrankError {
-  return new LowrankError('USAGE', fact, { place, remedy });
-}
-
 function compareTo(given: unknown, names: readonly InitName[]): InitName | null {
   if (names.length < 2) return null;
   return (given as InitName | undefined) ?? (names.includes('spectral') ? 'spectral' : names[0]!);
@@ -231,49 +226,4 @@ function unique(values: readonly (string | number)[], name: string, path: string
   const twice = values.find((value, index) => values.indexOf(value) !== index);
   if (twice === undefined) return;
   throw usage(`'${twice}' is there twice`, `key '${name}' in ${path}`, 'keep one of the two, or give them names');
-}
-
-const architectureKeys: OptionTable = {
-  model: { type: 'string', description: 'name of an architecture, or path of a model' },
-  name: { type: 'string', description: 'what the reports call it' },
-  imageSize: { type: 'integer', minimum: 1, description: 'of a created architecture' },
-};
-
-/** "resnet8_cifar", "my/model.onnx", or a mapping of `model`, `name`, `image-size` and `train`. */
-function architectureOf(
-  value: unknown,
-  place: string,
-  path: string,
-  index: number,
-  settings: (own: GivenValues) => Partial<TrainSettings>,
-): StudyArchitecture {
-  const parent = `architectures[${index}].`;
-  const { train, ...mapping } = typeof value === 'string' ? { model: value } : asMapping(value, place);
-  const given = checkKeys(mapping, { ...architectureKeys, train: { type: 'list', description: '' } }, path, { parent });
-  const model = given['model'] as string | undefined;
-  if (model === undefined) throw usage("an architecture has no 'model'", place, 'give a name or the path of a model');
-  const source = sourceOf(model, given['imageSize'] as number | undefined, place, path);
-  const own = train === undefined || train === null ? {} : asMapping(train, `key '${parent}train' in ${path}`);
-  return {
-    name: (given['name'] as string | undefined) ?? (source.kind === 'file' ? basename(model, '.onnx') : model),
-    source,
-    train: settings(checkKeys(own, trainTable, path, { parent: `${parent}train.` })),
-  };
-}
-
-function sourceOf(model: string, imageSize: number | undefined, place: string, path: string): ModelSource {
-  if (model.endsWith('.onnx') || model.includes('/')) {
-    if (imageSize === undefined) return { kind: 'file', path: resolve(dirname(path), model) };
-    throw usage('image-size belongs to architectures that are created', place, 'set train.image-size for a model file');
-  }
-  const created = createdOf(model);
-  if (created !== undefined) return { kind: 'created', architecture: created.name, imageSize };
-  const names = architectures.map(({ name }) => name);
-  const close = closest(model, names);
-  const hint = close === undefined ? '' : `did you mean '${close}'? `;
-  throw usage(
-    `there is no architecture '${model}'`,
-    place,
-    `${hint}choose one of \`lowrank create --list\`, or a .onnx file`,
-  );
 }

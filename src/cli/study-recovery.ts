@@ -15,10 +15,10 @@ export const recoverTable: OptionTable = {
   ...{ batchSize, lr, augment, minScale, flip },
 };
 
-const { adaptRanks, tolerance, coefficientSteps, minRank, maxRank } = commandOptions;
+const { adaptRanks, tolerance, coefficientSteps, minRank, maxRank, startRank } = commandOptions;
 
 /** Options of trainings that find their ranks which stand in a study file. */
-export const adaptTable: OptionTable = { adaptRanks, tolerance, coefficientSteps, minRank, maxRank };
+export const adaptTable: OptionTable = { adaptRanks, tolerance, coefficientSteps, minRank, maxRank, startRank };
 
 /** Of the treatment `warmup-full`. */
 export const fullEpochs = { type: 'integer', minimum: 1, description: 'epochs in full rank' } as const;
@@ -48,7 +48,7 @@ export function checkTreatments(study: Study, path: string): void {
     throw new LowrankError('USAGE', fact, { place: `key '${key}' in ${path}`, remedy });
   };
   for (const [key, treatment, given] of [
-    ['adapt', 'adapt-ranks', study.adapt],
+    ['adapt', 'adapt-ranks', study.adapt ?? study.architectures.find(({ adapt }) => adapt !== undefined)?.adapt],
     ['warmup-full', 'warmup-full', study.warmupFull],
   ] as const) {
     if (given === undefined || treatments.includes(treatment)) continue;

@@ -2,13 +2,13 @@ import type { ImageSettings } from '../images/image-settings.js';
 import { augmentNames, convSearchNames, type TrainSettings } from '../training/options.js';
 import { presetNames, withPreset } from '../training/presets.js';
 import { trainRanges } from '../training/ranges.js';
-import { scheduleNames } from '../training/schedule.js';
 import { type GraphSettings, halfTypeOf } from '../step/settings.js';
 import { targetNames } from '../lower/target.js';
 import type { AdaptSettings } from '../adapt/settings.js';
 import { adaptOptions, givenAdaptSettings } from './adapt-options.js';
 import { givenImageSettings, imageOptions } from './image-options.js';
 import type { SettingsOf } from './options.js';
+import { epochsOf, scheduleOptions } from './schedule-options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
 import { givenWarmup, warmupOptions } from './warmup-options.js';
 import { decodeOptions, memoryOption, microBatchOf, threadsOption } from './running-options.js';
@@ -123,25 +123,7 @@ export const trainOptions = {
     description:
       'try learning rates up to --lr in short trainings, and take the best (default: with --preset fine-tune)',
   },
-  warmup: { ...trainRanges.warmup, group: schedule, description: 'epochs of rising learning rate (default: 0)' },
-  schedule: {
-    type: 'string',
-    choices: scheduleNames,
-    group: schedule,
-    description: 'how the learning rate falls (default: cosine)',
-  },
-  minLr: { ...trainRanges.minLr, group: schedule, description: 'where the cosine ends (default: 0)' },
-  decayEvery: {
-    ...trainRanges.decayEvery,
-    group: schedule,
-    placeholder: 'epochs',
-    description: 'step schedule: epochs between two reductions (default: 30)',
-  },
-  decayFactor: {
-    ...trainRanges.decayFactor,
-    group: schedule,
-    description: 'step schedule: factor of a reduction (default: 0.1)',
-  },
+  ...scheduleOptions,
   ...graphOptions,
   ...adaptOptions,
   ema: {
@@ -263,6 +245,7 @@ export function chosenSettings(settings: SettingsOf<typeof trainOptions>): Parti
       schedule: settings.schedule,
       minLr: settings.minLr,
       decayEvery: settings.decayEvery,
+      decayAt: epochsOf(settings.decayAt),
       decayFactor: settings.decayFactor,
       ema: settings.ema,
       augment: settings.augment,

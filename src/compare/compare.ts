@@ -1,4 +1,5 @@
 import { inWords, LowrankError, throwIfAborted } from '../errors.js';
+import { hasMoments } from '../factorize/calibration/moments.js';
 import { observeSamples } from '../factorize/calibration/observe-samples.js';
 import { countMacs, countParameters } from '../rewrite/count.js';
 import { startEngine } from '../factorize/engine.js';
@@ -122,7 +123,7 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
       calibrate === undefined
         ? undefined
         : await observeSamples(
-            plans.flatMap(({ candidate, trials }) => (trials === null ? [] : [candidate])),
+            plans.flatMap(({ candidate, trials }) => (trials === null || !hasMoments(candidate) ? [] : [candidate])),
             calibrate,
             {
               ...fitting,

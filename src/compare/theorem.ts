@@ -35,14 +35,15 @@ export function describeTheorem(
   return {
     dimension,
     bound: bound === null ? null : bound / dimension,
-    reason: bound === null ? reasonFor(activation.kind, terms === undefined) : null,
+    reason: bound === null ? reasonFor(activation.kind, layer.group, terms === undefined) : null,
     gap,
     scale: terms === undefined ? null : terms.scale / dimension,
   };
 }
 
-function reasonFor(kind: Candidate['activation']['kind'], isMissing: boolean): string {
+function reasonFor(kind: Candidate['activation']['kind'], group: number, isMissing: boolean): string {
   if (kind === 'linear') return 'no activation: the truncated SVD is the optimum';
   if (kind !== 'Relu') return `the theorem is about ReLU, and ${kind} follows`;
+  if (group > 1) return `the theorem is about one matrix, and these are ${group} groups`;
   return isMissing ? 'the truncated SVD could not be fitted' : '';
 }

@@ -95,7 +95,10 @@ export async function tryAll(
     const { fits } = tried;
     calibration ??= tried.calibration;
     if (init === 'spectral') {
-      for (const fit of fits) terms.set(fit.candidate, await theoremTerms(fit, linalg));
+      for (const fit of fits) {
+        // The theorem is about one matrix.
+        if (fit.candidate.layer.group === 1) terms.set(fit.candidate, await theoremTerms(fit, linalg));
+      }
       seconds.fit += lap();
     }
     const { seconds: fitSeconds, warnings } = tried;

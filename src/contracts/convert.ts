@@ -35,8 +35,8 @@ export interface LayerIdentity {
    */
   readonly label?: string;
   readonly op: string;
-  /** [kh, kw]; [1, 1] for dense layers. */
-  readonly kernel: readonly [number, number];
+  /** [kh, kw]; [1, 1] for dense layers; one number or three where a convolution has so many axes. */
+  readonly kernel: readonly number[];
   readonly group: number;
   readonly in: number;
   readonly out: number;

@@ -1,5 +1,7 @@
 /** The published JSON contracts of `lowrank-create`. A field is added, never renamed. */
 
+import type { Scheme } from './convert.js';
+
 /** `lowrank create --json`. */
 export interface CreateReport {
   readonly schema: 'lowrank.create/1';
@@ -18,6 +20,12 @@ export interface CreateReport {
   readonly inChannels: number;
   /** Units of the hidden layers, first to last; absent where the architecture fixes them. */
   readonly hidden?: readonly number[];
+  /** Layers that were drawn as low-rank pairs with orthonormal bases; absent where none were asked for. */
+  readonly orthonormal?: {
+    /** What the k-th singular value was multiplied by, to the power of k. */
+    readonly decay: number;
+    readonly layers: readonly { readonly name: string; readonly scheme: Scheme; readonly rank: number }[];
+  };
 }
 
 /** `lowrank create --list --json`. */

@@ -125,6 +125,10 @@ export interface StudyArchitectureReport {
   readonly source: string;
   /** Settings of training that are its own. */
   readonly train: Readonly<Record<string, unknown>>;
+  /** Units of the hidden layers, where the study says them. */
+  readonly hidden?: readonly number[];
+  /** Of trainings that find their ranks, over the study's own; absent where it has none. */
+  readonly adapt?: Readonly<Record<string, unknown>>;
 }
 
 export interface StudyReport {

@@ -1,4 +1,5 @@
 /** The published JSON contract of `lowrank-train --explain --json`. A field is added, never renamed. */
+import type { Kept, Scheme } from './convert.js';
 import type { Preparation } from './images.js';
 
 /** Something that was chosen for a training. */
@@ -8,6 +9,25 @@ export interface Choice {
   /** Whether it is what is chosen where nothing is said. */
   readonly isDefault: boolean;
   readonly why: string;
+}
+
+/** Layers whose ranks are found, before the first update. */
+export interface ExplainedRanks {
+  readonly layers: readonly {
+    readonly name: string;
+    readonly label: string;
+    readonly scheme: Scheme;
+    /** Of the matrix that is factorized. */
+    readonly rows: number;
+    readonly cols: number;
+    readonly startRank: number;
+    /** The largest that a cut leaves. */
+    readonly mostRank: number;
+    /** What the first graphs have room for: ranks, and bases that are widened. */
+    readonly room: { readonly rank: number; readonly bases: number };
+  }[];
+  /** The other layers, and why they stay as they are. */
+  readonly kept: readonly Kept[];
 }
 
 export interface TrainExplainReport {
@@ -25,6 +45,8 @@ export interface TrainExplainReport {
   readonly parameters: readonly { readonly name: string; readonly shape: readonly number[]; readonly decay: boolean }[];
   /** The other stored float tensors that the output depends on, and why they stay as they are. */
   readonly kept: readonly { readonly name: string; readonly shape: readonly number[]; readonly reason: string }[];
+  /** Absent where no ranks are found. */
+  readonly ranks?: ExplainedRanks;
   readonly gradient: {
     readonly nodes: number;
     readonly casts: number;

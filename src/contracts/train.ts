@@ -59,6 +59,8 @@ export interface EpochRanks {
   readonly macsShare: number;
   /** Of the epoch, in linear algebra outside of graphs: orthonormalization, singular values. */
   readonly seconds: number;
+  /** Names of the layers whose pairs would have as many parameters as the layer: they are written in one piece. Absent where there are none. */
+  readonly inOnePiece?: readonly string[];
 }
 
 /** How a training finds the ranks of layers, and which they are. */
@@ -96,7 +98,7 @@ export interface WrittenEpoch {
   readonly valTop1: number | null;
   readonly valLoss: number | null;
   /**
-   * `best`: chosen among all epochs by the validation images; `start`: none of them was better than the start; `last`: there are
+   * `best`: chosen among all epochs (those of the size asked for, where ranks are found) by the validation images; `start`: none of them was better than the start; `last`: there are
    * no validation images, or the last was asked for.
    */
   readonly chosen: 'best' | 'start' | 'last';
@@ -202,7 +204,7 @@ export interface TrainReport {
   readonly start: TrainStart | null;
   /**
    * The epoch with the highest top-1 on the validation images, of equals the one with the smallest loss, of these the
-   * earliest; null where none was validated.
+   * earliest; null where none was validated. Where ranks are found for a size, of the epochs that came down to it.
    */
   readonly best: { readonly epoch: number; readonly top1: number } | null;
   /** Absent where no ranks are found. */

@@ -78,6 +78,7 @@ async function chooseOnce(
       linalg,
       init: settings.fitting.init,
       seed: settings.seed,
+      balance: settings.fitting.balance,
       sampled: { settings: settings.fitting.sampled, driver, session, tensorFlow },
       onProgress: (done, total, detail) => show(call, 'factorize', done, total, detail),
       onSpectrum: call.onSpectrum,

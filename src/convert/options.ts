@@ -1,6 +1,7 @@
 import type { LimitOptions } from '../limits.js';
 import type { ConvolutionScheme } from '../contracts/convert.js';
 import type { Device } from '../runtime/types.js';
+import type { Balance } from '../factorize/balance.js';
 import type { EngineName } from '../factorize/engine.js';
 import type { FitOptions } from '../factorize/sampled/options.js';
 import type { LayerRank } from '../factorize/settings.js';
@@ -46,6 +47,8 @@ export interface ConvertOptions extends FitOptions, LimitOptions {
   readonly keepLast?: boolean;
   /** Fits on calibration images put right by a bias what a pair changes in the mean; default true. */
   readonly biasCorrection?: boolean;
+  /** What the free scale between two factors makes even: their norms (`weight`, the default), or what lies between them, for int8. */
+  readonly balance?: Balance;
   readonly seed?: number;
   /** Draw fresh truncated-normal weights first: low-rank training from scratch. */
   readonly reinit?: boolean;

@@ -2,6 +2,7 @@ import { LowrankError } from '../errors.js';
 import { dataLocation } from '../graph/write.js';
 import { checkedLimits, defaultVerifyTimeout, type LimitOptions } from '../limits.js';
 import type { Device } from '../runtime/types.js';
+import type { Balance } from '../factorize/balance.js';
 import type { EngineName } from '../factorize/engine.js';
 import { describeFit, fitSettingsOf } from '../factorize/sampled/options.js';
 import type { FitSettings } from '../factorize/sampled/settings.js';
@@ -34,6 +35,7 @@ export interface FittingSettings {
   /** Of inits that sample. */
   readonly sampled: FitSettings;
   readonly biasCorrection: boolean;
+  readonly balance: Balance;
 }
 
 /** Where models run, and what they may take. */
@@ -173,6 +175,7 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
       init,
       sampled: fitSettingsOf(options, init),
       biasCorrection: options.biasCorrection ?? true,
+      balance: options.balance ?? 'weight',
     },
     running: {
       device: options.device ?? 'cpu',
@@ -225,6 +228,7 @@ export function describeSettings(settings: ConvertSettings): Record<keyof Conver
     keepFirst: selection.keepFirst,
     keepLast: selection.keepLast,
     biasCorrection: fitting.biasCorrection,
+    balance: fitting.balance,
     seed: settings.seed,
     reinit: settings.reinit,
     device: running.device,

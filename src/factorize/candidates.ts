@@ -86,9 +86,12 @@ export function selectCandidates(
       for (const member of free) kept.set(member, reader);
       continue;
     }
-    const { activation, unknown, region } = findActivation(model.graph, layer.node.outputs[0]!);
+    // Rows of a transposed convolution's matrix are no neurons: what follows it is not seen.
+    const isTransposed = layer.form === 'conv-transposed';
+    const found = isTransposed ? undefined : findActivation(model.graph, layer.node.outputs[0]!);
+    const { activation = linear, unknown, region } = found ?? {};
     const form = region === undefined ? undefined : regionForm(region, model.opsets);
-    const isSampled = inits[init].isSampled === true;
+    const isSampled = inits[init].isSampled === true && layer.group === 1;
     const obstacle = form === undefined ? undefined : obstacleOf(form, layer.geometry.out);
     const canSample = isSampled && form !== undefined && obstacle === undefined;
     if (unknown !== undefined && !canSample) {
@@ -99,6 +102,8 @@ export function selectCandidates(
   }
   return { candidates, kept, warnings };
 }
+
+const linear: Activation = { kind: 'linear' };
 
 const noPairs: FoundPairs = { pairs: [], chained: new Map(), warnings: [] };
 

@@ -5,10 +5,10 @@ import { shiftBias } from '../rewrite/bias.js';
 import { addFactorWeights, emitFactors } from '../rewrite/emit.js';
 import type { Fit } from './fit.js';
 import { activationOf } from './layer-report.js';
+import { channelsOf, kernelSizes } from '../rewrite/geometry.js';
 import type { FactorizableLayer } from '../rewrite/layers.js';
 import { splitPair, toKernels } from '../rewrite/layout.js';
 import { type PairRecord, readPairs, writePairs } from '../rewrite/pairs.js';
-import type { InitName } from './types.js';
 
 /** A layer with the nodes of its factors, in order. */
 interface Emitted {
@@ -16,10 +16,13 @@ interface Emitted {
   readonly nodes: readonly Node[];
 }
 
+/** What of a fit goes into the graph. */
+type EmittedFit = Pick<Fit, 'candidate' | 'scheme' | 'rank' | 'pair' | 'shift'>;
+
 /** Puts a fitted pair in the place of `layers`, which share one weight: those of the candidate, or the same of a copy. */
 export function emitFit(
   model: Model,
-  fit: Fit,
+  fit: EmittedFit,
   layers: readonly FactorizableLayer[] = fit.candidate.layers,
 ): { readonly weights: readonly Value[]; readonly emitted: readonly Emitted[] } {
   const layer = layers[0]!;
@@ -35,17 +38,18 @@ export function emitFit(
 }
 
 /** Puts every fitted pair into the graph and records it. Layers that share a weight share the pair. */
-export function emitFits(model: Model, fits: readonly Fit[], init: InitName): PairRecord[] {
+export function emitFits(model: Model, fits: readonly EmittedFit[], init: PairRecord['init']): PairRecord[] {
   const records = fits.flatMap((fit) => {
     const { weights, emitted } = emitFit(model, fit);
+    const channels = channelsOf(fit.candidate.layer.geometry);
     return emitted.map(({ layer, nodes }): PairRecord => ({
       name: layer.name,
       op: layer.node.opType as PairRecord['op'],
       scheme: fit.scheme,
       rank: fit.rank,
-      kernel: layer.geometry.kernel,
-      in: layer.geometry.in,
-      out: layer.geometry.out,
+      kernel: kernelSizes(layer.geometry),
+      in: channels.in,
+      out: channels.out,
       init,
       activation: activationOf(fit.candidate),
       nodes: nodes.map(({ name }) => name),

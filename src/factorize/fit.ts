@@ -7,12 +7,14 @@ import type { Scheme } from '../contracts/convert.js';
 import { dataErrorOf, meanError } from './calibration/data-error.js';
 import { orderData } from './calibration/scheme-order.js';
 import type { LayerData } from './calibration/types.js';
+import { type Balance, balanceActivations } from './balance.js';
 import type { Candidate } from './candidates.js';
-import { type PairErrors, pairErrors } from './function-error.js';
+import { errorsOf, type FunctionRisk, functionRisk, type PairErrors } from './function-error.js';
 import { matrixShape } from '../rewrite/geometry.js';
 import { inits } from './inits/index.js';
 import type { KnownFits, RatedFit } from './known-fits.js';
-import { isOutputMajor, toMatrix } from '../rewrite/layout.js';
+import { singularValuesOfGroups } from '../rewrite/group-spectrum.js';
+import { isOutputMajor, joinGroups, splitGroups, toMatrices } from '../rewrite/layout.js';
 import type { Plan, Trial } from './plan-types.js';
 import { sampledFunctionError } from './sampled/error.js';
 import type { SampledContext } from './sampled/fit-pair.js';
@@ -43,6 +45,8 @@ export interface FitContext {
   readonly linalg: Linalg;
   readonly init: InitName;
   readonly seed: number;
+  /** Default `weight`. */
+  readonly balance?: Balance;
   /** How the inits that sample run. */
   readonly sampled?: Pick<SampledContext, 'settings' | 'driver' | 'session' | 'tensorFlow'> | undefined;
   /** The weight of a candidate; default: as the model has it. */
@@ -140,8 +144,8 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
   const stored32 = context.weightOf?.(candidate) ?? layer.weight.data(stored.data);
   refuseNonFinite(stored32, layer.label);
   const outputMajor = isOutputMajor(layer.form, layer.node.int('transB', 0));
-  const arrange = ({ scheme }: Pick<Trial, 'scheme'>): Matrix =>
-    toMatrix(stored32, layer.geometry, scheme, outputMajor, arranged.data);
+  const arrange = ({ scheme }: Pick<Trial, 'scheme'>): readonly Matrix[] =>
+    toMatrices(stored32, layer.geometry, scheme, outputMajor, arranged.data);
   const known = context.pairOf === undefined ? context.knownFits : undefined;
   const rated: RatedFit[] = [];
   for (const trial of plan.trials) {
@@ -153,7 +157,7 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
   const { rating: _, ...best } = rated.reduce((least, fit) => (fit.rating < least.rating ? fit : least));
   const seconds = (performance.now() - started) / 1000;
   if (context.onSpectrum !== undefined) {
-    const values = await context.linalg.singularValues(arrange(best), { signal: context.signal });
+    const values = await singularValuesOfGroups(arrange(best), context.linalg, context.signal);
     context.onSpectrum(layer.name, { singularValues: [...values], rank: best.rank });
   }
   scratch.give(stored, arranged);
@@ -161,11 +165,11 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
   return { ...best, candidate, note: plan.note, seconds, warnings };
 }
 
-/** `weight` is that of the candidate, as a matrix of the trial's scheme. */
+/** `weights` are those of the candidate's groups, as matrices of the trial's scheme. */
 async function fitTrial(
   candidate: Candidate,
   { scheme, rank }: Trial,
-  weight: Matrix,
+  weights: readonly Matrix[],
   context: FitContext,
 ): Promise<RatedFit> {
   const { layer } = candidate;
@@ -173,7 +177,8 @@ async function fitTrial(
   const init = inits[context.init];
   const data = context.dataOf?.(candidate);
   const { rowsPerNeuron } = matrixShape(layer.geometry, scheme);
-  const problem = {
+  const known = context.pairOf === undefined ? undefined : splitGroups(context.pairOf(candidate), weights.length);
+  const problems = weights.map((weight) => ({
     weight,
     rowsPerNeuron,
     rank,
@@ -188,20 +193,29 @@ async function fitTrial(
       onWarning: (message: string) => void warnings.push(`layer '${layer.label}', ${scheme}: ${message}`),
     },
     data: data === undefined ? undefined : orderData(data, layer.geometry, scheme),
-  };
-  let fitted: FittedPair;
-  let pair: FactorPair;
+  }));
+  const pairs: FactorPair[] = [];
+  const risks: FunctionRisk[] = [];
+  let loss: number | undefined;
+  let onData: DataErrors = {};
   let errors: PairErrors;
-  let onData: DataErrors;
   try {
-    // Errors are those of what is written: factors in the element type of the weight.
-    fitted = context.pairOf?.(candidate) ?? (await init.fit(problem));
-    pair = roundTo(fitted, layer.weight.dataType);
-    errors = await pairErrors(problem, pair);
-    if (candidate.form !== undefined) {
-      errors = { ...errors, functionError: await sampledFunctionError(problem, pair, candidate.form) };
+    for (const [group, problem] of problems.entries()) {
+      // Errors are those of what is written: factors in the element type of the weight.
+      const fitted: FittedPair = known?.[group] ?? (await init.fit(problem));
+      const isEven = context.balance === 'activation';
+      const balanced = isEven ? balanceActivations(fitted, rowsPerNeuron, problem.data?.moments) : fitted;
+      const pair = roundTo(balanced, layer.weight.dataType);
+      pairs.push(pair);
+      risks.push(await functionRisk(problem, pair));
+      onData = await dataErrors(problem, pair, fitted, init.needs !== undefined);
+      loss = weights.length === 1 ? fitted.loss : undefined;
     }
-    onData = await dataErrors(problem, pair, fitted, init.needs !== undefined);
+    errors = errorsOf(risks);
+    if (candidate.form !== undefined) {
+      const functionError = await sampledFunctionError(problems[0]!, pairs[0]!, candidate.form);
+      errors = { ...errors, functionError };
+    }
   } catch (cause) {
     if (cause instanceof LowrankError && cause.code !== 'NUMERIC' && cause.code !== 'INTERNAL') throw cause;
     throw new LowrankError('NUMERIC', `fitting failed: ${messageOf(cause)}`, {
@@ -210,8 +224,8 @@ async function fitTrial(
       cause,
     });
   }
-  const rating = fitted.loss ?? (init.needs === undefined ? undefined : onData.dataError) ?? errors.functionError;
-  return { scheme, rank, pair, ...errors, ...onData, rating, warnings };
+  const rating = loss ?? (init.needs === undefined ? undefined : onData.dataError) ?? errors.functionError;
+  return { scheme, rank, pair: joinGroups(pairs), ...errors, ...onData, rating, warnings };
 }
 
 type DataErrors = Pick<Fit, 'dataError' | 'shift'>;

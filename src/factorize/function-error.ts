@@ -30,13 +30,13 @@ export interface PairErrors {
 /** Elements of the product that are in memory at a time. */
 const largestBlock = 8e6;
 
-/**
- * The errors of Ŵ = left · right, that of the function for x ~ N(0, I) and by closed forms: nothing is sampled. The
- * product is formed in float32, all else in float64.
- */
-export async function pairErrors(problem: ErrorProblem, pair: FactorPair): Promise<PairErrors> {
-  const { risk, scale, difference, norm } = await functionRisk(problem, pair);
-  return { functionError: relativeRoot(risk, scale), weightError: relativeRoot(difference, norm) };
+/** The errors of a layer from the sums over its neurons, of each group of channels. */
+export function errorsOf(risks: readonly FunctionRisk[]): PairErrors {
+  const sum = (part: keyof FunctionRisk): number => risks.reduce((total, risk) => total + risk[part], 0);
+  return {
+    functionError: relativeRoot(sum('risk'), sum('scale')),
+    weightError: relativeRoot(sum('difference'), sum('norm')),
+  };
 }
 
 function relativeRoot(error: number, scale: number): number {
@@ -44,7 +44,10 @@ function relativeRoot(error: number, scale: number): number {
   return Math.sqrt(error / scale);
 }
 
-/** The sums that `pairErrors` divides. */
+/**
+ * The sums that `errorsOf` divides, of Ŵ = left · right, that of the function for x ~ N(0, I) and by closed forms: nothing is sampled.
+ * The product is formed in float32, all else in float64.
+ */
 export async function functionRisk(problem: ErrorProblem, pair: FactorPair): Promise<FunctionRisk> {
   const kernel = createKernel(problem.activation);
   const total = { risk: 0, scale: 0, difference: 0, norm: 0 };

@@ -1,8 +1,8 @@
 import type { LayerReport } from '../contracts/convert.js';
 import type { Candidate } from './candidates.js';
 import type { Fit } from './fit.js';
-import { breakEvenRank, maxRank, schemesOf } from '../rewrite/geometry.js';
-import { type Layer, layerCounts } from '../rewrite/layers.js';
+import { breakEvenRank, channelsOf, kernelSizes, maxRank, schemesOf } from '../rewrite/geometry.js';
+import { isConvolution, type Layer, layerCounts } from '../rewrite/layers.js';
 
 /** "Relu", "Clip(0, 6)", "linear" … */
 export function activationName(activation: Candidate['activation']): string {
@@ -40,16 +40,15 @@ type Facts = Omit<
 /** What a layer's report says whatever was done to it. */
 function facts(layer: Layer): Facts {
   const { geometry } = layer;
-  const schemes = layer.kind === 'fixed' ? [] : schemesOf(geometry, layer.form !== 'conv');
+  const schemes = layer.kind === 'fixed' ? [] : schemesOf(geometry, !isConvolution(layer.form));
   const scheme = schemes[0];
   return {
     name: layer.name,
     label: layer.label,
     op: layer.node.opType,
-    kernel: geometry.kernel,
+    kernel: kernelSizes(geometry),
     group: layer.group,
-    in: geometry.in,
-    out: geometry.out,
+    ...channelsOf(geometry),
     maxRank: scheme === undefined ? 0 : maxRank(geometry, scheme),
     breakEvenRank: scheme === undefined ? 0 : breakEvenRank(geometry, scheme),
   };

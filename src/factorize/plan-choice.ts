@@ -1,3 +1,4 @@
+import { isConvolution } from '../rewrite/layers.js';
 import type { Scheme } from '../contracts/convert.js';
 import type { Candidate } from './candidates.js';
 import { breakEvenRank, factorMacs, factorParams, fullMacs, schemesOf, weightCount } from '../rewrite/geometry.js';
@@ -7,7 +8,7 @@ import type { SchemeSettings } from './settings.js';
 /** Schemes that the settings allow for a candidate. */
 export function allowedSchemes(candidate: Candidate, settings: SchemeSettings): readonly Scheme[] {
   const { layer } = candidate;
-  const schemes = schemesOf(layer.geometry, layer.form !== 'conv');
+  const schemes = schemesOf(layer.geometry, !isConvolution(layer.form));
   if (settings.scheme === 'auto' || schemes.length === 1) return schemes;
   return schemes.filter((scheme) => scheme === settings.scheme);
 }

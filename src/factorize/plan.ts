@@ -1,3 +1,4 @@
+import { isConvolution } from '../rewrite/layers.js';
 import { LowrankError } from '../errors.js';
 import type { Scheme } from '../contracts/convert.js';
 import type { Candidate } from './candidates.js';
@@ -80,7 +81,7 @@ function planByNames(
     const { layer } = candidate;
     const { rank, scheme = allowedSchemes(candidate, settings)[0]! } =
       typeof wanted === 'number' ? { rank: wanted } : wanted;
-    const possible = schemesOf(layer.geometry, layer.form !== 'conv');
+    const possible = schemesOf(layer.geometry, !isConvolution(layer.form));
     if (!possible.includes(scheme)) {
       throw new LowrankError('USAGE', `--ranks gives layer '${name}' the scheme ${JSON.stringify(scheme)}`, {
         remedy: `it can have ${possible.join(' or ')}`,

@@ -38,7 +38,7 @@ function refuseHopeless(model: Model, layers: readonly Layer[]): void {
       `the model is quantized (${quantized.length} of its ${layers.length} layers)`,
       {
         place,
-        remedy: 'convert the float32 model first, then quantize the result',
+        remedy: 'convert the float32 model that it was made from, then quantize the result',
       },
     );
   }

@@ -1,7 +1,8 @@
 import { throwIfAborted } from '../errors.js';
 import type { Scheme } from '../contracts/convert.js';
 import type { Candidate } from './candidates.js';
-import { isOutputMajor, toMatrix } from '../rewrite/layout.js';
+import { singularValuesOfGroups } from '../rewrite/group-spectrum.js';
+import { isOutputMajor, toMatrices } from '../rewrite/layout.js';
 import { allowedSchemes } from './plan-choice.js';
 import type { PlanContext } from './plan-types.js';
 
@@ -19,8 +20,8 @@ export async function spectra(
     const outputMajor = isOutputMajor(layer.form, layer.node.int('transB', 0));
     const bySchemes = await Promise.all(
       allowedSchemes(candidate, context.settings).map(async (scheme) => {
-        const matrix = toMatrix(data, layer.geometry, scheme, outputMajor);
-        const values = await context.linalg.singularValues(matrix, { signal: context.signal });
+        const matrices = toMatrices(data, layer.geometry, scheme, outputMajor);
+        const values = await singularValuesOfGroups(matrices, context.linalg, context.signal);
         return [scheme, values.map((value) => value * value)] as const;
       }),
     );

@@ -4,9 +4,9 @@ import { countMacs, countParameters } from '../rewrite/count.js';
 import { findActivation } from '../rewrite/find-activation.js';
 import { findPairs, maxRankOf, pairCounts } from '../rewrite/find-pairs.js';
 import type { Pair } from '../rewrite/joined-layers.js';
-import { weightCount } from '../rewrite/geometry.js';
+import { channelsOf, kernelSizes, weightCount } from '../rewrite/geometry.js';
 import { activationName, keptReport } from '../factorize/layer-report.js';
-import { findLayers, type Layer } from '../rewrite/layers.js';
+import { findLayers, isConvolution, type Layer } from '../rewrite/layers.js';
 import { prepareModel, summarize } from '../rewrite/prepare.js';
 import type { Graph } from '../graph/graph.js';
 import type { Value } from '../graph/value.js';
@@ -199,18 +199,17 @@ function pairReport(pair: Pair, graph: Graph, counted: Set<Value>, spectrum: Spe
   const counts = pairCounts(pair);
   const isShared = factors.every(({ weight }) => counted.has(weight.source));
   for (const { weight } of factors) counted.add(weight.source);
-  const kernels = factors.map((layer) => layer.geometry.kernel.join('×')).join(' then ');
+  const kernels = factors.map((layer) => kernelSizes(layer.geometry).join('×')).join(' then ');
   const how = record === undefined ? 'recognized by its structure' : 'recorded in the metadata';
-  const order = pair.form === 'conv' ? `: ${kernels}` : '';
+  const order = isConvolution(pair.form) ? `: ${kernels}` : '';
   const shared = isShared ? '; shares its weights with an earlier pair, where they are counted' : '';
   return {
     name: pair.name,
     label: pair.label,
     op: pair.op,
-    kernel: geometry.kernel,
-    group: 1,
-    in: geometry.in,
-    out: geometry.out,
+    kernel: kernelSizes(geometry),
+    group: last.group,
+    ...channelsOf(geometry),
     action: 'factorized',
     reason: `${how}${order}${shared}`,
     scheme: pair.scheme,

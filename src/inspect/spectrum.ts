@@ -1,7 +1,8 @@
 import type { Pair } from '../rewrite/joined-layers.js';
 import { schemesOf } from '../rewrite/geometry.js';
-import type { FactorizableLayer } from '../rewrite/layers.js';
-import { isOutputMajor, toMatrix } from '../rewrite/layout.js';
+import { joinSpectra, singularValuesOfGroups } from '../rewrite/group-spectrum.js';
+import { type FactorizableLayer, isConvolution } from '../rewrite/layers.js';
+import { isOutputMajor, toMatrices } from '../rewrite/layout.js';
 import { stableRank } from '../factorize/spectra.js';
 import type { FactorPair } from '../rewrite/types.js';
 import type { Linalg, Matrix } from '../linalg/types.js';
@@ -15,14 +16,18 @@ export async function layerSpectrum(
   signal: AbortSignal | undefined,
 ): Promise<Spectrum> {
   const { geometry, form, node } = layer;
-  const scheme = schemesOf(geometry, form !== 'conv')[0]!;
-  const matrix = toMatrix(layer.weight.data(), geometry, scheme, isOutputMajor(form, node.int('transB', 0)));
-  return summarizeSpectrum(await linalg.singularValues(matrix, { signal }));
+  const scheme = schemesOf(geometry, !isConvolution(form))[0]!;
+  const matrices = toMatrices(layer.weight.data(), geometry, scheme, isOutputMajor(form, node.int('transB', 0)));
+  return summarizeSpectrum(await singularValuesOfGroups(matrices, linalg, signal));
 }
 
 /** Spectrum of a pair's product, which is never formed. Throws NUMERIC, ABORTED. */
 export async function pairSpectrum(pair: Pair, linalg: Linalg, signal: AbortSignal | undefined): Promise<Spectrum> {
-  return summarizeSpectrum(await productSingularValues(await pairFactors(pair, linalg), linalg, signal));
+  const spectra: Float64Array[] = [];
+  for (const factors of await pairFactors(pair, linalg)) {
+    spectra.push(await productSingularValues(factors, linalg, signal));
+  }
+  return summarizeSpectrum(joinSpectra(spectra));
 }
 
 /**

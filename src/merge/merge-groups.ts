@@ -1,9 +1,9 @@
 import { LowrankError } from '../errors.js';
 import { pairCounts } from '../rewrite/find-pairs.js';
 import type { Pair } from '../rewrite/joined-layers.js';
-import { isOutputMajor } from '../rewrite/layout.js';
+import { isOutputMajor, stackRows } from '../rewrite/layout.js';
 import type { Model } from '../graph/model.js';
-import type { Linalg } from '../linalg/types.js';
+import type { Linalg, Matrix } from '../linalg/types.js';
 import { DOUBLE } from '../onnx/data-type.js';
 import type { Floats } from '../ops/support/permute.js';
 import { addMergedWeight, emitMerged, obstacleOf, transBOf, weightDims } from './merge-pair.js';
@@ -92,8 +92,9 @@ async function multiply(
   const outputMajor = isOutputMajor(pair.form, transBOf(pair));
   const product = async (): Promise<Floats> => {
     if (pair.last.weight.dataType === DOUBLE) return productInFloat64(pair, signal);
-    const { left, right } = await pairFactors(pair, linalg);
-    return (await linalg.gemm(left, right)).data;
+    const products: Matrix[] = [];
+    for (const { left, right } of await pairFactors(pair, linalg)) products.push(await linalg.gemm(left, right));
+    return stackRows(products).data;
   };
   const data = productWeight(pair, await product(), outputMajor);
   for (const value of data) {

@@ -1,4 +1,7 @@
+import { attributesBesideWindow } from '../rewrite/emit.js';
+import { groupsOf, kernelSizes } from '../rewrite/geometry.js';
 import type { Pair } from '../rewrite/joined-layers.js';
+import { isConvolution } from '../rewrite/layers.js';
 import { windowAttributes } from '../rewrite/pair-window.js';
 import { schemes } from '../rewrite/schemes/index.js';
 import type { Attribute } from '../graph/attribute.js';
@@ -11,7 +14,7 @@ import type { Floats } from '../ops/support/permute.js';
 
 /** Why no single layer computes what the pair does; undefined where one does. */
 export function obstacleOf(pair: Pair): string | undefined {
-  if (pair.windows === undefined || windowAttributes(pair.windows) !== undefined) return undefined;
+  if (pair.windows === undefined || windowAttributes(pair.windows, pair.first.group) !== undefined) return undefined;
   return 'padded by the size of the input along one axis, by numbers along the other';
 }
 
@@ -22,7 +25,7 @@ export function transBOf(pair: Pair): number {
 
 /** Shape of the weight of the single layer. */
 export function weightDims({ form, geometry }: Pair, outputMajor: boolean): readonly number[] {
-  if (form === 'conv') return [geometry.out, geometry.in, ...geometry.kernel];
+  if (isConvolution(form)) return [geometry.out, geometry.in / groupsOf(geometry), ...kernelSizes(geometry)];
   return outputMajor ? [geometry.out, geometry.in] : [geometry.in, geometry.out];
 }
 
@@ -93,9 +96,7 @@ function inputOf({ first, op }: Pair): { readonly input: Value; readonly transA:
 function attributesOf(pair: Pair, transA: boolean): Record<string, Attribute> {
   const { first, last, windows } = pair;
   if (windows !== undefined) {
-    const own = new Set(['kernel_shape', 'strides', 'dilations', 'pads', 'group', 'auto_pad']);
-    const others = [...last.node.attributes].filter(([name]) => !own.has(name));
-    return { ...Object.fromEntries(others), ...windowAttributes(windows)! };
+    return { ...attributesBesideWindow(last.node), ...windowAttributes(windows, last.group)! };
   }
   if (pair.op !== 'Gemm') return {};
   // α of the layers before is in the weight; α, β and transB are those of the last.

@@ -26,7 +26,9 @@ function sizes(context: Pick<InferenceContext, 'node'>, shapes: readonly (readon
 export const attention: Operator = {
   opType: 'Attention',
   domain: '',
-  gradient: none('export the model with attention as MatMul and Softmax (opset 22 or lower)'),
+  gradient: none(
+    'of past keys or with a softcap it is not spelled out; export the model with attention as MatMul and Softmax (opset 22 or lower)',
+  ),
   infer: (context): Known[] => {
     const values = [0, 1, 2].map((index) => input(context, index));
     const { dataType, dims } = input(context, 0);

@@ -14,6 +14,7 @@ import {
   formatRatio,
   formatSeconds,
   formatSmall,
+  formatWhole,
 } from './format.js';
 import { IDENTITY_COLUMNS, numbered, type NumberedLayer } from './layer-columns.js';
 import { renderFacts, renderTable, type Column } from './table.js';
@@ -26,6 +27,15 @@ import { verdictOf } from './verdict.js';
 const mostPoints = 9;
 
 const isKept = (layer: LayerReport): boolean => layer.action === 'kept';
+
+/** Why such layers are kept. */
+const depthwise = 'depthwise convolution';
+
+/** ", 17 of them depthwise: a pair of one channel saves nothing". */
+function depthwiseText(layers: readonly LayerReport[]): string {
+  const count = layers.filter((layer) => isKept(layer) && layer.reason === depthwise).length;
+  return count === 0 ? '' : `, ${formatWhole(count)} of them depthwise: a pair of one channel saves nothing`;
+}
 
 /** A count after the conversion; nothing where it did not change. */
 function after(change: { readonly before: number; readonly after: number }): string {
@@ -82,7 +92,8 @@ const COLUMNS: readonly Column<NumberedLayer>[] = [
     align: 'left',
     importance: 9,
     shrinkTo: 14,
-    value: ({ layer }) => (isKept(layer) ? layer.reason : ''),
+    // Those of depthwise convolutions are said once, below.
+    value: ({ layer }) => (isKept(layer) && layer.reason !== depthwise ? layer.reason : ''),
     paint: () => 'dim',
   },
 ];
@@ -110,7 +121,10 @@ function totals(report: ConvertReport): readonly (readonly [string, string])[] {
   const fewer = { less: 'fewer', more: 'more' };
   const phases = `read ${formatSeconds(seconds.read)}, factorize ${formatSeconds(seconds.factorize)}, write ${formatSeconds(seconds.write)}, verify ${formatSeconds(seconds.verify)}`;
   return [
-    ['layers', `${factorized} of ${layers.length} factorized, ${layers.length - factorized} kept`],
+    [
+      'layers',
+      `${factorized} of ${layers.length} factorized, ${layers.length - factorized} kept${depthwiseText(layers)}`,
+    ],
     ['parameters', ratioLine(params, formatCount, fewer)],
     ['MACs', ratioLine(macs, formatCount, fewer)],
     ...(latencyMs === null

@@ -92,7 +92,7 @@ export function formatWhole(count: number): string {
 }
 
 /** "3x3", or "1x7". */
-export function formatKernel(kernel: readonly [number, number]): string {
+export function formatKernel(kernel: readonly number[]): string {
   return kernel.join('x');
 }
 

@@ -16,7 +16,7 @@ import type { FoundRate, TrainConversion, TrainReport, TrainRetreat, TrainStart 
  * "epoch 3, the best of 10: top-1 74.7 % on the validation images (44.7 % before training)"; "the weights from before training: none
  * of 10 epochs was better than their top-1 74.7 % on the validation images".
  */
-export function writtenText({ written, start, epochs, data, conversion }: TrainReport): string {
+export function writtenText({ written, start, epochs, data, conversion, settings }: TrainReport): string {
   if (written === null) return '';
   const { epoch, valTop1, chosen: why } = written;
   if (why === 'start' && valTop1 !== null) {
@@ -25,8 +25,10 @@ export function writtenText({ written, start, epochs, data, conversion }: TrainR
   }
   // Those in full rank are of another model.
   const count = epochs.length - (conversion?.epoch ?? 0);
-  const which =
-    why === 'best' ? `the best of ${formatWhole(count)}${conversion === undefined ? '' : ' of pairs'}` : 'the last';
+  const among = conversion === undefined ? '' : ' of pairs';
+  const hasSize = (settings['targetParams'] ?? settings['targetMacs'] ?? null) !== null;
+  const best = hasSize ? 'the best of those of the size asked for' : `the best of ${formatWhole(count)}${among}`;
+  const which = why === 'best' ? best : 'the last';
   if (valTop1 === null) {
     return `epoch ${epoch}, ${which}${data.val === null ? ': there are no validation images to choose by' : ''}`;
   }

@@ -9,7 +9,7 @@ import {
   formatWhole,
   plural,
 } from './format.js';
-import { ranksCell } from './ranks-text.js';
+import { inOnePieceText, ranksCell } from './ranks-text.js';
 import { renderFacts, renderTable, type Column } from './table.js';
 import { paint, type Terminal } from './terminal.js';
 import { printable, wrap } from './text.js';
@@ -122,6 +122,7 @@ function facts(report: TrainReport): readonly (readonly [string, string])[] {
     ['last epoch', lastText(report)],
     ['saved', savedText(report)],
     ['best', best === null || output !== null ? '' : `top-1 ${formatPercent(best.top1)} in epoch ${best.epoch}`],
+    ['in one piece', inOnePieceText(report)],
     ['learning rate', foundRate === undefined ? '' : foundRateText(foundRate)],
     ['conversion', conversion === undefined ? '' : conversionText(conversion)],
     ...retreats.map((retreat) => ['went back', retreatText(retreat, start)] as const),

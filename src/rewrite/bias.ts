@@ -4,6 +4,7 @@ import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { Tensor } from '../onnx/tensor.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
+import { channelsOf } from './geometry.js';
 import type { FactorizableLayer } from './layers.js';
 
 /** Where a layer's bias is or would be: the input of a node, added to the outputs as they leave the layer times `factor`. */
@@ -46,9 +47,10 @@ export function shiftBias(model: Model, layer: FactorizableLayer, node: Node, sh
 
 function placeOf(model: Model, layer: FactorizableLayer, node: Node): BiasPlace | undefined {
   const { graph } = model;
-  const { out } = layer.geometry;
+  const { out } = channelsOf(layer.geometry);
   switch (layer.form) {
     case 'conv':
+    case 'conv-transposed':
       return constantPlace(graph, node, 2, out, 1);
     case 'gemm': {
       const beta = node.float('beta', 1);

@@ -4,9 +4,10 @@ import type { Node, NodeSpec } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { Tensor } from '../onnx/tensor.js';
 import type { Scheme } from '../contracts/convert.js';
-import { alongWindow, factorKernels } from './geometry.js';
-import type { FactorizableLayer } from './layers.js';
+import { axesOf, factorKernelSizes } from './geometry.js';
+import { type FactorizableLayer, isConvolution } from './layers.js';
 import type { Kernel } from './layout.js';
+import { idleWindow, transposedWindows } from './pair-window.js';
 import { schemes } from './schemes/index.js';
 import type { SchemeFactor } from './schemes/scheme.js';
 
@@ -94,54 +95,85 @@ function factorNode(
 ): Pick<NodeSpec, 'opType' | 'inputs' | 'attributes'> {
   const { node, form } = layer;
   const isLast = at === schemes[scheme].factors.length - 1;
-  switch (form) {
-    case 'conv':
-      return {
-        opType: 'Conv',
-        inputs: isLast && node.inputs[2] !== undefined ? [input, weight, node.inputs[2]] : [input, weight],
-        attributes: factorAttributes(layer, scheme)[at]!,
-      };
-    case 'matmul-left':
-      return { opType: 'MatMul', inputs: [weight, input] };
-    case 'matmul-right':
-      return { opType: 'MatMul', inputs: [input, weight] };
-    case 'gemm': {
-      // The others are MatMuls, since Gemm needs a C before opset 11; alpha, beta, C and transB stay with the last.
-      if (!isLast) return { opType: 'MatMul', inputs: [input, weight] };
-      const attributes = Object.fromEntries([...node.attributes].filter(([key]) => key !== 'transA'));
-      return { opType: 'Gemm', inputs: [input, weight, ...node.inputs.slice(2)], attributes };
-    }
+  if (isConvolution(form)) {
+    const inputs = isLast && node.inputs[2] !== undefined ? [input, weight, node.inputs[2]] : [input, weight];
+    return { ...factorConvolutions(layer, scheme)[at]!, inputs };
   }
+  if (form === 'matmul-left') return { opType: 'MatMul', inputs: [weight, input] };
+  // The others of a Gemm are MatMuls, since Gemm needs a C before opset 11; alpha, beta, C and transB stay with the last.
+  if (form === 'matmul-right' || !isLast) return { opType: 'MatMul', inputs: [input, weight] };
+  const attributes = Object.fromEntries([...node.attributes].filter(([key]) => key !== 'transA'));
+  return { opType: 'Gemm', inputs: [input, weight, ...node.inputs.slice(2)], attributes };
 }
 
-/** The attributes of the convolutions of a scheme's factors, in order. */
-export function factorAttributes(
-  { node, geometry }: FactorizableLayer,
+/** Operators and attributes of a scheme's factors of a convolution, in the order in which they are applied. */
+export function factorConvolutions(
+  layer: FactorizableLayer,
   scheme: Scheme,
-): readonly Readonly<Record<string, Attribute>>[] {
-  const [sh = 1, sw = 1] = node.ints('strides') ?? [];
-  const [dh = 1, dw = 1] = node.ints('dilations') ?? [];
-  const [top = 0, left = 0, bottom = 0, right = 0] = node.ints('pads') ?? [];
+): readonly { readonly opType: string; readonly attributes: Readonly<Record<string, Attribute>> }[] {
+  if (layer.form === 'conv-transposed') return transposedFactors(layer, scheme);
+  const { node, geometry, group } = layer;
+  const kernels = factorKernelSizes(geometry, scheme);
+  const count = kernels[0]!.length;
+  const list = (name: string, length: number, fallback: number): readonly number[] =>
+    node.ints(name) ?? Array.from({ length }, () => fallback);
+  const [strides, dilations] = [list('strides', count, 1), list('dilations', count, 1)];
+  const pads = list('pads', 2 * count, 0);
   const autoPad = node.string('auto_pad', 'NOTSET');
-  const own = new Set(['kernel_shape', 'strides', 'dilations', 'pads', 'group', 'auto_pad']);
-  const others = Object.fromEntries([...node.attributes].filter(([name]) => !own.has(name)));
-  const kernels = factorKernels(geometry, scheme);
-  const paddingOf = (window: SchemeFactor['window']): Record<string, Attribute> => {
-    if (autoPad !== 'NOTSET') return { auto_pad: { type: 'string', value: autoPad } };
-    const [before, after] = [alongWindow(window, [top, left], [0, 0]), alongWindow(window, [bottom, right], [0, 0])];
-    return { pads: { type: 'ints', value: [...before, ...after] } };
-  };
-  return schemes[scheme].factors.map(({ window }, at) =>
-    Object.assign(
+  return schemes[scheme].factors.map(({ window }, at) => {
+    const along = (own: readonly number[], other: number): readonly number[] =>
+      own.map((value, axis) => (hasAxis(window, axis % count, count) ? value : other));
+    const padding: Attribute =
+      autoPad === 'NOTSET' ? { type: 'ints', value: along(pads, 0) } : { type: 'string', value: autoPad };
+    const attributes = Object.assign(
       {},
-      others,
+      attributesBesideWindow(node),
       {
         kernel_shape: { type: 'ints', value: kernels[at]! },
-        strides: { type: 'ints', value: alongWindow(window, [sh, sw], [1, 1]) },
-        dilations: { type: 'ints', value: alongWindow(window, [dh, dw], [1, 1]) },
+        strides: { type: 'ints', value: along(strides, 1) },
+        dilations: { type: 'ints', value: along(dilations, 1) },
       } satisfies Record<string, Attribute>,
-      paddingOf(window),
-      { group: { type: 'int', value: 1 } } satisfies Record<string, Attribute>,
-    ),
-  );
+      { [autoPad === 'NOTSET' ? 'pads' : 'auto_pad']: padding },
+      { group: { type: 'int', value: group } } satisfies Record<string, Attribute>,
+    );
+    return { opType: 'Conv', attributes };
+  });
+}
+
+/** Those of a transposed convolution: a factor without a window is a convolution. */
+function transposedFactors(layer: FactorizableLayer, scheme: Scheme): ReturnType<typeof factorConvolutions> {
+  const windows = transposedWindows(layer);
+  const count = windows.length;
+  const ints = (value: readonly number[]): Attribute => ({ type: 'ints', value });
+  const factors = schemes[scheme].factors.map(({ window }) => {
+    const own = windows.map((axis, at) => (hasAxis(window, at, count) ? axis : idleWindow));
+    const isTransposed = own.some(({ kernel }) => kernel > 1);
+    const padding = own.map(({ outputPadding }) => outputPadding);
+    const attributes = {
+      ...attributesBesideWindow(layer.node),
+      kernel_shape: ints(own.map(({ kernel }) => kernel)),
+      strides: ints(own.map(({ stride }) => stride)),
+      dilations: ints(own.map(({ dilation }) => dilation)),
+      pads: ints([...own.map(({ before }) => before), ...own.map(({ after }) => after)]),
+      ...(isTransposed && padding.some((size) => size > 0) ? { output_padding: ints(padding) } : {}),
+      group: { type: 'int', value: 1 } satisfies Attribute,
+    };
+    return { opType: isTransposed ? 'ConvTranspose' : 'Conv', attributes };
+  });
+  return factors.reverse();
+}
+
+/** Whether a factor's window has the axis, one of so many. */
+function hasAxis(window: SchemeFactor['window'], axis: number, count: number): boolean {
+  return window[axis < axesOf(count)[0] ? 0 : 1];
+}
+
+const windowNames = new Set([
+  ...['kernel_shape', 'strides', 'dilations', 'pads', 'group', 'auto_pad'],
+  ...['output_padding', 'output_shape'],
+]);
+
+/** Those that say nothing of the window. */
+export function attributesBesideWindow(node: Node): Record<string, Attribute> {
+  return Object.fromEntries([...node.attributes].filter(([name]) => !windowNames.has(name)));
 }

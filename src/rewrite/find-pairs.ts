@@ -2,12 +2,21 @@ import { LowrankError } from '../errors.js';
 import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import type { Scheme } from '../contracts/convert.js';
-import { fullMacs, type Geometry, largestRank, matrixShape, weightCount } from './geometry.js';
+import {
+  channelsOf,
+  fullMacs,
+  type Geometry,
+  groupsOf,
+  kernelSizes,
+  largestRank,
+  matrixShape,
+  weightCount,
+} from './geometry.js';
 import { pairLabel } from './layer-label.js';
-import type { FactorizableLayer, Layer } from './layers.js';
+import { type FactorizableLayer, isConvolution, type Layer } from './layers.js';
 import { type PairRecord, readPairs } from './pairs.js';
 import { schemes } from './schemes/index.js';
-import { type Pair, joined } from './joined-layers.js';
+import { factorGeometries, joined, type Pair } from './joined-layers.js';
 
 export interface FoundPairs {
   /** In graph order of their first layers. No layer is in two of them. */
@@ -20,7 +29,7 @@ export interface FoundPairs {
 
 /**
  * Finds the low-rank pairs of a model: those that its metadata record, as far as the graph bears them out, then those that
- * have the structure of one. A pair by structure is two convolutions of group 1 (or two products) where the first has no
+ * have the structure of one. A pair by structure is two convolutions of as many groups (or two products) where the first has no
  * bias, nothing but the second reads its result, nothing but Identity lies between, along each axis of the window only one
  * of them acts, and the width between them is less than the rank that the product could have. `layers` are those of
  * `findLayers`. With `atMost`, a pair by structure also leaves at most this share of its product's parameters and
@@ -66,14 +75,16 @@ export interface PairCounts {
 
 export function pairCounts(pair: Pair): PairCounts {
   const { factors, geometry } = pair;
+  const geometries = factorGeometries(pair);
   const weights = factors.reduce((sum, factor) => sum + weightCount(factor.geometry), 0);
   const macs = factors.reduce((sum, factor) => sum + fullMacs(factor.geometry), 0);
   const bias = pair.last.biasCount;
   const single = { params: weightCount(geometry), macs: fullMacs(geometry) };
   const atRank = (rank: number): Geometry[] =>
-    factors.map(({ geometry: { kernel, inputSize, outputSize, batch, ...ends } }, at) => {
-      const [inputs, out] = [at === 0 ? ends.in : rank, at === factors.length - 1 ? ends.out : rank];
-      return { out, in: inputs, kernel, inputSize, outputSize, batch };
+    geometries.map((own, at) => {
+      const between = rank * groupsOf(own);
+      const [inputs, out] = [at === 0 ? own.in : between, at === factors.length - 1 ? own.out : between];
+      return Object.assign({}, own, { in: inputs, out });
     });
   const isLess = (rank: number, count: (own: Geometry) => number, than: number): boolean =>
     atRank(rank).reduce((sum, own) => sum + count(own), 0) < than;
@@ -139,7 +150,8 @@ function recordedPair(
   const astray = pair.factors.findIndex((factor, at) => factor !== layers[at]);
   if (astray > 0) return `'${layers[astray - 1]!.label}' does not lead to '${layers[astray]!.label}'`;
   const claim = [record.rank, record.in, record.out, ...(record.kernel ?? [])].join(', ');
-  const fact = [pair.rank, pair.geometry.in, pair.geometry.out, ...pair.geometry.kernel].join(', ');
+  const channels = channelsOf(pair.geometry);
+  const fact = [pair.rank, channels.in, channels.out, ...kernelSizes(pair.geometry)].join(', ');
   if (claim !== fact) return `it records rank, in, out and kernel ${claim} where there is ${fact}`;
   const scheme = isPossible(record.scheme, pair) ? record.scheme : pair.scheme;
   const label = pairLabel(record.name, pair.op, pair.first.label);
@@ -150,7 +162,7 @@ function recordedPair(
 function isPossible(scheme: Scheme, { factors, form, geometry, matrix }: Pair): boolean {
   if (!Object.hasOwn(schemes, scheme)) return false;
   const rule = schemes[scheme];
-  if (rule.factors.length !== factors.length || !rule.appliesTo(geometry, form !== 'conv')) return false;
+  if (rule.factors.length !== factors.length || !rule.appliesTo(geometry, !isConvolution(form))) return false;
   const { rows, cols } = matrixShape(geometry, scheme);
   return matrix.rows === rows && matrix.cols === cols;
 }

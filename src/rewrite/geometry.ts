@@ -2,21 +2,47 @@ import type { Scheme } from '../contracts/convert.js';
 import { schemeNames, schemes } from './schemes/index.js';
 import type { SchemeFactor } from './schemes/scheme.js';
 
-/** Sizes of a convolution or dense layer: all that counts of parameters and MACs depend on. */
+/**
+ * Sizes of a convolution or dense layer: all that counts of parameters and MACs depend on. A transposed convolution has those of
+ * the convolution whose adjoint it is, which leads from its output to its input.
+ */
 export interface Geometry {
-  /** Neurons: output channels or features. */
+  /** Neurons: output channels or features; of a transposed convolution its input channels. */
   readonly out: number;
   readonly in: number;
-  /** [kh, kw]; [1, 1] for dense layers. */
+  /** [kh, kw]; [1, 1] for dense layers; of one axis [k, 1]; of three [kd, kh·kw]. */
   readonly kernel: readonly [number, number];
   /** [height, width] of the input and output maps; [1, positions] for dense layers; batch counted into `batch`. */
   readonly inputSize: readonly [number, number];
   readonly outputSize: readonly [number, number];
   /** Images of one run. */
   readonly batch: number;
+  /** Parts of the channels that do not meet each other, each with its own weights. Default 1. */
+  readonly groups?: number;
+  /** The kernel along the axes that count as height and as width, where there is not one of each. */
+  readonly axes?: KernelAxes;
+  readonly isTransposed?: true;
 }
 
-/** Rows and columns of the matrix that a scheme factorizes, and how many rows belong to one neuron. */
+/** Numbers for the axes that count as height, and for those that count as width. */
+export type KernelAxes = readonly [height: readonly number[], width: readonly number[]];
+
+/** How many axes of so many count as height, and how many as width. */
+export function axesOf(count: number): readonly [height: number, width: number] {
+  return [Math.min(1, count), Math.max(0, count - 1)];
+}
+
+/** The kernel along each axis: [kh, kw], of one axis [k], of three [kd, kh, kw]. */
+export function kernelSizes({ kernel, axes }: Pick<Geometry, 'kernel' | 'axes'>): readonly number[] {
+  return axes === undefined ? kernel : axes.flat();
+}
+
+/** Channels as the layer itself has them. */
+export function channelsOf({ in: inputs, out, isTransposed }: Geometry): { readonly in: number; readonly out: number } {
+  return isTransposed === true ? { in: out, out: inputs } : { in: inputs, out };
+}
+
+/** Rows and columns of the matrix that a scheme factorizes, of one group, and how many rows belong to one neuron. */
 export interface MatrixShape {
   readonly rows: number;
   readonly cols: number;
@@ -28,8 +54,15 @@ export function factorKernels({ kernel }: Geometry, scheme: Scheme): readonly (r
   return schemes[scheme].factors.map(({ window }) => alongWindow(window, kernel, [1, 1]));
 }
 
+/** The same along each axis, as `kernelSizes` has them. */
+export function factorKernelSizes(geometry: Geometry, scheme: Scheme): readonly (readonly number[])[] {
+  const axes = geometry.axes ?? [[geometry.kernel[0]], [geometry.kernel[1]]];
+  const ones = axes.map((sizes) => sizes.map(() => 1)) as [number[], number[]];
+  return schemes[scheme].factors.map(({ window }) => alongWindow<readonly number[]>(window, axes, ones).flat());
+}
+
 /** Along each axis the first where the factor has the window there, else the second. */
-export function alongWindow<T>(
+function alongWindow<T>(
   [hasHeight, hasWidth]: SchemeFactor['window'],
   own: readonly [T, T],
   others: readonly [T, T],
@@ -44,13 +77,18 @@ export function alongWindow<T>(
 export function matrixShape(geometry: Geometry, scheme: Scheme): MatrixShape {
   const areas = factorKernels(geometry, scheme).map(([height, width]) => height * width);
   const rowsPerNeuron = areas.at(-1)!;
-  const cols = areas.slice(0, -1).reduce((product, area) => product * area, geometry.in);
-  return { rows: geometry.out * rowsPerNeuron, cols, rowsPerNeuron };
+  const groups = groupsOf(geometry);
+  const cols = areas.slice(0, -1).reduce((product, area) => product * area, geometry.in / groups);
+  return { rows: (geometry.out / groups) * rowsPerNeuron, cols, rowsPerNeuron };
 }
 
-/** out·in·kh·kw. */
+export function groupsOf({ groups = 1 }: Pick<Geometry, 'groups'>): number {
+  return groups;
+}
+
+/** out·in·kh·kw, over the groups. */
 export function weightCount(geometry: Geometry): number {
-  return geometry.out * geometry.in * geometry.kernel[0] * geometry.kernel[1];
+  return (geometry.out * geometry.in * geometry.kernel[0] * geometry.kernel[1]) / groupsOf(geometry);
 }
 
 /** out·in·kh·kw·Ho·Wo·N. */
@@ -58,7 +96,7 @@ export function fullMacs(geometry: Geometry): number {
   return weightCount(geometry) * geometry.outputSize[0] * geometry.outputSize[1] * geometry.batch;
 }
 
-/** Parameters of the factors at this rank, without bias; of two factors rank · (rows + cols). */
+/** Parameters of the factors at this rank, without bias; of two factors rank · (rows + cols) in each group. */
 export function factorParams(geometry: Geometry, scheme: Scheme, rank: number): number {
   return sumOfFactors(geometry, scheme, rank, false);
 }
@@ -75,15 +113,16 @@ export function factorMacs(geometry: Geometry, scheme: Scheme, rank: number): nu
 function sumOfFactors(geometry: Geometry, scheme: Scheme, rank: number, isAtPositions: boolean): number {
   const { factors } = schemes[scheme];
   const { kernel, outputSize } = geometry;
+  const groups = groupsOf(geometry);
   let [height, width] = geometry.inputSize;
   let inputs = geometry.in;
   let sum = 0;
   for (let at = 0; at < factors.length; at++) {
     const { window } = factors[at]!;
-    const out = at === factors.length - 1 ? geometry.out : rank;
+    const out = at === factors.length - 1 ? geometry.out : rank * groups;
     if (window[0]) height = outputSize[0];
     if (window[1]) width = outputSize[1];
-    const weights = out * inputs * (window[0] ? kernel[0] : 1) * (window[1] ? kernel[1] : 1);
+    const weights = (out * inputs * (window[0] ? kernel[0] : 1) * (window[1] ? kernel[1] : 1)) / groups;
     sum += isAtPositions ? weights * height * width : weights;
     inputs = out;
   }

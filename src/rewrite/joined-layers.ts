@@ -1,8 +1,8 @@
 import type { Node } from '../graph/node.js';
 import type { Scheme } from '../contracts/convert.js';
-import type { Geometry, MatrixShape } from './geometry.js';
-import type { FactorizableLayer, Layer, LayerForm } from './layers.js';
-import { axisWindows, type AxisWindows, combineWindows } from './pair-window.js';
+import { axesOf, channelsOf, type Geometry, type MatrixShape } from './geometry.js';
+import { type FactorizableLayer, isConvolution, type Layer, type LayerForm } from './layers.js';
+import { type AxisWindows, combineWindows, isIdle, layerWindows } from './pair-window.js';
 import type { PairRecord } from './pairs.js';
 import { schemeNames, schemes } from './schemes/index.js';
 
@@ -31,8 +31,24 @@ export interface Pair {
   readonly windows: AxisWindows | undefined;
   readonly scheme: Scheme;
   readonly rank: number;
-  /** Of the product, with rows (out, the last window) and columns (in, the other windows), whatever the order in which the window is split. */
+  /**
+   * Of the product, with rows (out, the last window) and columns (in, the other windows), whatever the order in which the window is
+   * split; of one group, and of a transposed convolution that of the convolution whose adjoint it is.
+   */
   readonly matrix: MatrixShape;
+}
+
+/** The factors' sizes in the order of the product: of a transposed convolution the last one that is applied comes first. */
+export function factorGeometries({ factors, form }: Pick<Pair, 'factors' | 'form'>): readonly Geometry[] {
+  if (form !== 'conv-transposed') return factors.map(({ geometry }) => geometry);
+  return factors.map(adjointGeometry).reverse();
+}
+
+/** Of the convolution whose adjoint it is: those of a transposed one are so already. */
+function adjointGeometry({ geometry, form }: FactorizableLayer): Geometry {
+  if (form === 'conv-transposed') return geometry;
+  const { in: out, out: inputs, inputSize: outputSize, outputSize: inputSize } = geometry;
+  return { ...geometry, out, in: inputs, inputSize, outputSize, isTransposed: true };
 }
 
 /** The scheme of so many factors that splits the window among as many as these do, whatever their order; undefined where there is none. */
@@ -55,7 +71,7 @@ export function joined(first: Layer, byNode: ReadonlyMap<Node, Layer>, count = 2
     if (typeof next === 'string') return next;
     factors.push(next);
   }
-  return factors.every(({ form }) => form === 'conv')
+  return factors.every(({ form }) => isConvolution(form))
     ? joinedConvs(factors, between)
     : joinedProducts(factors, between);
 }
@@ -87,36 +103,46 @@ function follower(
 
 function joinedConvs(factors: readonly FactorizableLayer[], between: readonly Node[]): Pair | string {
   const [first, ...others] = factors as [FactorizableLayer, ...FactorizableLayer[]];
-  const windowsOf = ({ node, geometry }: FactorizableLayer): AxisWindows => axisWindows(node, geometry.kernel);
-  let windows = windowsOf(first);
+  let windows = layerWindows(first);
   for (const [at, factor] of others.entries()) {
-    const both = combineWindows(windows, windowsOf(factor));
-    if (both === undefined) return `'${factors[at]!.label}' and '${factor.label}' act along the same axis`;
+    const before = factors[at]!;
+    if (factor.group !== first.group) return `'${before.label}' and '${factor.label}' have other groups`;
+    const both = combineWindows(windows, layerWindows(factor));
+    if (both === undefined) return `'${before.label}' and '${factor.label}' act along the same axis`;
     windows = both;
   }
-  const last = factors.at(-1)!;
+  const isTransposed = factors.some((factor) => factor.form === 'conv-transposed');
+  const moving = factors.find((factor) => factor.form === 'conv' && !layerWindows(factor).every(isIdle));
+  if (isTransposed && moving !== undefined) return `'${moving.label}' is a convolution beside a transposed one`;
+  const form = isTransposed ? 'conv-transposed' : 'conv';
+  const geometries = factorGeometries({ factors, form });
+  const [start, end] = [geometries[0]!, geometries.at(-1)!];
+  const [height] = axesOf(windows.length);
+  const sizes = windows.map(({ kernel }) => kernel);
+  const axes = [sizes.slice(0, height), sizes.slice(height)] as const;
+  const product = (values: readonly number[]): number => values.reduce((all, value) => all * value, 1);
   const geometry: Geometry = {
-    out: last.geometry.out,
-    in: first.geometry.in,
-    kernel: [windows[0].kernel, windows[1].kernel],
-    inputSize: first.geometry.inputSize,
-    outputSize: last.geometry.outputSize,
-    batch: first.geometry.batch,
+    ...end,
+    in: start.in,
+    kernel: [product(axes[0]), product(axes[1])],
+    inputSize: start.inputSize,
+    ...(windows.length === 2 ? {} : { axes }),
   };
-  const scheme = schemeOf(factors, false);
-  if (scheme === undefined) return `no scheme is '${first.label}' to '${last.label}'`;
-  const areas = factors.map(({ geometry: { kernel } }) => kernel[0] * kernel[1]);
+  const isSplit = [0, 1].some((axis) => geometries.filter(({ kernel }) => kernel[axis]! > 1).length > 1);
+  const scheme = isSplit ? undefined : schemeOf(factors, false);
+  if (scheme === undefined) return `no scheme is '${first.label}' to '${factors.at(-1)!.label}'`;
+  const areas = geometries.map(({ kernel }) => kernel[0] * kernel[1]);
   const area = areas.at(-1)!;
   return {
     ...structural(factors, between),
-    op: 'Conv',
-    form: 'conv',
+    op: isTransposed ? 'ConvTranspose' : 'Conv',
+    form,
     geometry,
     windows,
     scheme,
     matrix: {
-      rows: geometry.out * area,
-      cols: areas.slice(0, -1).reduce((product, own) => product * own, geometry.in),
+      rows: (geometry.out / first.group) * area,
+      cols: areas.slice(0, -1).reduce((all, own) => all * own, geometry.in / first.group),
       rowsPerNeuron: area,
     },
   };
@@ -127,7 +153,7 @@ function joinedProducts(factors: readonly FactorizableLayer[], between: readonly
   const isLeft = ({ form }: FactorizableLayer): boolean => form === 'matmul-left';
   for (const [at, factor] of factors.slice(1).entries()) {
     const before = factors[at]!;
-    if (before.form === 'conv' || factor.form === 'conv' || isLeft(before) !== isLeft(factor)) {
+    if (isConvolution(before.form) || isConvolution(factor.form) || isLeft(before) !== isLeft(factor)) {
       return `'${before.label}' and '${factor.label}' multiply along different axes`;
     }
     if (factor.node.int('transA', 0) !== 0) return `'${factor.label}' transposes the result of '${before.label}'`;
@@ -162,6 +188,6 @@ function structural(
     first: factors[0]!,
     last: factors.at(-1)!,
     between,
-    rank: Math.min(...factors.slice(0, -1).map(({ geometry }) => geometry.out)),
+    rank: Math.min(...factors.slice(0, -1).map((factor) => channelsOf(factor.geometry).out / factor.group)),
   };
 }

@@ -1,14 +1,31 @@
 import type { Graph } from '../graph/graph.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
-import { isFloatType, dataTypeName } from '../onnx/data-type.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { type ResolvedWeight, resolveWeight } from '../ops/resolve-weight.js';
+import { convLayer } from './conv-layer.js';
 import { fullMacs, type Geometry, weightCount } from './geometry.js';
-import { labelLayers, storedName } from './layer-label.js';
+import { labelLayers } from './layer-label.js';
+import {
+  blockedDomain,
+  commonRefusal,
+  countOf,
+  fixed,
+  isQuantizedWeight,
+  namesOf,
+  noConstant,
+  quantizedOps,
+  typeOf,
+  weightInputOf,
+} from './layer-parts.js';
 
-/** How a layer multiplies: y = W ∗ x (Conv), A·B (Gemm), x·W or W·x (MatMul). */
-export type LayerForm = 'conv' | 'gemm' | 'matmul-right' | 'matmul-left';
+/** How a layer multiplies: y = W ∗ x (Conv), the adjoint of that (ConvTranspose), A·B (Gemm), x·W or W·x (MatMul). */
+export type LayerForm = 'conv' | 'conv-transposed' | 'gemm' | 'matmul-right' | 'matmul-left';
+
+/** Whether it has a window that moves over an image. */
+export function isConvolution(form: LayerForm): boolean {
+  return form === 'conv' || form === 'conv-transposed';
+}
 
 /** A node with a weight that this tool can replace by a pair. */
 export interface FactorizableLayer {
@@ -21,12 +38,14 @@ export interface FactorizableLayer {
   readonly weightName: string | undefined;
   readonly form: LayerForm;
   readonly geometry: Geometry;
-  readonly group: 1;
+  readonly group: number;
   /** The node's weight input and what it resolves to. */
   readonly weightInput: number;
   readonly weight: ResolvedWeight;
   /** Elements of the node's own bias. */
   readonly biasCount: number;
+  /** Of a transposed convolution: the sizes of the map that it reads and of the one that it gives, along each axis. */
+  readonly maps?: { readonly input: readonly number[]; readonly output: readonly number[] };
 }
 
 /** A node with a weight that stays as it is, and why. */
@@ -59,22 +78,7 @@ const products = new Set([
   'FusedGemm',
   'MatMulNBits',
 ]);
-/** The last: what onnxruntime makes of a model that it has optimized for one kind of processor. */
-const blockedDomain = 'com.microsoft.nchwc';
 const layerDomains = new Set(['', 'com.microsoft', blockedDomain]);
-const quantizedOps = new Set(['ConvInteger', 'QLinearConv', 'MatMulInteger', 'QLinearMatMul', 'QGemm', 'MatMulNBits']);
-/** Input index of the weight, where it is not 1. */
-const weightIndex: Readonly<Record<string, number>> = { QLinearConv: 3, QLinearMatMul: 3, QGemm: 3 };
-
-function weightInputOf({ opType }: Node): number {
-  return weightIndex[opType] ?? 1;
-}
-
-/** The label is the name until all layers are known. */
-function namesOf(node: Node, weightInput: number): Pick<Layer, 'name' | 'label' | 'weightName'> {
-  return { name: node.id, label: node.id, weightName: storedName(node.inputs[weightInput]) };
-}
-
 /**
  * Every node with a constant weight, in graph order, those of functions where these are called. Products of two activations (attention) are no layers.
  * `shapes` must cover the nodes' inputs and outputs; a layer whose shapes are unknown is kept.
@@ -120,67 +124,6 @@ function insideOf(call: Node, layer: Layer): FixedLayer {
 export function layerCounts(layer: Layer): { readonly params: number; readonly macs: number } {
   if (layer.kind === 'fixed') return { params: layer.params, macs: layer.macs };
   return { params: weightCount(layer.geometry) + layer.biasCount, macs: fullMacs(layer.geometry) };
-}
-
-function fixed(
-  node: Node,
-  reason: string,
-  details: Partial<Pick<FixedLayer, 'geometry' | 'group' | 'params' | 'macs'>>,
-): FixedLayer {
-  const geometry: Geometry = { out: 0, in: 0, kernel: [1, 1], inputSize: [1, 1], outputSize: [1, 1], batch: 1 };
-  const identity = { node, ...namesOf(node, weightInputOf(node)) };
-  return { kind: 'fixed', ...identity, reason, geometry, group: 1, params: 0, macs: 0, ...details };
-}
-
-function convLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer {
-  const at = weightInputOf(node);
-  const weightValue = node.inputs[at];
-  const input = typeOf(node.inputs[0], shapes);
-  const output = typeOf(node.outputs[0], shapes);
-  const weightDims = typeOf(weightValue, shapes)?.dims ?? [];
-  const group = node.int('group', 1);
-  const [outputs = 0, inputs = 0] = node.opType === 'ConvTranspose' ? [weightDims[1], weightDims[0]] : weightDims;
-  const [kh, kw] = weightDims.length === 4 ? [weightDims[2]!, weightDims[3]!] : [1, weightDims[2] ?? 1];
-  const known = input?.dims.length === 4 && output?.dims.length === 4;
-  const geometry: Geometry = {
-    out: node.opType === 'ConvTranspose' ? outputs * group : outputs,
-    in: node.opType === 'ConvTranspose' ? inputs : inputs * group,
-    kernel: [kh, kw],
-    inputSize: known ? [input.dims[2]!, input.dims[3]!] : [1, 1],
-    outputSize: known ? [output.dims[2]!, output.dims[3]!] : [1, 1],
-    batch: known ? input.dims[0]! : 1,
-  };
-  const elements = weightDims.reduce((product, dim) => product * dim, weightDims.length > 0 ? 1 : 0);
-  const bias = countOf(node.inputs[at === 3 ? 8 : 2], shapes);
-  const positions = (output?.dims ?? []).reduce((product, dim, axis) => (axis === 1 ? product : product * dim), 1);
-  const details = { geometry, group, params: elements + bias, macs: output === undefined ? 0 : elements * positions };
-  if (quantizedOps.has(node.opType)) return fixed(node, `quantized operator ${node.opType}`, details);
-  if (node.domain === blockedDomain)
-    return fixed(node, 'a blocked convolution, as onnxruntime optimizes models (NCHWc)', details);
-  if (node.opType !== 'Conv' || node.domain !== '') return fixed(node, `${node.opType} is not factorized`, details);
-  const weight = weightValue === undefined ? undefined : resolveWeight(graph, weightValue);
-  if (weight === undefined) return fixed(node, noConstant(weightValue), { ...details, params: bias });
-  if (weightDims.length !== 4) return fixed(node, `${weightDims.length - 2}-D convolution`, details);
-  if (group !== 1) {
-    return fixed(
-      node,
-      group === geometry.in ? 'depthwise convolution' : `grouped convolution (${group} groups)`,
-      details,
-    );
-  }
-  const refusal = commonRefusal(weight, geometry, known);
-  if (refusal !== undefined) return fixed(node, refusal, details);
-  return {
-    kind: 'factorizable',
-    node,
-    ...namesOf(node, 1),
-    form: 'conv',
-    geometry,
-    group: 1,
-    weightInput: 1,
-    weight,
-    biasCount: bias,
-  };
 }
 
 function productLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer | undefined {
@@ -255,32 +198,4 @@ function productDetails(
     params: elements + bias,
     macs: dims.length === 2 ? elements * positions : positions * out * (dims.at(-2) ?? 0),
   };
-}
-
-function commonRefusal(weight: ResolvedWeight, geometry: Geometry, isKnown: boolean): string | undefined {
-  if (!isFloatType(weight.dataType)) return `weight of type ${dataTypeName(weight.dataType)}`;
-  if (!isKnown) return 'its shapes could not be found out';
-  const isEmpty = geometry.out * geometry.in * geometry.kernel[0] * geometry.kernel[1] === 0;
-  return isEmpty ? 'empty weight' : undefined;
-}
-
-function noConstant(value: Value | undefined): string {
-  return isQuantizedWeight(value)
-    ? 'quantized: its weight comes from DequantizeLinear'
-    : 'its weight is computed at run time';
-}
-
-function isQuantizedWeight(value: Value | undefined): boolean {
-  return (
-    value?.producer?.opType === 'DequantizeLinear' && value.producer.inputs[0]?.producer?.opType !== 'QuantizeLinear'
-  );
-}
-
-function typeOf(value: Value | undefined, shapes: ShapeTable): { readonly dims: readonly number[] } | undefined {
-  return value === undefined ? undefined : shapes.typeOf(value);
-}
-
-function countOf(value: Value | undefined, shapes: ShapeTable): number {
-  const type = typeOf(value, shapes);
-  return type === undefined ? 0 : type.dims.reduce((product, dim) => product * dim, 1);
 }

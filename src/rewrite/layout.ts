@@ -1,7 +1,9 @@
+import { LowrankError } from '../errors.js';
 import type { Linalg, Matrix } from '../linalg/types.js';
 import type { Scheme } from '../contracts/convert.js';
-import { factorKernels, type Geometry, matrixShape } from './geometry.js';
-import type { LayerForm } from './layers.js';
+import { factorKernelSizes, type Geometry, groupsOf, matrixShape } from './geometry.js';
+import { isConvolution, type LayerForm } from './layers.js';
+import type { Floats } from '../ops/support/permute.js';
 import { schemes } from './schemes/index.js';
 import type { FactorPair } from './types.js';
 
@@ -13,12 +15,12 @@ export interface Kernel {
 
 /** Whether the stored weight of a product is [out, in]. */
 export function isOutputMajor(form: LayerForm, transB: number): boolean {
-  return form === 'conv' || form === 'matmul-left' || (form === 'gemm' && transB === 1);
+  return isConvolution(form) || form === 'matmul-left' || (form === 'gemm' && transB === 1);
 }
 
 /**
  * The matrix that a scheme factorizes (see InitProblem for the order of rows and columns): `data` itself where its order
- * is that one, otherwise in `memory`, of as many numbers.
+ * is that one, otherwise in `memory`, of as many numbers. Of a layer without groups: see `toMatrices`.
  */
 export function toMatrix(
   data: Float32Array,
@@ -28,6 +30,7 @@ export function toMatrix(
   memory?: Float32Array,
 ): Matrix {
   const { rows, cols, rowsPerNeuron } = matrixShape(geometry, scheme);
+  if (groupsOf(geometry) > 1) throw new LowrankError('INTERNAL', 'groups of channels have no matrix in common');
   if (rowsPerNeuron === 1) return { rows, cols, data: outputMajor ? data : transpose(data, cols, rows, memory) };
   // What of the kernel follows the part that is the last factor's: that part is its height, its width or all of it.
   const [hasHeight, hasWidth] = schemes[scheme].factors.at(-1)!.window;
@@ -50,9 +53,71 @@ export async function joinFactors(
   return { left, right: right! };
 }
 
+/** The same of each group of channels, in order. */
+export function toMatrices(
+  data: Float32Array,
+  geometry: Geometry,
+  scheme: Scheme,
+  outputMajor: boolean,
+  memory?: Float32Array,
+): readonly Matrix[] {
+  const groups = groupsOf(geometry);
+  const own = { ...geometry, in: geometry.in / groups, out: geometry.out / groups, groups: 1 };
+  const size = data.length / groups;
+  return Array.from({ length: groups }, (_, group) => {
+    const [from, to] = [group * size, (group + 1) * size];
+    return toMatrix(data.subarray(from, to), own, scheme, outputMajor, memory?.subarray(from, to));
+  });
+}
+
+/** The pairs of all groups as one: rows below rows. */
+export function joinGroups(pairs: readonly FactorPair[]): FactorPair {
+  return { left: stackRows(pairs.map(({ left }) => left)), right: stackRows(pairs.map(({ right }) => right)) };
+}
+
+/** Row-major, of one element type. */
+export interface MatrixOf<Data extends Floats> {
+  readonly rows: number;
+  readonly cols: number;
+  readonly data: Data;
+}
+
+export interface PairOf<Data extends Floats> {
+  readonly left: MatrixOf<Data>;
+  readonly right: MatrixOf<Data>;
+}
+
+/** The pair of each of so many groups: the inverse of `joinGroups`. */
+export function splitGroups<Data extends Floats>(
+  { left, right }: PairOf<Data>,
+  groups: number,
+): readonly PairOf<Data>[] {
+  if (groups === 1) return [{ left, right }];
+  const part = ({ rows, cols, data }: MatrixOf<Data>, group: number): MatrixOf<Data> => {
+    const size = data.length / groups;
+    return { rows: rows / groups, cols, data: data.subarray(group * size, (group + 1) * size) as Data };
+  };
+  return Array.from({ length: groups }, (_, group) => ({ left: part(left, group), right: part(right, group) }));
+}
+
+/** The matrices below each other. */
+export function stackRows(parts: readonly Matrix[]): Matrix {
+  if (parts.length === 1) return parts[0]!;
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  const { cols } = parts[0]!;
+  const data = new Float32Array(rows * cols);
+  let at = 0;
+  for (const part of parts) {
+    data.set(part.data, at);
+    at += part.data.length;
+  }
+  return { rows, cols, data };
+}
+
 /**
- * The weights of the factors, in order, in the layout that the layer's form needs. The last is (out, its window) × rank, the
- * others are channels × (channels before, their windows).
+ * The weights of the factors, in the order in which they are applied, in the layout that the layer's form needs. The last of the
+ * factors is (out, its window) × rank, the others are channels × (channels before, their windows); of several groups rows below
+ * rows. A transposed convolution applies them in reverse, and one without a window as a convolution.
  */
 export function toKernels(
   factors: readonly Matrix[],
@@ -61,29 +126,30 @@ export function toKernels(
   form: LayerForm,
   transB: number,
 ): readonly Kernel[] {
-  const kernels = factorKernels(geometry, scheme);
-  return factors.map(({ rows, cols, data }, at): Kernel => {
+  const sizes = factorKernelSizes(geometry, scheme);
+  const kernels = factors.map(({ rows, cols, data }, at): Kernel => {
     const isLast = at === factors.length - 1;
-    if (form === 'conv') {
-      const [kh, kw] = kernels[at]!;
-      const area = kh * kw;
-      if (!isLast) return { dims: [rows, cols / area, kh, kw], data };
+    if (isConvolution(form)) {
+      const area = sizes[at]!.reduce((product, size) => product * size, 1);
+      if (!isLast) return { dims: [rows, cols / area, ...sizes[at]!], data };
       const out = rows / area;
-      return { dims: [out, cols, kh, kw], data: area === 1 ? data : swapMiddle(data, out, area, cols, 1) };
+      return { dims: [out, cols, ...sizes[at]!], data: area === 1 ? data : swapMiddle(data, out, area, cols, 1) };
     }
     return isFactorOutputMajor(form, transB, isLast)
       ? { dims: [rows, cols], data }
       : { dims: [cols, rows], data: transpose(data, rows, cols) };
   });
+  return form === 'conv-transposed' ? kernels.map(adjointKernel).reverse() : kernels;
 }
 
 /** The factors whose kernels these are: the inverse of `toKernels`. */
 export function fromKernels(kernels: readonly Kernel[], form: LayerForm, transB: number): readonly Matrix[] {
-  return kernels.map(({ dims, data }, at): Matrix => {
+  const inOrder = form === 'conv-transposed' ? kernels.map(adjointKernel).reverse() : kernels;
+  return inOrder.map(({ dims, data }, at): Matrix => {
     const isLast = at === kernels.length - 1;
-    const [first, second, kh = 1, kw = 1] = dims as [number, number, number?, number?];
-    if (form === 'conv') {
-      const area = kh * kw;
+    const [first, second, ...sizes] = dims as [number, number, ...number[]];
+    if (isConvolution(form)) {
+      const area = sizes.reduce((product, size) => product * size, 1);
       if (!isLast) return { rows: first, cols: second * area, data };
       return { rows: first * area, cols: second, data: area === 1 ? data : swapMiddle(data, first, second, area, 1) };
     }
@@ -91,6 +157,13 @@ export function fromKernels(kernels: readonly Kernel[], form: LayerForm, transB:
       ? { rows: first, cols: second, data }
       : { rows: second, cols: first, data: transpose(data, first, second) };
   });
+}
+
+/** Without a window a convolution in place of a transposed one, whose weight has its channels the other way round. */
+function adjointKernel({ dims, data }: Kernel): Kernel {
+  const [first, second, ...sizes] = dims as [number, number, ...number[]];
+  if (sizes.some((size) => size !== 1)) return { dims, data };
+  return { dims: [second, first, ...sizes], data: transpose(data, first, second) };
 }
 
 /** Whether a factor's weight is [out, in]: a Gemm becomes MatMuls, whose weights are [in, out], and a Gemm at the end. */

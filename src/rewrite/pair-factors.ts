@@ -1,90 +1,98 @@
 import { setImmediate } from 'node:timers/promises';
 import { throwIfAborted } from '../errors.js';
-import type { Pair } from './joined-layers.js';
-import type { FactorizableLayer } from './layers.js';
-import { isOutputMajor } from './layout.js';
+import { groupsOf } from './geometry.js';
+import { factorGeometries, type Pair } from './joined-layers.js';
+import { isConvolution } from './layers.js';
+import { isOutputMajor, type MatrixOf, type PairOf, splitGroups } from './layout.js';
 import type { FactorPair } from './types.js';
 import type { Linalg, Matrix64 } from '../linalg/types.js';
 import type { ResolvedWeight } from '../ops/resolve-weight.js';
 import { type Floats, permute } from '../ops/support/permute.js';
 
-/** Row-major, of one element type. */
-interface MatrixOf<Data extends Floats> {
-  readonly rows: number;
-  readonly cols: number;
-  readonly data: Data;
-}
-
 /**
  * The factors of a pair as two matrices: left · right is its product, with rows (out, last kernel) and columns (in, the other
  * kernels). `left` is the last factor, `right` the product of all others. The α of a Gemm that comes before the last is in
- * `right`; that of the last stays with the layer, as it does for a layer that is not factorized.
+ * `right`; that of the last stays with the layer, as it does for a layer that is not factorized. Those of each group of channels.
  */
-export async function pairFactors(pair: Pair, linalg: Pick<Linalg, 'gemm'>): Promise<FactorPair> {
-  return sidesOf<Float32Array>(
+export async function pairFactors(pair: Pair, linalg: Pick<Linalg, 'gemm'>): Promise<readonly FactorPair[]> {
+  const product = await sidesOf<Float32Array>(
     pair,
     (weight) => weight.data(),
-    (left, right) => linalg.gemm(left, right),
+    (one, other) => linalg.gemm(one, other),
   );
+  return splitGroups(product, groupsOf(pair.geometry));
+}
+
+/** A factor's weight as [out, in, kh, kw]; `in` is that of one group. */
+interface View<Data extends Floats> {
+  readonly out: number;
+  readonly in: number;
+  readonly kernel: readonly [number, number];
+  readonly data: Data;
+  readonly alpha: number;
 }
 
 async function sidesOf<Data extends Floats>(
-  { factors, last, form }: Pair,
+  pair: Pair,
   read: (weight: ResolvedWeight) => Data,
   multiply: (left: MatrixOf<Data>, right: MatrixOf<Data>) => Promise<MatrixOf<Data>>,
-): Promise<{ readonly left: MatrixOf<Data>; readonly right: MatrixOf<Data> }> {
-  const isConv = form === 'conv';
+): Promise<PairOf<Data>> {
+  const views = viewsOf(pair, read);
   let right: MatrixOf<Data> | undefined;
   let kernel: readonly [number, number] = [1, 1];
-  for (const factor of factors.slice(0, -1)) {
-    if (right === undefined) right = asRows(factor, read);
+  for (const view of views.slice(0, -1)) {
+    if (right === undefined) right = asRows(view);
     else {
-      const { data, rows, cols } = await multiply(asColumns(factor, read, isConv), right);
+      const { data, rows, cols } = await multiply(asColumns(view), right);
       const inputs = cols / (kernel[0] * kernel[1]);
-      right = {
-        rows: factor.geometry.out,
-        cols: (rows * cols) / factor.geometry.out,
-        data: joinWindows(data, factor, inputs, kernel),
-      };
+      right = { rows: view.out, cols: (rows * cols) / view.out, data: joinWindows(data, view, inputs, kernel) };
     }
-    kernel = [kernel[0] * factor.geometry.kernel[0], kernel[1] * factor.geometry.kernel[1]];
-    const alpha = factor.form === 'gemm' ? factor.node.float('alpha', 1) : 1;
+    kernel = [kernel[0] * view.kernel[0], kernel[1] * view.kernel[1]];
     const { data } = right;
-    if (alpha !== 1) for (let i = 0; i < data.length; i++) data[i] = alpha * data[i]!;
+    if (view.alpha !== 1) for (let i = 0; i < data.length; i++) data[i] = view.alpha * data[i]!;
   }
-  return { left: asColumns(last, read, isConv), right: right! };
+  return { left: asColumns(views.at(-1)!), right: right! };
+}
+
+/** In the order of the product. */
+function viewsOf<Data extends Floats>(
+  { factors, form: whole }: Pair,
+  read: (weight: ResolvedWeight) => Data,
+): readonly View<Data>[] {
+  const views = factors.map(({ geometry, weight, form, node }): View<Data> => {
+    const { out, in: inputs, kernel } = geometry;
+    const stored = read(weight);
+    const alpha = form === 'gemm' ? node.float('alpha', 1) : 1;
+    // The one without a window in a transposed pair.
+    if (whole === 'conv-transposed' && form === 'conv') {
+      return { out: inputs, in: out, kernel, data: permute(stored, [out, inputs], [1, 0]), alpha };
+    }
+    const isRowMajor = isOutputMajor(form, node.int('transB', 0));
+    const data = isRowMajor ? stored : permute(stored, [inputs, out], [1, 0]);
+    return { out, in: inputs / groupsOf(geometry), kernel, data, alpha };
+  });
+  return whole === 'conv-transposed' ? views.reverse() : views;
 }
 
 /** out × (in, kernel) */
-function asRows<Data extends Floats>(
-  { geometry, weight, form, node }: FactorizableLayer,
-  read: (weight: ResolvedWeight) => Data,
-): MatrixOf<Data> {
-  const [rows, cols] = [geometry.out, geometry.in * geometry.kernel[0] * geometry.kernel[1]];
-  const data = read(weight);
-  const isRowMajor = isOutputMajor(form, node.int('transB', 0));
-  return { rows, cols, data: isRowMajor ? data : permute(data, [cols, rows], [1, 0]) };
+function asRows<Data extends Floats>({ out, in: inputs, kernel, data }: View<Data>): MatrixOf<Data> {
+  return { rows: out, cols: inputs * kernel[0] * kernel[1], data };
 }
 
 /** (out, kernel) × in */
-function asColumns<Data extends Floats>(
-  layer: FactorizableLayer,
-  read: (weight: ResolvedWeight) => Data,
-  isConv: boolean,
-): MatrixOf<Data> {
-  if (!isConv) return asRows(layer, read);
-  const { out, in: inputs, kernel } = layer.geometry;
+function asColumns<Data extends Floats>({ out, in: inputs, kernel, data }: View<Data>): MatrixOf<Data> {
+  const area = kernel[0] * kernel[1];
   return {
-    rows: out * kernel[0] * kernel[1],
+    rows: out * area,
     cols: inputs,
-    data: permute(read(layer.weight), [out, inputs, ...kernel], [0, 2, 3, 1]),
+    data: area === 1 ? data : permute(data, [out, inputs, ...kernel], [0, 2, 3, 1]),
   };
 }
 
 /** (out, kernel) × (in, kernel before) as [out, in, kh, kw]: along each axis one of the two kernels is 1. */
 function joinWindows<Data extends Floats>(
   product: Data,
-  { geometry: { out, kernel } }: FactorizableLayer,
+  { out, kernel }: Pick<View<Data>, 'out' | 'kernel'>,
   inputs: number,
   before: readonly [number, number],
 ): Data {
@@ -94,8 +102,18 @@ function joinWindows<Data extends Floats>(
 /** left · right in float64, for weights of that type. */
 export async function productInFloat64(pair: Pair, signal: AbortSignal | undefined): Promise<Float64Array> {
   const multiply = (left: Matrix64, right: Matrix64): Promise<Matrix64> => multiplyInFloat64(left, right, signal);
-  const { left, right } = await sidesOf<Float64Array>(pair, (weight) => weight.dataInFloat64(), multiply);
-  return (await multiply(left, right)).data;
+  const product = await sidesOf<Float64Array>(pair, (weight) => weight.dataInFloat64(), multiply);
+  const products: Float64Array[] = [];
+  for (const one of splitGroups(product, groupsOf(pair.geometry))) {
+    products.push((await multiply(one.left, one.right)).data);
+  }
+  const data = new Float64Array(products.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const each of products) {
+    data.set(each, at);
+    at += each.length;
+  }
+  return data;
 }
 
 async function multiplyInFloat64(left: Matrix64, right: Matrix64, signal: AbortSignal | undefined): Promise<Matrix64> {
@@ -114,13 +132,14 @@ async function multiplyInFloat64(left: Matrix64, right: Matrix64, signal: AbortS
   return { rows, cols, data: product };
 }
 
-/** The product of a pair's factors as the weight of the one layer: [out, in, kh, kw], [out, in] or [in, out]. */
+/** The product of a pair's factors, of several groups rows below rows, as the weight of the one layer: [out, in, kh, kw], [out, in] or [in, out]. */
 export function productWeight<Data extends Floats>(pair: Pair, product: Data, outputMajor: boolean): Data {
-  const { last, geometry, form } = pair;
-  if (form === 'conv') {
+  const { geometry, form } = pair;
+  if (isConvolution(form)) {
     const [kh, kw] = geometry.kernel;
-    const [h, w] = last.geometry.kernel;
-    return joinWindows(product, last, geometry.in, [kh / h, kw / w]);
+    const last = factorGeometries(pair).at(-1)!;
+    const [h, w] = last.kernel;
+    return joinWindows(product, last, geometry.in / groupsOf(geometry), [kh / h, kw / w]);
   }
   return outputMajor ? product : permute(product, [geometry.out, geometry.in], [1, 0]);
 }

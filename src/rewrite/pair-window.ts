@@ -1,6 +1,8 @@
 import type { Attribute } from '../graph/attribute.js';
 import type { Node } from '../graph/node.js';
-import { windowOf } from '../ops/support/window.js';
+import { transposedBegins, windowOf } from '../ops/support/window.js';
+import { kernelSizes } from './geometry.js';
+import type { FactorizableLayer } from './layers.js';
 
 /** The window of a convolution along one axis. */
 export interface AxisWindow {
@@ -9,31 +11,67 @@ export interface AxisWindow {
   readonly dilation: number;
   readonly before: number;
   readonly after: number;
+  /** Of a transposed convolution: zeros that are added behind. */
+  readonly outputPadding: number;
   /** SAME_* where the padding follows the size of the input; `before` and `after` are 0 then. */
   readonly autoPad: 'NOTSET' | 'SAME_UPPER' | 'SAME_LOWER';
 }
 
-/** Height and width. */
-export type AxisWindows = readonly [AxisWindow, AxisWindow];
+/** Along each axis of the map. */
+export type AxisWindows = readonly AxisWindow[];
 
-/** The windows of a 2-D Conv with this kernel. */
-export function axisWindows(node: Node, kernel: readonly [number, number]): AxisWindows {
-  const window = windowOf(node, kernel, 2);
+export const idleWindow: AxisWindow = {
+  ...{ kernel: 1, stride: 1, dilation: 1, before: 0, after: 0, outputPadding: 0 },
+  autoPad: 'NOTSET',
+};
+
+/** The windows of a convolution, or of a transposed one. */
+export function layerWindows(layer: FactorizableLayer): AxisWindows {
+  return layer.form === 'conv-transposed'
+    ? transposedWindows(layer)
+    : axisWindows(layer.node, kernelSizes(layer.geometry));
+}
+
+/** The windows of a Conv with this kernel. */
+function axisWindows(node: Node, kernel: readonly number[]): AxisWindows {
+  const window = windowOf(node, kernel, kernel.length);
   const { autoPad } = window;
   const isSame = autoPad === 'SAME_UPPER' || autoPad === 'SAME_LOWER';
-  const axis = (index: 0 | 1): AxisWindow => {
-    const isExplicit = autoPad === 'NOTSET';
-    return {
-      kernel: kernel[index],
-      stride: window.strides[index]!,
-      dilation: window.dilations[index]!,
-      before: isExplicit ? window.pads[index]! : 0,
-      after: isExplicit ? window.pads[index + 2]! : 0,
-      // A kernel of 1 needs no padding to give ⌈size / stride⌉ outputs.
-      autoPad: isSame && kernel[index] > 1 ? autoPad : 'NOTSET',
-    };
-  };
-  return [axis(0), axis(1)];
+  const isExplicit = autoPad === 'NOTSET';
+  return kernel.map((size, at) => ({
+    kernel: size,
+    stride: window.strides[at]!,
+    dilation: window.dilations[at]!,
+    before: isExplicit ? window.pads[at]! : 0,
+    after: isExplicit ? window.pads[at + kernel.length]! : 0,
+    outputPadding: 0,
+    // A kernel of 1 needs no padding to give ⌈size / stride⌉ outputs.
+    autoPad: isSame && size > 1 ? autoPad : 'NOTSET',
+  }));
+}
+
+/** Sizes of the map that a transposed convolution reads and of the one that it gives, along each axis. */
+interface Maps {
+  readonly input: readonly number[];
+  readonly output: readonly number[];
+}
+
+/** The windows of a ConvTranspose with explicit numbers, whatever says how much is cut: see `numbersOf`. */
+export function transposedWindows({ node, geometry, maps }: FactorizableLayer): AxisWindows {
+  return transposedNumbers(node, kernelSizes(geometry), maps!);
+}
+
+export function transposedNumbers(node: Node, kernel: readonly number[], { input, output }: Maps): AxisWindows {
+  const window = windowOf(node, kernel, kernel.length);
+  const begins = transposedBegins(node, input, output, window);
+  const paddings = node.ints('output_padding') ?? [];
+  return kernel.map((size, at) => {
+    const [stride, dilation] = [window.strides[at]!, window.dilations[at]!];
+    const outputPadding = paddings[at] ?? 0;
+    const full = stride * (input[at]! - 1) + outputPadding + dilation * (size - 1) + 1;
+    const after = full - output[at]! - begins[at]!;
+    return { kernel: size, stride, dilation, before: begins[at]!, after, outputPadding, autoPad: 'NOTSET' };
+  });
 }
 
 /**
@@ -43,35 +81,37 @@ export function axisWindows(node: Node, kernel: readonly [number, number]): Axis
  */
 export function combineWindows(first: AxisWindows, second: AxisWindows): AxisWindows | undefined {
   const combine = (a: AxisWindow, b: AxisWindow): AxisWindow | undefined => (isIdle(b) ? a : isIdle(a) ? b : undefined);
-  const height = combine(first[0], second[0]);
-  const width = combine(first[1], second[1]);
-  return height === undefined || width === undefined ? undefined : [height, width];
+  const both = first.map((axis, at) => combine(axis, second[at]!));
+  return both.every((axis) => axis !== undefined) ? both : undefined;
 }
 
-function isIdle({ kernel, stride, before, after }: AxisWindow): boolean {
-  return kernel === 1 && stride === 1 && before === 0 && after === 0;
+/** Whether the window does nothing along an axis. */
+export function isIdle({ kernel, stride, before, after, outputPadding }: AxisWindow): boolean {
+  return kernel === 1 && stride === 1 && before === 0 && after === 0 && outputPadding === 0;
 }
 
 /**
- * The Conv attributes of these windows, group 1. undefined where no attributes say it for every input size: SAME with a
+ * The attributes of a convolution with these windows. undefined where no attributes say it for every input size: SAME with a
  * stride along one axis, explicit padding along the other.
  */
-export function windowAttributes(windows: AxisWindows): Record<string, Attribute> | undefined {
+export function windowAttributes(windows: AxisWindows, group: number): Record<string, Attribute> | undefined {
   const list = (values: readonly number[]): Attribute => ({ type: 'ints', value: values });
   const common = {
     kernel_shape: list(windows.map(({ kernel }) => kernel)),
     strides: list(windows.map(({ stride }) => stride)),
     dilations: list(windows.map(({ dilation }) => dilation)),
-    group: { type: 'int', value: 1 },
+    group: { type: 'int', value: group },
+    ...(windows.some(({ outputPadding }) => outputPadding > 0)
+      ? { output_padding: list(windows.map(({ outputPadding }) => outputPadding)) }
+      : {}),
   } satisfies Record<string, Attribute>;
   const same = windows.find(({ autoPad }) => autoPad !== 'NOTSET')?.autoPad;
   const fits = ({ kernel, before, after, autoPad }: AxisWindow): boolean =>
     autoPad === same || (kernel === 1 && before === 0 && after === 0);
   if (same !== undefined && windows.every(fits)) return { ...common, auto_pad: { type: 'string', value: same } };
   const margins = windows.map(explicitMargins);
-  const [height, width] = margins;
-  if (height === undefined || width === undefined) return undefined;
-  return { ...common, pads: list([height[0], width[0], height[1], width[1]]) };
+  if (!margins.every((sides) => sides !== undefined)) return undefined;
+  return { ...common, pads: list([0, 1].flatMap((side) => margins.map((sides) => sides[side]!))) };
 }
 
 /** With stride 1, SAME pads by dilation · (kernel − 1) in all, whatever the size; the odd one goes behind with SAME_UPPER. */

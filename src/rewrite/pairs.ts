@@ -9,10 +9,12 @@ export const pairsKey = 'lowrank.layers';
 export interface PairRecord {
   /** Name of the layer that it replaced. */
   readonly name: string;
-  readonly op: 'Conv' | 'Gemm' | 'MatMul';
+  readonly op: 'Conv' | 'ConvTranspose' | 'Gemm' | 'MatMul';
   readonly scheme: Scheme;
+  /** Of every group. */
   readonly rank: number;
-  readonly kernel: readonly [number, number];
+  /** Along each axis. */
+  readonly kernel: readonly number[];
   readonly in: number;
   readonly out: number;
   readonly init: string;

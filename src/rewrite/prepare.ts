@@ -6,6 +6,7 @@ import { readModel } from '../graph/read.js';
 import { sha256 } from '../files/hash.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { requireMemory } from '../ops/memory.js';
+import { dequantize } from '../passes/dequantize.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { completeShapes } from '../passes/resolve-by-running.js';
 import { foldWeights } from './fold-weights.js';
@@ -32,6 +33,8 @@ export interface PrepareOptions {
   readonly isRun?: boolean;
   /** Whether weights that are computed of stored tensors become stored ones, with `driver`. Default false. */
   readonly foldsWeights?: boolean;
+  /** Whether one in QDQ form is made a float model: see `dequantize`. Default false. */
+  readonly isDequantized?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -40,7 +43,8 @@ export async function prepareModel(input: string, options: PrepareOptions = {}):
   const model = readModel(input);
   try {
     checkModel(model);
-    const settled = [...toInferenceForm(model), ...(await folded(model, options))];
+    const settled = [...toInferenceForm(model), ...(options.isDequantized === true ? dequantize(model) : [])];
+    settled.push(...(await folded(model, options)));
     const { shapes, warnings } = await shapesOf(model, options);
     return { model, shapes, warnings: [...settled, ...warnings] };
   } catch (error) {

@@ -3,6 +3,7 @@ import type { Value } from '../graph/value.js';
 import { isFloatType } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
+import { channelsOf } from './geometry.js';
 import type { Layer } from './layers.js';
 import { fillTruncatedNormal, randomStream } from '../random.js';
 
@@ -21,7 +22,7 @@ export function reinitialize(model: Model, layers: readonly Layer[], seed: numbe
     const weight = value === undefined ? undefined : resolveWeight(graph, value);
     if (weight !== undefined) {
       const [kh, kw] = layer.geometry.kernel;
-      const fanIn = Math.max(1, (layer.geometry.in * kh * kw) / layer.group);
+      const fanIn = Math.max(1, (channelsOf(layer.geometry).in * kh * kw) / layer.group);
       fill(model, weight.source, done, (values, name) => {
         fillTruncatedNormal(randomStream(seed, name), values, 0, 1 / Math.sqrt(fanIn));
       });

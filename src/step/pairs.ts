@@ -1,3 +1,4 @@
+import { groupsOf } from '../rewrite/geometry.js';
 import { findLayers } from '../rewrite/layers.js';
 import { isOutputMajor } from '../rewrite/layout.js';
 import { findPairs } from '../rewrite/find-pairs.js';
@@ -32,8 +33,12 @@ export function findFactorPairs(
   trained: ReadonlySet<Value>,
 ): { readonly pairs: FactorPairs; readonly warnings: readonly string[] } {
   const { pairs, warnings } = findPairs(model, findLayers(model.graph, shapes));
+  // What decays is the product of two matrices: of groups it is none, of a transposed convolution another.
+  const hasProduct = ({ form, geometry }: Pair): boolean => form !== 'conv-transposed' && groupsOf(geometry) === 1;
+  const others = pairs.filter((pair) => !hasProduct(pair));
+  const left = others.length === 0 ? [] : [leftOut(others)];
   const seen = new Set<Value>();
-  const found = pairs.flatMap((pair): FactorPair[] => {
+  const found = pairs.filter(hasProduct).flatMap((pair): FactorPair[] => {
     const isConv = pair.form === 'conv';
     const isStored = pair.factors.every(({ weight }) => weight.chain.every((node) => !isConv && isSwap(node)));
     const output = pair.last.weight.source;
@@ -45,7 +50,12 @@ export function findFactorPairs(
     }));
     return [{ name: pair.name, factors }];
   });
-  return { pairs: found, warnings };
+  return { pairs: found, warnings: [...warnings, ...left] };
+}
+
+function leftOut(pairs: readonly Pair[]): string {
+  const which = pairs.length === 1 ? 'a pair' : `${pairs.length} pairs, first`;
+  return `${which} '${pairs[0]!.label}' of groups or of a transposed convolution: no Frobenius decay reaches it`;
 }
 
 /** Whether the initializer of a dense layer is [out, in]. */
@@ -84,11 +94,14 @@ function formsOf(e: Emitter, { isTransposed }: StoredFactor, weight: Value): Mat
       fromColumns: swapped,
     };
   }
-  const [out, inputs, kh, kw] = dims as [number, number, number, number];
-  const asRows = (kernel: Value): Value => e.reshape(kernel, [out, -1]);
-  const asColumns = (kernel: Value): Value => e.reshape(e.transpose(kernel, [0, 2, 3, 1]), [-1, inputs]);
+  const [out, inputs, ...kernel] = dims as [number, number, ...number[]];
+  const axes = kernel.map((_, at) => at);
+  const asRows = (stored: Value): Value => e.reshape(stored, [out, -1]);
+  const asColumns = (stored: Value): Value =>
+    e.reshape(e.transpose(stored, [0, ...axes.map((at) => at + 2), 1]), [-1, inputs]);
   const fromRows = (rows: Value): Value => e.reshape(rows, dims);
-  const fromColumns = (columns: Value): Value => e.transpose(e.reshape(columns, [out, kh, kw, inputs]), [0, 3, 1, 2]);
+  const fromColumns = (columns: Value): Value =>
+    e.transpose(e.reshape(columns, [out, ...kernel, inputs]), [0, axes.length + 1, ...axes.map((at) => at + 1)]);
   return {
     asRows: () => asRows(weight),
     asColumns: () => asColumns(weight),

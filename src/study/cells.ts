@@ -67,7 +67,7 @@ export function trainSettingsOf(study: Study, cell: Cell): TrainSettings {
     seed,
   };
   if (lowRank === null) return settings;
-  if (treatment === 'adapt-ranks') return { ...settings, ...adaptOf(study), frobeniusDecay: 0 };
+  if (treatment === 'adapt-ranks') return { ...settings, ...adaptOf(study, architecture), frobeniusDecay: 0 };
   if (treatment !== 'warmup-full') return settings;
   const { rankScale, init } = lowRank;
   const warmupFull = study.warmupFull ?? Math.max(1, Math.floor(settings.epochs / 3));
@@ -75,7 +75,7 @@ export function trainSettingsOf(study: Study, cell: Cell): TrainSettings {
 }
 
 /** How ranks are found: of the layers that conversions take, as far as options say. */
-function adaptOf({ adapt, convert }: Study): Partial<TrainSettings> {
+function adaptOf({ adapt, convert }: Study, architecture: StudyArchitecture): Partial<TrainSettings> {
   const { scheme, include, exclude, keepFirst, keepLast } = convert;
   const given = Object.entries({ include, exclude, keepFirst, keepLast }).filter(([, value]) => value !== undefined);
   return {
@@ -83,6 +83,7 @@ function adaptOf({ adapt, convert }: Study): Partial<TrainSettings> {
     ...Object.fromEntries(given),
     ...(scheme === undefined || scheme === 'auto' ? {} : { scheme }),
     ...adapt,
+    ...architecture.adapt,
   };
 }
 

@@ -35,7 +35,7 @@ export function architectureFile(architecture: StudyArchitecture, classes: numbe
   }
   const published = architectures.find((known) => known.name === source.architecture)!;
   const imageSize = source.imageSize ?? published.imageSize;
-  const model = create(source.architecture, { numClasses: classes, imageSize });
+  const model = create(source.architecture, { numClasses: classes, imageSize, hidden: source.hidden });
   const path = join(folder, `${source.architecture}-${imageSize}px-${classes}.onnx`);
   // Weights are re-drawn: an old file that differs in nothing else will do.
   const hash = structureHash(model);

@@ -258,10 +258,12 @@ class StudyRun {
       tool,
       ...(this.#call.command === undefined ? {} : { command: this.#call.command }),
       folder: this.#folder.path,
-      architectures: study.architectures.map(({ name, source, train }) => ({
+      architectures: study.architectures.map(({ name, source, train, adapt }) => ({
         name,
         source: source.kind === 'file' ? source.path : source.architecture,
         train,
+        ...(source.kind === 'created' && source.hidden !== undefined ? { hidden: source.hidden } : {}),
+        ...(adapt === undefined ? {} : { adapt: { ...adapt } }),
       })),
       rankScales: study.rankScales,
       inits: study.inits,

@@ -7,7 +7,12 @@ import type { TrainSettings } from '../training/options.js';
 
 /** Where the weights that are re-drawn get their places from. */
 export type ModelSource =
-  | { readonly kind: 'created'; readonly architecture: string; readonly imageSize: number | undefined }
+  | {
+      readonly kind: 'created';
+      readonly architecture: string;
+      readonly imageSize: number | undefined;
+      readonly hidden?: readonly number[] | undefined;
+    }
   | { readonly kind: 'file'; readonly path: string };
 
 export interface StudyArchitecture {
@@ -16,6 +21,8 @@ export interface StudyArchitecture {
   readonly source: ModelSource;
   /** Wins over the study's own. */
   readonly train: Partial<TrainSettings>;
+  /** Of trainings that find their ranks; wins over the study's own. */
+  readonly adapt?: Partial<AdaptSettings>;
 }
 
 /** What is minimized beside the loss. Coefficients as `lowrank-train` has them. */

@@ -1,11 +1,13 @@
+import { requireRank, usualMost } from '../adapt/choose-layers.js';
 import { withCores } from '../adapt/cores.js';
 import { adaptedLayers, type AdaptedLayer, fullRank } from '../adapt/layers.js';
 import type { LayerFactors } from '../adapt/factors.js';
-import { capacityOf, type RankRule, requireReachable, type SizeTarget } from '../adapt/ranks.js';
+import { capacityOf, type RankRule, requireReachable, sizeOf, type SizeTarget } from '../adapt/ranks.js';
 import { withRoles } from '../adapt/roles.js';
 import { type AdaptSettings, usualTolerance } from '../adapt/settings.js';
-import { factorsOfModel, startPairs, usualMost } from '../adapt/start.js';
+import { factorsOfModel, startPairs } from '../adapt/start.js';
 import { basisNames, namesOf } from '../adapt/state.js';
+import type { Kept } from '../contracts/convert.js';
 import { LowrankError } from '../errors.js';
 import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
@@ -23,6 +25,10 @@ export interface Adaptation {
   /** The model with pairs: what trained weights are put into, with pairs of other ranks. */
   readonly source: Uint8Array;
   readonly layers: readonly AdaptedLayer[];
+  /** Of the model, for shapes: one image. */
+  readonly inputShapes: Readonly<Record<string, readonly number[]>>;
+  /** The other layers, and why they stay as they are. */
+  readonly kept: readonly Kept[];
   /** What they begin with. */
   readonly start: readonly LayerFactors[];
   readonly rule: RankRule;
@@ -52,11 +58,20 @@ export async function openAdaptation(
   closers.push(() => linalg.close());
   const model = readModel(source);
   try {
-    const shapes = () => inferShapes(model, { inputShapes: { [images.name]: [1, ...imageDims] } });
-    await startPairs(model, shapes(), settings, linalg, signal);
+    const inputShapes = { [images.name]: [1, ...imageDims] };
+    const shapes = () => inferShapes(model, { inputShapes });
+    const kept = await startPairs(
+      model,
+      shapes(),
+      { ...settings, startRank: settings.startRank ?? maxRank },
+      linalg,
+      signal,
+    );
     const now = shapes();
     const layers = adaptedLayers(model, now);
-    requireRanks(layers, settings);
+    requireRank(layers, '--max-rank', maxRank);
+    requireRank(layers, '--start-rank', settings.startRank);
+    requireRank(layers, '--min-rank', minRank);
     const mostOf = (layer: AdaptedLayer): number =>
       Math.min(maxRank ?? Math.max(usualMost(layer.rows, layer.cols), minRank), fullRank(layer));
     const isFixed = settings.adaptRanks === 'kls-fixed';
@@ -75,7 +90,7 @@ export async function openAdaptation(
       target: targetOf(settings, layers, ranks, fixed, whole),
     };
     requireReachable(layers, rule);
-    return { source: modelBytes(model), layers, start, rule, fixed, whole, linalg };
+    return { source: modelBytes(model), layers, inputShapes, kept, start, rule, fixed, whole, linalg };
   } finally {
     model.file?.close();
   }
@@ -91,24 +106,8 @@ function targetOf(
   const share = targetParams ?? targetMacs;
   if (share === null) return undefined;
   const of = targetParams === null ? 'macs' : 'params';
-  const start = layers.reduce((sum, { perRank }, at) => sum + ranks[at]! * perRank[of], fixed[of]);
+  const start = sizeOf(layers, ranks, { of, fixed: fixed[of] });
   return { of, whole: whole[of], fixed: fixed[of], start, most: share * whole[of] };
-}
-
-/** Throws USAGE where a rank is asked for that no layer has. */
-function requireRanks(layers: readonly AdaptedLayer[], { maxRank, startRank, minRank }: AdaptSettings): void {
-  const most = Math.max(...layers.map(fullRank));
-  for (const [flag, rank] of [
-    ['--max-rank', maxRank],
-    ['--start-rank', startRank],
-    ['--min-rank', minRank],
-  ] as const) {
-    if (rank === null || rank <= most) continue;
-    throw new LowrankError('USAGE', `a rank of ${rank} is more than any layer can have`, {
-      place: flag,
-      remedy: `give at most ${most}`,
-    });
-  }
 }
 
 /** The largest rank that each layer may have between two cuts. */

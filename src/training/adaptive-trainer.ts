@@ -246,13 +246,14 @@ export class AdaptiveTrainer implements Trainer {
   async #cut(factors: readonly LayerFactors[]): Promise<LayerFactors[]> {
     const { adaptation, kinds, method, updates } = this.#options;
     const { linalg, rule } = adaptation;
-    const spectra = await eachLayer(factors, ({ core }, at) =>
-      spectrumOf(linalg, core, `layer '${this.#layers[at]!.label}'`),
-    );
-    const ranks =
-      method === 'kls-fixed'
-        ? spectra.map(({ squares }) => squares.length)
-        : chooseRanks(this.#layers, spectra, rule, this.#tried / updates);
+    const isCut = method !== 'kls-fixed';
+    const spectra = await eachLayer(factors, ({ core }, at) => {
+      const layer = this.#layers[at]!;
+      return spectrumOf(linalg, core, `layer '${layer.label}'`, isCut ? rule.mostOf(layer) : undefined);
+    });
+    const ranks = isCut
+      ? chooseRanks(this.#layers, spectra, rule, this.#tried / updates)
+      : spectra.map(({ squares }) => squares.length);
     return eachLayer(factors, (own, at) => truncate(linalg, own, spectra[at]!, ranks[at]!, kinds));
   }
 

@@ -10,6 +10,7 @@ import { type Checkpoint, readNewest } from './newest-checkpoint.js';
 import { changeNotes, requireRoom } from './go-on.js';
 import {
   bestOrStart,
+  contestants,
   type Journal,
   ownEpochs,
   secondsSince,
@@ -111,7 +112,7 @@ export class Bookkeeping {
     const state = await this.#state();
     if (position.batch === 0 && this.#isForGood(position.epoch)) this.#folder.keep(position.step);
     this.#keepBest();
-    const write = (path: string): unknown => session.writeModel(state, path);
+    const write = await session.modelOf(state);
     const path = this.#folder.write(state, position, this.#identity, write, this.#saved);
     journal.checkpoint = { path, epoch: epochs.length, steps: position.step };
     journal.seconds.write += secondsSince(started);
@@ -142,7 +143,8 @@ export class Bookkeeping {
     const { output } = journal.call;
     const { written, state } = await this.#chosen();
     // Whatever was there may go: `checkWritable` has asked.
-    const { bytes } = journal.session.writeModel(state, output, true);
+    const write = await journal.session.modelOf(state);
+    const { bytes } = write(output, true);
     journal.output = { path: output, bytes, sha256: drain(fileSha256(output)) };
     journal.written = written;
     journal.seconds.write += secondsSince(started);
@@ -180,7 +182,7 @@ export class Bookkeeping {
   }
 
   #keepBest(): void {
-    const epochs = ownEpochs(this.#journal);
+    const epochs = contestants(this.#journal);
     const best = bestEpoch(epochs);
     const { steps } = epochs.find(({ epoch }) => epoch === best?.epoch) ?? {};
     if (steps !== undefined) this.#folder.keepBest(steps);

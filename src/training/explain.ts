@@ -7,6 +7,7 @@ import { preparationText } from '../report/preparation-text.js';
 import { formatRate } from '../report/format.js';
 import type { Choice, TrainExplainReport } from '../contracts/train-explain.js';
 import { tool } from '../version.js';
+import { explainedRanks, rankChoices } from './explain-ranks.js';
 import { fewUpdates } from './few-updates.js';
 import { growthInterval, initialLossScale } from '../step/loss-scale.js';
 import { resolveMicroBatch } from './micro-batch.js';
@@ -244,7 +245,7 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
   // What `auto` finds is seen by running steps: a training does that.
   const told = microBatch === 'auto' ? settled.settings : await resolveMicroBatch(call, settled.settings);
   const run = await openTrainingSession(call, told);
-  const { settings } = run;
+  const { settings, adaptation } = run;
   try {
     const { model } = run.gradient;
     const shapes = inferShapes(model);
@@ -268,9 +269,11 @@ export async function explainTraining(options: TrainOptions): Promise<TrainExpla
           const isDefault = setting === null || settings[setting] === defaultTrainSettings[setting];
           return choice === undefined ? [] : [{ ...choice, isDefault }];
         }),
+        ...(adaptation === undefined ? [] : rankChoices(adaptation, settings)),
       ],
       parameters: run.parameters,
       kept: run.kept,
+      ...(adaptation === undefined ? {} : { ranks: explainedRanks(adaptation, settings) }),
       gradient,
       warnings: [...run.warnings, ...[warning, few].filter((line) => line !== undefined)],
     });

@@ -1,3 +1,4 @@
+import { sizeOf } from '../adapt/ranks.js';
 import type { EpochRanks, RankAdaptation } from '../contracts/train.js';
 import { type Adaptation } from './adaptation.js';
 import type { TrainSettings } from './options.js';
@@ -23,9 +24,9 @@ export async function ranksOf(
   if (adaptation === undefined || found === undefined) return {};
   const ranks = found.singularValues.map(({ length }) => length);
   const { layers, fixed, whole } = adaptation;
-  const sizeOf = (of: 'params' | 'macs'): number =>
-    layers.reduce((sum, { perRank }, at) => sum + ranks[at]! * perRank[of], fixed[of]);
-  const [params, macs] = [sizeOf('params'), sizeOf('macs')];
+  const inOnePiece = layers.filter(({ wholeFrom }, at) => ranks[at]! >= wholeFrom).map(({ name }) => name);
+  const params = sizeOf(layers, ranks, { of: 'params', fixed: fixed.params });
+  const macs = sizeOf(layers, ranks, { of: 'macs', fixed: fixed.macs });
   return {
     adaptation: {
       ranks,
@@ -35,6 +36,7 @@ export async function ranksOf(
       paramsShare: params / whole.params,
       macsShare: macs / whole.macs,
       seconds: found.seconds,
+      ...(inOnePiece.length === 0 ? {} : { inOnePiece }),
     },
   };
 }

@@ -8,9 +8,11 @@ import {
   type TrainReport,
   type TrainRetreat,
 } from '../contracts/train.js';
+import { sizeOf } from '../adapt/ranks.js';
 import { inWords, inWordsOfCaller } from '../errors.js';
 import { trainVerdict } from '../report/train-verdict.js';
 import { tool } from '../version.js';
+import type { Adaptation } from './adaptation.js';
 import { describeAdaptation } from './found-ranks.js';
 import type { TrainCall, TrainSettings } from './options.js';
 import { learningRateAt, scheduleOf } from './schedule.js';
@@ -105,6 +107,22 @@ export function ownEpochs({ epochs, segment }: Journal): readonly TrainEpoch[] {
   return epochs.filter(({ epoch }) => epoch > segment.from);
 }
 
+/**
+ * The epochs of the segment of which the best is written: where ranks are found for a size, those that have come down to it, as long
+ * as there is one.
+ */
+export function contestants(journal: Journal): readonly TrainEpoch[] {
+  const { adaptation } = journal.session;
+  return ownEpochs(journal).filter(({ adaptation: found }) => found === undefined || isSmall(adaptation, found.ranks));
+}
+
+/** Whether a model of these ranks, or the start's, is as small as was asked for. */
+function isSmall(adaptation: Adaptation | undefined, ranks?: readonly number[]): boolean {
+  const target = adaptation?.rule.target;
+  if (target === undefined) return true;
+  return (ranks === undefined ? target.start : sizeOf(adaptation!.layers, ranks, target)) <= target.most;
+}
+
 /** Weights that were validated: of an epoch, or with 0 of the start. */
 export type Weights = Pick<TrainEpoch, 'epoch' | 'steps' | 'valTop1' | 'valLoss'>;
 
@@ -112,10 +130,10 @@ export type Weights = Pick<TrainEpoch, 'epoch' | 'steps' | 'valTop1' | 'valLoss'
  * The best weights by the validation images: the best epoch's, or the start's where no epoch is better. Those of a segment
  * behind others, and of a new head, have no start to go by. null where no epoch was validated.
  */
-export function bestOrStart(journal: Journal, epochs: readonly TrainEpoch[] = ownEpochs(journal)): Weights | null {
-  const { start, settings, segment } = journal;
+export function bestOrStart(journal: Journal, epochs: readonly TrainEpoch[] = contestants(journal)): Weights | null {
+  const { start, settings, segment, session } = journal;
   const best = epochs.find(({ epoch }) => epoch === bestEpoch(epochs)?.epoch);
-  if (start === null || settings.newHead || !segment.isAlone) return best ?? null;
+  if (start === null || settings.newHead || !segment.isAlone || !isSmall(session.adaptation)) return best ?? null;
   if (best !== undefined && isBetter(best, start)) return best;
   return { epoch: 0, steps: 0, valTop1: start.valTop1, valLoss: start.valLoss };
 }
@@ -146,7 +164,7 @@ export function reportOf(journal: Journal, status: TrainReport['status'], reason
   const { call, settings, session, epochs, written, checkpoint } = journal;
   const { bad } = session.loader;
   const { command, resumeCommand } = call;
-  const best = bestEpoch(ownEpochs(journal));
+  const best = bestEpoch(contestants(journal));
   const reached = written?.valTop1 == null ? best : { epoch: written.epoch, top1: written.valTop1 };
   const isResumable = status === 'interrupted' && checkpoint !== null && resumeCommand !== undefined;
   return inWords<TrainReport>({

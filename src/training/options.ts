@@ -14,7 +14,7 @@ import { LowrankError } from '../errors.js';
 import { trainRanges } from './ranges.js';
 import { checkChoices, checkNames, checkRanges } from '../range.js';
 import { checkGraphSettings, defaultGraphSettings, type GraphSettings } from '../step/settings.js';
-import { type ScheduleName, scheduleNames } from './schedule.js';
+import { checkDecayEpochs, type ScheduleName, scheduleNames } from './schedule.js';
 import { type TargetName, targetNames } from '../lower/target.js';
 import { checkWarmup } from './warmup-settings.js';
 
@@ -48,6 +48,8 @@ export interface TrainSettings extends GraphSettings, ImageSettings, AdaptSettin
   readonly minLr: number;
   /** `step`: epochs between two reductions, and what the rate is multiplied by. */
   readonly decayEvery: number;
+  /** `step`: epochs behind which the rate is reduced, in the place of every so many; none: `decayEvery` counts. */
+  readonly decayAt: readonly number[];
   readonly decayFactor: number;
   /** Decay of moving averages of weights and statistics, which are then validated and written; null: none. */
   readonly ema: number | null;
@@ -112,6 +114,7 @@ export const defaultTrainSettings: TrainSettings = {
   schedule: 'cosine',
   minLr: 0,
   decayEvery: 30,
+  decayAt: [],
   decayFactor: 0.1,
   ema: null,
   seed: 0,
@@ -179,6 +182,7 @@ export function checkTrainSettings(settings: TrainSettings): void {
       remedy: 'give --precision float16, or leave out --nhwc',
     });
   }
+  checkDecayEpochs(settings);
   checkWarmup(settings);
   checkAdaptSettings(settings);
   requireDevice(settings);

@@ -55,6 +55,7 @@ const lists: ReadonlySet<string> = new Set([
   'exclude',
   'mean',
   'std',
+  'decayAt',
 ] satisfies (keyof TrainSettings)[]);
 
 /** Settings whose default is nothing, and that are no numbers. */
@@ -74,7 +75,7 @@ export function areSettings(settings: Readonly<Record<string, unknown>>): boolea
     const value = settings[name];
     if (value === undefined || (value === null && (usual === null || lists.has(name)))) return true;
     if (lists.has(name)) {
-      const type = name === 'mean' || name === 'std' ? 'number' : 'string';
+      const type = name === 'mean' || name === 'std' || name === 'decayAt' ? 'number' : 'string';
       return Array.isArray(value) && value.every((item) => typeof item === type);
     }
     return (kinds.get(name) ?? [usual === null ? 'number' : typeof usual]).includes(typeof value);

@@ -16,6 +16,8 @@ export interface Schedule {
   readonly minimum: number;
   /** `step`: steps between two reductions, counted from the start of the training. */
   readonly period: number;
+  /** `step`: steps behind which the rate is reduced, in the place of the period. */
+  readonly at?: readonly number[];
   /** `step`: what the rate is multiplied by. */
   readonly factor: number;
 }
@@ -29,6 +31,7 @@ export function scheduleOf(settings: TrainSettings, stepsPerEpoch: number): Sche
     total: settings.epochs * stepsPerEpoch,
     minimum: settings.minLr,
     period: Math.max(1, Math.round(settings.decayEvery * stepsPerEpoch)),
+    at: settings.decayAt.map((epoch) => Math.round(epoch * stepsPerEpoch)),
     factor: settings.decayFactor,
   };
 }
@@ -38,13 +41,13 @@ export function scheduleOf(settings: TrainSettings, stepsPerEpoch: number): Sche
  * minimum + (base − minimum) (1 + cos(π (t − warmup) / (total − warmup))) / 2 behind the warm-up.
  */
 export function learningRateAt(step: number, schedule: Schedule): number {
-  const { kind, base, warmup, total, minimum, period, factor } = schedule;
+  const { kind, base, warmup, total, minimum, period, at = [], factor } = schedule;
   if (step < warmup) return (base * step) / warmup;
   switch (kind) {
     case 'constant':
       return base;
     case 'step':
-      return base * factor ** Math.floor(step / period);
+      return base * factor ** (at.length > 0 ? at.filter((from) => step >= from).length : Math.floor(step / period));
     case 'cosine':
       return minimum + ((base - minimum) * (1 + Math.cos((Math.PI * (step - warmup)) / (total - warmup)))) / 2;
   }
@@ -61,4 +64,20 @@ export function checkSchedule({ base, warmup, total, minimum }: Schedule): void 
       remedy: 'lower --warmup, or train longer',
     });
   }
+}
+
+/** Throws USAGE for epochs of reductions that no schedule has. */
+export function checkDecayEpochs({ schedule, decayAt }: Pick<TrainSettings, 'schedule' | 'decayAt'>): void {
+  const wrong = decayAt.find((epoch) => !(Number.isFinite(epoch) && epoch > 0));
+  if (wrong !== undefined) {
+    throw new LowrankError('USAGE', `the rate is to fall behind epoch ${wrong}`, {
+      place: '--decay-at',
+      remedy: 'give epochs above 0, such as 150,250',
+    });
+  }
+  if (decayAt.length === 0 || schedule === 'step') return;
+  throw new LowrankError('USAGE', `a ${schedule} schedule has no epochs of reductions`, {
+    place: '--decay-at',
+    remedy: 'give --schedule step, or leave it out',
+  });
 }

@@ -93,7 +93,8 @@ async function openAndRun(
     const report = await runSegment(journal, carried, segment);
     if (report !== undefined) return { report: { ...report, ...(preparation === undefined ? {} : { preparation }) } };
     const ended = await endOf(journal);
-    session.writeModel(withoutAverages(ended.state), borderModel(call, index + 1), true);
+    const write = await session.modelOf(withoutAverages(ended.state));
+    write(borderModel(call, index + 1), true);
     return ended;
   } catch (error) {
     // A buffer of JavaScript that could not be made.

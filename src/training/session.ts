@@ -6,7 +6,6 @@ import type { DataSummary } from '../contracts/train.js';
 import type { TrainExplainReport } from '../contracts/train-explain.js';
 import type { Loader } from '../data/loader.js';
 import { type DataStamp, stampSource } from '../data/stamp.js';
-import type { WrittenFile } from '../graph/write.js';
 import { summaryOf } from '../images/images.js';
 import { checkedLimits, limitsOf } from '../limits.js';
 import { loadDriver } from '../runtime/driver.js';
@@ -29,7 +28,7 @@ import { fingerprint, imageFactsOf, loadersFor, openImages, openLoader, sideOf }
 import { openModel, summaryOfModel } from './session-model.js';
 import { isEmulated, startTrainer, stateOfModel } from './session-start.js';
 import { createValidator } from './session-validation.js';
-import { writeTrained } from './session-write.js';
+import { trainedModel, type WriteTrained } from './session-write.js';
 import type { Trainer } from './trainer.js';
 
 /** What a training works with: images, graphs, sessions. */
@@ -81,8 +80,8 @@ export interface TrainingSession {
   ): Promise<{ readonly loss: number; readonly top1: number; readonly top5: number | null } | undefined>;
   /** Opens what trials of learning rates are judged by. */
   openRateJudge(): RateJudge;
-  /** Writes the model with the weights of a state: the moving averages where there are some. */
-  writeModel(state: TrainingState, path: string, replace?: boolean): WrittenFile;
+  /** Makes the model with the weights of a state, the moving averages where there are some, and gives what writes it. */
+  modelOf(state: TrainingState): Promise<WriteTrained>;
   close(): Promise<void>;
 }
 
@@ -216,7 +215,7 @@ async function openSession(
     },
     validate: createValidator({ ...validating, closers }),
     openRateJudge: () => openRateJudge(validating, training, loader.batchesPerEpoch),
-    writeModel: (state, path, replace = false) => writeTrained(model, settings, facts, state, path, replace),
+    modelOf: (state) => trainedModel(model, settings, facts, state),
     close,
   };
 }

@@ -1,9 +1,18 @@
 import type { Scheme } from '../contracts/convert.js';
 import { readModel } from '../graph/read.js';
 import type { Linalg, Matrix } from '../linalg/types.js';
-import type { Geometry } from '../rewrite/geometry.js';
+import { type Geometry, groupsOf } from '../rewrite/geometry.js';
 import { findLayers, type LayerForm } from '../rewrite/layers.js';
-import { fromKernels, isOutputMajor, type Kernel, toKernels, toMatrix } from '../rewrite/layout.js';
+import {
+  fromKernels,
+  isOutputMajor,
+  joinGroups,
+  type Kernel,
+  splitGroups,
+  toKernels,
+  toMatrices,
+} from '../rewrite/layout.js';
+import type { FactorPair } from '../rewrite/types.js';
 import { readPairs } from '../rewrite/pairs.js';
 import { prepareModel } from '../rewrite/prepare.js';
 import type { OptimizerName } from '../contracts/train-settings.js';
@@ -81,16 +90,22 @@ async function carryPair(
 ): Promise<void> {
   const kernels = tensors.map(({ shape, value }): Kernel => ({ dims: shape, data: value }));
   const [right, left] = fromKernels(kernels, form, transB) as [Matrix, Matrix];
+  const groups = groupsOf(geometry);
   let mean: readonly Matrix[] | undefined;
   for (const [at, buffer] of old.buffers.entries()) {
     const kind = kinds[at];
     if (kind === undefined || kind === 'steps') continue;
-    const matrix = toMatrix(buffer, geometry, scheme, isOutputMajor(form, transB));
-    const [ofRight, ofLeft] = kind === 'squares' ? [squared(right), squared(left)] : [right, left];
-    const projected = [
-      await linalg.gemm(ofLeft, matrix, { transposeA: true }),
-      await linalg.gemm(matrix, ofRight, { transposeB: true }),
-    ];
+    const matrices = toMatrices(buffer, geometry, scheme, isOutputMajor(form, transB));
+    const whole = kind === 'squares' ? { right: squared(right), left: squared(left) } : { right, left };
+    const parts: FactorPair[] = [];
+    for (const [group, one] of splitGroups(whole, groups).entries()) {
+      parts.push({
+        right: await linalg.gemm(one.left, matrices[group]!, { transposeA: true }),
+        left: await linalg.gemm(matrices[group]!, one.right, { transposeB: true }),
+      });
+    }
+    const joint = joinGroups(parts);
+    const projected = [joint.right, joint.left];
     if (kind === 'gradients') mean = projected;
     const own =
       kind === 'squares' && mean !== undefined ? projected.map((each, i) => atLeast(each, mean![i]!)) : projected;

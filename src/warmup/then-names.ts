@@ -28,4 +28,5 @@ export const thenNames = [
   'calibrate',
   'calibrateImages',
   'biasCorrection',
+  'balance',
 ] as const;

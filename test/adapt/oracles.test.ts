@@ -164,7 +164,10 @@ describe('bases and coefficients', () => {
 
 describe('ranks', () => {
   const layerOf = (side: number): AdaptedLayer =>
-    ({ label: String(side), rows: side, cols: side, perRank: { params: 2 * side, macs: 2 * side } }) as AdaptedLayer;
+    ({
+      ...{ label: String(side), rows: side, cols: side, perRank: { params: 2 * side, macs: 2 * side } },
+      ...{ whole: { params: side * side, macs: side * side }, wholeFrom: Math.ceil(side / 2) },
+    }) as AdaptedLayer;
   const layers = [20, 40].map(layerOf);
   const spectra = layers.map(({ rows }) => ({
     squares: Float64Array.from({ length: rows / 2 }, (_, i) => 0.5 ** i),

@@ -83,7 +83,10 @@ export async function openAdaptive(given: AdaptiveCase): Promise<OpenedAdaptive>
     target: undefined,
   };
   const none = { params: 0, macs: 0 };
-  const adaptation: Adaptation = { source: modelBytes(model), layers, start, rule, fixed: none, whole: none, linalg };
+  const adaptation: Adaptation = {
+    ...{ source: modelBytes(model), layers, start, rule, linalg },
+    ...{ inputShapes: {}, kept: [], fixed: none, whole: none },
+  };
   model.file?.close();
   const prepared = coefficientsOnly(prepareTraining(homeModel(adaptation, settings), { settings }), adaptation);
   // As the trajectories have it: momentum is of the coefficients alone.

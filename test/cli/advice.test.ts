@@ -64,6 +64,7 @@ const elsewhere: readonly { readonly file: string; readonly why: string }[] = [
   { file: 'report/verdict.ts', why: 'it speaks of the conversion that the report is of' },
   { file: 'adapt/settings.ts', why: 'only `train` and `artifacts` find ranks, and only `train` can be given a size' },
   { file: 'adapt/ranks.ts', why: 'only `train` can be given a size' },
+  { file: 'training/schedule.ts', why: 'only `train` and `study` can be given a schedule' },
   { file: 'training/warmup-settings.ts', why: 'only `train` has epochs in full rank' },
   { file: 'convert/report.ts', why: '`convert` says it, and `train` of a conversion that --then tells it' },
   { file: 'convert/nearly-lost.ts', why: '`convert` says it, and `train` of a conversion that --then tells it' },

@@ -83,7 +83,7 @@ describe('lowrank convert --calibrate none', () => {
     for (const { action, kernel, in: inputs, out, rank, scheme, init } of report.layers) {
       if (action !== 'factorized') continue;
       expect(init).toBe('lfai');
-      const [kh, kw] = kernel;
+      const [kh = 1, kw = 1] = kernel;
       const [rows, cols] = [out * kh, inputs * kw];
       // The spatial scheme comes first; the channel scheme has the rank that costs as much.
       if (scheme === 'spatial') expect(rank).toBe(Math.max(1, Math.round(0.25 * Math.min(rows, cols))));

@@ -29,7 +29,9 @@ describe('settings in the report of a conversion', () => {
       calibrateImages: 256,
       init: 'whitened',
       biasCorrection: true,
+      balance: 'weight',
     });
+    expect(settingsOf('--balance', 'activation')).toMatchObject({ balance: 'activation' });
   });
 
   it('are other ones without images', () => {

@@ -83,6 +83,28 @@ describe('lowrank create', () => {
     },
   );
 
+  it('draws layers as pairs with orthonormal bases, and says which', async () => {
+    const output = join(folder, 'pairs.onnx');
+    const flags = { orthonormal: true, startRank: 20, keepFirst: false, decay: 0.5 };
+    const result = await run('lenet5_caffe', { output, ...flags });
+    const report = result.document as CreateReport;
+    // 20 · (20 + 25), (50 + 500), (500 + 800); the head of 5,000; 580 biases.
+    expect(report).toMatchObject({ params: 42_900 + 580, orthonormal: { decay: 0.5 } });
+    expect(report.orthonormal!.layers[2]).toEqual({ name: '/fc1/Gemm', scheme: 'dense', rank: 20 });
+    expect(faultOf(report)).toBe(undefined);
+    expect(result.text(PLAIN)).toContain('43,480 parameters, 3 layers drawn as pairs, ');
+    const again = (await run('lenet5_caffe', { output, ...flags, force: true })).document as CreateReport;
+    expect(again.sha256).toBe(report.sha256);
+  });
+
+  it.each([
+    [{ startRank: 5 }, '--start-rank'],
+    [{ keepLast: false }, '--no-keep-last'],
+  ])('%o without --orthonormal is refused', async (flags, place) => {
+    const output = join(folder, 'never.onnx');
+    await expect(run('lenet5', { output, ...flags })).rejects.toMatchObject({ code: 'USAGE', place });
+  });
+
   it('lists the architectures', async () => {
     const result = await run(undefined, { list: true });
     const { architectures } = result.document as ArchitecturesReport;

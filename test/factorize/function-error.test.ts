@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKernel } from '../../src/factorize/activations/index.js';
-import { functionRisk, pairErrors } from '../../src/factorize/function-error.js';
+import { errorsOf, functionRisk } from '../../src/factorize/function-error.js';
 import type { Activation, FactorPair } from '../../src/rewrite/types.js';
 import type { Linalg, Matrix } from '../../src/linalg/types.js';
 import { cases } from './support/expectation.js';
@@ -9,7 +9,9 @@ import { testLinalg } from './support/linalg.js';
 import { freshWeight, normals } from './support/weights.js';
 
 let linalg: Linalg;
-const functionError = async (...call: Parameters<typeof pairErrors>): Promise<number> =>
+const pairErrors = async (...call: Parameters<typeof functionRisk>): Promise<ReturnType<typeof errorsOf>> =>
+  errorsOf([await functionRisk(...call)]);
+const functionError = async (...call: Parameters<typeof functionRisk>): Promise<number> =>
   (await pairErrors(...call)).functionError;
 beforeAll(async () => {
   linalg = await testLinalg();

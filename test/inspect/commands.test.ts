@@ -89,10 +89,8 @@ describe('lowrank inspect', () => {
       const perRank = point.macs / point.rank;
       expect(rank * perRank, name).toBeLessThanOrEqual(macs.after / 2);
       // The next rank would be more than half, or is none.
-      const full =
-        scheme === 'spatial'
-          ? Math.min(out * kernel[0], inputs * kernel[1])
-          : Math.min(out, inputs * kernel[0] * kernel[1]);
+      const [kh = 1, kw = 1] = kernel;
+      const full = scheme === 'spatial' ? Math.min(out * kh, inputs * kw) : Math.min(out, inputs * kh * kw);
       if (rank < full) expect((rank + 1) * perRank, name).toBeGreaterThan(macs.after / 2);
       expect(change).toBeGreaterThan(0);
       expect(loss).toBeGreaterThan(0);

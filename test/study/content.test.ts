@@ -22,6 +22,16 @@ describe('architectureFile', () => {
     ];
     expect(new Set(hashes).size).toBe(4);
     expect(hashOf('resnet8_cifar', 32, 10)).toBe(hashes[0]);
+    const hidden = ['20,20', '20,30'].map((text) => {
+      const source = {
+        kind: 'created',
+        architecture: 'mlp',
+        imageSize: 4,
+        hidden: text.split(',').map(Number),
+      } as const;
+      return architectureFile({ name: 'net', source, train: {} }, 10, folder).hash;
+    });
+    expect(new Set([...hidden, hashOf('mlp', 4, 10)]).size).toBe(3);
   });
 });
 

@@ -1,11 +1,16 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { drawOrthonormalPairs } from '../../src/adapt/orthonormal-pairs.js';
 import type { TrainReport } from '../../src/contracts/train.js';
 import { convert } from '../../src/convert/usual-calls.js';
 import { readModel } from '../../src/graph/read.js';
+import { writeModel } from '../../src/graph/write.js';
 import { merge } from '../../src/merge/merge.js';
+import { PLAIN } from '../../src/report/terminal.js';
+import { renderTrainTable } from '../../src/report/train-table.js';
 import { createTrainProgress, type TrainStep } from '../../src/report/train-progress.js';
+import { countParameters } from '../../src/rewrite/count.js';
 import { readPairs } from '../../src/rewrite/pairs.js';
 import { train } from '../../src/training/loop.js';
 import type { TrainOptions, TrainSettings } from '../../src/training/options.js';
@@ -104,6 +109,39 @@ describe('a training that finds its ranks', () => {
     expect(merged.merged.length).toBe(adaptation!.layers.length);
   });
 
+  it('writes layers in one piece whose pairs would be no smaller, and goes on with them bit for bit', async () => {
+    const settings = { adaptRanks: 'kls-fixed', tolerance: null, startRank: 7, maxRank: 7 } as const;
+    const report = await run('one piece', settings);
+    const output = outputOf('one piece');
+    const { layers } = report.adaptation!;
+    const found = report.epochs.at(-1)!.adaptation!;
+    const whole = layers.filter(({ rows, cols }, at) => found.ranks[at]! * (rows + cols) >= rows * cols);
+    expect(whole.length).toBeGreaterThan(0);
+    expect(whole.length).toBeLessThan(layers.length);
+    expect(found.inOnePiece).toEqual(whole.map(({ name }) => name));
+    expect(ranksOf(output).length).toBe(layers.length - whole.length);
+    const opened = [model, output].map((path) => readModel(path));
+    const [before, after] = opened.map(({ graph }) => countParameters(graph));
+    for (const { file } of opened) file?.close();
+    expect(after).toBe(found.params);
+    expect(after).toBeLessThan(before!);
+    for (const { name } of whole) {
+      const nodes = opened.map(({ graph }) => graph.nodes.find((node) => node.name === name)!);
+      expect(nodes.map(({ opType }) => opType)).toEqual(['Conv', 'Conv']);
+    }
+    expect(renderTrainTable(report, PLAIN)).toMatch(
+      new RegExp(`in one piece +${whole.length} layers?, whose pairs? would be no smaller: `),
+    );
+    // What is written computes what was validated, and trains on, with its pairs alone.
+    const again = { ...settings, startRank: null, maxRank: null, keepFirst: true, epochs: 1, lr: 1e-9 };
+    const further = await run('one piece again', again, { model: output, validatesStart: true });
+    const written = report.epochs.find(({ epoch }) => epoch === report.written!.epoch)!;
+    expect(further.start!.valLoss!).toBeCloseTo(written.valLoss!, 4);
+    expect(further.adaptation!.layers.length).toBe(layers.length - whole.length);
+    await stoppedAt('one piece stopped', settings, ({ epoch, step }) => epoch === 2 && step === 2);
+    expect(readFileSync(outputOf('one piece stopped')).equals(readFileSync(output))).toBe(true);
+  });
+
   it('begins from the pairs of a factorized model', async () => {
     const pairs = join(folder, 'pairs.onnx');
     await convert(model, { output: pairs, rankScale: 0.5, init: 'spectral', calibrate: 'none' });
@@ -114,6 +152,21 @@ describe('a training that finds its ranks', () => {
     );
     const frozen = run('frozen factor', { keepFirst: true, freeze: ['*.v'] }, { model: pairs });
     await expect(frozen).rejects.toThrow(/the rank of '.*' is to be found, but '.*' is not trained/);
+  });
+
+  it('begins from pairs that were drawn, as plain pairs do', async () => {
+    const pairs = join(folder, 'drawn.onnx');
+    const drawn = readModel(tinyClassifier());
+    await drawOrthonormalPairs(drawn, { startRank: 3, keepFirst: false });
+    writeModel(drawn, pairs);
+    const fixed = { adaptRanks: 'kls-fixed', tolerance: null, keepFirst: true, momentum: 0, epochs: 3 } as const;
+    const [found, plain] = [
+      await run('drawn', fixed, { model: pairs, validatesStart: true }),
+      await run('plain', { ...fixed, adaptRanks: null, coefficientSteps: 10 }, { model: pairs, validatesStart: true }),
+    ];
+    expect(found.start!.valLoss!).toBeCloseTo(plain.start!.valLoss!, 4);
+    expect(found.adaptation!.layers.map(({ startRank }) => startRank)).toEqual(ranksOf(pairs));
+    for (const { epochs } of [found, plain]) expect(epochs.at(-1)!.loss).toBeLessThan(epochs[0]!.loss);
   });
 
   it.each([
@@ -159,6 +212,20 @@ describe('a training that finds its ranks', () => {
       // Not much below it either.
       expect(Math.max(paramsShare, macsShare)).toBeGreaterThan(0.4);
     }
+  });
+
+  it('writes an epoch of the size that is asked for, though the larger ones before, or the start, were better', async () => {
+    const whole = join(folder, 'whole-model.onnx');
+    const told = { ...common, adaptRanks: null, tolerance: null, coefficientSteps: 10, keepFirst: true, epochs: 20 };
+    await train({ model, output: whole, data, val: data, settings: told });
+    // A rate that is too large.
+    const settings = { targetParams: 0.35, tolerance: null, epochs: 4, minRank: 1, lr: 3 };
+    const report = await run('of size', settings, { model: whole, validatesStart: true });
+    const chosen = report.epochs.find(({ epoch }) => epoch === report.written!.epoch);
+    expect(report.start!.valTop1).toBeGreaterThan(chosen!.valTop1!);
+    expect(chosen!.adaptation!.paramsShare).toBeLessThanOrEqual(0.35);
+    expect(report.best).toEqual({ epoch: chosen!.epoch, top1: chosen!.valTop1 });
+    expect(ranksOf(outputOf('of size'))).toEqual(chosen!.adaptation!.ranks);
   });
 
   it('leaves what is frozen, and gives several batches one update', async () => {

@@ -76,6 +76,35 @@ describe('lowrank-train --explain', () => {
     );
   });
 
+  it('says what ranks begin with, what there is room for, and which layers stay', () => {
+    const report = explained('--adapt-ranks', 'augmented', '--tolerance', '0.1', '--start-rank', '3');
+    const { layers, kept } = report.ranks!;
+    expect(layers.map(({ startRank, room }) => [startRank, room.rank, room.bases])).toEqual(
+      layers.map(() => [3, 4, 8]),
+    );
+    for (const { rows, cols, mostRank } of layers) expect(mostRank).toBe(Math.floor(Math.min(rows, cols) / 2));
+    expect(kept.map(({ reason }) => reason)).toEqual([
+      'first layer (--no-keep-first factorizes it)',
+      'last layer (--no-keep-last factorizes it)',
+    ]);
+    expect(report.choices.find(({ name }) => name === 'ranks')).toMatchObject({
+      value: 'found by augmented',
+      why: "a cut behind every 11 updates takes at most 0.1 of a layer's ‖σ‖₂",
+    });
+    const chosen = report.choices.find(({ name }) => name === 'rank at the start')!;
+    expect(chosen).toMatchObject({ value: '3 3 3 3', isDefault: false });
+    expect(chosen.why).toMatch(/^at most 3, as given; [\d.]+ % of the parameters in one piece$/);
+    expect(valueOf(report, 'room for ranks')).toBe('4 4 4 4, for bases 8 8 8 8');
+    expect(report.choices.find(({ name }) => name === 'layers adapted')).toMatchObject({
+      value: `${layers.length} of ${layers.length + 2}`,
+      why: expect.stringMatching(/^not \S+: first layer .*; not \S+: last layer /) as string,
+    });
+    const fixed = explained('--adapt-ranks', 'kls-fixed', '--exclude', '*block1*');
+    expect(fixed.ranks!.layers.map(({ room }) => room.bases)).toEqual(fixed.ranks!.layers.map(({ room }) => room.rank));
+    expect(fixed.ranks!.kept.some(({ reason }) => reason === 'excluded by --exclude')).toBe(true);
+    expect(explained().ranks).toBeUndefined();
+  });
+
   it('the options become those of sessions; defaults of onnxruntime are not repeated', () => {
     const settings = { ...defaultTrainSettings, device: 'cuda' } as const;
     const config = restBetweenRuns;

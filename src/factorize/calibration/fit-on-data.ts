@@ -18,7 +18,8 @@ import { observationPoint } from './observation-point.js';
 import { addProbes, positionsPerImage, type ProbeRequest } from './probe.js';
 import type { Calibrate, CalibrationImages, LayerData, Moments } from './types.js';
 import { type ImageContext, type OpenedImages, openImages } from './open-images.js';
-import { largestPatch, patchSize, grouped, momentBytes, pool } from './moments.js';
+import { grouped, hasMoments, momentBytes, pool } from './moments.js';
+import { fewPatches, note, withoutMoments } from './notices.js';
 
 export interface DataFitContext extends FitContext, ImageContext {
   /** Whether biases may put right what pairs change in the mean. */
@@ -56,7 +57,7 @@ export async function fitOnData(
   const { copy, shapes, images } = context.known?.opened ?? (await openImages(calibrate, context));
   try {
     const run: Run = { ...context, copy, shapes, images, isSequential: inits[context.init].needs === 'sequence' };
-    const measured = work.filter(({ candidate }) => patchSize(candidate) <= largestPatch);
+    const measured = work.filter(({ candidate }) => hasMoments(candidate));
     const fits = new Map<Plan, Fit>();
     const student = run.isSequential ? createStudent(run) : undefined;
     let fitSeconds = 0;
@@ -94,12 +95,12 @@ export async function fitOnData(
         student.replace(result!);
       }
     }
-    // What is too large for second moments is fitted without them.
+    // What has no second moments is fitted without them.
     const large = work.filter((plan) => !measured.includes(plan));
     const init = inits[context.init].needs === undefined ? context.init : 'spectral';
     await fit(large, { init });
     const scarce = calibrate.kind === 'synthetic' ? [] : fewPatches(few);
-    const warnings = [...images.warnings, ...scarce, ...tooLarge(large, init)];
+    const warnings = [...images.warnings, ...scarce, ...withoutMoments(large, init)];
     const seconds = (performance.now() - started) / 1000 - fitSeconds;
     const report = { ...images.summary(), layers: measured.length, seconds };
     return { fits: work.map((plan) => fits.get(plan)!), report, warnings };
@@ -271,25 +272,4 @@ function createStudent(run: Run): Student {
       emitFit(model, fit, own);
     },
   };
-}
-
-function note(few: { layers: number; example: string }, candidate: Candidate, { count, mean }: Moments): void {
-  if (count >= mean.length) return;
-  if (few.layers === 0) few.example = `${candidate.layer.label}: ${count} patches of ${mean.length} numbers`;
-  few.layers++;
-}
-
-function fewPatches({ layers, example }: { readonly layers: number; readonly example: string }): string[] {
-  if (layers === 0) return [];
-  const which = layers === 1 ? '1 layer' : `${layers} layers`;
-  return [
-    `too few calibration images for ${which} (${example}): directions that they do not show count as average; give more`,
-  ];
-}
-
-function tooLarge(plans: readonly Plan[], init: string): string[] {
-  return plans.map(
-    ({ candidate }) =>
-      `layer '${candidate.layer.label}': its patches of ${patchSize(candidate)} numbers are too large for second moments; fitted by ${init}`,
-  );
 }

@@ -4,8 +4,15 @@ import type { Moments } from './types.js';
 /** Bytes of moments, and of samples, that layers looked at together may take. */
 const groupBytes = 1.6e9;
 /** Numbers in a patch beyond which second moments are not taken: 8 bytes for each pair of them. */
-export const largestPatch = 8192;
+const largestPatch = 8192;
 
+/** Whether second moments of what a layer sees are taken: of patches that are not too large, by all channels together. */
+export function hasMoments(candidate: Candidate): boolean {
+  const { form, group } = candidate.layer;
+  return form !== 'conv-transposed' && group === 1 && patchSize(candidate) <= largestPatch;
+}
+
+/** Numbers of a patch. */
 export function patchSize({ layer: { geometry } }: Candidate): number {
   return geometry.in * geometry.kernel[0] * geometry.kernel[1];
 }

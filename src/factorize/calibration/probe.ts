@@ -1,3 +1,4 @@
+import { LowrankError } from '../../errors.js';
 import type { Attribute } from '../../graph/attribute.js';
 import { int, ints } from '../../graph/attributes.js';
 import type { Graph } from '../../graph/graph.js';
@@ -9,7 +10,8 @@ import { Tensor } from '../../onnx/tensor.js';
 import type { ShapeTable } from '../../ops/infer.js';
 import { eliminateDeadNodes } from '../../passes/eliminate-dead-nodes.js';
 import { runPasses } from '../../passes/runner.js';
-import type { FactorizableLayer } from '../../rewrite/layers.js';
+import { kernelSizes } from '../../rewrite/geometry.js';
+import { type FactorizableLayer, isConvolution } from '../../rewrite/layers.js';
 
 /** What is asked of a layer, and at how many positions of each image. */
 export interface ProbeRequest {
@@ -79,7 +81,7 @@ function addProbe(model: Model, shapes: ShapeTable, request: ProbeRequest): Prob
   const { graph } = model;
   const { layer, observed } = request;
   const build = builderOf(model, layer);
-  const batch = layer.form === 'conv' ? layer.geometry.batch : batchOf(graph, shapes);
+  const batch = isConvolution(layer.form) ? layer.geometry.batch : batchOf(graph, shapes);
   const perImage = positionsPerImage(layer, batch);
   const draw = (kind: string, wanted: number): PositionInput | undefined => {
     if (wanted === 0 || wanted >= perImage) return undefined;
@@ -168,7 +170,7 @@ function channelsFirst(build: Build, value: Value, rank: number, axis: number): 
 
 /** The axis of a layer's output that counts its neurons. */
 export function channelAxis(layer: FactorizableLayer, rank: number): number {
-  if (layer.form === 'conv') return 1;
+  if (isConvolution(layer.form)) return 1;
   return layer.form === 'matmul-left' ? Math.max(0, rank - 2) : rank - 1;
 }
 
@@ -180,19 +182,22 @@ function patchesOf(build: Build, layer: FactorizableLayer, shapes: ShapeTable): 
   const input = build.float(source, shapes);
   switch (form) {
     case 'conv': {
-      const [kh, kw] = geometry.kernel;
+      const area = geometry.kernel[0] * geometry.kernel[1];
       const isPlain =
-        kh * kw === 1 &&
+        area === 1 &&
         (node.ints('strides') ?? []).every((stride) => stride === 1) &&
         (node.ints('pads') ?? []).every((pad) => pad === 0);
       if (isPlain) return channelsFirst(build, input, rank, 1);
-      const count = geometry.in * kh * kw;
-      const kernels = new Float32Array(count * kh * kw);
-      for (let i = 0; i < count; i++) kernels[i * kh * kw + (i % (kh * kw))] = 1;
-      const weight = build.constant((name) => Tensor.ofFloats(name, [count, 1, kh, kw], kernels));
+      const count = geometry.in * area;
+      const kernels = new Float32Array(count * area);
+      for (let i = 0; i < count; i++) kernels[i * area + (i % area)] = 1;
+      const dims = [count, 1, ...kernelSizes(geometry)];
+      const weight = build.constant((name) => Tensor.ofFloats(name, dims, kernels));
       const attributes = { ...Object.fromEntries(node.attributes), group: int(geometry.in) };
       return channelsFirst(build, build('Conv', [input, weight], attributes), rank, 1);
     }
+    case 'conv-transposed':
+      throw new LowrankError('INTERNAL', `patches of the transposed convolution '${layer.label}'`);
     case 'gemm':
       return channelsFirst(build, input, rank, node.int('transA', 0) === 1 ? 0 : 1);
     case 'matmul-right':

@@ -2,7 +2,8 @@ import type { Linalg, Matrix, Matrix64 } from '../../linalg/types.js';
 import { regularize } from '../calibration/regularize.js';
 import type { Moments } from '../calibration/types.js';
 import { gramOf, meanBlock } from '../inits/support/reduced-rank.js';
-import { transpose } from '../../rewrite/layout.js';
+import { joinGroups, transpose } from '../../rewrite/layout.js';
+import type { FactorPair } from '../../rewrite/types.js';
 
 /** Nested pairs of a layer's matrix: the one of rank r has the first r columns of `left` and rows of `right`. */
 export interface Basis {
@@ -45,16 +46,22 @@ export async function basisOf(problem: BasisProblem): Promise<Basis> {
   return { left, right, losses: lossesOf(values, total, most) };
 }
 
-/** The same for white inputs: of truncated SVD. */
-export async function basisOfWeights(problem: Omit<BasisProblem, 'moments'>): Promise<Basis> {
-  const { weight, most, linalg, signal } = problem;
-  const { left, right } = await linalg.truncatedSvd(weight, most, { signal });
-  const projected = await linalg.gemm(left, weight, { transposeA: true });
-  let total = 0;
-  for (const value of weight.data) total += value * value;
+/** The same for white inputs, of truncated SVD; the matrices of groups, whose pairs have one rank in common, together. */
+export async function basisOfGroups(
+  weights: readonly Matrix[],
+  { most, linalg, signal }: Pick<BasisProblem, 'most' | 'linalg' | 'signal'>,
+): Promise<Basis> {
   const energies = new Float64Array(most);
-  projected.data.forEach((value, at) => (energies[Math.floor(at / right.cols)]! += value * value));
-  return { left, right: projected, losses: lossesOf(energies, total, most) };
+  let total = 0;
+  const pairs: FactorPair[] = [];
+  for (const weight of weights) {
+    const { left } = await linalg.truncatedSvd(weight, most, { signal });
+    const right = await linalg.gemm(left, weight, { transposeA: true });
+    for (const value of weight.data) total += value * value;
+    right.data.forEach((value, at) => (energies[Math.floor(at / right.cols)]! += value * value));
+    pairs.push({ left, right });
+  }
+  return { ...joinGroups(pairs), losses: lossesOf(energies, total, most) };
 }
 
 /** The share of `total` that each rank from 0 to `most` loses, given what each component keeps. */

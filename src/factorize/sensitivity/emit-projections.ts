@@ -11,8 +11,8 @@ import { eliminateDeadNodes } from '../../passes/eliminate-dead-nodes.js';
 import { runPasses } from '../../passes/runner.js';
 import type { ChangeUnit, Scheme } from '../../contracts/convert.js';
 import { channelAxis } from '../calibration/probe.js';
-import { factorAttributes } from '../../rewrite/emit.js';
-import type { FactorizableLayer } from '../../rewrite/layers.js';
+import { factorConvolutions } from '../../rewrite/emit.js';
+import { type FactorizableLayer, isConvolution } from '../../rewrite/layers.js';
 import { type Kernel, splitPair, toKernels } from '../../rewrite/layout.js';
 import { schemes } from '../../rewrite/schemes/index.js';
 import type { FactorPair } from '../../rewrite/types.js';
@@ -118,6 +118,7 @@ export function emitProjections(
       const result = others.reduce((input, kernel, at) => emit(input, kernel, at + 1), hidden);
       const back = differentiate(e, graph.nodes.slice(before), new Map([[result, g]]), [hidden]).get(hidden)!;
       let part = sumBut(e, e.mul(hidden, back), channelAxis(layer, e.rank(hidden)));
+      if (layer.group > 1) part = e.reduceSum(e.reshape(part, [layer.group, -1]), [0], false);
       if (means !== undefined) {
         const moved = e.emit('MatMul', [
           e.reshape(sums, [1, -1]),
@@ -155,19 +156,14 @@ function emitFactor(
   weight: Value,
 ): Value {
   const { node, form } = layer;
-  switch (form) {
-    case 'conv':
-      return e.emit('Conv', [input, weight], factorAttributes(layer, scheme)[at]);
-    case 'matmul-left':
-      return e.emit('MatMul', [weight, input]);
-    case 'matmul-right':
-      return e.emit('MatMul', [input, weight]);
-    case 'gemm': {
-      if (at < schemes[scheme].factors.length - 1) return e.emit('MatMul', [input, weight]);
-      const own = Object.fromEntries([...node.attributes].filter(([name]) => name !== 'transA' && name !== 'beta'));
-      return e.emit('Gemm', [input, weight], own);
-    }
+  if (isConvolution(form)) {
+    const { opType, attributes } = factorConvolutions(layer, scheme)[at]!;
+    return e.emit(opType, [input, weight], attributes);
   }
+  if (form === 'matmul-left') return e.emit('MatMul', [weight, input]);
+  if (form === 'matmul-right' || at < schemes[scheme].factors.length - 1) return e.emit('MatMul', [input, weight]);
+  const own = Object.fromEntries([...node.attributes].filter(([name]) => name !== 'transA' && name !== 'beta'));
+  return e.emit('Gemm', [input, weight], own);
 }
 
 /** [channels] */

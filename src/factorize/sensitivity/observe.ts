@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../../errors.js';
 import type { Linalg } from '../../linalg/types.js';
 import type { Scheme, SensitivityReport } from '../../contracts/convert.js';
-import { grouped, largestPatch, momentBytes, patchSize, pool } from '../calibration/moments.js';
+import { grouped, hasMoments, momentBytes, patchSize, pool } from '../calibration/moments.js';
 import { momentRequest, probe, sameLayer } from '../calibration/fit-on-data.js';
 import type { ImageContext, OpenedImages } from '../calibration/open-images.js';
 import { sourceOf } from '../calibration/frontier.js';
@@ -9,10 +9,10 @@ import { orderMoments } from '../calibration/scheme-order.js';
 import type { Moments } from '../calibration/types.js';
 import type { Candidate } from '../candidates.js';
 import { breakEvenRank, matrixShape, maxRank } from '../../rewrite/geometry.js';
-import { isOutputMajor, toMatrix } from '../../rewrite/layout.js';
+import { isOutputMajor, toMatrices } from '../../rewrite/layout.js';
 import { allowedSchemes } from '../plan-choice.js';
 import type { SchemeSettings } from '../settings.js';
-import { type Basis, basisOf, basisOfWeights } from './basis.js';
+import { type Basis, basisOf, basisOfGroups } from './basis.js';
 import { type Changes, findChanges } from './output-changes.js';
 
 /** What each rank of one scheme of a layer costs, from rank 0 on. */
@@ -128,7 +128,7 @@ async function findBases(
   const bases = new Map<Candidate, LayerBases>();
   const kept = new Map<Candidate, Moments>();
   let keptBytes = 0;
-  const isLarge = (candidate: Candidate): boolean => patchSize(candidate) > largestPatch;
+  const isLarge = (candidate: Candidate): boolean => !hasMoments(candidate);
   const groups = grouped(candidates, (candidate) => (isLarge(candidate) ? 0 : momentBytes(candidate)));
   for (const group of groups) {
     const small = group.filter((candidate) => !isLarge(candidate));
@@ -149,14 +149,17 @@ async function findBases(
         throwIfAborted(signal);
         const limit = settings.allowBigger ? maxRank(layer.geometry, scheme) : breakEvenRank(layer.geometry, scheme);
         if (limit < 1) continue;
-        const weight = toMatrix(data, layer.geometry, scheme, isOutputMajor(layer.form, layer.node.int('transB', 0)));
+        const outputMajor = isOutputMajor(layer.form, layer.node.int('transB', 0));
+        const weights = toMatrices(data, layer.geometry, scheme, outputMajor);
         const { rowsPerNeuron } = matrixShape(layer.geometry, scheme);
-        const problem = { weight, rowsPerNeuron, linalg, signal };
         bySchemes.set(
           scheme,
           moments === undefined
-            ? await basisOfWeights({ ...problem, most: Math.min(limit, mostWithoutMoments) })
-            : await basisOf({ ...problem, most: limit, moments: orderMoments(moments, layer.geometry, scheme) }),
+            ? await basisOfGroups(weights, { linalg, signal, most: Math.min(limit, mostWithoutMoments) })
+            : await basisOf({
+                ...{ weight: weights[0]!, rowsPerNeuron, linalg, signal, most: limit },
+                moments: orderMoments(moments, layer.geometry, scheme),
+              }),
         );
       }
       bases.set(candidate, { bySchemes, moments });

@@ -13,7 +13,7 @@ interface LayerRow {
   readonly label: string;
   readonly matrix: string;
   readonly start: number;
-  readonly end: number;
+  readonly end: string;
   readonly values: readonly number[];
 }
 
@@ -21,7 +21,7 @@ const columns: readonly TableColumn<LayerRow>[] = [
   { header: 'Layer', className: '', value: ({ label }) => label },
   { header: 'Matrix', className: 'number', value: ({ matrix }) => matrix },
   { header: 'Rank at the start', className: 'number', value: ({ start }) => formatWhole(start) },
-  { header: 'Rank at the end', className: 'number', value: ({ end }) => formatWhole(end) },
+  { header: 'Rank at the end', className: 'number', value: ({ end }) => end },
   { header: 'Largest σ', className: 'number', value: ({ values }) => formatError(values[0] ?? 0) },
 ];
 
@@ -87,11 +87,11 @@ export function rankSection(renderer: ChartRenderer, { adaptation, epochs }: Tra
       'At the end of each epoch, behind the cut',
     ),
   ]);
-  const rows = layers.map(({ label, rows: height, cols, startRank }, index): LayerRow => ({
+  const rows = layers.map(({ name, label, rows: height, cols, startRank }, index): LayerRow => ({
     label,
     matrix: `${height} × ${cols}`,
     start: startRank,
-    end: last.ranks[index]!,
+    end: `${formatWhole(last.ranks[index]!)}${last.inOnePiece?.includes(name) === true ? ', in one piece' : ''}`,
     values: last.singularValues[index]!,
   }));
   const grid = markup`<div class="two">${charts}</div>`;

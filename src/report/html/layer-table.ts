@@ -10,7 +10,8 @@ export function twoLines(value: Content, below: Content): Markup {
 }
 
 function shapeOf({ op, kernel, in: inputs, out, group, activation }: LayerIdentity): string {
-  const size = kernel[0] * kernel[1] === 1 && op !== 'Conv' ? '' : ` ${formatKernel(kernel).replace('x', '×')}`;
+  const isPlain = kernel.every((size) => size === 1) && op !== 'Conv';
+  const size = isPlain ? '' : ` ${formatKernel(kernel).replaceAll('x', '×')}`;
   const groups = group > 1 ? `, ${group} groups` : '';
   return `${op}${size}, ${inputs} → ${out}${groups}${activation === 'linear' ? '' : `, ${activation}`}`;
 }
