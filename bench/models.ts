@@ -2,7 +2,7 @@
 // npm run bench -- models [--models resnet,mnist]        (parts of paths)
 // Whole processes; each line is from the report that the command prints. Writes docs/models-table.md too.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -125,6 +125,9 @@ if (values.models === '') {
     ...refused.map(({ model, error }) => `- ${model}: \`${error}\``),
     '',
   ];
-  writeFileSync('docs/models-table.md', text.join('\n'));
+  // What scripts/models-table writes behind it stays.
+  const before = readFileSync('docs/models-table.md', 'utf8');
+  const others = before.indexOf('\n## ');
+  writeFileSync('docs/models-table.md', `${text.join('\n')}${others < 0 ? '' : before.slice(others)}`);
   saveResult('models', { results: rows, refused });
 }

@@ -26,6 +26,11 @@ export const convertOptions = {
   },
   force: { type: 'boolean', default: false, description: 'replace existing output files' },
   ...fileOptions,
+  openBatch: {
+    type: 'boolean',
+    default: false,
+    description: 'a model that takes any number of images, where it was exported for a fixed one',
+  },
   report: { type: 'string', placeholder: 'path', description: 'also write an HTML report with charts' },
   rankScale: {
     type: 'number',

@@ -25,6 +25,7 @@ export async function openSubject(
     driver: () => Promise.resolve(driver),
     limits: limitsOf(settings.running),
     isRun,
+    foldsWeights: true,
     signal,
   });
   const { model, shapes, warnings } = prepared;

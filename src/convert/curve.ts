@@ -44,6 +44,7 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
     driver: () => Promise.resolve(driver),
     limits,
     isRun: true,
+    foldsWeights: true,
     signal,
   });
   const { model, shapes } = prepared;

@@ -81,6 +81,7 @@ export async function openConversion(input: string, call: ConvertCall): Promise<
     driver,
     limits: limitsOf(settings.running),
     isRun: isRunBy(settings, call),
+    foldsWeights: true,
     isDequantized: true,
     signal,
   });

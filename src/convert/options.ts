@@ -70,6 +70,8 @@ export interface ConvertOptions extends FitOptions, LimitOptions {
   readonly singleFile?: boolean;
   /** Put large tensors into a file of their own, `<output>.data`; default: one file, as far as it holds them (2 GiB). */
   readonly externalData?: boolean;
+  /** Write a model that takes any number of images where it was exported for a fixed one. */
+  readonly openBatch?: boolean;
   /** Replace an existing output. */
   readonly force?: boolean;
   /** Shapes of inputs with dynamic axes, by input name. */

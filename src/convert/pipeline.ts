@@ -11,6 +11,7 @@ import type { Chosen } from './choose-and-fit.js';
 import { emit, finish } from './emit.js';
 import { latencySource } from './latency-source.js';
 import { lookAtOriginal, openConversion, type Seconds } from './open.js';
+import { openConverted, requireOpenable } from './open-batch.js';
 import { reportConversion } from './report.js';
 import { verify } from './verify.js';
 
@@ -31,6 +32,7 @@ export async function runConversion(input: string, call: ConvertCall, within: Su
   let staged: StagedModel | undefined;
   try {
     const original = await lookAtOriginal(opened, seconds, lap);
+    await requireOpenable(opened);
     const engine = await startEngine({ ...asked.settings.running, driver: await driver() });
     ({ linalg } = engine);
     const { rankMode } = asked.settings.ranks;
@@ -45,6 +47,7 @@ export async function runConversion(input: string, call: ConvertCall, within: Su
     const emitted = await emit(opened, original, chosen, engine);
     seconds.factorize = lap();
     const finished = await finish(opened, original, chosen, emitted);
+    openConverted(opened);
     lap();
 
     show(call, 'write', 0, 1, asked.output);

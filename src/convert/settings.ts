@@ -55,6 +55,8 @@ export interface OutputSettings {
   readonly force: boolean;
   readonly singleFile: boolean;
   readonly externalData: boolean;
+  /** A fixed batch becomes any number of images. */
+  readonly openBatch: boolean;
 }
 
 /** Every option with its value, in the parts that each room gets; the rank options as one mode. */
@@ -189,6 +191,7 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
       force: options.force ?? false,
       singleFile: options.singleFile ?? false,
       externalData: options.externalData ?? false,
+      openBatch: options.openBatch ?? false,
     },
     inputShapes: options.inputShapes ?? {},
     seed,
@@ -236,6 +239,7 @@ export function describeSettings(settings: ConvertSettings): Record<keyof Conver
     measureLatency: verification.measureLatency,
     singleFile: output.singleFile,
     externalData: output.externalData,
+    openBatch: output.openBatch,
     force: output.force,
     inputShapes: settings.inputShapes,
     ...describeFit(fitting.sampled, fitting.init),

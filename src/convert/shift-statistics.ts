@@ -119,6 +119,7 @@ async function openOriginal(calibrate: Calibrate, context: RecalibrateContext): 
 
 /** Whether the graph bears the batch of the images. */
 function isBatchOpen(copy: Model, { input, dims }: CalibrationImages): boolean {
+  if (typeof copy.graph.value(input)?.declared?.dims?.[0] === 'number') return false;
   try {
     inferShapes(copy, { inputShapes: { [input]: dims } });
     return true;

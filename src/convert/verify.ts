@@ -34,7 +34,8 @@ export async function verify(
   { searched, isOfLatency }: { readonly searched: FoundRanks | undefined; readonly isOfLatency: boolean },
 ): Promise<Verified> {
   const { settings, warnings, call } = asked;
-  const written = await recount(temporaryPath, settings, getDriver, records);
+  const inputShapes = settings.output.openBatch ? shapesOfInputs(model, shapes) : settings.inputShapes;
+  const written = await recount(temporaryPath, { ...settings, inputShapes }, getDriver, records);
   warnings.push(...written.warnings);
   const verification = settings.verification.verify
     ? await verifyAgainst(await getDriver(), temporaryPath, samples, reference, session, call.signal)
@@ -57,6 +58,12 @@ export async function verify(
     warnings.push(...latencyWarnings(settings, latencyMs));
   }
   return { written, verification, accuracyBudget: confirmed?.report, latencyMs };
+}
+
+/** The shapes that the model was read with. */
+function shapesOfInputs({ graph }: Opened['model'], shapes: Opened['shapes']): ConvertSettings['inputShapes'] {
+  const inputs = graph.inputs.filter(({ tensor }) => tensor === undefined);
+  return Object.fromEntries(inputs.map((value) => [value.name, shapes.require(value).dims]));
 }
 
 export interface Written {

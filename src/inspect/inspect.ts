@@ -62,6 +62,7 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
   const { model, shapes, warnings } = await prepareModel(path, {
     inputShapes: options.inputShapes ?? {},
     driver: getDriver,
+    foldsWeights: true,
     limits: limitsOf(checkedLimits(options)),
     signal: options.signal,
   });

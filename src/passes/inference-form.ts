@@ -8,7 +8,7 @@ import { staticNumbers } from '../ops/support/static-numbers.js';
 import { type Model, opsetOf } from '../graph/model.js';
 
 /** Operators whose outputs are drawn anew in every run. */
-const random = new Set([
+export const random: ReadonlySet<string> = new Set([
   'RandomNormal',
   'RandomNormalLike',
   'RandomUniform',

@@ -1,3 +1,4 @@
+import type { Tensor } from '../onnx/tensor.js';
 import type { Graph } from '../graph/graph.js';
 import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
@@ -24,7 +25,8 @@ export interface Untied {
  * Gives every layer its own initializer where an exporter stored equal tensors once: PyTorch's default exporter keeps one
  * tensor of zeros for all fresh biases and running means of a size. With `auto` these are initializers whose elements are
  * all one number, read as weights, biases, operands or running statistics by several nodes; nodes that also share a stored
- * tensor of other elements are one layer that is run several times, and keep sharing. Numbers of the code (one element, an exporter's name) are left out. With `never` it is all initializers
+ * tensor of other elements are one layer that is run several times, and keep sharing. A weight and a running statistic are
+ * never one. Numbers of the code (one element, an exporter's name) are left out. With `never` it is all initializers
  * that several nodes read so. The first reader keeps the name; the copies are called `<name>.2`, `<name>.3`, …, the same
  * for the same model. `only`: copies that are made; other readers keep the original.
  */
@@ -33,15 +35,21 @@ export function untie({ graph }: Model, tie: TieName, only?: ReadonlySet<string>
   const order = new Map(graph.sorted().map((node, i) => [node, i]));
   const seen = valuesOfImages(graph);
   const changes: { readonly value: Value; readonly groups: readonly (readonly Use[])[] }[] = [];
-  for (const value of graph.initializers) {
-    if (value.uses.length < 2 || !isFloatType(value.tensor!.dataType)) continue;
-    if (value.tensor!.size < 2 && hasConstantName(value)) continue;
-    const uses = value.uses.filter((use) => readsWeight(use, seen));
-    if (uses.length < 2 || (tie === 'auto' && !isOneNumber(value))) continue;
+  const made = graph.nodes.flatMap(({ outputs }) => outputs.filter((value) => value !== undefined));
+  for (const value of [...graph.initializers, ...made]) {
+    const tensor = storedIn(value);
+    if (tensor === undefined || value.uses.length < 2 || !isFloatType(tensor.dataType)) continue;
+    if (tensor.size < 2 && hasConstantName(value)) continue;
+    const isStored = value.tensor !== undefined;
+    const uses = value.uses.filter((use) => readsWeight(use, seen) && (isStored || !isOperand(use)));
+    const isOne = isOneNumber(tensor);
+    const isBoth = uses.some(isStatistic) && !uses.every(isStatistic);
+    if (uses.length < 2 || (tie === 'auto' && !isOne && !isBoth)) continue;
     uses.sort((a, b) => order.get(a.node)! - order.get(b.node)! || a.index - b.index);
     const groups = new Map<string, Use[]>();
     for (const use of uses) {
-      const key = tie === 'never' ? `${order.get(use.node)} ${use.index}` : layerOf(graph, use, order);
+      const apart = tie === 'never' ? `${order.get(use.node)} ${use.index}` : layerOf(graph, use, order);
+      const key = tie === 'auto' && !isOne ? String(isStatistic(use)) : apart;
       groups.set(key, [...(groups.get(key) ?? []), use]);
     }
     if (groups.size > 1) changes.push({ value, groups: [...groups.values()] });
@@ -50,7 +58,7 @@ export function untie({ graph }: Model, tie: TieName, only?: ReadonlySet<string>
     const copies = groups.slice(1).flatMap((uses, i) => {
       const name = copyName(graph, value.name, i + 2);
       if (only?.has(name) === false) return [];
-      const copy = graph.addInitializer(value.tensor!.renamed(name));
+      const copy = graph.addInitializer(storedIn(value)!.renamed(name));
       for (const { node, index } of uses) graph.setInput(node, index, copy);
       return [name];
     });
@@ -58,9 +66,25 @@ export function untie({ graph }: Model, tie: TieName, only?: ReadonlySet<string>
   });
 }
 
+/** The tensor of an initializer, of an Identity of one, or of a Constant node, which become initializers later. */
+function storedIn(value: Value): Tensor | undefined {
+  const { tensor, producer } = value;
+  if (tensor !== undefined || producer === undefined) return tensor;
+  if (producer.is('Constant')) return producer.tensor('value');
+  return producer.is('Identity') ? producer.inputs[0]?.tensor : undefined;
+}
+
+function isStatistic({ node, index }: Use): boolean {
+  return node.domain === '' && statisticInputs[node.opType]?.includes(index) === true;
+}
+
+function isOperand({ node }: Use): boolean {
+  return operandOperators.has(node.opType);
+}
+
 /** Whether all elements are one number: what layers start with, and so what is equal by chance. */
-function isOneNumber({ tensor }: Value): boolean {
-  if (tensor === undefined || tensor.size === 0) return false;
+function isOneNumber(tensor: Tensor): boolean {
+  if (tensor.size === 0) return false;
   const elements = tensor.toFloat32();
   return elements.every((element) => Object.is(element, elements[0]));
 }
@@ -74,10 +98,8 @@ function copyName(graph: Graph, name: string, number: number): string {
 /** Whether a node reads it as a weight or a statistic, or adds it to, or multiplies by it, what depends on the images. */
 function readsWeight({ node, index }: Use, seen: ReadonlySet<Value>): boolean {
   if (index < 0) return false;
-  const own =
-    weightInputs[node.opType]?.includes(index) === true || statisticInputs[node.opType]?.includes(index) === true;
-  const isOperand = operandOperators.has(node.opType);
-  if (!own && !isOperand) return false;
+  const isOwn = weightInputs[node.opType]?.includes(index) === true || isStatistic({ node, index });
+  if (!isOwn && !isOperand({ node, index })) return false;
   return node.inputs.some((other, i) => i !== index && other !== undefined && seen.has(other));
 }
 
@@ -94,7 +116,8 @@ function layerOf(graph: Graph, { node, index }: Use, order: ReadonlyMap<Node, nu
   for (const reader of operandOperators.has(node.opType) ? [node, ...before] : [node]) {
     const others = reader.inputs.flatMap((value) => {
       const stored = value === undefined ? undefined : resolveWeight(graph, value)?.source;
-      return stored?.tensor === undefined || stored.tensor.size < 2 || isOneNumber(stored) ? [] : [stored.name];
+      const tensor = stored?.tensor;
+      return tensor === undefined || tensor.size < 2 || isOneNumber(tensor) ? [] : [stored!.name];
     });
     if (others.length > 0) return `${others.join()} ${index}`;
   }

@@ -20,6 +20,7 @@ import type { RecoverOptions } from './recover.js';
 import { requireSamePreparation } from '../images/same-preparation.js';
 import { runsOnce, teachOnce, type TaughtOnce, withoutTeacher } from './taught.js';
 import { augmentFor, fewImages, type RecoverSettings, type SettledRecover, usualSteps } from './settings.js';
+import { requireOpening } from '../rewrite/check-opening.js';
 import { countMacs } from '../rewrite/count.js';
 
 /** What is to be closed, in the order in which it was opened. */
@@ -62,6 +63,9 @@ export async function openRecovery(
   const both = prepareMatching(options.model, options.teacher, { settings: told, match, limits, ...sized });
   closers.push(() => both.model.file?.close());
   closers.push(() => both.teacher.model.file?.close());
+  const driver = await loadDriver();
+  const running = { driver, session: trainSessionOptions(told), imageDims: both.imageDims, signal };
+  for (const source of [options.model, options.teacher]) await requireOpening(source, running);
   requireSamePreparation(
     { path: options.model, metadata: both.model.metadata },
     { path: options.teacher, metadata: both.teacher.model.metadata },
@@ -78,7 +82,6 @@ export async function openRecovery(
     augment: augmentOf(told, isOnce, width, height),
     steps: told.steps ?? usualSteps(told, macs),
   };
-  const driver = await loadDriver();
   const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver, settings);
   const emit = { batch: settings.batchSize, passes: target.passes };
   const gradient = buildGradientGraph(

@@ -9,6 +9,7 @@ import { requireMemory } from '../ops/memory.js';
 import { dequantize } from '../passes/dequantize.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { completeShapes } from '../passes/resolve-by-running.js';
+import { foldWeights } from './fold-weights.js';
 import type { ModelSummary } from '../contracts/convert.js';
 import type { Driver } from '../runtime/types.js';
 
@@ -30,6 +31,8 @@ export interface PrepareOptions {
   readonly limits?: RunLimits;
   /** Whether the model will be run: one that needs more memory than `limits` is refused (RUNTIME). Default false. */
   readonly isRun?: boolean;
+  /** Whether weights that are computed of stored tensors become stored ones, with `driver`. Default false. */
+  readonly foldsWeights?: boolean;
   /** Whether one in QDQ form is made a float model: see `dequantize`. Default false. */
   readonly isDequantized?: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -41,12 +44,21 @@ export async function prepareModel(input: string, options: PrepareOptions = {}):
   try {
     checkModel(model);
     const settled = [...toInferenceForm(model), ...(options.isDequantized === true ? dequantize(model) : [])];
+    settled.push(...(await folded(model, options)));
     const { shapes, warnings } = await shapesOf(model, options);
     return { model, shapes, warnings: [...settled, ...warnings] };
   } catch (error) {
     model.file?.close();
     throw withPath(error, input);
   }
+}
+
+async function folded(model: Model, { foldsWeights, driver, limits, signal }: PrepareOptions): Promise<string[]> {
+  if (foldsWeights !== true || driver === undefined) return [];
+  const count = await foldWeights(model, driver, { limits, signal });
+  if (count === 0) return [];
+  const [what, they] = count === 1 ? ['a weight is', 'it is'] : [`${count} weights are`, 'they are'];
+  return [`${what} computed from stored tensors in every run: ${they} taken as stored numbers`];
 }
 
 /** Shapes of a model at bound inputs, completed by running it once where inference alone does not do. */

@@ -10,7 +10,7 @@ import { resolveWeight } from '../ops/resolve-weight.js';
 import { eliminateDeadNodes } from '../passes/eliminate-dead-nodes.js';
 import { raiseOpset } from '../passes/raise-opset.js';
 import { runPasses } from '../passes/runner.js';
-import { openBatch, redeclare } from '../passes/open-batch.js';
+import { notOpened, openBatch, redeclare } from '../passes/open-batch.js';
 import type { Kept } from '../contracts/convert.js';
 
 /** Outputs that tell what one BatchNormalization saw. */
@@ -53,16 +53,18 @@ export const oldestOpset = 7;
 
 /**
  * Turns a model into one that observes: every BatchNormalization that can be normalizes by the statistics of its batch,
- * which become the outputs in place of the model's own; what they do not depend on is removed, and the batch is open.
+ * which become the outputs in place of the model's own; what they do not depend on is removed, and the batch is open;
+ * where that cannot be, it stays, or, if `needsBatch`, UNSUPPORTED is thrown.
  * `isNormalized` false: it gives on what it is given.
  *
  * The operator's own training form is not used: onnxruntime writes its outputs into the memory of inputs 3 and 4.
  */
-export function observeStatistics(model: Model, isNormalized = true): readonly Observed[] {
+export function observeStatistics(model: Model, isNormalized = true, needsBatch = false): readonly Observed[] {
   const { graph } = model;
   if (opsetOf(model) < oldestOpset) runPasses(model, [raiseOpset(17)]);
   const images = graph.inputs.find((value) => value.tensor === undefined);
-  if (images !== undefined) openBatch(model, images);
+  const obstacle = images === undefined ? undefined : openBatch(model, images);
+  if (obstacle !== undefined && needsBatch) throw notOpened(obstacle);
   redeclare(model, images);
   const shapes = inferShapes(model);
   const layers = graph.nodes.filter((node) => node.is('BatchNormalization') && reasonToKeep(graph, node) === undefined);

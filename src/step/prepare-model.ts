@@ -2,7 +2,6 @@ import { LowrankError } from '../errors.js';
 import { matchesGlob } from '../rewrite/glob.js';
 import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
-import { describeType } from '../graph/read.js';
 import type { Value } from '../graph/value.js';
 import { sortedAncestors } from '../graph/ancestors.js';
 import type { Graph } from '../graph/graph.js';
@@ -23,9 +22,10 @@ import { spellOutNormalization } from '../passes/spell-out-normalization.js';
 import { untie, type Untied } from '../passes/untie.js';
 import { layOut, type Slot } from './flat.js';
 import { layoutOf } from '../graph/image-layout.js';
-import { openBatch } from '../passes/open-batch.js';
+import { notOpened, openBatch } from '../passes/open-batch.js';
 import { findFactorPairs, type FactorPairs } from './pairs.js';
 import { findParameters, type FoundParameters, type KeptTensor, storedTensors } from './parameters.js';
+import { fixedBatch, imageInput, squareDims } from './model-images.js';
 import { type GraphSettings, halfTypeOf } from './settings.js';
 import type { Stored } from './what-stays.js';
 
@@ -58,7 +58,9 @@ export interface PreparedModel {
   readonly copies: ReadonlyMap<string, string>;
   readonly pairs: FactorPairs;
   readonly warnings: readonly string[];
-  /** Shapes for a batch size. */
+  /** The batch of the file, where it is not opened: all that is run takes so many images. */
+  readonly ownBatch?: number | undefined;
+  /** Shapes for a batch size; for the model's own where it has one. */
   shapesFor(batch: number): ShapeTable;
 }
 
@@ -73,13 +75,18 @@ export interface PrepareTrainingOptions {
   readonly opset?: number | undefined;
   /** What a run of the model on one image may take; default the memory of the machine. */
   readonly limits?: RunLimits | undefined;
+  /**
+   * A file with a fixed batch that cannot be opened is taken at its own; default: it is refused. Where it is known why its
+   * batch must not be opened: that.
+   */
+  readonly ownBatch?: boolean | LowrankError | undefined;
 }
 
 /** The opset that training graphs have at least: what their operators are written for. */
 export const trainingOpset = 17;
 
 /** A model whose graph is as training needs it, before its parameters are looked for. */
-export interface OpenedModel extends Pick<PreparedModel, 'model' | 'images' | 'imageDims' | 'shapesFor'> {
+export interface OpenedModel extends Pick<PreparedModel, 'model' | 'images' | 'imageDims' | 'shapesFor' | 'ownBatch'> {
   /** At a batch of its own, which no model is exported for. */
   shapes(): ShapeTable;
   readonly stored: Stored;
@@ -109,19 +116,42 @@ export function openForTraining(model: Model, options: PrepareTrainingOptions): 
       shapes: { inputShapes },
     },
   );
-  openBatch(model, images);
+  const fixed = fixedBatch(images);
+  if (fixed !== undefined) foldConstantIf(model, () => [inferShapes(model, { inputShapes })]);
+  const mayBeOwn = options.ownBatch ?? false;
+  const obstacle = mayBeOwn instanceof LowrankError ? mayBeOwn : openBatch(model, images, { inputShapes });
+  if (obstacle !== undefined && mayBeOwn === false) throw notOpened(obstacle);
+  const ownBatch = obstacle === undefined ? undefined : fixed;
   runPasses(model, [spellOutNormalization, spellOutFused, spellOutAttention], { shapes: { inputShapes } });
   const imageDims = given ?? inferShapes(model).require(images).dims.slice(1);
   const shapesFor = (batch: number): ShapeTable =>
-    inferShapes(model, { inputShapes: { [images.name]: [batch, ...imageDims] } });
+    inferShapes(model, { inputShapes: { [images.name]: [ownBatch ?? batch, ...imageDims] } });
   foldConstantIf(model, () => ifBatches.map((batch) => shapesFor(batch)));
   const shapes = (): ShapeTable => shapesAtAnotherBatch(shapesFor);
-  return { model, images, imageDims, shapesFor, shapes, stored, untied, warnings };
+  const own = obstacle === undefined ? [] : [describeOwnBatch(fixed!, obstacle)];
+  return { model, images, imageDims, shapesFor, shapes, stored, untied, warnings: [...warnings, ...own], ownBatch };
+}
+
+/** What a training at a model's own batch is told by. */
+function describeOwnBatch(batch: number, { fact, place }: LowrankError): string {
+  const runs = batch === 1 ? 'one image' : `${batch} images`;
+  const why = place === undefined ? fact : `${fact} (${place})`;
+  return `the model is run with ${runs} at a time and its BatchNormalization stays as it is, for its batch cannot be opened: ${why}`;
 }
 
 /** Finds what is trained of all that `ends` depend on. */
 export function findTrained(
-  { model, images, imageDims, shapesFor, shapes: shapesAgain, stored, untied, warnings: settled }: OpenedModel,
+  {
+    model,
+    images,
+    imageDims,
+    shapesFor,
+    shapes: shapesAgain,
+    stored,
+    untied,
+    warnings: settled,
+    ownBatch,
+  }: OpenedModel,
   ends: readonly Value[],
   settings: PrepareTrainingOptions['settings'],
   endWarnings: readonly string[] = [],
@@ -169,6 +199,7 @@ export function findTrained(
       ...warnings,
       ...shapes.warnings.slice(0, 3),
     ],
+    ownBatch,
     shapesFor,
   };
 }
@@ -238,47 +269,4 @@ function shapesAtAnotherBatch(shapesFor: (batch: number) => ShapeTable): ShapeTa
       cause: error,
     });
   }
-}
-
-function fixedBatch({ declared }: Value): number | undefined {
-  const batch = declared?.dims?.[0];
-  return typeof batch === 'number' ? batch : undefined;
-}
-
-function imageInput({ graph }: Model): Value {
-  const inputs = graph.inputs.filter((value) => value.tensor === undefined);
-  const [images] = inputs;
-  if (inputs.length !== 1 || images === undefined) {
-    throw new LowrankError(
-      'UNSUPPORTED',
-      `the model has ${inputs.length} inputs where training needs one, the images`,
-      {
-        place: inputs.map(({ name }) => `'${name}'`).join(', '),
-        remedy: 'export the model with the images as its only input',
-      },
-    );
-  }
-  const { declared } = images;
-  if (declared?.dataType === FLOAT && declared.dims !== undefined && declared.dims.length >= 2) return images;
-  throw new LowrankError('UNSUPPORTED', 'the input is no float32 batch', {
-    place: `input '${images.name}'${declared === undefined ? '' : ` ${describeType(declared)}`}`,
-    remedy: 'give a model that takes float32 images',
-  });
-}
-
-/** The dimensions of square images of the given side, with the channels of the model. */
-function squareDims(model: Model, images: Value, side: number): readonly number[] {
-  const dims = inferShapes(model).require(images).dims.slice(1);
-  const place = `input '${images.name}'`;
-  const remedy = 'leave out --image-size';
-  if (dims.length !== 3) {
-    throw new LowrankError('USAGE', `the model takes [${dims.join(', ')}], which has no image size`, { place, remedy });
-  }
-  const square = layoutOf(dims) === 'nhwc' ? [side, side, dims[2]!] : [dims[0]!, side, side];
-  const fixed = images.declared!.dims!.slice(1);
-  if (fixed.every((dim, i) => typeof dim !== 'number' || dim === square[i])) return square;
-  throw new LowrankError('USAGE', `the model takes images of [${dims.join(', ')}], not [${square.join(', ')}]`, {
-    place,
-    remedy,
-  });
 }

@@ -4,7 +4,8 @@ import { readModel } from '../graph/read.js';
 import type { Value } from '../graph/value.js';
 import { requireMemory } from '../ops/memory.js';
 import type { ShapeTable } from '../ops/infer.js';
-import { changeGraph } from '../passes/runner.js';
+import { changeGraph, runPasses } from '../passes/runner.js';
+import { freezeNormalization } from '../passes/freeze-normalization.js';
 import { endOfModel } from '../passes/classifier-end.js';
 import { setDropPath } from './drop-path.js';
 import { setDropout } from './dropout.js';
@@ -50,7 +51,7 @@ export function prepareTraining(path: string | Uint8Array, options: PrepareTrain
 function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
   const { settings } = options;
   const opened = openForTraining(model, options);
-  const { shapesFor } = opened;
+  const { shapesFor, ownBatch } = opened;
   const { graph } = model;
   const end = endOfModel(model, opened.shapes());
   const { logits } = end;
@@ -58,23 +59,24 @@ function prepared(model: Model, options: PrepareTrainingOptions): Prepared {
   if (dropout !== null) changeGraph(model, 'dropout', () => setDropout(graph, logits, dropout));
   if (dropPath > 0) changeGraph(model, 'drop-path', () => setDropPath(model, logits, dropPath));
   requireMemory(graph, shapesFor(1), options.limits?.memory);
-  const classes = classesOf(logits, graph.outputs[0]!, opened.shapes());
+  const classes = classesOf(logits, graph.outputs[0]!, opened.shapes(), ownBatch ?? probeBatch);
   const loss: LossName = end.kind === 'sigmoid' ? 'binary-cross-entropy' : 'cross-entropy';
   const trained = findTrained(opened, [logits], settings, end.warnings);
+  if (ownBatch !== undefined) runPasses(model, [freezeNormalization], { shapes: shapesFor(ownBatch).options });
   return { ...trained, logits, loss, classes, goal: labelGoal(logits, loss, classes) };
 }
 
 /** How many classes a value [batch, 1 …, classes, 1 …] tells apart. */
-function classesOf(logits: Value, output: Value, shapes: ShapeTable): number {
+function classesOf(logits: Value, output: Value, shapes: ShapeTable, expected: number): number {
   const [batch, ...rest] = shapes.require(logits).dims;
   const classes = rest.filter((dim) => dim > 1);
-  const outputBatch = shapes.typeOf(output)?.dims[0] ?? probeBatch;
-  if (batch === probeBatch && outputBatch === probeBatch && classes.length === 1 && rest.every((dim) => dim > 0)) {
+  const outputBatch = shapes.typeOf(output)?.dims[0] ?? expected;
+  if (batch === expected && outputBatch === expected && classes.length === 1 && rest.every((dim) => dim > 0)) {
     return classes[0]!;
   }
   throw new LowrankError(
     'UNSUPPORTED',
-    `the output is [${shapes.require(output).dims.join(', ')}] for a batch of ${probeBatch}`,
+    `the output is [${shapes.require(output).dims.join(', ')}] for a batch of ${expected}`,
     { place: `output '${output.name}'`, remedy: 'training needs a classifier whose output is [batch, classes]' },
   );
 }

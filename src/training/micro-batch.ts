@@ -91,7 +91,7 @@ async function tryStep(options: SessionCall, settings: TrainSettings, mode: RunM
   const run = await openTrainingSession(options, { ...settings, cache: 0 }, { ...mode, readEvery: 1 });
   try {
     await run.start(undefined, 0);
-    const { batchSize, accumulate, seed } = settings;
+    const { batchSize, accumulate, seed } = run.settings;
     const { type, dims } = run.gradient.images;
     const floats = new Float32Array(batchSize * sizeOf(dims));
     fillTruncatedNormal(randomStream(seed, 'micro-batch'), floats, 0, 1);

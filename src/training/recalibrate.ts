@@ -132,7 +132,7 @@ async function observe(
       ? prepareImages(model, settings, context)
       : prepareFile(original, settings, context));
     const copy = readModel(modelBytes(model));
-    const outputs = observeStatistics(copy);
+    const outputs = observeStatistics(copy, true, true);
     session = await context.driver.createSession(modelBytes(copy), context.session);
     const { normalization, input } = preparation;
     opened = await openUnlabelledImages(path, settings, preparation, {

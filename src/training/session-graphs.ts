@@ -69,7 +69,8 @@ export function evaluationOf(
   { target, hasByteImages }: GraphContext,
 ): EvalGraph {
   const bytes = hasByteImages ? { normalization: normalizationFor(prepared, settings) } : undefined;
-  return buildEvalGraph(prepared, { batch: settings.batchSize, isBatchOpen: true, passes: target.passes }, bytes);
+  const isBatchOpen = prepared.ownBatch === undefined;
+  return buildEvalGraph(prepared, { batch: settings.batchSize, isBatchOpen, passes: target.passes }, bytes);
 }
 
 function normalizationFor({ images, imageDims, layout }: Prepared, settings: TrainSettings): Normalization {

@@ -6,6 +6,7 @@ import { drain } from '../files/pieces.js';
 import { requireClasses } from '../images/images.js';
 import { isOverLimit, type RunLimits } from '../limits.js';
 import { requireMemory } from '../ops/memory.js';
+import { checkOpening } from '../rewrite/check-opening.js';
 import { summarize } from '../rewrite/prepare.js';
 import type { Driver } from '../runtime/types.js';
 import type { TrainedWeights } from '../step/export.js';
@@ -13,7 +14,7 @@ import { losses } from '../step/losses/index.js';
 import { withNewHead } from '../step/new-head.js';
 import { type Prepared, prepareTraining } from '../step/prepare.js';
 import { type InsertedNormalization, insertNormalization } from './insert-normalization.js';
-import type { TrainSettings } from './options.js';
+import { type TrainSettings, trainSessionOptions } from './options.js';
 import { type Adaptation, coefficientsOnly, homeModel, openAdaptation } from './adaptation.js';
 import { outOfMemory } from './out-of-memory.js';
 import { pause } from './pause.js';
@@ -52,18 +53,23 @@ export async function openModel(
   const source = head?.bytes ?? options.model;
   const inserted = settings.insertBn ? insertNormalization(source, settings.freeze) : undefined;
   const plain = inserted?.bytes ?? source;
-  const prepare = (from: string | Uint8Array): Prepared => {
-    const result = prepareTraining(from, { settings, ...sizeFor(settings), limits });
+  const prepare = (from: string | Uint8Array, ownBatch: boolean | LowrankError): Prepared => {
+    const result = prepareTraining(from, { settings, ...sizeFor(settings), limits, ownBatch });
     closers.push(() => result.model.file?.close());
     return result;
   };
-  const whole = prepare(plain);
+  const mayBeOwn = inserted === undefined && settings.adaptRanks === null;
+  const first = prepare(plain, mayBeOwn);
+  const obstacle =
+    first.ownBatch === undefined ? await checkOpened(plain, first, driver, settings, options) : undefined;
+  if (obstacle !== undefined && !mayBeOwn) throw obstacle;
+  const whole = obstacle === undefined ? first : prepare(plain, obstacle);
   const adaptation =
     settings.adaptRanks === null
       ? undefined
       : await openAdaptation(plain, whole, settings, driver, options.signal, closers);
   const trained = adaptation === undefined ? plain : homeModel(adaptation, settings);
-  const prepared = adaptation === undefined ? whole : coefficientsOnly(prepare(trained), adaptation);
+  const prepared = adaptation === undefined ? whole : coefficientsOnly(prepare(trained, false), adaptation);
   await pause(options.signal);
   requireStepMemory(prepared, settings, limits);
   requireClasses(
@@ -83,6 +89,17 @@ export async function openModel(
     adaptation,
     warnings: [...(head?.warnings ?? []), ...prepared.warnings],
   };
+}
+
+/** Why a batch that was opened is not to be trusted; undefined where it is. */
+function checkOpened(
+  source: string | Uint8Array,
+  { imageDims }: Prepared,
+  driver: Driver,
+  settings: TrainSettings,
+  { signal }: SessionCall,
+): Promise<LowrankError | undefined> {
+  return checkOpening(source, { driver, session: trainSessionOptions(settings), imageDims, signal });
 }
 
 /** As an option of `prepareTraining`. */

@@ -1,3 +1,4 @@
+import { sizeOf } from '../ops/support/layout.js';
 import type { Loader } from '../data/loader.js';
 import type { ImageSource } from '../data/types.js';
 import { type Predictions, summarizePredictions } from '../evaluate/eval-summary.js';
@@ -58,15 +59,17 @@ export function createValidator(options: ValidatorOptions): TrainingSession['val
     const binding = evaluator.bind();
     binding.bindInput(inputs.parameters, parameters);
     binding.bindInput(inputs.statistics, statistics);
-    const predict: Predict = async (data, dims) => {
-      const size = dims[0]!;
+    const predict: Predict = async (given, givenDims) => {
+      const size = prepared.ownBatch ?? givenDims[0]!;
+      const dims = [size, ...givenDims.slice(1)];
+      const data = filledUp(given, sizeOf(dims));
       const logits = new Float32Array(size * prepared.classes);
       binding.bindInput(inputs.images, { type: hasByteImages ? 'uint8' : 'float32', dims, data });
       for (const [name, blank] of Object.entries(blankTargets(prepared.goal.targets, size)))
         binding.bindInput(name, blank);
       binding.bindOutput(outputs.logits, { type: 'float32', dims: [size, prepared.classes], data: logits });
       await binding.run({ signal });
-      return logits;
+      return logits.subarray(0, givenDims[0]! * prepared.classes);
     };
     let predictions: Predictions;
     try {
@@ -82,4 +85,12 @@ export function createValidator(options: ValidatorOptions): TrainingSession['val
     const { loss, top1, top5 } = summarizePredictions(predictions, validation.titles);
     return { loss, top1, top5 };
   };
+}
+
+/** With zeros behind it, where a batch is the last and smaller. */
+function filledUp<Data extends Float32Array | Uint8Array>(data: Data, length: number): Data {
+  if (data.length >= length) return data;
+  const filled = (data instanceof Float32Array ? new Float32Array(length) : new Uint8Array(length)) as Data;
+  filled.set(data);
+  return filled;
 }

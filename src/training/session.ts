@@ -20,6 +20,7 @@ import { withAugment } from './augmentation.js';
 import type { Adaptation } from './adaptation.js';
 import type { StateLayout } from '../step/laid-out.js';
 import { type TrainCall, type TrainOptions, type TrainSettings, trainSessionOptions } from './options.js';
+import { inOwnRuns } from './own-runs.js';
 import { checkSchedule, scheduleOf } from './schedule.js';
 import { openRateJudge, type RateJudge } from './rate-judge.js';
 import { buildGraphs, graphContext, type SessionGraphs } from './session-graphs.js';
@@ -154,7 +155,7 @@ async function openSession(
   const driver = await loadDriver();
   const model = await openModel(options, told, images, limits, driver, closers);
   const { prepared } = model;
-  const settings = withAugment(told, training.length, sideOf(prepared));
+  const settings = inOwnRuns(withAugment(told, training.length, sideOf(prepared)), prepared.ownBatch);
   const warnings = [...model.warnings, ...training.warnings, ...(validation?.warnings ?? [])];
   const context = await graphContext(settings, hasByteImages, driver);
   const graphs = await buildGraphs(prepared, settings, context, signal);

@@ -159,9 +159,10 @@ describe('a conversion without options', () => {
   });
 
   it('takes a batch that cannot be opened, image by image', async () => {
-    const sampled: TestNode = { op: 'GridSample', inputs: ['a', 'grid'], outputs: ['b'] };
-    const grid = weight('grid', [1, 10, 10, 2]);
-    const report = await converted(chain({ input: [1, 3, 16, 16], between: [sampled], initializers: [grid] }));
+    // Of one image nothing, of several the sums of those before.
+    const summed: TestNode = { op: 'CumSum', inputs: ['a', 'axis'], outputs: ['b'] };
+    const axis: TestInitializer = { name: 'axis', type: 'int64', dims: [], data: BigInt64Array.of(0n) };
+    const report = await converted(chain({ input: [1, 3, 16, 16], between: [summed], initializers: [axis] }));
     const unmoved = [expect.stringMatching(/^statistics did not move with the pairs: .* one at a time$/)];
     expect(report.settings).toMatchObject({ init: 'whitened' });
     expect(report.calibration).toMatchObject({ images: 32 });
@@ -171,11 +172,11 @@ describe('a conversion without options', () => {
     const zeros = ['shift', 'mean'].map((name) => weight(name, [channels]));
     const normalized: TestNode = {
       op: 'BatchNormalization',
-      inputs: ['sampled', 'scale', 'shift', 'mean', 'variance'],
+      inputs: ['summed', 'scale', 'shift', 'mean', 'variance'],
       outputs: ['b'],
     };
-    const between = [{ ...sampled, outputs: ['sampled'] }, normalized];
-    const initializers = [grid, ...ones, ...zeros];
+    const between = [{ ...summed, outputs: ['summed'] }, normalized];
+    const initializers = [axis, ...ones, ...zeros];
     const other = await converted(chain({ input: [1, 3, 16, 16], between, initializers }));
     expect(other.settings).toMatchObject({ init: 'whitened' });
     expect(other.warnings).toEqual(unmoved);

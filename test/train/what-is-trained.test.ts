@@ -373,6 +373,22 @@ describe('equal tensors that a file stores once', () => {
     expect(failure.message).toMatch(/a weight and a running statistic at once.*--tie never/);
   });
 
+  it('are a weight and a running statistic apart, whatever they hold and however they are reached', () => {
+    const normalized = (inputs: string, made: readonly TestNode[], tensors: readonly TestInitializer[]): Uint8Array =>
+      net([...made, node('BatchNormalization', `c ${inputs}`, 'last')], tensors);
+    const values = [1, 2, 3, 4, 5, 6, 7, 8];
+    const cases = [
+      normalized('v v v v', [], [floats('v', [8], values)]),
+      normalized('w w w w', [node('Identity', 'v', 'w')], [floats('v', [8], values)]),
+      normalized('w w w w', [node('Identity', 'v', 'w')], [floats('v', [8], 1)]),
+    ];
+    for (const bytes of cases) {
+      const { parameters, statistics } = prepare(bytes);
+      expect(statistics.length).toBeGreaterThan(0);
+      expect(names(parameters).filter((name) => names(statistics).includes(name))).toEqual([]);
+    }
+  });
+
   it('of other elements than one number are one parameter, unless --tie never', () => {
     const shared = net(
       [node('Mul', 'c scale', 'm'), node('Relu', 'm', 'r'), node('Mul', 'r scale', 'last')],

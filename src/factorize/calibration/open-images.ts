@@ -4,6 +4,7 @@ import { readModel } from '../../graph/read.js';
 import { modelBytes } from '../../graph/write.js';
 import { inferShapes, type ShapeTable } from '../../ops/infer.js';
 import { requireMemory } from '../../ops/memory.js';
+import { checkOpening } from '../../rewrite/check-opening.js';
 import { openBatch, redeclare } from '../../passes/open-batch.js';
 import type { Driver, SessionOptions } from '../../runtime/types.js';
 import type { Calibrate, CalibrationImages } from './types.js';
@@ -37,9 +38,10 @@ export async function openImages(
   context: ImageContext,
   part?: 'fit' | 'kept-out',
 ): Promise<OpenedImages> {
-  for (const batch of [largestBatch, 1]) {
+  const { path, driver, session, signal } = context;
+  const canOpen = await mayBeOpened(context);
+  for (const batch of canOpen ? [largestBatch, 1] : [1]) {
     const copy = copyForImages(context.model, batch > 1);
-    const { path, driver, session, signal } = context;
     const images = await calibrate(copy, batch, {
       path,
       driver,
@@ -56,6 +58,17 @@ export async function openImages(
     }
   }
   throw new LowrankError('INTERNAL', 'a model that takes no single image');
+}
+
+const openings = new WeakMap<Model, Promise<boolean>>();
+
+/** Whether opening the batch of a model was seen to change nothing: looked at once. */
+function mayBeOpened({ model, driver, session, signal }: ImageContext): Promise<boolean> {
+  const known =
+    openings.get(model) ??
+    checkOpening(modelBytes(model), { driver, session, signal }).then((obstacle) => obstacle === undefined);
+  openings.set(model, known);
+  return known;
 }
 
 /** A copy of a model for images of another batch than the one that it declares, where that is opened. */
