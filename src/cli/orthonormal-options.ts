@@ -23,7 +23,7 @@ export const orthonormalOptions = {
     ...decayRange,
     group,
     placeholder: 'factor',
-    description: 'of each singular value to the one before it, on top of what is drawn (default: 1)',
+    description: 'ratio of each singular value to the one before it, on top of what is drawn (default: 1)',
   },
   scheme: {
     type: 'string',

@@ -103,11 +103,23 @@ describe('bad models', () => {
     expectUnchanged(folder, before);
   });
 
-  it.skipIf(!hasShared).each(readdirSyncOrEmpty('refuse'))('refuse/%s: one clear error', (name) => {
+  // One in QDQ form is converted on its dequantized weights.
+  const refused = readdirSyncOrEmpty('refuse').filter((name) => !name.includes('-qdq-'));
+
+  it.skipIf(!hasShared).each(refused)('refuse/%s: one clear error', (name) => {
     const outcome = run('convert', modelPath(`refuse/${name}`), '-o', inFolder('refused.onnx'), '--quiet');
     expect(outcome.code).toBe(1);
     expect(outcome.stderr).toMatch(/^error\[(UNSUPPORTED|FORMAT|EXTERNAL_DATA)\]: .+; .+; .+\n$/);
     expect(existsSync(inFolder('refused.onnx'))).toBe(false);
+  });
+
+  it.skipIf(!hasShared)('a model in QDQ form is converted, and it is said', () => {
+    const path = modelPath('refuse/cifar10-resnet8-qdq-op13.onnx');
+    const { code, stdout } = run('convert', path, '-o', inFolder('float.onnx'), '--calibrate', 'none');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /warning: the model is quantized \(8 of its 8 layers\): converted with its dequantized weights/,
+    );
   });
 
   const external = (location: string): string => {
