@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { calibration, convert, evaluateModel } from '../src/index.js';
+import { calibration, convert, type EvalReport, evaluateModel } from '../src/index.js';
 import { readModel } from '../src/graph/read.js';
 import { loadDriver } from '../src/runtime/driver.js';
 import { earlierResults, oraclePython, saveResult, timed } from './support/bench.js';
@@ -47,6 +47,38 @@ const folder = mkdtempSync(join(tmpdir(), 'lowrank-int8-'));
 const script = 'bench/support/int8.py';
 const percent = (value: number): string => (100 * value).toFixed(1);
 
+/** A model in float and int8, with the pictures that quantizers of it see, [count, …dims], and what it loses. */
+interface Original {
+  readonly path: string;
+  readonly fit: string;
+  readonly val: string;
+  readonly pictures: string;
+  readonly dims: readonly number[];
+  readonly int8: string;
+  readonly report: EvalReport;
+}
+
+async function quantizedOriginal(name: string): Promise<Original> {
+  const { file, normalization, images } = cases[name]!;
+  const path = shared(`models/${file}`);
+  const { fit, val } = images(folder);
+  const pictures = join(folder, 'pictures.bin');
+  const dims = await writeImages(path, fit, normalization, pictures);
+  const int8 = quantized(path, pictures, dims, 'original');
+  return { path, fit, val, pictures, dims, int8, report: await versusFloat(name, int8, path, val) };
+}
+
+function quantized(model: string, pictures: string, dims: readonly number[], name: string): string {
+  const output = join(folder, `${name}-int8.onnx`);
+  timed(oraclePython, [script, 'quantize', model, pictures, ...dims.map(String), output]);
+  return output;
+}
+
+function versusFloat(name: string, model: string, versus: string, data: string): Promise<EvalReport> {
+  const { normalization, classes } = cases[name]!;
+  return evaluateModel({ model, versus, data, classes, settings: { normalization, limit: Number(values.images) } });
+}
+
 /** The first pictures as the model takes them, in a file. */
 async function writeImages(path: string, fit: string, normalization: string, file: string): Promise<readonly number[]> {
   const model = readModel(path);
@@ -71,37 +103,22 @@ async function writeImages(path: string, fit: string, normalization: string, fil
 
 try {
   const turns = values.cases.split(',').flatMap((name) => values.balance.split(',').map((balance) => [name, balance]));
+  let before: { readonly name: string; readonly of: Original } | undefined;
   for (const [name, balance] of turns as [string, 'weight' | 'activation'][]) {
-    const { file, normalization, images, classes } = cases[name]!;
-    const original = shared(`models/${file}`);
-    const { fit, val } = images(folder);
+    if (before?.name !== name) before = { name, of: await quantizedOriginal(name) };
+    const { path, pictures, dims, report, fit, val, int8: originalInt8 } = before.of;
+    const { normalization } = cases[name]!;
     const macsBudget = Number(values.budget);
     const converted = join(folder, 'converted.onnx');
-    await convert(original, {
+    await convert(path, {
       ...{ output: converted, force: true, macsBudget, balance, verify: false },
       calibrate: calibration(fit, { normalization }),
     });
-    const pictures = join(folder, 'pictures.bin');
-    const [count, ...dims] = await writeImages(original, fit, normalization, pictures);
-    const quantized = (model: string, output: string): string => {
-      timed(oraclePython, [script, 'quantize', model, pictures, String(count), ...dims.map(String), output]);
-      return output;
-    };
-    const files = {
-      float: { original, converted },
-      int8: {
-        original: quantized(original, join(folder, 'original-int8.onnx')),
-        converted: quantized(converted, join(folder, 'converted-int8.onnx')),
-      },
-    };
-    const paths = [files.float.original, files.float.converted, files.int8.original, files.int8.converted];
-    const times = JSON.parse(timed(oraclePython, [script, 'time', ...dims.map(String), ...paths]).stdout) as number[];
-    const settings = { normalization, limit: Number(values.images) };
-    const evaluate = (model: string, versus: string) => evaluateModel({ model, versus, data: val, classes, settings });
-    const of = {
-      original: await evaluate(files.int8.original, files.float.original),
-      converted: await evaluate(files.int8.converted, files.float.converted),
-    };
+    const paths = [path, converted, originalInt8, quantized(converted, pictures, dims, 'converted')];
+    const times = JSON.parse(
+      timed(oraclePython, [script, 'time', ...dims.slice(1).map(String), ...paths]).stdout,
+    ) as number[];
+    const of = { original: report, converted: await versusFloat(name, paths[3]!, converted, val) };
     const measured = (top1: number, at: number): Measured => {
       return { top1, milliseconds: times[at]!, bytes: statSync(paths[at]!).size };
     };

@@ -8,7 +8,7 @@ import type { ShapeTable } from '../ops/infer.js';
 import { matrixShape, schemesOf } from '../rewrite/geometry.js';
 import { matchesGlob } from '../rewrite/glob.js';
 import { isConvolution } from '../rewrite/layers.js';
-import { hasCore } from './layers.js';
+import { coreObstacle } from './layers.js';
 
 export interface StartSettings extends Pick<SelectionSettings, 'include' | 'exclude' | 'keepFirst' | 'keepLast'> {
   /** Of convolutions; those of 1×1 and dense layers have one. */
@@ -37,10 +37,8 @@ export function chooseLayers(
 ): { readonly chosen: readonly ChosenLayer[]; readonly kept: readonly Kept[] } {
   const { layers, selection } = selectLayers(model, shapes, { ...settings, factorizePairs: false }, 'spectral');
   const obstacleOf = ({ layer }: Candidate): string | undefined => {
-    if (!hasCore(layer)) return 'a convolution of groups, transposed, or not of two axes';
-    return settings.freeze.some((glob) => matchesGlob(layer.weight.source.name, glob))
-      ? 'its weight is frozen'
-      : undefined;
+    const isFrozen = settings.freeze.some((glob) => matchesGlob(layer.weight.source.name, glob));
+    return coreObstacle(layer) ?? (isFrozen ? 'its weight is frozen' : undefined);
   };
   const candidates = selection.candidates.filter((candidate) => obstacleOf(candidate) === undefined);
   if (candidates.length === 0) {

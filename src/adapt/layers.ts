@@ -46,7 +46,7 @@ export function coreName({ left }: AdaptedLayer): string {
  */
 export function adaptedLayers(model: Model, shapes: ShapeTable): AdaptedLayer[] {
   const { pairs } = findPairs(model, findLayers(model.graph, shapes));
-  const own = pairs.filter((pair) => pair.factors.length === 2 && hasCore(pair));
+  const own = pairs.filter((pair) => coreObstacle(pair) === undefined);
   if (own.length === 0) {
     throw new LowrankError('UNSUPPORTED', 'the model has no low-rank layers whose ranks could be found', {
       remedy: 'convert it first, with `lowrank convert`',
@@ -79,9 +79,15 @@ export function adaptedLayers(model: Model, shapes: ShapeTable): AdaptedLayer[] 
   });
 }
 
-/** Whether S can stand between the factors: of products, and of convolutions of two axes that are neither grouped nor transposed. */
-export function hasCore({ form, geometry }: Pick<FactorizableLayer, 'form' | 'geometry'>): boolean {
-  return form !== 'conv-transposed' && groupsOf(geometry) === 1 && geometry.axes === undefined;
+/** Why S cannot stand between the two factors of a layer, or of a pair; undefined where it can. */
+export function coreObstacle({
+  form,
+  geometry,
+  factors,
+}: Pick<FactorizableLayer, 'form' | 'geometry'> & Partial<Pick<Pair, 'factors'>>): string | undefined {
+  if (factors !== undefined && factors.length !== 2) return `${factors.length} factors in a row`;
+  const hasCore = form !== 'conv-transposed' && groupsOf(geometry) === 1 && geometry.axes === undefined;
+  return hasCore ? undefined : 'a convolution of groups, transposed, or not of two axes';
 }
 
 function requireOwn({ label }: Pair, weight: string, steps: number, readers: Map<string, string>): void {

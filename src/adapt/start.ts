@@ -12,7 +12,7 @@ import type { Kernel } from '../rewrite/layout.js';
 import { chooseLayers, type StartSettings } from './choose-layers.js';
 import { matricesOf } from './cores.js';
 import type { LayerFactors } from './factors.js';
-import type { AdaptedLayer } from './layers.js';
+import { type AdaptedLayer, coreObstacle } from './layers.js';
 import { newDirections } from './orthonormal.js';
 import { spectrumOf } from './spectrum.js';
 import { truncate } from './truncate.js';
@@ -41,15 +41,18 @@ export async function startPairs(
   return kept;
 }
 
+/** What of a model that has pairs keeps its rank: layers in one piece, and pairs between whose factors nothing can stand. */
 function besidePairs(layers: readonly Layer[], pairs: readonly Pair[]): readonly Kept[] {
-  const inPairs = new Set<Layer>(pairs.flatMap(({ factors }) => factors));
-  return layers
-    .filter((layer) => !inPairs.has(layer))
-    .map((layer) => ({
-      name: layer.name,
-      label: layer.label,
-      reason: layer.kind === 'fixed' ? layer.reason : 'in one piece, in a model that has pairs',
-    }));
+  const pairOf = new Map<Layer, Pair>(pairs.flatMap((pair) => pair.factors.map((layer) => [layer, pair] as const)));
+  return layers.flatMap((layer): Kept[] => {
+    const pair = pairOf.get(layer);
+    if (pair === undefined) {
+      const reason = layer.kind === 'fixed' ? layer.reason : 'in one piece, in a model that has pairs';
+      return [{ name: layer.name, label: layer.label, reason }];
+    }
+    const reason = coreObstacle(pair);
+    return reason === undefined || layer !== pair.first ? [] : [{ name: pair.name, label: pair.label, reason }];
+  });
 }
 
 /** The factors of a model's pairs as U S Vᵀ, S diagonal, each of at most the rank given. */

@@ -1,5 +1,6 @@
 import { LowrankError } from '../errors.js';
 import { sortedBetween } from '../graph/ancestors.js';
+import { hasBody } from '../graph/body-nodes.js';
 import type { Graph } from '../graph/graph.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
@@ -103,7 +104,7 @@ export function emitTraining(
 }
 
 function emitCopy(e: Emitter, node: Node, inputs: Outputs): Outputs {
-  if ([...node.attributes.values()].some(({ type }) => type === 'graph' || type === 'graphs')) {
+  if (hasBody(node)) {
     throw new LowrankError('UNSUPPORTED', `${node.opType} cannot be trained through: it runs graphs of its own`, {
       place: node.label,
       remedy: 'export the model without control flow',

@@ -25,6 +25,9 @@ export type Scheme = (typeof allSchemes)[number];
 export const convolutionSchemes = allSchemes.filter((scheme) => scheme !== 'dense');
 export type ConvolutionScheme = (typeof convolutionSchemes)[number];
 
+/** Why convolutions of one channel a group are kept, in `reason`. */
+export const depthwiseReason = 'depthwise convolution';
+
 /** Which layer it is. */
 export interface LayerIdentity {
   /** The node's name, or its first output's where it has none. */

@@ -1,18 +1,19 @@
 import { LowrankError } from '../errors.js';
-import type { Value } from '../graph/value.js';
+import { dataTypeName } from '../onnx/data-type.js';
 import { openBatch } from '../passes/open-batch.js';
-import { checkOpening } from '../rewrite/check-opening.js';
+import { checkOpening, fixedImages } from '../rewrite/check-opening.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
 import type { Opened } from './open.js';
 
 /**
  * Throws UNSUPPORTED where `--open-batch` is asked for and the batch of the model cannot be opened, or gives other numbers
- * when it is. A model whose batch is open stays as it is, which is said.
+ * when it is, or cannot be checked. A model whose batch is open stays as it is, which is said.
  */
 export async function requireOpenable({ asked, model, driver }: Opened): Promise<void> {
   const { settings, input, call } = asked;
   if (!settings.output.openBatch) return;
-  if (typeof imagesOf(model)?.declared?.dims?.[0] !== 'number') {
+  if (fixedImages(model) === undefined) {
+    refuseUnchecked(model);
     asked.warnings.push('no batch was opened: the model has no fixed one');
     return;
   }
@@ -23,15 +24,22 @@ export async function requireOpenable({ asked, model, driver }: Opened): Promise
 
 /** Opens the batch of the converted model, where that is asked for. */
 export function openConverted({ asked, model }: Opened): void {
-  const images = imagesOf(model);
-  if (!asked.settings.output.openBatch || typeof images?.declared?.dims?.[0] !== 'number') return;
+  const images = fixedImages(model);
+  if (!asked.settings.output.openBatch || images === undefined) return;
   const obstacle = openBatch(model, images, { inputShapes: asked.settings.inputShapes });
   if (obstacle !== undefined) throw refusal(obstacle);
 }
 
-function imagesOf({ graph }: Opened['model']): Value | undefined {
+/** Throws UNSUPPORTED where the batch is fixed in a model that is fed other than float32 images alone. */
+function refuseUnchecked({ graph }: Opened['model']): void {
   const inputs = graph.inputs.filter(({ tensor }) => tensor === undefined);
-  return inputs.length === 1 ? inputs[0] : undefined;
+  const fixed = inputs.find(({ declared }) => typeof declared?.dims?.[0] === 'number');
+  if (fixed === undefined) return;
+  const fact =
+    inputs.length > 1
+      ? `the model takes ${inputs.length} inputs`
+      : `its images are ${dataTypeName(fixed.declared!.dataType)}, not float32`;
+  throw refusal(new LowrankError('UNSUPPORTED', fact, { place: `input '${fixed.name}'` }));
 }
 
 function refusal({ fact, place }: LowrankError): LowrankError {

@@ -10,6 +10,11 @@ const attributeGraphs = new Set([6, 11]);
 /** Messages around the graph of the first body: ModelProto, GraphProto, NodeProto, AttributeProto. */
 const outerDepth = 4;
 
+/** Whether a node runs graphs of its own (If, Loop, Scan). */
+export function hasBody({ attributes }: Pick<Node, 'attributes'>): boolean {
+  return [...attributes.values()].some(({ type }) => type === 'graph' || type === 'graphs');
+}
+
 /** Operator and name of every node in the bodies of a node (If, Loop, Scan), bodies inside bodies included. */
 export function bodyNodes({ attributes }: Node): NodeHead[] {
   const heads: NodeHead[] = [];

@@ -5,7 +5,7 @@ import { isFloatType } from '../onnx/data-type.js';
 import type { Tensor } from '../onnx/tensor.js';
 
 /** Whether the node that makes a value may give way to an initializer: outputs and what bodies read keep their nodes. */
-function canBecomeInitializer(value: Value): boolean {
+export function canBecomeInitializer(value: Value): boolean {
   return !value.isOutput && value.uses.every(({ index }) => index >= 0);
 }
 

@@ -1,7 +1,7 @@
 import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
-import { FLOAT, INT16, INT8, isFloatType, UINT16, UINT8 } from '../onnx/data-type.js';
+import { INT16, INT8, isFloatType, UINT16, UINT8 } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
 import { staticNumbers, staticTensor } from '../ops/support/static-numbers.js';
 import { eliminateDeadNodes } from './eliminate-dead-nodes.js';
@@ -18,6 +18,7 @@ const keeping = new Set([
   'Flatten',
   'Reshape',
   'Concat',
+  'Identity',
 ]);
 
 /**
@@ -32,7 +33,7 @@ export function dequantize(model: Model): readonly string[] {
   const layers = graph.nodes.filter((node) => multiplying.has(node.opType) && node.inputs[1] !== undefined);
   const quantized = layers.filter((node) => node.inputs[1]!.producer?.is('DequantizeLinear') === true);
   if (quantized.length <= layers.length / 2) return [];
-  for (const node of [...graph.nodes]) {
+  for (const node of [...graph.sorted()]) {
     if (!node.is('DequantizeLinear')) continue;
     const weight = weightOf(node);
     if (weight !== undefined) becomeWeight(model, node, weight);
@@ -40,7 +41,7 @@ export function dequantize(model: Model): readonly string[] {
   }
   runPasses(model, [eliminateDeadNodes]);
   return [
-    `the model is quantized (${quantized.length} of its ${layers.length} layers): converted with its dequantized weights, to float32; quantize the result anew`,
+    `the model is quantized (${quantized.length} of its ${layers.length} layers): converted with its dequantized weights, to float; quantize the result anew`,
   ];
 }
 
@@ -66,14 +67,14 @@ function weightOf(node: Node): Tensor | undefined {
     const channel = scale.length === 1 ? 0 : Math.floor(at / inner) % scale.length;
     return (number - (zero?.[channel] ?? zero?.[0] ?? 0)) * scale[channel]!;
   });
-  return Tensor.ofFloats('', tensor.dims, data, FLOAT);
+  return Tensor.ofFloats('', tensor.dims, data, staticTensor(scales!)!.tensor.dataType);
 }
 
 function becomeWeight({ graph, irVersion }: Model, node: Node, weight: Tensor): void {
   const output = node.outputs[0]!;
   const name = graph.uniqueName(node.inputs[0]!.name.replace(/_quantized$/, ''));
-  const value = graph.addInitializer(Tensor.ofFloats(name, weight.dims, weight.toFloat32(), FLOAT));
-  if (irVersion < 4) graph.addInput(name, { dataType: FLOAT, dims: weight.dims });
+  const value = graph.addInitializer(weight.renamed(name));
+  if (irVersion < 4) graph.addInput(name, { dataType: weight.dataType, dims: weight.dims });
   graph.replaceUses(output, value);
   if (output.isOutput)
     graph.replaceNode(node, () => [{ opType: 'Identity', name: node.name, inputs: [value], outputs: [output] }]);
@@ -93,13 +94,12 @@ function becomeFloat({ graph }: Model, node: Node): void {
   }
 }
 
-/** Whether nothing below 0 can be said: the zero point is the smallest number of the type. */
+/** Whether nothing below 0 can be said: the zero point, 0 where there is none, is the smallest number of the type. */
 function beginsAtZero(node: Node): boolean {
   const zero = node.inputs[2];
-  // Without one it is uint8, from 0 on.
-  if (zero === undefined) return true;
-  const numbers = staticNumbers(zero);
-  const least = smallest[staticTensor(zero)?.tensor.dataType ?? -1];
+  const type = zero === undefined ? node.int('output_dtype', 0) || UINT8 : staticTensor(zero)?.tensor.dataType;
+  const numbers = zero === undefined ? [0] : staticNumbers(zero);
+  const least = smallest[type ?? -1];
   return least !== undefined && numbers !== undefined && numbers.every((number) => number === least);
 }
 
@@ -112,15 +112,8 @@ function isPositive(value: Value): boolean {
   if (producer.is('Clip')) return (staticNumbers(producer.inputs[1])?.[0] ?? producer.float('min', -1)) >= 0;
   if (keeping.has(producer.opType)) {
     return (producer.is('Concat') ? producer.inputs : producer.inputs.slice(0, 1)).every(
-      (input) => input !== undefined && isPositiveBehind(input),
+      (input) => input !== undefined && isPositive(input),
     );
   }
   return positive.has(producer.opType);
-}
-
-/** The same through QuantizeLinear and DequantizeLinear. */
-function isPositiveBehind(value: Value): boolean {
-  const quantizer = value.producer?.is('DequantizeLinear') === true ? value.producer.inputs[0]?.producer : undefined;
-  if (quantizer?.is('QuantizeLinear') !== true) return isPositive(value);
-  return beginsAtZero(quantizer) || isPositive(quantizer.inputs[0]!);
 }

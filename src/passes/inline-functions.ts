@@ -1,4 +1,5 @@
 import { LowrankError } from '../errors.js';
+import { hasBody } from '../graph/body-nodes.js';
 import { bodyNodes, boundTo, type ModelFunction, readFunctions } from '../graph/function.js';
 import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
@@ -44,9 +45,7 @@ function whyNot(model: Model, body: ModelFunction, depth: number): string | unde
     if (own === undefined || own === version || !body.nodes.some((node) => node.domain === domain)) continue;
     return `it is written for opset ${version} of ${domain === '' ? 'ai.onnx' : domain}, the model for ${own}`;
   }
-  const control = body.nodes.find(({ attributes }) =>
-    [...attributes.values()].some(({ type }) => type === 'graph' || type === 'graphs'),
-  );
+  const control = body.nodes.find(hasBody);
   return control === undefined ? undefined : `its ${control.opType} runs graphs of its own`;
 }
 

@@ -97,12 +97,7 @@ function activate(
       emit(name, [value], first === undefined ? {} : { alpha: float(first) }, output);
       return;
     case 'HardSigmoid':
-      emit(
-        name,
-        [value],
-        { ...(first === undefined ? {} : { alpha: float(first), beta: float(second ?? 0.5) }) },
-        output,
-      );
+      emit(name, [value], first === undefined ? {} : { alpha: float(first), beta: float(second ?? 0.5) }, output);
       return;
     case 'Clip': {
       const limits = [first, second].flatMap((limit, at) =>

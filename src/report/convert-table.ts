@@ -1,7 +1,7 @@
 import { writtenText } from './written-text.js';
 import { accuracyText, renderTrials } from './accuracy-table.js';
 import { agreementText, sensitivityText } from './agreement-text.js';
-import type { ConvertReport, LayerReport, Ratio } from '../contracts/convert.js';
+import { type ConvertReport, depthwiseReason, type LayerReport, type Ratio } from '../contracts/convert.js';
 import { calibrationText } from './calibration-text.js';
 import { preparationFact } from './preparation-text.js';
 import { recalibrationText } from './recalibration-text.js';
@@ -28,12 +28,9 @@ const mostPoints = 9;
 
 const isKept = (layer: LayerReport): boolean => layer.action === 'kept';
 
-/** Why such layers are kept. */
-const depthwise = 'depthwise convolution';
-
 /** ", 17 of them depthwise: a pair of one channel saves nothing". */
 function depthwiseText(layers: readonly LayerReport[]): string {
-  const count = layers.filter((layer) => isKept(layer) && layer.reason === depthwise).length;
+  const count = layers.filter((layer) => isKept(layer) && layer.reason === depthwiseReason).length;
   return count === 0 ? '' : `, ${formatWhole(count)} of them depthwise: a pair of one channel saves nothing`;
 }
 
@@ -93,7 +90,7 @@ const COLUMNS: readonly Column<NumberedLayer>[] = [
     importance: 9,
     shrinkTo: 14,
     // Those of depthwise convolutions are said once, below.
-    value: ({ layer }) => (isKept(layer) && layer.reason !== depthwise ? layer.reason : ''),
+    value: ({ layer }) => (isKept(layer) && layer.reason !== depthwiseReason ? layer.reason : ''),
     paint: () => 'dim',
   },
 ];

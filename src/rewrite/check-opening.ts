@@ -97,7 +97,7 @@ export async function requireOpening(source: string | Uint8Array, options: Check
 }
 
 /** The input of a model for one fixed number of float32 images. */
-function fixedImages({ graph }: Model): Value | undefined {
+export function fixedImages({ graph }: Model): Value | undefined {
   const [images, ...others] = graph.inputs.filter(({ tensor }) => tensor === undefined);
   const { dataType, dims } = images?.declared ?? {};
   return others.length === 0 && dataType === FLOAT && typeof dims?.[0] === 'number' ? images : undefined;

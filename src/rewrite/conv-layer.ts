@@ -1,8 +1,9 @@
+import { depthwiseReason } from '../contracts/convert.js';
 import type { Graph } from '../graph/graph.js';
 import type { Node } from '../graph/node.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
-import { axesOf, type Geometry } from './geometry.js';
+import { type Geometry, heightAndWidth, kernelOf } from './geometry.js';
 import {
   blockedDomain,
   commonRefusal,
@@ -90,20 +91,13 @@ function convGeometry(
   isTransposed: boolean,
   maps: readonly [input: readonly number[], output: readonly number[]] | undefined,
 ): Geometry {
-  const [height] = axesOf(kernel.length);
-  const product = (sizes: readonly number[]): number => sizes.reduce((all, size) => all * size, 1);
-  const twoOf = (sizes: readonly number[]): readonly [number, number] => [
-    product(sizes.slice(0, height)),
-    product(sizes.slice(height)),
-  ];
-  const sizes = (maps ?? [[], []]).map((dims) => twoOf(dims.slice(2)));
+  const sizes = (maps ?? [[], []]).map((dims) => heightAndWidth(dims.slice(2)));
   const [inputSize, outputSize] = isTransposed ? [sizes[1]!, sizes[0]!] : [sizes[0]!, sizes[1]!];
   return {
     // The weight of a transposed convolution is laid out as that of the one whose adjoint it is.
-    ...{ out: first, in: second * group, kernel: twoOf(kernel), inputSize, outputSize },
+    ...{ out: first, in: second * group, ...kernelOf(kernel), inputSize, outputSize },
     batch: maps?.[0][0] ?? 1,
     ...(group === 1 ? {} : { groups: group }),
-    ...(kernel.length === 2 ? {} : { axes: [kernel.slice(0, height), kernel.slice(height)] as const }),
     ...(isTransposed ? { isTransposed } : {}),
   };
 }
@@ -112,7 +106,7 @@ function convGeometry(
 function groupRefusal(geometry: Geometry, group: number, isTransposed: boolean): string | undefined {
   if (group === 1) return undefined;
   const { in: inputs, out } = geometry;
-  if (group === inputs || group === out) return 'depthwise convolution';
+  if (group === inputs || group === out) return depthwiseReason;
   if (isTransposed) return `grouped transposed convolution (${group} groups)`;
   return group < 1 || inputs % group !== 0 || out % group !== 0
     ? `${group} groups of ${inputs} and ${out} channels`

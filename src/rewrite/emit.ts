@@ -4,12 +4,11 @@ import type { Node, NodeSpec } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { Tensor } from '../onnx/tensor.js';
 import type { Scheme } from '../contracts/convert.js';
-import { axesOf, factorKernelSizes } from './geometry.js';
+import { factorKernelSizes, hasAxis } from './geometry.js';
 import { type FactorizableLayer, isConvolution } from './layers.js';
 import type { Kernel } from './layout.js';
 import { idleWindow, transposedWindows } from './pair-window.js';
 import { schemes } from './schemes/index.js';
-import type { SchemeFactor } from './schemes/scheme.js';
 
 /**
  * Adds the weights of a layer's factors in the element type of the original weight, each by its mark: of two `<weight>.v`, which is
@@ -122,7 +121,7 @@ export function factorConvolutions(
   const autoPad = node.string('auto_pad', 'NOTSET');
   return schemes[scheme].factors.map(({ window }, at) => {
     const along = (own: readonly number[], other: number): readonly number[] =>
-      own.map((value, axis) => (hasAxis(window, axis % count, count) ? value : other));
+      own.map((value, axis) => (hasAxis(window, axis % count) ? value : other));
     const padding: Attribute =
       autoPad === 'NOTSET' ? { type: 'ints', value: along(pads, 0) } : { type: 'string', value: autoPad };
     const attributes = Object.assign(
@@ -143,10 +142,9 @@ export function factorConvolutions(
 /** Those of a transposed convolution: a factor without a window is a convolution. */
 function transposedFactors(layer: FactorizableLayer, scheme: Scheme): ReturnType<typeof factorConvolutions> {
   const windows = transposedWindows(layer);
-  const count = windows.length;
   const ints = (value: readonly number[]): Attribute => ({ type: 'ints', value });
   const factors = schemes[scheme].factors.map(({ window }) => {
-    const own = windows.map((axis, at) => (hasAxis(window, at, count) ? axis : idleWindow));
+    const own = windows.map((axis, at) => (hasAxis(window, at) ? axis : idleWindow));
     const isTransposed = own.some(({ kernel }) => kernel > 1);
     const padding = own.map(({ outputPadding }) => outputPadding);
     const attributes = {
@@ -161,11 +159,6 @@ function transposedFactors(layer: FactorizableLayer, scheme: Scheme): ReturnType
     return { opType: isTransposed ? 'ConvTranspose' : 'Conv', attributes };
   });
   return factors.reverse();
-}
-
-/** Whether a factor's window has the axis, one of so many. */
-function hasAxis(window: SchemeFactor['window'], axis: number, count: number): boolean {
-  return window[axis < axesOf(count)[0] ? 0 : 1];
 }
 
 const windowNames = new Set([

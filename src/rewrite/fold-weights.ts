@@ -1,5 +1,6 @@
 import { throwIfAborted } from '../errors.js';
 import { sortedAncestors } from '../graph/ancestors.js';
+import { hasBody } from '../graph/body-nodes.js';
 import { Graph } from '../graph/graph.js';
 import { type Model, newModel } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
@@ -11,7 +12,7 @@ import { Tensor } from '../onnx/tensor.js';
 import { inferShapes } from '../ops/infer.js';
 import { requireMemory } from '../ops/memory.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
-import { becomeInitializer } from '../passes/become-initializer.js';
+import { becomeInitializer, canBecomeInitializer } from '../passes/become-initializer.js';
 import { random } from '../passes/inference-form.js';
 import type { Driver, RuntimeTensor } from '../runtime/types.js';
 
@@ -69,8 +70,7 @@ function computedWeights(graph: Graph): readonly Value[] {
     node.inputs.some((value) => value !== undefined && values.has(value));
   const found = new Set<Value>();
   for (const node of graph.sorted()) {
-    const hasBody = [...node.attributes.values()].some(({ type }) => type === 'graph' || type === 'graphs');
-    if (reads(node, variable) || hasBody) {
+    if (reads(node, variable) || hasBody(node)) {
       for (const value of node.outputs) if (value !== undefined) variable.add(value);
     } else if (reads(node, blocked) || node.domain !== '' || notFolded.has(node.opType)) {
       for (const value of node.outputs) if (value !== undefined) blocked.add(value);
@@ -79,7 +79,7 @@ function computedWeights(graph: Graph): readonly Value[] {
     for (const index of weightsOf[node.opType] ?? []) {
       const value = node.inputs[index];
       if (value?.producer === undefined || variable.has(value) || blocked.has(value)) continue;
-      const isOwn = !value.isOutput && value.uses.every((use) => use.index >= 0);
+      const isOwn = canBecomeInitializer(value);
       const isOnly = value.producer.outputs.every((output) => output === undefined || output === value);
       if (isOwn && isOnly && resolveWeight(graph, value) === undefined) found.add(value);
     }

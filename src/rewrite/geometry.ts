@@ -1,4 +1,5 @@
 import type { Scheme } from '../contracts/convert.js';
+import { sizeOf } from '../ops/support/layout.js';
 import { schemeNames, schemes } from './schemes/index.js';
 import type { SchemeFactor } from './schemes/scheme.js';
 
@@ -19,22 +20,29 @@ export interface Geometry {
   readonly batch: number;
   /** Parts of the channels that do not meet each other, each with its own weights. Default 1. */
   readonly groups?: number;
-  /** The kernel along the axes that count as height and as width, where there is not one of each. */
-  readonly axes?: KernelAxes;
+  /** The kernel along each axis, where these are not two. */
+  readonly axes?: readonly number[];
   readonly isTransposed?: true;
 }
 
-/** Numbers for the axes that count as height, and for those that count as width. */
-export type KernelAxes = readonly [height: readonly number[], width: readonly number[]];
+/** Sizes along any axes as of two: the first counts as height, all others together as width. */
+export function heightAndWidth([height = 1, ...others]: readonly number[]): readonly [height: number, width: number] {
+  return [height, sizeOf(others)];
+}
 
-/** How many axes of so many count as height, and how many as width. */
-export function axesOf(count: number): readonly [height: number, width: number] {
-  return [Math.min(1, count), Math.max(0, count - 1)];
+/** The kernel along these axes, as a geometry has it. */
+export function kernelOf(sizes: readonly number[]): Pick<Geometry, 'kernel' | 'axes'> {
+  return { kernel: heightAndWidth(sizes), ...(sizes.length === 2 ? {} : { axes: sizes }) };
+}
+
+/** Whether a factor's window has the axis of that number. */
+export function hasAxis([hasHeight, hasWidth]: SchemeFactor['window'], axis: number): boolean {
+  return axis === 0 ? hasHeight : hasWidth;
 }
 
 /** The kernel along each axis: [kh, kw], of one axis [k], of three [kd, kh, kw]. */
-export function kernelSizes({ kernel, axes }: Pick<Geometry, 'kernel' | 'axes'>): readonly number[] {
-  return axes === undefined ? kernel : axes.flat();
+export function kernelSizes({ kernel, axes = kernel }: Pick<Geometry, 'kernel' | 'axes'>): readonly number[] {
+  return axes;
 }
 
 /** Channels as the layer itself has them. */
@@ -49,25 +57,11 @@ export interface MatrixShape {
   readonly rowsPerNeuron: number;
 }
 
-/** The kernels of a scheme's factors, in the order in which they are applied. */
-export function factorKernels({ kernel }: Geometry, scheme: Scheme): readonly (readonly [number, number])[] {
-  return schemes[scheme].factors.map(({ window }) => alongWindow(window, kernel, [1, 1]));
-}
-
-/** The same along each axis, as `kernelSizes` has them. */
+/** The kernels of a scheme's factors along each axis, as `kernelSizes` has them, in the order in which they are applied. */
 export function factorKernelSizes(geometry: Geometry, scheme: Scheme): readonly (readonly number[])[] {
-  const axes = geometry.axes ?? [[geometry.kernel[0]], [geometry.kernel[1]]];
-  const ones = axes.map((sizes) => sizes.map(() => 1)) as [number[], number[]];
-  return schemes[scheme].factors.map(({ window }) => alongWindow<readonly number[]>(window, axes, ones).flat());
-}
-
-/** Along each axis the first where the factor has the window there, else the second. */
-function alongWindow<T>(
-  [hasHeight, hasWidth]: SchemeFactor['window'],
-  own: readonly [T, T],
-  others: readonly [T, T],
-): readonly [T, T] {
-  return [hasHeight ? own[0] : others[0], hasWidth ? own[1] : others[1]];
+  return schemes[scheme].factors.map(({ window }) =>
+    kernelSizes(geometry).map((size, axis) => (hasAxis(window, axis) ? size : 1)),
+  );
 }
 
 /**
@@ -75,7 +69,7 @@ function alongWindow<T>(
  * channel: out × in·kh·kw; dense: out × in.
  */
 export function matrixShape(geometry: Geometry, scheme: Scheme): MatrixShape {
-  const areas = factorKernels(geometry, scheme).map(([height, width]) => height * width);
+  const areas = factorKernelSizes(geometry, scheme).map(sizeOf);
   const rowsPerNeuron = areas.at(-1)!;
   const groups = groupsOf(geometry);
   const cols = areas.slice(0, -1).reduce((product, area) => product * area, geometry.in / groups);

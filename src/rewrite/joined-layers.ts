@@ -1,6 +1,7 @@
 import type { Node } from '../graph/node.js';
 import type { Scheme } from '../contracts/convert.js';
-import { axesOf, channelsOf, type Geometry, type MatrixShape } from './geometry.js';
+import { sizeOf } from '../ops/support/layout.js';
+import { channelsOf, type Geometry, kernelOf, type MatrixShape } from './geometry.js';
 import { type FactorizableLayer, isConvolution, type Layer, type LayerForm } from './layers.js';
 import { type AxisWindows, combineWindows, isIdle, layerWindows } from './pair-window.js';
 import type { PairRecord } from './pairs.js';
@@ -117,21 +118,16 @@ function joinedConvs(factors: readonly FactorizableLayer[], between: readonly No
   const form = isTransposed ? 'conv-transposed' : 'conv';
   const geometries = factorGeometries({ factors, form });
   const [start, end] = [geometries[0]!, geometries.at(-1)!];
-  const [height] = axesOf(windows.length);
-  const sizes = windows.map(({ kernel }) => kernel);
-  const axes = [sizes.slice(0, height), sizes.slice(height)] as const;
-  const product = (values: readonly number[]): number => values.reduce((all, value) => all * value, 1);
   const geometry: Geometry = {
     ...end,
     in: start.in,
-    kernel: [product(axes[0]), product(axes[1])],
+    ...kernelOf(windows.map(({ kernel }) => kernel)),
     inputSize: start.inputSize,
-    ...(windows.length === 2 ? {} : { axes }),
   };
   const isSplit = [0, 1].some((axis) => geometries.filter(({ kernel }) => kernel[axis]! > 1).length > 1);
   const scheme = isSplit ? undefined : schemeOf(factors, false);
   if (scheme === undefined) return `no scheme is '${first.label}' to '${factors.at(-1)!.label}'`;
-  const areas = geometries.map(({ kernel }) => kernel[0] * kernel[1]);
+  const areas = geometries.map(({ kernel }) => sizeOf(kernel));
   const area = areas.at(-1)!;
   return {
     ...structural(factors, between),

@@ -2,6 +2,7 @@ import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { isFloatType, dataTypeName } from '../onnx/data-type.js';
 import type { ShapeTable } from '../ops/infer.js';
+import { sizeOf } from '../ops/support/layout.js';
 import type { ResolvedWeight } from '../ops/resolve-weight.js';
 import type { Geometry } from './geometry.js';
 import { storedName } from './layer-label.js';
@@ -64,5 +65,5 @@ export function typeOf(value: Value | undefined, shapes: ShapeTable): { readonly
 
 export function countOf(value: Value | undefined, shapes: ShapeTable): number {
   const type = typeOf(value, shapes);
-  return type === undefined ? 0 : type.dims.reduce((product, dim) => product * dim, 1);
+  return type === undefined ? 0 : sizeOf(type.dims);
 }

@@ -3,7 +3,8 @@ import type { Linalg, Matrix } from '../linalg/types.js';
 import type { Scheme } from '../contracts/convert.js';
 import { factorKernelSizes, type Geometry, groupsOf, matrixShape } from './geometry.js';
 import { isConvolution, type LayerForm } from './layers.js';
-import type { Floats } from '../ops/support/permute.js';
+import { sizeOf } from '../ops/support/layout.js';
+import { type Floats, zerosLike } from '../ops/support/permute.js';
 import { schemes } from './schemes/index.js';
 import type { FactorPair } from './types.js';
 
@@ -101,11 +102,11 @@ export function splitGroups<Data extends Floats>(
 }
 
 /** The matrices below each other. */
-export function stackRows(parts: readonly Matrix[]): Matrix {
+export function stackRows<Data extends Floats>(parts: readonly MatrixOf<Data>[]): MatrixOf<Data> {
   if (parts.length === 1) return parts[0]!;
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
   const { cols } = parts[0]!;
-  const data = new Float32Array(rows * cols);
+  const data = zerosLike(parts[0]!.data, rows * cols);
   let at = 0;
   for (const part of parts) {
     data.set(part.data, at);
@@ -130,7 +131,7 @@ export function toKernels(
   const kernels = factors.map(({ rows, cols, data }, at): Kernel => {
     const isLast = at === factors.length - 1;
     if (isConvolution(form)) {
-      const area = sizes[at]!.reduce((product, size) => product * size, 1);
+      const area = sizeOf(sizes[at]!);
       if (!isLast) return { dims: [rows, cols / area, ...sizes[at]!], data };
       const out = rows / area;
       return { dims: [out, cols, ...sizes[at]!], data: area === 1 ? data : swapMiddle(data, out, area, cols, 1) };
@@ -149,7 +150,7 @@ export function fromKernels(kernels: readonly Kernel[], form: LayerForm, transB:
     const isLast = at === kernels.length - 1;
     const [first, second, ...sizes] = dims as [number, number, ...number[]];
     if (isConvolution(form)) {
-      const area = sizes.reduce((product, size) => product * size, 1);
+      const area = sizeOf(sizes);
       if (!isLast) return { rows: first, cols: second * area, data };
       return { rows: first * area, cols: second, data: area === 1 ? data : swapMiddle(data, first, second, area, 1) };
     }

@@ -3,7 +3,7 @@ import { throwIfAborted } from '../errors.js';
 import { groupsOf } from './geometry.js';
 import { factorGeometries, type Pair } from './joined-layers.js';
 import { isConvolution } from './layers.js';
-import { isOutputMajor, type MatrixOf, type PairOf, splitGroups } from './layout.js';
+import { isOutputMajor, type MatrixOf, type PairOf, splitGroups, stackRows } from './layout.js';
 import type { FactorPair } from './types.js';
 import type { Linalg, Matrix64 } from '../linalg/types.js';
 import type { ResolvedWeight } from '../ops/resolve-weight.js';
@@ -103,17 +103,9 @@ function joinWindows<Data extends Floats>(
 export async function productInFloat64(pair: Pair, signal: AbortSignal | undefined): Promise<Float64Array> {
   const multiply = (left: Matrix64, right: Matrix64): Promise<Matrix64> => multiplyInFloat64(left, right, signal);
   const product = await sidesOf<Float64Array>(pair, (weight) => weight.dataInFloat64(), multiply);
-  const products: Float64Array[] = [];
-  for (const one of splitGroups(product, groupsOf(pair.geometry))) {
-    products.push((await multiply(one.left, one.right)).data);
-  }
-  const data = new Float64Array(products.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const each of products) {
-    data.set(each, at);
-    at += each.length;
-  }
-  return data;
+  const products: Matrix64[] = [];
+  for (const one of splitGroups(product, groupsOf(pair.geometry))) products.push(await multiply(one.left, one.right));
+  return stackRows(products).data;
 }
 
 async function multiplyInFloat64(left: Matrix64, right: Matrix64, signal: AbortSignal | undefined): Promise<Matrix64> {

@@ -56,7 +56,7 @@ interface Maps {
   readonly output: readonly number[];
 }
 
-/** The windows of a ConvTranspose with explicit numbers, whatever says how much is cut: see `numbersOf`. */
+/** The windows of a ConvTranspose with explicit numbers, whatever says how much is cut. */
 export function transposedWindows({ node, geometry, maps }: FactorizableLayer): AxisWindows {
   return transposedNumbers(node, kernelSizes(geometry), maps!);
 }

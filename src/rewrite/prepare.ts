@@ -1,5 +1,6 @@
 import { LowrankError } from '../errors.js';
 import type { RunLimits } from '../limits.js';
+import { hasBody } from '../graph/body-nodes.js';
 import { checkModel } from '../graph/check.js';
 import { type Model, opsetOf } from '../graph/model.js';
 import { readModel } from '../graph/read.js';
@@ -79,9 +80,7 @@ async function shapesOf(
     if (isRun === true) requireMemory(model.graph, shapes, limits?.memory);
   }
   warnings.push(...shapes.warnings);
-  const bodies = model.graph.nodes.filter((node) =>
-    [...node.attributes.values()].some(({ type }) => type === 'graph' || type === 'graphs'),
-  );
+  const bodies = model.graph.nodes.filter(hasBody);
   if (bodies.length > 0) {
     const names = bodies.slice(0, 3).map((node) => node.label);
     const more = bodies.length > 3 ? ` and ${bodies.length - 3} more` : '';

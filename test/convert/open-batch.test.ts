@@ -5,7 +5,7 @@ import { readModel } from '../../src/graph/read.js';
 import { checkOpening } from '../../src/rewrite/check-opening.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import { convertReport, expectFailure, run, temporaryFolder } from '../support/command.js';
-import { buildModel, type TestInitializer } from '../support/models.js';
+import { buildModel, type TestInitializer, type TestValue } from '../support/models.js';
 
 const folder = temporaryFolder();
 
@@ -68,6 +68,32 @@ describe('convert --open-batch', () => {
       'UNSUPPORTED',
       /cannot be opened: it reduces over the batch.*leave out --open-batch/,
     );
+  });
+
+  it.each([
+    ['of bytes', [{ name: 'x', type: 'uint8', dims: [1, 3, 8, 8] }], /its images are uint8, not float32; input 'x'/],
+    [
+      'of two inputs',
+      [
+        { name: 'x', dims: [1, 3, 8, 8] },
+        { name: 'scale', dims: [1] },
+      ],
+      /the model takes 2 inputs; input 'x'/,
+    ],
+  ] as const)('refuses images %s, which it cannot check', (name, inputs, fact) => {
+    const [{ name: x }, other] = inputs as readonly TestValue[] as [TestValue, TestValue?];
+    const bytes = buildModel({
+      inputs,
+      outputs: [{ name: 'y', dims: [1, 16, 8, 8] }],
+      initializers: [floats('w', [16, 3, 3, 3]), floats('v', [16, 16, 3, 3])],
+      nodes: [
+        { op: 'Cast', inputs: [x], outputs: ['f'], attributes: { to: 1 } },
+        { op: 'Conv', inputs: ['f', 'w'], outputs: ['c'], attributes: { pads: [1, 1, 1, 1] } },
+        { op: 'Conv', inputs: ['c', 'v'], outputs: ['d'], attributes: { pads: [1, 1, 1, 1] } },
+        { op: 'Add', inputs: ['d', other?.name ?? 'c'], outputs: ['y'] },
+      ],
+    });
+    expectFailure(run('convert', ...converted(name.replace(' ', '-'), bytes), '--open-batch'), 'UNSUPPORTED', fact);
   });
 
   it('says that a batch is open already', () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { checkModel } from '../../src/graph/check.js';
 import { readModel } from '../../src/graph/read.js';
 import { modelBytes } from '../../src/graph/write.js';
+import { FLOAT16 } from '../../src/onnx/data-type.js';
 import { inferShapes } from '../../src/ops/infer.js';
 import { dequantize } from '../../src/passes/dequantize.js';
 import { findLayers } from '../../src/rewrite/layers.js';
@@ -92,6 +93,66 @@ describe('a model in QDQ form as a float model', () => {
     const error = relativeError(await outputOf(modelBytes(model), 'x', dims), await outputOf(bytes, 'x', dims));
     expect(error).toBeGreaterThan(0);
     expect(error).toBeLessThan(0.05);
+  });
+
+  it('a range without a zero point begins at 0 where its type is unsigned, and goes both ways where output_dtype is int8', async () => {
+    const twoWays = (type: number | undefined): Uint8Array =>
+      buildModel({
+        opset: 21,
+        inputs: [{ name: 'x', dims: [1, 2] }],
+        outputs: [{ name: 'y' }],
+        initializers: [
+          { name: 'w', dims: [2, 2], type: 'int8', data: Int8Array.from([100, -20, 3, 40]) },
+          { name: 'w.scale', dims: [], data: Float32Array.from([0.01]) },
+          { name: 'scale', dims: [], data: Float32Array.from([0.05]) },
+        ],
+        nodes: [
+          { op: 'DequantizeLinear', inputs: ['w', 'w.scale'], outputs: ['wf'] },
+          { op: 'MatMul', inputs: ['x', 'wf'], outputs: ['p'] },
+          {
+            ...{ op: 'QuantizeLinear', inputs: ['p', 'scale'], outputs: ['q'] },
+            ...(type === undefined ? {} : { attributes: { output_dtype: type } }),
+          },
+          { op: 'DequantizeLinear', inputs: ['q', 'scale'], outputs: ['d'] },
+          { op: 'Identity', inputs: ['d'], outputs: ['y'] },
+        ],
+      });
+    const names = (type: number | undefined): string[] => {
+      const model = readModel(twoWays(type));
+      dequantize(model);
+      return model.graph.nodes.map(({ opType }) => opType);
+    };
+    expect(names(undefined)).toContain('Relu');
+    expect(names(2)).toContain('Relu');
+    expect(names(3)).not.toContain('Relu');
+    const model = readModel(twoWays(3));
+    dequantize(model);
+    const own = await outputOf(modelBytes(model), 'x', [1, 2]);
+    expect(relativeError(own, await outputOf(twoWays(3), 'x', [1, 2]))).toBeLessThan(0.1);
+  });
+
+  it('weights take the type of their scale', () => {
+    const model = readModel(
+      buildModel({
+        opset: 21,
+        inputs: [{ name: 'x', dims: [1, 2], type: 'float16' }],
+        outputs: [{ name: 'y', type: 'float16' }],
+        initializers: [
+          { name: 'w', dims: [2, 2], type: 'int8', data: Int8Array.from([100, -20, 3, 40]) },
+          { name: 'scale', dims: [], type: 'float16', data: Uint16Array.from([0x38_00]) },
+        ],
+        nodes: [
+          { op: 'DequantizeLinear', inputs: ['w', 'scale'], outputs: ['wf'] },
+          { op: 'MatMul', inputs: ['x', 'wf'], outputs: ['y'] },
+        ],
+      }),
+    );
+    expect(dequantize(model)).toHaveLength(1);
+    checkModel(model);
+    inferShapes(model);
+    const weight = model.graph.nodes[0]!.inputs[1]!.tensor!;
+    expect(weight.dataType).toBe(FLOAT16);
+    expect([...weight.toFloat32()]).toEqual([50, -10, 1.5, 20]);
   });
 
   it('a float model is left as it is', () => {

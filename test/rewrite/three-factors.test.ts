@@ -13,7 +13,13 @@ import { merge } from '../../src/merge/merge.js';
 import { inferShapes } from '../../src/ops/infer.js';
 import { addFactorWeights, emitFactors } from '../../src/rewrite/emit.js';
 import { findPairs, pairCounts } from '../../src/rewrite/find-pairs.js';
-import { breakEvenRank, factorKernels, factorMacs, factorParams, type Geometry } from '../../src/rewrite/geometry.js';
+import {
+  breakEvenRank,
+  factorKernelSizes,
+  factorMacs,
+  factorParams,
+  type Geometry,
+} from '../../src/rewrite/geometry.js';
 import { type FactorizableLayer, findLayers } from '../../src/rewrite/layers.js';
 import {
   fromKernels,
@@ -51,7 +57,7 @@ function onlyLayer(model: Model): FactorizableLayer {
 
 /** Random factors in the layout of the layer. */
 function randomKernels({ geometry, form, node }: FactorizableLayer, scheme: Scheme, rank: number): readonly Kernel[] {
-  const kernels = factorKernels(geometry, scheme);
+  const kernels = factorKernelSizes(geometry, scheme) as readonly [number, number][];
   const last = kernels.length - 1;
   const factors = kernels.map(([kh, kw], at): Matrix => {
     const [out, inputs] = [at === last ? geometry.out : rank, at === 0 ? geometry.in : rank];

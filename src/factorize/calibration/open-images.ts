@@ -4,7 +4,7 @@ import { readModel } from '../../graph/read.js';
 import { modelBytes } from '../../graph/write.js';
 import { inferShapes, type ShapeTable } from '../../ops/infer.js';
 import { requireMemory } from '../../ops/memory.js';
-import { checkOpening } from '../../rewrite/check-opening.js';
+import { checkOpening, fixedImages } from '../../rewrite/check-opening.js';
 import { openBatch, redeclare } from '../../passes/open-batch.js';
 import type { Driver, SessionOptions } from '../../runtime/types.js';
 import type { Calibrate, CalibrationImages } from './types.js';
@@ -62,8 +62,9 @@ export async function openImages(
 
 const openings = new WeakMap<Model, Promise<boolean>>();
 
-/** Whether opening the batch of a model was seen to change nothing: looked at once. */
-function mayBeOpened({ model, driver, session, signal }: ImageContext): Promise<boolean> {
+/** Whether opening the batch of a model was seen to change nothing, or is not needed: looked at once. */
+async function mayBeOpened({ model, driver, session, signal }: ImageContext): Promise<boolean> {
+  if (fixedImages(model) === undefined) return true;
   const known =
     openings.get(model) ??
     checkOpening(modelBytes(model), { driver, session, signal }).then((obstacle) => obstacle === undefined);

@@ -1,4 +1,5 @@
 import { LowrankError } from '../../errors.js';
+import { hasBody } from '../../graph/body-nodes.js';
 import type { Model } from '../../graph/model.js';
 import type { Node } from '../../graph/node.js';
 import type { Value } from '../../graph/value.js';
@@ -57,8 +58,7 @@ class Walk implements Propagated {
 
   visit(node: Node): void {
     const given = node.inputs.filter((value) => value !== undefined);
-    const hasBody = [...node.attributes.values()].some(({ type }) => type === 'graph' || type === 'graphs');
-    if (hasBody) throw obstacle('it has a body');
+    if (hasBody(node)) throw obstacle('it has a body');
     if (!given.some((value) => this.places.has(value) || this.#counts.has(value))) return;
     const again = this.#inferAgain(node);
     if (again !== undefined && this.#isCount(node, again)) {
