@@ -59,6 +59,7 @@ export const command = defineCommand({
     allowBigger: of.allowBigger,
     scheme: {
       ...of.scheme,
+      choices: of.scheme.choices.filter((name) => name !== 'tucker'),
       description: 'spatial: 1×kw then kh×1; channel: kh×kw then 1×1; auto: what lfai loses less with, for all',
     },
     fitSteps: of.fitSteps,

@@ -26,7 +26,8 @@ export function readRanks(path: string): Record<string, LayerRank> {
     if (isLayerRank(rank)) continue;
     throw new LowrankError('FORMAT', `rank of '${name}' is ${JSON.stringify(rank)}`, {
       place: path,
-      remedy: 'give a whole number, "keep", or {"rank": 16, "scheme": "channel"}',
+      remedy:
+        'give a whole number, "keep", {"rank": 16, "scheme": "channel"}, or {"rank": [12, 16], "scheme": "tucker"}',
     });
   }
   return value as Record<string, LayerRank>;
@@ -37,5 +38,10 @@ function isLayerRank(value: unknown): value is LayerRank {
   if (typeof value === 'number' || value === 'keep') return true;
   if (typeof value !== 'object' || value === null) return false;
   const { rank, scheme, ...others } = value as Readonly<Record<string, unknown>>;
-  return typeof rank === 'number' && typeof scheme === 'string' && Object.keys(others).length === 0;
+  const isRank = typeof rank === 'number' || (scheme === 'tucker' && isTuckerRank(rank));
+  return isRank && typeof scheme === 'string' && Object.keys(others).length === 0;
+}
+
+function isTuckerRank(rank: unknown): boolean {
+  return Array.isArray(rank) && rank.length === 2 && rank.every((value) => typeof value === 'number');
 }

@@ -19,7 +19,7 @@ export interface Ratio extends Change {
 }
 
 /** In the order in which they are shown; src/rewrite/schemes/ has a line for each. */
-export const allSchemes = ['spatial', 'channel', 'dense'] as const;
+export const allSchemes = ['spatial', 'channel', 'tucker', 'dense'] as const;
 export type Scheme = (typeof allSchemes)[number];
 /** Those of convolutions, which can be chosen. */
 export const convolutionSchemes = allSchemes.filter((scheme) => scheme !== 'dense');
@@ -60,6 +60,8 @@ export interface PlannedLayer extends LayerIdentity {
   /** null where kept, as the rank. */
   readonly scheme: Scheme | null;
   readonly rank: number | null;
+  /** Channels between the factors in the order in which they are applied, where these are more than two: of `tucker` [in, out], out the rank. */
+  readonly ranks?: readonly number[];
   /** min(rows, columns) of the matrix of the scheme. */
   readonly maxRank: number;
   /** Largest rank at which the pair has fewer parameters and fewer MACs than the layer; 0 where there is none. */

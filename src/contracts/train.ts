@@ -71,7 +71,7 @@ export interface RankAdaptation {
   readonly layers: readonly {
     readonly name: string;
     readonly label: string;
-    readonly scheme: 'spatial' | 'channel' | 'dense';
+    readonly scheme: Scheme;
     /** Of the matrix that is factorized. */
     readonly rows: number;
     readonly cols: number;

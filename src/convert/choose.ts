@@ -4,6 +4,7 @@ import type { Moments } from '../factorize/calibration/types.js';
 import type { FitsOfSearch } from '../factorize/known-fits.js';
 import type { LatencySource } from '../factorize/plan-types.js';
 import type { Curves } from '../factorize/sensitivity/observe.js';
+import { tuckerOf } from '../factorize/tucker-trials.js';
 import { show } from './call.js';
 import { chooseAndFit, type Chosen } from './choose-and-fit.js';
 import { finishing } from './finishing.js';
@@ -79,6 +80,7 @@ async function chooseOnce(
       init: settings.fitting.init,
       seed: settings.seed,
       balance: settings.fitting.balance,
+      tucker: tuckerOf(settings.ranks),
       sampled: { settings: settings.fitting.sampled, driver, session, tensorFlow },
       onProgress: (done, total, detail) => show(call, 'factorize', done, total, detail),
       onSpectrum: call.onSpectrum,

@@ -14,6 +14,7 @@ import { fitsOfSearch } from '../factorize/known-fits.js';
 import { latencySource } from './latency-source.js';
 import { prepareModel, summarize } from '../rewrite/prepare.js';
 import { selectLayers } from '../factorize/select-layers.js';
+import { tuckerOf } from '../factorize/tucker-trials.js';
 import { describeSettings, resolveSettings } from './settings.js';
 
 /**
@@ -76,7 +77,7 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
         onProgress: onProgress('plan'),
         ...(latency === undefined ? {} : { latency }),
       },
-      fitting: { linalg, init: settings.fitting.init, seed: settings.seed, signal },
+      fitting: { linalg, init: settings.fitting.init, seed: settings.seed, tucker: tuckerOf(settings.ranks), signal },
       known: fitsOfSearch(),
       finish: finishing(call, { path: input, driver, session }),
       isCurveMeasured: true,

@@ -5,6 +5,8 @@ import type { Candidate } from '../factorize/candidates.js';
 import { type Fit, type FitContext, fitPlans } from '../factorize/fit.js';
 import { fromKernels, joinFactors } from '../rewrite/layout.js';
 import type { PairRecord } from '../rewrite/pairs.js';
+import { joinInner } from '../factorize/tucker.js';
+import type { Matrix } from '../linalg/types.js';
 import type { FitSettings } from '../factorize/sampled/settings.js';
 import type { FactorPair } from '../rewrite/types.js';
 
@@ -55,24 +57,34 @@ export async function fitWhole(
   for (const { candidate } of fits) {
     pairs.set(candidate, await storedPair(model, candidate, records, fitContext.linalg));
   }
-  const plans = fits.map(({ candidate, scheme, rank, note }) => {
-    return { candidate, trials: [{ scheme, rank }] as const, note };
+  const plans = fits.map(({ candidate, scheme, rank, inner, note }) => {
+    return { candidate, trials: [{ scheme, rank, inner }] as const, note, isExact: true };
   });
   const { onProgress: _, onSpectrum: __, ...quiet } = fitContext;
   const measured = await fitPlans(plans, { ...quiet, pairOf: (candidate) => pairs.get(candidate)! });
   return { fits: measured, warnings };
 }
 
-function storedPair(
+async function storedPair(
   { graph }: Model,
   { layer }: Candidate,
   records: readonly PairRecord[],
   linalg: FitContext['linalg'],
 ): Promise<FactorPair> {
-  const { factors } = records.find(({ name }) => name === layer.name)!;
+  const { factors, scheme } = records.find(({ name }) => name === layer.name)!;
   const kernels = factors.map((name) => {
     const tensor = graph.value(name)!.tensor!;
     return { dims: tensor.dims, data: tensor.toFloat32() };
   });
-  return joinFactors(fromKernels(kernels, layer.form, layer.node.int('transB', 0)), linalg);
+  const matrices = fromKernels(kernels, layer.form, layer.node.int('transB', 0));
+  return scheme === 'tucker' ? tuckerPair(matrices, layer, linalg) : joinFactors(matrices, linalg);
+}
+
+async function tuckerPair(
+  [basis, core, left]: readonly Matrix[],
+  { geometry: { kernel } }: Candidate['layer'],
+  linalg: FitContext['linalg'],
+): Promise<FactorPair> {
+  const inner = { basis: basis!, core: core! };
+  return { left: left!, right: await joinInner(inner, kernel[0] * kernel[1], linalg), inner };
 }

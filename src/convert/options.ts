@@ -33,7 +33,7 @@ export interface ConvertOptions extends FitOptions, LimitOptions {
   readonly accuracyBudget?: number;
   /** Ranks are rounded to multiples of this; default 1. */
   readonly rankMultiple?: number;
-  /** Default `auto`: per layer, the scheme with the smaller function error at equal MACs. */
+  /** Default `auto`: per layer, the scheme with the smallest error at equal MACs. */
   readonly scheme?: 'auto' | ConvolutionScheme;
   /** Default: `lfai-data` with images to calibrate on, `whitened` with synthetic ones, `lfai` without. */
   readonly init?: InitName;

@@ -156,6 +156,13 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
     throw usage(`--seed ${seed} is not a whole number from 0 on`, 'give one such as 0');
   }
   const init = options.init ?? (options.reinit === true ? 'lfai' : usualInits[images ?? 'none']);
+  const rankMode = rankModeOf(options, images);
+  if (options.scheme === 'tucker' && (rankMode.kind === 'accuracy' || isLatency(rankMode))) {
+    throw usage(
+      `--scheme tucker cannot be searched for by ${rankMode.kind === 'accuracy' ? 'accuracy' : 'latency'}: ranks are those of pairs`,
+      'give a budget of MACs or parameters, or leave out --scheme',
+    );
+  }
   return {
     selection: {
       include: options.include ?? [],
@@ -165,7 +172,7 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
       keepLast: options.keepLast ?? true,
     },
     ranks: {
-      rankMode: rankModeOf(options, images),
+      rankMode,
       rankMultiple,
       scheme: options.scheme ?? 'auto',
       minRank: minRankOf(options),
@@ -197,6 +204,10 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
     seed,
     reinit: options.reinit ?? false,
   };
+}
+
+function isLatency(mode: RankMode): boolean {
+  return mode.kind === 'budget' && mode.of === 'latency';
 }
 
 /** The settings for a report: every option of `ConvertOptions` with the value that was in force, null where none was. */

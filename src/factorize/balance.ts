@@ -1,3 +1,4 @@
+import type { Matrix } from '../linalg/types.js';
 import type { FactorPair } from '../rewrite/types.js';
 import type { Moments } from './calibration/types.js';
 import { meanBlock } from './inits/support/reduced-rank.js';
@@ -13,7 +14,7 @@ export type Balance = (typeof balances)[number];
  * them then rounds each by as much of its range. Channels that are always 0 stay as they are.
  */
 export function balanceActivations(
-  { left, right }: FactorPair,
+  { left, right, inner }: FactorPair,
   rowsPerNeuron: number,
   moments: Moments | undefined,
 ): FactorPair {
@@ -25,9 +26,14 @@ export function balanceActivations(
   });
   const mean = Math.sqrt(squares.reduce((sum, square) => sum + square, 0) / Math.max(1, rank));
   const factors = squares.map((square) => (square > 0 && mean > 0 ? mean / Math.sqrt(square) : 1));
+  const scaled = (matrix: Matrix): Matrix => ({
+    ...matrix,
+    data: matrix.data.map((value, at) => value * factors[Math.floor(at / matrix.cols)]!),
+  });
   return {
     left: { ...left, data: left.data.map((value, at) => value / factors[at % rank]!) },
-    right: { ...right, data: right.data.map((value, at) => value * factors[Math.floor(at / cols)]!) },
+    right: scaled(right),
+    ...(inner === undefined ? {} : { inner: { ...inner, core: scaled(inner.core) } }),
   };
 }
 

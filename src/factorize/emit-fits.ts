@@ -17,7 +17,7 @@ interface Emitted {
 }
 
 /** What of a fit goes into the graph. */
-type EmittedFit = Pick<Fit, 'candidate' | 'scheme' | 'rank' | 'pair' | 'shift'>;
+type EmittedFit = Pick<Fit, 'candidate' | 'scheme' | 'rank' | 'inner' | 'pair' | 'shift'>;
 
 /** Puts a fitted pair in the place of `layers`, which share one weight: those of the candidate, or the same of a copy. */
 export function emitFit(
@@ -42,11 +42,13 @@ export function emitFits(model: Model, fits: readonly EmittedFit[], init: PairRe
   const records = fits.flatMap((fit) => {
     const { weights, emitted } = emitFit(model, fit);
     const channels = channelsOf(fit.candidate.layer.geometry);
+    const ranks = fit.inner === undefined ? undefined : [fit.inner, fit.rank];
     return emitted.map(({ layer, nodes }): PairRecord => ({
       name: layer.name,
       op: layer.node.opType as PairRecord['op'],
       scheme: fit.scheme,
       rank: fit.rank,
+      ranks,
       kernel: kernelSizes(layer.geometry),
       in: channels.in,
       out: channels.out,

@@ -18,6 +18,8 @@ import { isOutputMajor, joinGroups, splitGroups, toMatrices } from '../rewrite/l
 import type { Plan, Trial } from './plan-types.js';
 import { sampledFunctionError } from './sampled/error.js';
 import type { SampledContext } from './sampled/fit-pair.js';
+import { fitTucker, type TuckerModes } from './tucker.js';
+import { modesOf, type TuckerSettings, withTucker } from './tucker-trials.js';
 import type { FittedPair, InitName, InitProblem } from './types.js';
 import type { FactorPair } from '../rewrite/types.js';
 
@@ -26,6 +28,8 @@ export interface Fit {
   readonly candidate: Candidate;
   readonly scheme: Scheme;
   readonly rank: number;
+  /** Of a Tucker pair: what lies behind its first factor. */
+  readonly inner?: number | undefined;
   readonly pair: FactorPair;
   /** ‖Ŵ−W‖_F / ‖W‖_F. */
   readonly weightError: number;
@@ -49,6 +53,8 @@ export interface FitContext {
   readonly balance?: Balance;
   /** How the inits that sample run. */
   readonly sampled?: Pick<SampledContext, 'settings' | 'driver' | 'session' | 'tensorFlow'> | undefined;
+  /** Default: pairs of two factors alone. */
+  readonly tucker?: TuckerSettings | undefined;
   /** The weight of a candidate; default: as the model has it. */
   readonly weightOf?: (candidate: Candidate) => Float32Array;
   /** Pairs that the initialization fitted before, with the same data and seed; those that it fits are put there. */
@@ -75,6 +81,8 @@ type FittedPlan = Extract<Plan, { trials: readonly unknown[] }>;
 /** Elements of weights that may be in work at a time. */
 const largestLoad = 32e6;
 const mostAtOnce = 4;
+/** Share of a pair's error that a Tucker pair may have at most to be taken. */
+const clearly = 0.97;
 
 /** Work units of the fits of these plans. */
 export function workOf(plans: readonly Plan[]): number {
@@ -88,7 +96,7 @@ export function workOf(plans: readonly Plan[]): number {
 }
 
 /**
- * Fits every plan's pair; where a plan has two trials, the one with the smaller error is taken: what the initialization
+ * Fits every plan's pair; where a plan has several trials, the one with the smallest error is taken: what the initialization
  * minimizes on calibration images where it does, otherwise the function error. Layers are
  * worked on side by side as far as memory allows: one waits for its small dense problem while another multiplies.
  * Throws NUMERIC, naming the layer, where a weight is not finite.
@@ -148,13 +156,16 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
     toMatrices(stored32, layer.geometry, scheme, outputMajor, arranged.data);
   const known = context.pairOf === undefined ? context.knownFits : undefined;
   const rated: RatedFit[] = [];
-  for (const trial of plan.trials) {
+  const moments = inits[context.init].needs === undefined ? undefined : context.dataOf?.(candidate)?.moments;
+  const modes = modesOf(candidate, () => arrange({ scheme: 'tucker' })[0]!, context, moments);
+  const trials = context.tucker === undefined ? plan.trials : await withTucker(plan, context.tucker, modes);
+  for (const trial of trials) {
     throwIfAborted(context.signal);
-    const fit = known?.get(layer.name, trial) ?? (await fitTrial(candidate, trial, arrange(trial), context));
+    const fit = known?.get(layer.name, trial) ?? (await fitTrial(candidate, trial, arrange(trial), modes, context));
     known?.put(layer.name, fit);
     rated.push(fit);
   }
-  const { rating: _, ...best } = rated.reduce((least, fit) => (fit.rating < least.rating ? fit : least));
+  const { rating: _, ...best } = rated.reduce((least, fit) => (isClearlyBetter(fit, least) ? fit : least));
   const seconds = (performance.now() - started) / 1000;
   if (context.onSpectrum !== undefined) {
     const values = await singularValuesOfGroups(arrange(best), context.linalg, context.signal);
@@ -165,11 +176,17 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
   return { ...best, candidate, note: plan.note, seconds, warnings };
 }
 
+/** A pair that was tried later is taken where it loses less; three factors, whose third costs time that MACs do not count, where clearly. */
+function isClearlyBetter(fit: RatedFit, least: RatedFit): boolean {
+  return fit.rating < (fit.inner === undefined ? 1 : clearly) * least.rating;
+}
+
 /** `weights` are those of the candidate's groups, as matrices of the trial's scheme. */
 async function fitTrial(
   candidate: Candidate,
-  { scheme, rank }: Trial,
+  { scheme, rank, inner }: Trial,
   weights: readonly Matrix[],
+  modes: () => Promise<TuckerModes>,
   context: FitContext,
 ): Promise<RatedFit> {
   const { layer } = candidate;
@@ -202,7 +219,9 @@ async function fitTrial(
   try {
     for (const [group, problem] of problems.entries()) {
       // Errors are those of what is written: factors in the element type of the weight.
-      const fitted: FittedPair = known?.[group] ?? (await init.fit(problem));
+      const fitted: FittedPair =
+        known?.[group] ??
+        (inner === undefined ? await init.fit(problem) : await fitTucker(init, problem, await modes(), inner));
       const isEven = context.balance === 'activation';
       const balanced = isEven ? balanceActivations(fitted, rowsPerNeuron, problem.data?.moments) : fitted;
       const pair = roundTo(balanced, layer.weight.dataType);
@@ -225,7 +244,7 @@ async function fitTrial(
     });
   }
   const rating = loss ?? (init.needs === undefined ? undefined : onData.dataError) ?? errors.functionError;
-  return { scheme, rank, pair: joinGroups(pairs), ...errors, ...onData, rating, warnings };
+  return { scheme, rank, inner, pair: joinGroups(pairs), ...errors, ...onData, rating, warnings };
 }
 
 type DataErrors = Pick<Fit, 'dataError' | 'shift'>;
@@ -263,5 +282,10 @@ function roundTo(pair: FactorPair, dataType: number): FactorPair {
     ...matrix,
     data: Tensor.ofFloats('', [matrix.rows, matrix.cols], matrix.data, dataType).toFloat32(),
   });
-  return { left: round(pair.left), right: round(pair.right) };
+  const { inner } = pair;
+  return {
+    left: round(pair.left),
+    right: round(pair.right),
+    ...(inner === undefined ? {} : { inner: { basis: round(inner.basis), core: round(inner.core) } }),
+  };
 }

@@ -39,7 +39,7 @@ export function fitsOfSearch(): FitsOfSearch {
 
 export function knownFits(limit: number = mostBytes): KnownFits {
   const fits = new Map<string, RatedFit>();
-  const keyOf = (layer: string, { scheme, rank }: Trial): string => `${scheme} ${rank} ${layer}`;
+  const keyOf = (layer: string, { scheme, rank, inner = rank }: Trial): string => `${scheme} ${rank} ${inner} ${layer}`;
   let bytes = 0;
   return {
     get: (layer, trial) => fits.get(keyOf(layer, trial)),
@@ -57,11 +57,14 @@ export function knownFits(limit: number = mostBytes): KnownFits {
   };
 }
 
-function bytesOf({ pair: { left, right }, shift }: RatedFit): number {
-  return left.data.byteLength + right.data.byteLength + (shift?.byteLength ?? 0);
+function bytesOf({ pair: { left, right, inner }, shift }: RatedFit): number {
+  const own = (inner?.basis.data.byteLength ?? 0) + (inner?.core.data.byteLength ?? 0);
+  return left.data.byteLength + right.data.byteLength + own + (shift?.byteLength ?? 0);
 }
 
 /** What `--ranks` would say for a plan. */
 export function rankOf({ trials }: Plan): LayerRank {
-  return trials === null ? 'keep' : { rank: trials[0].rank, scheme: trials[0].scheme };
+  if (trials === null) return 'keep';
+  const [{ scheme, rank, inner }] = trials;
+  return { rank: inner === undefined ? rank : [inner, rank], scheme };
 }

@@ -90,6 +90,7 @@ export function factorizedReport(
     reason: fit.note,
     scheme: fit.scheme,
     rank: fit.rank,
+    ...(fit.inner === undefined ? {} : { ranks: [fit.inner, fit.rank] }),
     init,
     activation: activationOf(fit.candidate),
     weightError: fit.weightError,

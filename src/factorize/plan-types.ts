@@ -9,11 +9,19 @@ import type { RankSettings } from './settings.js';
 export interface Trial {
   readonly scheme: Scheme;
   readonly rank: number;
+  /** Of three factors: channels behind the first; default: the rank. */
+  readonly inner?: number | undefined;
 }
 
 /** What to do with a candidate: try these pairs and take the one with the smallest function error, or keep it. */
 export type Plan =
-  | { readonly candidate: Candidate; readonly trials: readonly [Trial, ...Trial[]]; readonly note: string }
+  | {
+      readonly candidate: Candidate;
+      readonly trials: readonly [Trial, ...Trial[]];
+      readonly note: string;
+      /** The scheme was asked for. */
+      readonly isExact?: boolean;
+    }
   | { readonly candidate: Candidate; readonly trials: null; readonly note: string };
 
 export interface PlanContext {

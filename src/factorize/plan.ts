@@ -2,13 +2,13 @@ import { isConvolution } from '../rewrite/layers.js';
 import { LowrankError } from '../errors.js';
 import type { Scheme } from '../contracts/convert.js';
 import type { Candidate } from './candidates.js';
-import { largestRank, matrixShape, maxRank, schemesOf } from '../rewrite/geometry.js';
+import { type Geometry, largestRank, matrixShape, maxRank, schemesOf } from '../rewrite/geometry.js';
 import { namesOf } from '../rewrite/layer-label.js';
 import { planByBudget } from './plan-by-budget.js';
 import { planByEnergy, planByStableRank, planByVbmf } from './plan-by-spectrum.js';
 import { allowedSchemes, choose, factorMacsOf, toMultiple } from './plan-choice.js';
 import type { Plan, PlanContext, Trial } from './plan-types.js';
-import type { RankSettings, RankMode } from './settings.js';
+import type { RankMode, RankSettings, TuckerRank } from './settings.js';
 
 /** Chooses scheme and rank of every candidate. Throws USAGE for impossible ranks and budgets. */
 export async function planRanks(candidates: readonly Candidate[], context: PlanContext): Promise<Plan[]> {
@@ -60,6 +60,35 @@ function planByScale(candidate: Candidate, mode: Extract<RankMode, { kind: 'scal
   return choose(candidate, trials, settings, `rank scale ${mode.scale}`);
 }
 
+/** Throws USAGE for an impossible rank. */
+function pairTrial(name: string, { geometry }: Candidate['layer'], scheme: Scheme, rank: number | TuckerRank): Trial {
+  const limit = maxRank(geometry, scheme);
+  if (isRank(rank, limit)) return { scheme, rank };
+  throw impossible(name, rank, `give a whole number from 1 to ${limit}`);
+}
+
+/** Of one rank, as large a share of the input channels as of the outputs. Throws USAGE for impossible ranks. */
+function tuckerTrial(name: string, geometry: Geometry, asked: number | TuckerRank): Trial {
+  const [inputs, limit] = [geometry.in, maxRank(geometry, 'tucker')];
+  const [inner, rank] =
+    typeof asked === 'number' ? [Math.max(1, Math.ceil((inputs * asked) / geometry.out)), asked] : asked;
+  const area = geometry.kernel[0] * geometry.kernel[1];
+  if (isRank(rank, limit) && isRank(inner, inputs) && rank <= inner * area) return { scheme: 'tucker', inner, rank };
+  throw impossible(
+    name,
+    asked,
+    `give [in, out], in from 1 to ${inputs}, out from 1 to ${limit} and at most ${area} times in`,
+  );
+}
+
+function isRank(rank: number | TuckerRank, limit: number): rank is number {
+  return typeof rank === 'number' && Number.isInteger(rank) && rank >= 1 && rank <= limit;
+}
+
+function impossible(name: string, rank: number | TuckerRank, remedy: string): LowrankError {
+  return new LowrankError('USAGE', `rank ${JSON.stringify(rank)} for layer '${name}' is impossible`, { remedy });
+}
+
 function planByNames(
   candidates: readonly Candidate[],
   mode: Extract<RankMode, { kind: 'ranks' }>,
@@ -79,7 +108,7 @@ function planByNames(
     left.delete(name);
     if (wanted === 'keep') return { candidate, trials: null, note: 'kept by --ranks' };
     const { layer } = candidate;
-    const { rank, scheme = allowedSchemes(candidate, settings)[0]! } =
+    const { rank: asked, scheme = allowedSchemes(candidate, settings)[0]! } =
       typeof wanted === 'number' ? { rank: wanted } : wanted;
     const possible = schemesOf(layer.geometry, !isConvolution(layer.form));
     if (!possible.includes(scheme)) {
@@ -87,13 +116,10 @@ function planByNames(
         remedy: `it can have ${possible.join(' or ')}`,
       });
     }
-    const limit = maxRank(layer.geometry, scheme);
-    if (!Number.isInteger(rank) || rank < 1 || rank > limit) {
-      throw new LowrankError('USAGE', `rank ${rank} for layer '${name}' is impossible`, {
-        remedy: `give a whole number from 1 to ${limit}`,
-      });
-    }
-    return choose(candidate, [{ scheme, rank }], settings, 'rank from --ranks');
+    const trial =
+      scheme === 'tucker' ? tuckerTrial(name, layer.geometry, asked) : pairTrial(name, layer, scheme, asked);
+    const plan = choose(candidate, [trial], settings, 'rank from --ranks');
+    return plan.trials === null || typeof wanted === 'number' ? plan : { ...plan, isExact: true };
   });
   const [unknown] = left.keys();
   if (unknown === undefined) return plans;

@@ -17,8 +17,11 @@ export type RankMode =
   | { readonly kind: 'keep'; readonly share: number }
   | { readonly kind: 'accuracy'; readonly points: number };
 
+/** [behind the first factor, before the last], of the scheme `tucker`. */
+export type TuckerRank = readonly [inner: number, rank: number];
+
 /** What `--ranks` says of a layer; without a scheme, the first that `--scheme` allows. */
-export type LayerRank = number | 'keep' | { readonly rank: number; readonly scheme: Scheme };
+export type LayerRank = number | 'keep' | { readonly rank: number | TuckerRank; readonly scheme: Scheme };
 
 /** Which layers are factorized. */
 export interface SelectionSettings {

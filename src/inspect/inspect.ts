@@ -214,6 +214,7 @@ function pairReport(pair: Pair, graph: Graph, counted: Set<Value>, spectrum: Spe
     reason: `${how}${order}${shared}`,
     scheme: pair.scheme,
     rank: pair.rank,
+    ...(pair.ranks.length > 1 ? { ranks: pair.ranks } : {}),
     maxRank: maxRankOf(pair),
     breakEvenRank: counts.breakEvenRank,
     init: record?.init ?? null,

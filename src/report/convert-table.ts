@@ -16,7 +16,7 @@ import {
   formatSmall,
   formatWhole,
 } from './format.js';
-import { IDENTITY_COLUMNS, numbered, type NumberedLayer } from './layer-columns.js';
+import { IDENTITY_COLUMNS, numbered, type NumberedLayer, ranksText } from './layer-columns.js';
 import { renderFacts, renderTable, type Column } from './table.js';
 import { paint, type Terminal } from './terminal.js';
 import { printable } from './text.js';
@@ -53,7 +53,7 @@ const COLUMNS: readonly Column<NumberedLayer>[] = [
     header: 'rank/max',
     align: 'right',
     importance: 17,
-    value: ({ layer }) => (layer.rank === null || isKept(layer) ? '' : `${layer.rank}/${layer.maxRank}`),
+    value: ({ layer }) => (layer.rank === null || isKept(layer) ? '' : `${ranksText(layer)}/${layer.maxRank}`),
   },
   { header: 'params', align: 'right', importance: 16, value: ({ layer }) => formatCount(layer.params.before) },
   { header: 'now', align: 'right', importance: 16, value: ({ layer }) => after(layer.params) },

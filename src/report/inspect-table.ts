@@ -2,7 +2,7 @@ import { changeUnitTexts } from './agreement-text.js';
 import { fullRank, type InspectLayer, type InspectReport } from '../contracts/inspect.js';
 import type { SensitivityReport } from '../contracts/convert.js';
 import { formatCount, formatError, plural } from './format.js';
-import { IDENTITY_COLUMNS, numbered, type NumberedLayer } from './layer-columns.js';
+import { IDENTITY_COLUMNS, numbered, type NumberedLayer, ranksText } from './layer-columns.js';
 import { renderFacts, renderTable, type Column } from './table.js';
 import { paint, type Terminal } from './terminal.js';
 import { printable } from './text.js';
@@ -17,7 +17,7 @@ const COLUMNS: readonly Column<Row>[] = [
     header: 'rank',
     align: 'right',
     importance: 17,
-    value: ({ layer }) => (layer.rank === null ? 'full' : String(layer.rank)),
+    value: ({ layer }) => (layer.rank === null ? 'full' : ranksText(layer)),
     paint: ({ layer }) => (layer.rank === null ? 'dim' : 'green'),
   },
   { header: 'max', align: 'right', importance: 16, value: ({ layer }) => String(layer.maxRank) },

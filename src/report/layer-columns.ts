@@ -18,6 +18,11 @@ function channelsOf(layer: LayerIdentity): string {
   return `${layer.in}->${layer.out}${groups}`;
 }
 
+/** "16"; of three factors "12,16": what lies behind the first, and before the last. */
+export function ranksText({ rank, ranks }: Pick<LayerReport, 'rank' | 'ranks'>): string {
+  return ranks === undefined ? String(rank) : ranks.join(',');
+}
+
 /** The columns that say which layer it is. */
 export const IDENTITY_COLUMNS: readonly Column<NumberedLayer<LayerIdentity>>[] = [
   { header: '#', align: 'right', importance: 2, value: ({ number }) => String(number) },

@@ -90,21 +90,29 @@ export function fullMacs(geometry: Geometry): number {
   return weightCount(geometry) * geometry.outputSize[0] * geometry.outputSize[1] * geometry.batch;
 }
 
-/** Parameters of the factors at this rank, without bias; of two factors rank · (rows + cols) in each group. */
-export function factorParams(geometry: Geometry, scheme: Scheme, rank: number): number {
-  return sumOfFactors(geometry, scheme, rank, false);
+/**
+ * Parameters of the factors at this rank, without bias; of two factors rank · (rows + cols) in each group. Of three factors the rank is
+ * what lies before the last one, `inner` what lies behind the first.
+ */
+export function factorParams(geometry: Geometry, scheme: Scheme, rank: number, inner = rank): number {
+  return sumOfFactors(geometry, scheme, [inner, rank], false);
 }
 
 /**
  * MACs of the factors at this rank; each shrinks the map along its own window only. spatial: rank · (in·kw·Hi·Wo + out·kh·Ho·Wo)
  * (the 1×kw convolution strides in width only); channel and dense: rank · (in·kh·kw + out)·Ho·Wo; all times N.
  */
-export function factorMacs(geometry: Geometry, scheme: Scheme, rank: number): number {
-  return geometry.batch * sumOfFactors(geometry, scheme, rank, true);
+export function factorMacs(geometry: Geometry, scheme: Scheme, rank: number, inner = rank): number {
+  return geometry.batch * sumOfFactors(geometry, scheme, [inner, rank], true);
 }
 
 /** Weights of all factors, or their products with the positions of one image. Called for every rank there is: nothing is allocated. */
-function sumOfFactors(geometry: Geometry, scheme: Scheme, rank: number, isAtPositions: boolean): number {
+function sumOfFactors(
+  geometry: Geometry,
+  scheme: Scheme,
+  [inner, rank]: readonly [inner: number, rank: number],
+  isAtPositions: boolean,
+): number {
   const { factors } = schemes[scheme];
   const { kernel, outputSize } = geometry;
   const groups = groupsOf(geometry);
@@ -113,7 +121,8 @@ function sumOfFactors(geometry: Geometry, scheme: Scheme, rank: number, isAtPosi
   let sum = 0;
   for (let at = 0; at < factors.length; at++) {
     const { window } = factors[at]!;
-    const out = at === factors.length - 1 ? geometry.out : rank * groups;
+    const isLast = at === factors.length - 1;
+    const out = isLast ? geometry.out : (at === factors.length - 2 ? rank : inner) * groups;
     if (window[0]) height = outputSize[0];
     if (window[1]) width = outputSize[1];
     const weights = (out * inputs * (window[0] ? kernel[0] : 1) * (window[1] ? kernel[1] : 1)) / groups;

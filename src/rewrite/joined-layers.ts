@@ -31,7 +31,10 @@ export interface Pair {
   /** Windows of that layer; undefined for dense layers. */
   readonly windows: AxisWindows | undefined;
   readonly scheme: Scheme;
+  /** What lies before the last factor. */
   readonly rank: number;
+  /** What lies between any two of them, in the order in which they are applied. */
+  readonly ranks: readonly number[];
   /**
    * Of the product, with rows (out, the last window) and columns (in, the other windows), whatever the order in which the window is
    * split; of one group, and of a transposed convolution that of the convolution whose adjoint it is.
@@ -174,7 +177,11 @@ function joinedProducts(factors: readonly FactorizableLayer[], between: readonly
 function structural(
   factors: readonly FactorizableLayer[],
   between: readonly Node[],
-): Pick<Pair, 'name' | 'label' | 'recognizedBy' | 'record' | 'factors' | 'first' | 'last' | 'between' | 'rank'> {
+): Pick<
+  Pair,
+  'name' | 'label' | 'recognizedBy' | 'record' | 'factors' | 'first' | 'last' | 'between' | 'rank' | 'ranks'
+> {
+  const widths = factors.slice(0, -1).map((factor) => channelsOf(factor.geometry).out / factor.group);
   return {
     name: factors.map(({ name }) => name).join(' + '),
     label: factors.map(({ label }) => label).join(' + '),
@@ -184,6 +191,7 @@ function structural(
     first: factors[0]!,
     last: factors.at(-1)!,
     between,
-    rank: Math.min(...factors.slice(0, -1).map((factor) => channelsOf(factor.geometry).out / factor.group)),
+    rank: widths.at(-1)!,
+    ranks: widths,
   };
 }

@@ -73,6 +73,7 @@ export function toMatrices(
 
 /** The pairs of all groups as one: rows below rows. */
 export function joinGroups(pairs: readonly FactorPair[]): FactorPair {
+  if (pairs.length === 1) return pairs[0]!;
   return { left: stackRows(pairs.map(({ left }) => left)), right: stackRows(pairs.map(({ right }) => right)) };
 }
 
@@ -89,11 +90,9 @@ export interface PairOf<Data extends Floats> {
 }
 
 /** The pair of each of so many groups: the inverse of `joinGroups`. */
-export function splitGroups<Data extends Floats>(
-  { left, right }: PairOf<Data>,
-  groups: number,
-): readonly PairOf<Data>[] {
-  if (groups === 1) return [{ left, right }];
+export function splitGroups<Data extends Floats>(pair: PairOf<Data>, groups: number): readonly PairOf<Data>[] {
+  if (groups === 1) return [pair];
+  const { left, right } = pair;
   const part = ({ rows, cols, data }: MatrixOf<Data>, group: number): MatrixOf<Data> => {
     const size = data.length / groups;
     return { rows: rows / groups, cols, data: data.subarray(group * size, (group + 1) * size) as Data };

@@ -13,6 +13,8 @@ export interface PairRecord {
   readonly scheme: Scheme;
   /** Of every group. */
   readonly rank: number;
+  /** Where there are more than two factors: what lies between any two of them. */
+  readonly ranks?: readonly number[] | undefined;
   /** Along each axis. */
   readonly kernel: readonly number[];
   readonly in: number;

@@ -19,4 +19,14 @@ export interface FactorPair {
   readonly left: Matrix;
   /** rank × cols */
   readonly right: Matrix;
+  /** What `right` is made of where a scheme has three factors. */
+  readonly inner?: InnerFactors | undefined;
+}
+
+/** right = core · (basis ⊗ I): the window is the core's. */
+export interface InnerFactors {
+  /** inner × in */
+  readonly basis: Matrix;
+  /** rank × inner·kh·kw */
+  readonly core: Matrix;
 }

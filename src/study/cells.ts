@@ -81,7 +81,7 @@ function adaptOf({ adapt, convert }: Study, architecture: StudyArchitecture): Pa
   return {
     adaptRanks: 'augmented',
     ...Object.fromEntries(given),
-    ...(scheme === undefined || scheme === 'auto' ? {} : { scheme }),
+    ...(scheme === 'channel' || scheme === 'spatial' ? { scheme } : {}),
     ...adapt,
     ...architecture.adapt,
   };

@@ -19,12 +19,17 @@ const seed = 20261121;
 const driver = await loadDriver();
 
 /** W = W · I or I · W, whichever identity is smaller: exact at full rank without any fitting. */
-function trivialPair(weight: Matrix): FactorPair {
+function trivialPair(weight: Matrix, inputs: number): FactorPair {
   const { rows, cols } = weight;
-  const size = Math.min(rows, cols);
-  const identity: Matrix = { rows: size, cols: size, data: new Float32Array(size * size) };
-  for (let i = 0; i < size; i++) identity.data[i * size + i] = 1;
-  return cols <= rows ? { left: weight, right: identity } : { left: identity, right: weight };
+  const identity = identityOf(Math.min(rows, cols));
+  const pair = cols <= rows ? { left: weight, right: identity } : { left: identity, right: weight };
+  return { ...pair, inner: { basis: identityOf(inputs), core: pair.right } };
+}
+
+function identityOf(size: number): Matrix {
+  const data = new Float32Array(size * size);
+  for (let i = 0; i < size; i++) data[i * size + i] = 1;
+  return { rows: size, cols: size, data };
 }
 
 async function output(bytes: Uint8Array, x: Float32Array, dims: readonly number[]): Promise<Float32Array> {
@@ -61,7 +66,13 @@ async function expectExact(model: TestModel, inputDims: readonly number[]): Prom
     const { model: copy, layer } = read();
     const transB = layer.node.int('transB', 0);
     const matrix = toMatrix(layer.weight.data(), layer.geometry, scheme, isOutputMajor(layer.form, transB));
-    const kernels = toKernels(splitPair(trivialPair(matrix), scheme), layer.geometry, scheme, layer.form, transB);
+    const kernels = toKernels(
+      splitPair(trivialPair(matrix, layer.geometry.in), scheme),
+      layer.geometry,
+      scheme,
+      layer.form,
+      transB,
+    );
     emitFactors(copy, layer, scheme, addFactorWeights(copy, layer, scheme, kernels));
     checkModel(copy);
     const after = await output(modelBytes(copy), x, inputDims);

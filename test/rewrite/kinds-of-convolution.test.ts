@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { ConvolutionScheme } from '../../src/contracts/convert.js';
 import { convert } from '../../src/convert/convert.js';
+import type { ConvertOptions } from '../../src/convert/options.js';
 import { checkModel } from '../../src/graph/check.js';
 import { readModel } from '../../src/graph/read.js';
 import { inspect } from '../../src/inspect/inspect.js';
@@ -77,7 +79,7 @@ function relativeError(one: Float32Array, other: Float32Array): number {
 }
 
 /** Converts the layer at full rank and at rank 1 by a scheme, looks at what is written, and merges it back. */
-async function requireExact(kind: Case, scheme: 'spatial' | 'channel'): Promise<void> {
+async function requireExact(kind: Case, scheme: ConvolutionScheme): Promise<void> {
   const path = join(folder, 'model.onnx');
   const bytes = buildModel(modelOf(kind));
   writeFileSync(path, bytes);
@@ -86,9 +88,17 @@ async function requireExact(kind: Case, scheme: 'spatial' | 'channel'): Promise<
   const output = join(folder, 'pair.onnx');
   const settings = {
     ...({ output, force: true, init: 'spectral', allowBigger: true } as const),
-    ...{ keepFirst: false, keepLast: false, verify: false, scheme },
+    ...{ keepFirst: false, keepLast: false, verify: false },
   } as const;
-  const report = await convert(path, { ...settings, rankScale: 1 });
+  const area = sizeOf(kind.kernel);
+  const tucker = (...rank: readonly [number, number]): ConvertOptions => {
+    return { ranks: { layer: { rank, scheme: 'tucker' } } };
+  };
+  const full = [kind.in, Math.min(kind.out, kind.in * area)] as const;
+  const report = await convert(path, {
+    ...settings,
+    ...(scheme === 'tucker' ? tucker(...full) : { scheme, rankScale: 1 }),
+  });
   const [layer] = report.layers;
   expect(layer).toMatchObject({ action: 'factorized', scheme, group: kind.group, op: kind.op });
   expect([layer!.in, layer!.out]).toEqual([kind.in * kind.group, kind.out * kind.group]);
@@ -108,6 +118,7 @@ async function requireExact(kind: Case, scheme: 'spatial' | 'channel'): Promise<
 
   const seen = await inspect(output);
   expect(seen.layers).toHaveLength(1);
+  if (scheme === 'tucker') expect([layer!.ranks, seen.layers[0]!.ranks]).toEqual([full, full]);
   expect(seen.layers[0]).toMatchObject({
     rank: layer!.rank,
     scheme,
@@ -123,7 +134,10 @@ async function requireExact(kind: Case, scheme: 'spatial' | 'channel'): Promise<
   expect(relativeError(await outputOf(readFileSync(single), dims), before)).toBeLessThan(1e-5);
 
   // What is cut off loses what its singular values say.
-  const cut = await convert(path, { ...settings, rankScale: 1e-6 });
+  const cut = await convert(path, {
+    ...settings,
+    ...(scheme === 'tucker' ? tucker(1, 1) : { scheme, rankScale: 1e-6 }),
+  });
   const [low] = cut.layers;
   const { spectrum } = (await inspect(path)).layers[0]!;
   if (seen.layers[0]!.maxRank > 1 && scheme === 'spatial') {
@@ -138,7 +152,7 @@ async function requireExact(kind: Case, scheme: 'spatial' | 'channel'): Promise<
 const upTo = (most: number, least = 1): fc.Arbitrary<number> => fc.integer({ min: least, max: most });
 const axes = (count: number, item: fc.Arbitrary<number>): fc.Arbitrary<number[]> =>
   fc.array(item, { minLength: count, maxLength: count });
-const scheme = fc.constantFrom('spatial', 'channel');
+const scheme = fc.constantFrom<ConvolutionScheme>('spatial', 'channel');
 
 /** A convolution of so many axes. */
 function convolution(count: number, groups: fc.Arbitrary<number>): fc.Arbitrary<Case> {
@@ -175,6 +189,19 @@ function transposed(count: number): fc.Arbitrary<Case> {
       return Object.assign(own, { op: 'ConvTranspose' as const, group: 1, attributes });
     });
 }
+
+describe(`Tucker layers of every kind of convolution (seed ${seed})`, () => {
+  it.each([
+    ['of one axis', convolution(1, fc.constant(1))],
+    ['of two axes', convolution(2, fc.constant(1))],
+    ['of three axes', convolution(3, fc.constant(1))],
+  ] as const)('%s: exact at full rank, counted, found again and merged', async (_, kinds) => {
+    await fc.assert(
+      fc.asyncProperty(kinds, (kind) => requireExact(kind, 'tucker')),
+      { seed, numRuns: 5 },
+    );
+  });
+});
 
 describe(`pairs of every kind of convolution (seed ${seed})`, () => {
   it.each([

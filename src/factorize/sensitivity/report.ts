@@ -22,9 +22,16 @@ export function sensitivityOf(
   if (candidate === undefined || own === undefined) return undefined;
   const fit = fits.find((each) => each.candidate === candidate);
   return {
-    change: fit === undefined ? 0 : (own.get(fit.scheme)?.changes[fit.rank] ?? 0),
+    change: fit === undefined ? 0 : changeOf(fit, plans, own),
     curve: curvePoints(candidate, own),
   };
+}
+
+/** Of a scheme that was not looked at, what the pair in whose place it is would do. */
+function changeOf(fit: Fit, plans: readonly Plan[], own: ReadonlyMap<Scheme, Curve>): number {
+  const planned = plans.find(({ candidate }) => candidate === fit.candidate)?.trials?.[0];
+  const { scheme, rank } = own.has(fit.scheme) || planned === undefined ? fit : planned;
+  return own.get(scheme)?.changes[rank] ?? 0;
 }
 
 /** Some of the ranks of every scheme. */

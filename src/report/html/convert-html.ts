@@ -11,7 +11,7 @@ import {
   formatWhole,
   plural,
 } from '../format.js';
-import { numbered, type NumberedLayer } from '../layer-columns.js';
+import { numbered, type NumberedLayer, ranksText } from '../layer-columns.js';
 import { agreementText } from '../agreement-text.js';
 import { calibrationText } from '../calibration-text.js';
 import { preparationFact } from '../preparation-text.js';
@@ -218,7 +218,7 @@ function layerColumns(layers: readonly LayerReport[]): readonly TableColumn<Numb
       className: 'number',
       value: ({ layer }) =>
         twoLines(
-          layer.rank === null || isKept(layer) ? '–' : `${layer.rank} of ${layer.maxRank}`,
+          layer.rank === null || isKept(layer) ? '–' : `${ranksText(layer)} of ${layer.maxRank}`,
           `break-even ${layer.breakEvenRank}`,
         ),
     },

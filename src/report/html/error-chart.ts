@@ -6,7 +6,7 @@ import { trusted, type Markup } from './markup.js';
 import { colour, type ColourName } from './theme.js';
 
 interface SchemeMark {
-  readonly symbol: 'circle' | 'rect' | 'triangle';
+  readonly symbol: 'circle' | 'rect' | 'triangle' | 'diamond';
   readonly colour: ColourName;
   /** Of its line in other charts, and of that in the legend. */
   readonly dashes: 'solid' | number[];
@@ -19,6 +19,7 @@ interface SchemeMark {
 const MARKS: Readonly<Record<string, SchemeMark>> = {
   spatial: { symbol: 'circle', colour: 'after', dashes: 'solid', line: 'solid', text: 'spatial pair: 1×kw, then kh×1' },
   channel: { symbol: 'rect', colour: 'kept', dashes: [6, 4], line: 'line', text: 'channel pair: kh×kw, then 1×1' },
+  tucker: { symbol: 'diamond', colour: 'third', dashes: [2, 3], line: 'dotted', text: 'Tucker: 1×1, kh×kw, 1×1' },
 };
 
 /** Of a scheme that has none of its own too. */

@@ -1,7 +1,7 @@
 import { fullRank, type InspectLayer, type InspectReport } from '../../contracts/inspect.js';
 import { shownName } from '../../contracts/convert.js';
 import { formatCount, formatPercent, plural } from '../format.js';
-import { numbered, type NumberedLayer } from '../layer-columns.js';
+import { numbered, type NumberedLayer, ranksText } from '../layer-columns.js';
 import { createChartRenderer, type ChartRenderer } from './chart.js';
 import { fileName, warningList } from './convert-html.js';
 import { changeCell, largestCount, LAYER_COLUMNS, twoLines } from './layer-table.js';
@@ -97,7 +97,7 @@ function layerColumns(layers: readonly InspectLayer[]): readonly TableColumn<Num
       className: 'number',
       value: ({ layer }) =>
         twoLines(
-          layer.rank === null ? `at most ${layer.maxRank}` : `${layer.rank} of ${layer.maxRank}`,
+          layer.rank === null ? `at most ${layer.maxRank}` : `${ranksText(layer)} of ${layer.maxRank}`,
           `break-even ${layer.breakEvenRank}`,
         ),
     },
