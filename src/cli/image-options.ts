@@ -76,7 +76,7 @@ export function givenImageSettings(settings: SettingsOf<ReturnType<typeof imageO
  */
 export function imageSettingsText({ normalization, size, resize }: Preparation): Readonly<Record<string, unknown>> {
   const isSaid = ({ from }: { readonly from: FactOrigin }): boolean =>
-    from !== 'assumed' && from !== 'batch-normalization';
+    from !== 'assumed' && from !== 'batch-normalization' && from !== 'arrays';
   const { name, mean, deviation } = normalization;
   const numbers = name === null ? { mean: mean.join(','), std: deviation.join(',') } : {};
   const { shorterSide, rule, interpolation } = resize;

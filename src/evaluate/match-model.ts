@@ -1,5 +1,6 @@
 import { LowrankError } from '../errors.js';
 import type { ModelSummary } from '../contracts/convert.js';
+import type { SampleArrays } from '../data/types.js';
 import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
 import { readModel } from '../graph/read.js';
@@ -34,6 +35,8 @@ export interface MatchContext {
   readonly driver: Driver;
   readonly session: SessionOptions;
   readonly images: ImageSettings;
+  /** What the samples are where they are arrays. */
+  readonly arrays?: SampleArrays | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -58,7 +61,7 @@ export async function openMatchModels(
 
 async function openMatchModel(
   path: string,
-  { driver, session, images, signal }: MatchContext,
+  { driver, session, images, arrays, signal }: MatchContext,
   first?: MatchModel,
 ): Promise<MatchModel> {
   const model = readModel(path);
@@ -66,7 +69,7 @@ async function openMatchModel(
     checkModel(model);
     inlineFunctions(model, 'what can be');
     const settled = toInferenceForm(model);
-    const preparation = await prepareImages(model, images, { path, driver, session, signal });
+    const preparation = await prepareImages(model, images, { path, driver, session, arrays, signal });
     const input = first === undefined ? preparation.input : sameInput(path, model, preparation.input, first);
     const dims = [Math.max(1, input.batch), ...input.imageDims];
     const shapes = inferShapes(model, { inputShapes: { [input.name]: dims } });

@@ -1,3 +1,4 @@
+import { arraysIn } from '../data/open.js';
 import { imageReads } from '../data/paths.js';
 import type { Loader } from '../data/loader.js';
 import type { CalibrationBatch } from '../factorize/calibration/types.js';
@@ -128,9 +129,10 @@ async function observe(
   try {
     // As the original takes images: what pairs make of its statistics tells nothing of them.
     const { original } = context;
+    const arrays = arraysIn(path);
     const preparation = await (original === undefined
-      ? prepareImages(model, settings, context)
-      : prepareFile(original, settings, context));
+      ? prepareImages(model, settings, { ...context, arrays })
+      : prepareFile(original, settings, { ...context, arrays }));
     const copy = readModel(modelBytes(model));
     const outputs = observeStatistics(copy, true, true);
     session = await context.driver.createSession(modelBytes(copy), context.session);
