@@ -48,7 +48,7 @@ export async function preparationOf(
   { arrays }: ImageSource,
 ): Promise<ImagePreparation> {
   const session = sessionOptionsOf(running);
-  const model = await openClassifier(path, { driver, session, images, arrays, signal });
+  const model = await openClassifier(path, { driver, session, images, inputs: images.inputs, arrays, signal });
   await model.close();
   return model.preparation;
 }

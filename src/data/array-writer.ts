@@ -1,6 +1,6 @@
 import { LowrankError } from '../errors.js';
 import type { OutputFormat } from './normalize.js';
-import { npyHeader, npyNumbers } from './npy.js';
+import { npyHeader, npyNumbers } from '../files/npy.js';
 import type { AsStored } from './transform.js';
 
 /** Writes the array of an .npy file into its place of a batch, which holds exactly one. */

@@ -1,20 +1,16 @@
 import { basename, dirname, join } from 'node:path';
 import { LowrankError } from '../errors.js';
-import { readRegular } from '../files/regular.js';
 import { plainClasses } from './class-list.js';
 import { createExtentReader } from './files.js';
 import { openFolder } from './folder.js';
 import { classLabels, type Labels } from './labels.js';
-import { bytesOf, checkLength, npyFile, npyHeader, npyNumbers, readNpyHeader } from './npy.js';
+import { bytesOf, checkLength, npyFile, readNpy, readNpyHeader } from '../files/npy.js';
 import { listFolder } from './parts.js';
 import { isArrayName, type SourceOptions, targetsOf } from './source.js';
 import type { ImageSource, SampleArrays } from './types.js';
 
 /** The arrays of a folder that holds all samples in one, by their names in small letters. */
 const pairNames = { samples: 'x.npy', labels: 'y.npy' } as const;
-
-/** A file of labels has no more. */
-const mostLabelBytes = 2 ** 28;
 
 function pairIn(path: string): ReadonlyMap<string, string> {
   const names = listFolder(path).flatMap(({ name, isFolder }) => (!isFolder && isArrayName(name) ? [name] : []));
@@ -117,16 +113,14 @@ function labelsOf(
     );
   }
   const file = join(path, name);
-  const bytes = readRegular(file, mostLabelBytes);
-  const header = npyHeader(bytes, file);
-  const [count, ...rest] = header.dims;
+  const { dims, numbers } = readNpy(file);
+  const [count, ...rest] = dims;
   if (count !== length || rest.length > 1) {
-    throw new LowrankError('FORMAT', `the labels are [${header.dims.join(', ')}] for ${length} samples`, {
+    throw new LowrankError('FORMAT', `the labels are [${dims.join(', ')}] for ${length} samples`, {
       place: file,
       remedy: `write one whole number for each sample, [${length}]`,
     });
   }
-  const numbers = Array.from(npyNumbers(header, bytes, file) as ArrayLike<number | bigint>, Number);
   const columns = rest[0];
   const values =
     columns === undefined

@@ -4,7 +4,7 @@ import { decodeRegion, imageHeaderOf } from './decode.js';
 import { createExtentReader } from './files.js';
 import { arrayWriter } from './array-writer.js';
 import { channelsOf, type ImageWriter, imageWriter, type OutputFormat, sampleDims } from './normalize.js';
-import { bytesOf, checkLength, isNpy, npyHeader } from './npy.js';
+import { bytesOf, checkLength, isNpy, npyHeader } from '../files/npy.js';
 import { drawsOf } from './order.js';
 import type { Pixels } from './pixels.js';
 import { render } from './render.js';

@@ -1,4 +1,4 @@
-import type { ArrayType } from './npy.js';
+import type { ArrayType } from '../files/npy.js';
 import type { Pixels } from './pixels.js';
 
 /** Bytes of a file that any thread can read by itself: [offset, offset + length), or the whole file. */

@@ -10,6 +10,7 @@ import { requireMemory } from '../ops/memory.js';
 import { checkModel } from '../graph/check.js';
 import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
+import { fixInputs } from '../passes/fix-inputs.js';
 import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { sizeOf } from '../ops/support/layout.js';
@@ -49,6 +50,8 @@ export interface ClassifierOptions {
   readonly session: SessionOptions;
   /** How images become inputs, as far as the user says; or all of it, as it was found for another form of the model. */
   readonly images: ImageSettings | ImagePreparation;
+  /** Values of inputs that are no images: see `fixInputs`. */
+  readonly inputs?: readonly string[] | undefined;
   /** What the samples are where they are arrays. */
   readonly arrays?: SampleArrays | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -68,11 +71,13 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
     checkModel(model);
     inlineFunctions(model, 'what can be');
     const settled = toInferenceForm(model);
+    fixInputs(model, options.inputs);
+    const isChanged = settled.length > 0 || (options.inputs?.length ?? 0) > 0;
     const end = endOfModel(model);
     const { arrays } = options;
     const sides = sidesOf(options, model);
     requireMemoryFor(model, arrays?.dims ?? sides.imageSize ?? sides.told, options.session);
-    session = await driver.createSession(settled.length === 0 ? source : modelBytes(model), sessionOptions);
+    session = await driver.createSession(isChanged ? modelBytes(model) : source, sessionOptions);
     const input = arrays === undefined ? sizedInput(session, path, sides).input : arrayInputOf(session, path, arrays);
     const probed = session;
     const found = await withinLimits('running the model to find its shapes', sessionOptions.limits, signal, (within) =>

@@ -10,6 +10,7 @@ import { type ImagePreparation, prepareImages } from '../images/preparation.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { requireMemory } from '../ops/memory.js';
 import { type EndKind, endOfModel, hasClasses } from '../passes/classifier-end.js';
+import { fixInputs } from '../passes/fix-inputs.js';
 import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { describeModel } from '../rewrite/prepare.js';
@@ -69,6 +70,7 @@ async function openMatchModel(
     checkModel(model);
     inlineFunctions(model, 'what can be');
     const settled = toInferenceForm(model);
+    fixInputs(model, images.inputs);
     const preparation = await prepareImages(model, images, { path, driver, session, arrays, signal });
     const input = first === undefined ? preparation.input : sameInput(path, model, preparation.input, first);
     const dims = [Math.max(1, input.batch), ...input.imageDims];
@@ -79,7 +81,7 @@ async function openMatchModel(
       ...{ path, model, preparation, input, shapes },
       summary: describeModel(model, dims, path),
       end: end?.kind,
-      isChanged: settled.length > 0,
+      isChanged: settled.length > 0 || (images.inputs?.length ?? 0) > 0,
       warnings: [
         ...settled,
         ...(end?.warnings ?? []),

@@ -60,9 +60,10 @@ export async function runClassifier(
   { bytes, limits, preparation, signal, onPrepared, onProgress }: RunOptions,
 ): Promise<ClassifierRun> {
   const started = performance.now();
-  const { device, threads } = settings;
+  const { device, threads, inputs } = settings;
   const session = { ...sessionOptionsOf({ device, threads }), ...(limits === undefined ? {} : { limits }) };
   const model = await openClassifier(path, {
+    inputs,
     bytes,
     driver,
     session,

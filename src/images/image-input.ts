@@ -7,6 +7,7 @@ import { numberToFloat16 } from '../float16.js';
 import type { ElementType, RuntimeTensor, Session, ValueInfo } from '../runtime/types.js';
 import { imageSizeOf } from './images.js';
 import { layoutOf } from '../graph/image-layout.js';
+import { inputRemedy } from '../passes/fix-inputs.js';
 import { calledSides, requireShape } from './sample-shape.js';
 
 /** Side of the images where neither the model nor the user says one. */
@@ -70,6 +71,7 @@ export function pictureInputOf(session: Pick<Session, 'inputs'>, path: string, i
 
 /** What can be done where pictures are not what a model takes. */
 function remedyFor({ inputs }: Pick<Session, 'inputs'>): string {
+  if (inputs.length > 1) return inputRemedy;
   if (whyNoBatch({ inputs }) !== undefined) return 'give a model of color or grey images';
   return `give arrays (.npy) of [${inputs[0]!.dims.slice(1).join(', ')}], or a model of color or grey images`;
 }
@@ -90,7 +92,7 @@ function pictureLayoutOf(declared: readonly number[]): ImageInput['layout'] {
 export function arrayInputOf(session: Pick<Session, 'inputs'>, path: string, arrays: SampleArrays): ImageInput {
   const reason = whyNoBatch(session);
   if (reason !== undefined) {
-    throw new LowrankError('UNSUPPORTED', reason, { place: path, remedy: 'give a model of one float or uint8 input' });
+    throw new LowrankError('UNSUPPORTED', reason, { place: path, remedy: remedyFor(session) });
   }
   const input = session.inputs[0]!;
   const [batch, ...declared] = input.dims;
@@ -116,8 +118,8 @@ export function isImageModel(model: Model): boolean {
 function whyNoBatch({ inputs }: Pick<Session, 'inputs'>): string | undefined {
   const [input] = inputs;
   if (input === undefined || inputs.length > 1) {
-    const names = inputs.map(({ name }) => `'${name}'`).join(', ');
-    return `the model has ${inputs.length} inputs (${names}) where the images are one`;
+    const shown = inputs.map(({ name, type, dims }) => `'${name}' ${type} [${dims.join(', ')}]`).join(', ');
+    return `the model has ${inputs.length} inputs (${shown}) where the images are one`;
   }
   const isBatch = inputTypes.some((name) => name === input.type) && input.dims.length >= 2;
   return isBatch ? undefined : `${shownInput(input)}, no batch of images`;

@@ -4,6 +4,7 @@ import type { SampleArrays } from '../data/types.js';
 import type { CalibrateContext } from '../factorize/calibration/types.js';
 import type { Model } from '../graph/model.js';
 import { readModel } from '../graph/read.js';
+import { fixInputs } from '../passes/fix-inputs.js';
 import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import type { FactOrigin, Preparation } from '../contracts/images.js';
@@ -78,6 +79,7 @@ export async function prepareFile(
   try {
     inlineFunctions(model, 'what can be');
     toInferenceForm(model);
+    fixInputs(model, settings.inputs);
     return await prepareImages(model, settings, { ...context, path });
   } finally {
     model.file?.close();

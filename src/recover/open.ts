@@ -61,11 +61,20 @@ export async function openRecovery(
   const batchNorm = batchNormOf(told, images.training.length);
   const sized = sizeFor(told, images.training);
   const match = { ...told, batchNorm };
-  const both = prepareMatching(options.model, options.teacher, { settings: told, match, limits, ...sized });
+  const both = prepareMatching(options.model, options.teacher, {
+    ...{ settings: told, match, limits, ...sized },
+    inputs: told.inputs,
+  });
   closers.push(() => both.model.file?.close());
   closers.push(() => both.teacher.model.file?.close());
   const driver = await loadDriver();
-  const running = { driver, session: trainSessionOptions(told), imageDims: both.imageDims, signal };
+  const running = {
+    driver,
+    session: trainSessionOptions(told),
+    imageDims: both.imageDims,
+    inputs: told.inputs,
+    signal,
+  };
   for (const source of [options.model, options.teacher]) await requireOpening(source, running);
   requireSamePreparation(
     { path: options.model, metadata: both.model.metadata },

@@ -41,7 +41,7 @@ export function adaptiveGraphs(
   capacities: readonly Capacity[],
   settings: TrainSettings,
   context: GraphContext,
-  size: Pick<PrepareTrainingOptions, 'imageDims' | 'imageSize'>,
+  size: Pick<PrepareTrainingOptions, 'imageDims' | 'imageSize' | 'inputs'>,
 ): AdaptiveGraphs {
   const prepare = (of: (capacity: Capacity) => number): Prepared =>
     prepareTraining(withCores(source, layers, capacities.map(of)), { settings, ...size });

@@ -55,7 +55,13 @@ export async function openModel(
   const inserted = settings.insertBn ? insertNormalization(source, settings.freeze) : undefined;
   const plain = inserted?.bytes ?? source;
   const prepare = (from: string | Uint8Array, ownBatch: boolean | LowrankError): Prepared => {
-    const result = prepareTraining(from, { settings, ...sizeFor(settings, training), limits, ownBatch });
+    const result = prepareTraining(from, {
+      settings,
+      ...sizeFor(settings, training),
+      inputs: settings.inputs,
+      limits,
+      ownBatch,
+    });
     closers.push(() => result.model.file?.close());
     return result;
   };
@@ -100,7 +106,10 @@ function checkOpened(
   settings: TrainSettings,
   { signal }: SessionCall,
 ): Promise<LowrankError | undefined> {
-  return checkOpening(source, { driver, session: trainSessionOptions(settings), imageDims, signal });
+  return checkOpening(source, {
+    ...{ driver, session: trainSessionOptions(settings), imageDims },
+    ...{ inputs: settings.inputs, signal },
+  });
 }
 
 /** Throws RUNTIME (`isOutOfMemory`) where the forward graph alone needs more memory than it may. On a GPU its arena says so. */

@@ -105,7 +105,10 @@ function startAdaptive(
     home: layoutOf(prepared, settings),
     blank: () => blankState(prepared, graphs.update.stateLength, settings.ema !== null),
     build: (capacities) =>
-      adaptiveGraphs(adaptation, capacities, settings, context, sizeFor(settings, parts.images.training)),
+      adaptiveGraphs(adaptation, capacities, settings, context, {
+        ...sizeFor(settings, parts.images.training),
+        inputs: settings.inputs,
+      }),
     open: (side, state, step, lossScale) => {
       emulateOnce(settings, side.gradient);
       return trainerOf(parts, side, state, step, lossScale);

@@ -1,6 +1,7 @@
+import { closeSync, readSync } from 'node:fs';
 import { LowrankError } from '../errors.js';
 import { float16ToNumber } from '../float16.js';
-import { openFile } from './files.js';
+import { openRegular, readRegular, unreadable } from './regular.js';
 
 /**
  * Arrays of NumPy's .npy files, versions 1.0 to 3.0 (numpy.lib.format): magic, version, the length of the header, the header
@@ -40,8 +41,6 @@ const types = {
 const magic = '\x93NUMPY';
 /** A header of plain numbers has about 100 bytes. */
 const mostHeader = 65_536;
-/** Bytes of which a header is read at first. */
-const usualHeader = 4096;
 
 /** Whether bytes begin as an .npy file does. */
 export function isNpy(bytes: Uint8Array): boolean {
@@ -113,14 +112,26 @@ function typeOf(
 
 /** The header of a file, of which no more is read. Throws INPUT where it cannot be read, and what `npyHeader` throws. */
 export function readNpyHeader(path: string): NpyHeader & { readonly fileBytes: number } {
-  const file = openFile(path);
+  const { fd, size } = openRegular(path);
   try {
-    const first = Uint8Array.from(file.peek(0, usualHeader));
-    const bytes = isNpy(first) && first.length === usualHeader ? Uint8Array.from(file.peek(0, 2 * mostHeader)) : first;
-    return { ...npyHeader(bytes, path), fileBytes: file.size };
+    const bytes = Buffer.alloc(Math.min(size, 2 * mostHeader));
+    const count = readSync(fd, bytes, 0, bytes.length, 0);
+    return { ...npyHeader(bytes.subarray(0, count), path), fileBytes: size };
+  } catch (error) {
+    throw error instanceof LowrankError ? error : unreadable(path, error, 'file');
   } finally {
-    file.close();
+    closeSync(fd);
   }
+}
+
+/** The shape and the numbers of a small file. Throws INPUT where it cannot be read, and what `npyHeader` and `npyNumbers` throw. */
+export function readNpy(path: string): { readonly dims: readonly number[]; readonly numbers: readonly number[] } {
+  const bytes = readRegular(path);
+  const header = npyHeader(bytes, path);
+  return {
+    dims: header.dims,
+    numbers: Array.from(npyNumbers(header, bytes, path) as ArrayLike<number | bigint>, Number),
+  };
 }
 
 /** Throws FORMAT where a file of so many bytes holds fewer or more numbers than its header says. */

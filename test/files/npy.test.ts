@@ -3,12 +3,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { LowrankError } from '../../src/errors.js';
-import { npyFile, npyHeader, npyNumbers, readNpyHeader } from '../../src/data/npy.js';
+import { npyFile, npyHeader, npyNumbers, readNpyHeader } from '../../src/files/npy.js';
 import { failureOf } from '../support/errors.js';
 import { freshFolderForEach } from '../support/fresh-folder.js';
 import { randomOf } from '../support/mutate.js';
 import { python } from '../support/python.js';
-import { floats, npy } from './support/npy.js';
+import { floats, npy } from '../data/support/npy.js';
 
 let folder: string;
 freshFolderForEach((fresh) => (folder = fresh));
