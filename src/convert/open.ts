@@ -8,7 +8,7 @@ import { limitsOf } from '../limits.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { requireMemory } from '../ops/memory.js';
 import type { ModelSummary } from '../contracts/convert.js';
-import { type FixedInputs, withFixed } from '../passes/fix-inputs.js';
+import { type FixedInputs, inputRemedy, withFixed } from '../passes/fix-inputs.js';
 import type { Selection } from '../factorize/candidates.js';
 import type { Calibrate } from '../factorize/calibration/types.js';
 import { inits, requireImages } from '../factorize/inits/index.js';
@@ -109,7 +109,8 @@ export async function lookAtOriginal(
   const { calibrate } = asked;
   if (calibrate?.isOptional === true) {
     const obstacle = calibrate.obstacle(model) ?? tooLarge(model, shapes, asked.settings);
-    if (obstacle !== undefined) withoutImages(asked, obstacle);
+    const isOne = model.graph.inputs.filter(({ tensor }) => tensor === undefined).length === 1;
+    if (obstacle !== undefined) withoutImages(asked, isOne ? obstacle : `${obstacle}: ${inputRemedy}`);
   }
   const { settings } = asked;
   const { layers, selection } = selectLayers(

@@ -53,14 +53,20 @@ export function usualNormalization(channels: number): Normalization {
 
 /** One number, or one of each channel; of any number of channels (−1) as many as there are. */
 function numbersOf(values: readonly number[] | null, name: string, channels: number): Normalization['mean'] {
-  if (values !== null && (values.length === 1 || values.length === channels || channels < 0)) return values;
+  if (values !== null && values.length > 0 && (values.length === 1 || values.length === channels || channels < 0))
+    return values;
   const count = `${name} has ${values?.length ?? 0} numbers`;
   if (channels === 1) {
     throw new LowrankError('USAGE', `${count} where the pictures are grey`, {
       remedy: 'give --mean and --std as one number each, such as 0.5',
     });
   }
-  if (channels !== 3 && channels >= 0) {
+  if (channels < 0) {
+    throw new LowrankError('USAGE', `${count} where one stands for all channels, or one for each`, {
+      remedy: 'give --mean and --std alike, such as 0.485,0.456,0.406 and 0.229,0.224,0.225, or one number each',
+    });
+  }
+  if (channels !== 3) {
     throw new LowrankError('USAGE', `${count} where the channels are ${channels}`, {
       remedy: `give --mean and --std as ${channels} numbers each, or as one for all`,
     });
