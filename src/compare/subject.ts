@@ -22,6 +22,7 @@ export async function openSubject(
 ): Promise<Subject> {
   const prepared = await prepareModel(input, {
     inputShapes: settings.inputShapes,
+    inputs: settings.inputs,
     driver: () => Promise.resolve(driver),
     limits: limitsOf(settings.running),
     isRun,

@@ -8,6 +8,7 @@ import { sha256 } from '../files/hash.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { requireMemory } from '../ops/memory.js';
 import { dequantize } from '../passes/dequantize.js';
+import { type FixedInputs, fixInputs } from '../passes/fix-inputs.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { completeShapes } from '../passes/resolve-by-running.js';
 import { foldWeights } from './fold-weights.js';
@@ -19,6 +20,7 @@ export interface PreparedModel {
   readonly model: Model;
   readonly shapes: ShapeTable;
   readonly warnings: string[];
+  readonly fixed: FixedInputs;
 }
 
 /** Newest and oldest ai.onnx opset that the operators here are written for. */
@@ -36,6 +38,8 @@ export interface PrepareOptions {
   readonly foldsWeights?: boolean;
   /** Whether one in QDQ form is made a float model: see `dequantize`. Default false. */
   readonly isDequantized?: boolean;
+  /** Values of inputs that are no images: see `fixInputs`. */
+  readonly inputs?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -46,8 +50,9 @@ export async function prepareModel(input: string, options: PrepareOptions = {}):
     checkModel(model);
     const settled = [...toInferenceForm(model), ...(options.isDequantized === true ? dequantize(model) : [])];
     settled.push(...(await folded(model, options)));
+    const fixed = fixInputs(model, options.inputs);
     const { shapes, warnings } = await shapesOf(model, options);
-    return { model, shapes, warnings: [...settled, ...warnings] };
+    return { model, shapes, fixed, warnings: [...settled, ...warnings] };
   } catch (error) {
     model.file?.close();
     throw withPath(error, input);
