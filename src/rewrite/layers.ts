@@ -94,7 +94,7 @@ function layersOf(graph: Graph, shapes: ShapeTable): Layer[] {
     if (body !== undefined) layers.push(...findLayers(body.graph, body.shapes).map((layer) => insideOf(node, layer)));
     if (!layerDomains.has(node.domain)) continue;
     if (convolutions.has(node.opType)) layers.push(convLayer(graph, node, shapes));
-    else if (products.has(node.opType)) {
+    else if (products.has(node.opType) || (node.opType === 'Attention' && node.domain !== '')) {
       const layer = productLayer(graph, node, shapes);
       if (layer !== undefined) layers.push(layer);
     }
@@ -141,7 +141,10 @@ function productLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer | und
     const reason = isQuantized ? `quantized operator ${node.opType}` : noConstant(right);
     return fixed(node, reason, productDetails(right, output?.dims ?? [], bias, shapes));
   }
-  const details = productDetails(isLeft ? left : right, output?.dims ?? [], bias, shapes);
+  // What Attention multiplies out are queries, keys and values, which it gives nowhere.
+  const isInside = node.opType === 'Attention';
+  const dims = isInside ? [...(output?.dims.slice(0, -1) ?? []), weight.dims.at(-1)!] : (output?.dims ?? []);
+  const details = productDetails(isLeft ? left : right, dims, bias, shapes);
   if (quantizedOps.has(node.opType)) return fixed(node, `quantized operator ${node.opType}`, details);
   if (node.domain !== '') return fixed(node, `${node.opType} is not factorized`, details);
   if (rightWeight !== undefined && leftWeight !== undefined) return fixed(node, 'both factors are constant', details);
