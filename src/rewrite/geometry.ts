@@ -19,6 +19,8 @@ export interface Geometry {
   readonly batch: number;
   /** Parts of the channels that do not meet each other, each with its own weights. Default 1. */
   readonly groups?: number;
+  /** Of a product with a weight of more than two axes: those in front of the matrices, of which there is one for each group. */
+  readonly stack?: readonly number[];
   /** The kernel along the axes that count as height and as width, where there is not one of each. */
   readonly axes?: KernelAxes;
   readonly isTransposed?: true;
