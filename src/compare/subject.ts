@@ -27,6 +27,7 @@ export async function openSubject(
     limits: limitsOf(settings.running),
     isRun,
     foldsWeights: true,
+    opensAttention: true,
     signal,
   });
   const { model, shapes, warnings } = prepared;

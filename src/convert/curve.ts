@@ -46,6 +46,7 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
     limits,
     isRun: true,
     foldsWeights: true,
+    opensAttention: true,
     signal,
   });
   const { model, shapes } = prepared;

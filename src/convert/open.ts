@@ -85,6 +85,7 @@ export async function openConversion(input: string, call: ConvertCall): Promise<
     limits: limitsOf(settings.running),
     isRun: isRunBy(settings, call),
     foldsWeights: true,
+    opensAttention: true,
     isDequantized: true,
     inputs: settings.inputs,
     signal,

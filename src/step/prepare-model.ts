@@ -17,9 +17,7 @@ import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { raiseOpset } from '../passes/raise-opset.js';
 import { runPasses } from '../passes/runner.js';
-import { spellOutAttention } from '../passes/spell-out-attention.js';
-import { spellOutFused } from '../passes/spell-out-fused.js';
-import { spellOutNormalization } from '../passes/spell-out-normalization.js';
+import { spellOut } from '../passes/spell-out.js';
 import { untie, type Untied } from '../passes/untie.js';
 import { layOut, type Slot } from './flat.js';
 import { layoutOf } from '../graph/image-layout.js';
@@ -126,7 +124,7 @@ export function openForTraining(model: Model, options: PrepareTrainingOptions): 
   const obstacle = mayBeOwn instanceof LowrankError ? mayBeOwn : openBatch(model, images, { inputShapes });
   if (obstacle !== undefined && mayBeOwn === false) throw notOpened(obstacle);
   const ownBatch = obstacle === undefined ? undefined : fixed;
-  runPasses(model, [spellOutNormalization, spellOutFused, spellOutAttention], { shapes: { inputShapes } });
+  runPasses(model, spellOut, { shapes: { inputShapes } });
   const imageDims = given ?? inferShapes(model).require(images).dims.slice(1);
   const shapesFor = (batch: number): ShapeTable =>
     inferShapes(model, { inputShapes: { [images.name]: [ownBatch ?? batch, ...imageDims] } });
