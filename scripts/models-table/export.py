@@ -82,6 +82,25 @@ class WeightNorm(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class SpatialTransformer(nn.Module):
+    """Looks at its images where a small network says (Jaderberg et al. 2015)."""
+
+    def __init__(self):
+        super().__init__()
+        self.look = nn.Sequential(nn.Conv2d(3, 8, 5, stride=4), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=4), nn.ReLU())
+        self.where = nn.Linear(8 * 4 * 4, 6)
+        self.body = nn.Sequential(nn.Conv2d(3, 16, 3, stride=2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2), nn.ReLU())
+        self.head = nn.Linear(32, CLASSES)
+        axis = torch.linspace(-1, 1, 48)
+        self.register_buffer('points', torch.stack([axis.repeat(48), axis.repeat_interleave(48), torch.ones(48 * 48)]))
+        self.register_buffer('straight', torch.eye(2, 3))
+
+    def forward(self, x):
+        theta = self.where(self.look(x).flatten(1)).view(-1, 2, 3) + self.straight
+        grid = (theta @ self.points).transpose(1, 2).reshape(-1, 48, 48, 2)
+        return self.head(self.body(nn.functional.grid_sample(x, grid, align_corners=False)).mean((2, 3)))
+
+
 class Logits(nn.Module):
     """The `out` of a segmentation network."""
 
@@ -169,6 +188,7 @@ MODELS = {
     'own_unet': (UNet, IMAGE),
     'own_conv1d': (Conv1d, (2, 256)),
     'own_resnet18_6ch': (lambda: resnet_of_channels(6), (6, 64, 64)),
+    'own_stn': (SpatialTransformer, IMAGE),
     'own_weight_norm': (WeightNorm, (3, 32, 32)),
 }
 
@@ -226,4 +246,5 @@ def main():
             print(f'{kind}/{name}: {fact}', flush=True)
 
 
-main()
+if __name__ == '__main__':
+    main()

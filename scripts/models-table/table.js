@@ -39,6 +39,22 @@ async function drawImages(path) {
   }
 }
 
+/** One array for each of ten classes, of the shape that a model takes, where that is no color picture. */
+function writeArrays(path, dims) {
+  const size = dims.reduce((product, dim) => product * dim, 1);
+  const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${dims.join(', ')}, ), }`;
+  for (let label = 0; label < 10; label++) {
+    const classFolder = join(path, 'train', String(label));
+    mkdirSync(classFolder, { recursive: true });
+    const numbers = Float32Array.from({ length: size }, (_, at) => Math.sin(at * (label + 1)));
+    const head = Buffer.from(`\x93NUMPY\x01\0\0\0${header.padEnd(117)}\n`, 'latin1');
+    head.writeUInt16LE(118, 8);
+    for (const name of ['0.npy', '1.npy'])
+      writeFileSync(join(classFolder, name), Buffer.concat([head, Buffer.from(numbers.buffer)]));
+  }
+  return path;
+}
+
 function measure(model, images) {
   const started = performance.now();
   const weights = ['--calibrate', 'none', '--init', 'spectral', '--force', '-o', join(folder, 'table.onnx')];
@@ -46,7 +62,13 @@ function measure(model, images) {
   const seconds = (performance.now() - started) / 1000;
   const bigger = ['--rank-scale', '1', '--allow-bigger', '--no-keep-first', '--no-keep-last'];
   const full = run('convert', model, ...weights, ...bigger);
-  const size = ['--normalization', 'imagenet', '--batch-size', '4', '--epochs', '1'];
+  const size = [
+    ...(images.includes('arrays') ? [] : ['--normalization', 'imagenet']),
+    '--batch-size',
+    '4',
+    '--epochs',
+    '1',
+  ];
   const trained = run('train', model, '--data', images, ...size, '--explain', '-o', join(folder, 'trained.onnx'));
   const { report } = converted;
   const kept = {};
@@ -82,6 +104,7 @@ function row(name, { error, layers, factorized, kept, fullRank, fullRankLayers, 
   return `| ${name} | ${layers} | ${factorized} | ${keptText(kept)} | ${exact} | ${trained} | ${seconds.toFixed(1)} |`;
 }
 
+const exports = JSON.parse(readFileSync(join(folder, 'exports.json'), 'utf8'));
 const images = join(folder, 'table-images');
 await drawImages(images);
 const names = ['baked', 'open'].flatMap((kind) =>
@@ -92,7 +115,10 @@ const names = ['baked', 'open'].flatMap((kind) =>
 );
 for (const name of mode === 'print' ? [] : names) {
   if (results[name] !== undefined) continue;
-  results[name] = measure(join(folder, `${name}.onnx`), images);
+  const { image } = exports[name];
+  const areColors = image.length === 3 && image[0] === 3;
+  const data = areColors ? images : writeArrays(join(folder, `table-arrays-${image.join('x')}`), image);
+  results[name] = measure(join(folder, `${name}.onnx`), data);
   writeFileSync(record, JSON.stringify(results, null, 1));
   console.error(row(name, results[name]));
 }
@@ -111,7 +137,7 @@ const section = [
   'Written by `scripts/models-table/table.js` of what `scripts/models-table/export.py` exports: models of torchvision and timm and small nets, with ten classes, small images and made-up weights, each',
   'by torch’s default exporter with a batch of 1 baked in (`baked`) and by `dynamo=False` with an open one (`open`), where that exporter takes it. Converted with its weights alone (`--calibrate none --init spectral --rank-scale 0.25`; the seconds,',
   'on two cores shared with other work, are of the whole command), and with every layer at its full rank, as above. Trainable: `train --explain` opens it, checks an opened batch against single images, and emits the gradients of all that it holds;',
-  'no step is run. “–” under a full rank: nothing was factorized, or the conversion failed.',
+  'no step is run; models that take no color pictures are given arrays. “–” under a full rank: nothing was factorized, or the conversion failed.',
   '',
   `${counted('baked', 'with a batch of 1 baked in')} ${counted('open', 'with an open batch')}`,
   '',

@@ -11,7 +11,7 @@ import { calibration } from '../images/calibrate.js';
 import { defineCommand } from './command.js';
 import { command as convertCommand } from './convert.js';
 import { command as evalCommand } from './eval.js';
-import { givenImageSettings, imageOptions } from './image-options.js';
+import { givenImageSettings, givenInputs, imageOptions } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
 import { type OptionOwners, refuseOrphans } from './option-owners.js';
 import { closest } from './options.js';
@@ -100,6 +100,7 @@ export const command = defineCommand({
     ...imageOptions('Images (of --data, --val and --recover)'),
     maxBad: { ...maxBad, group: accuracy },
     batchSize: { ...batchSize, group: accuracy },
+    input: of.input,
     inputShape: of.inputShape,
     engine: of.engine,
     device: of.device,
@@ -138,6 +139,7 @@ export const command = defineCommand({
       report,
       force,
       ranks,
+      input,
       inputShape,
       data: seen,
       calibrateImages,
@@ -165,14 +167,18 @@ export const command = defineCommand({
     const paths = { config: context.configPath, ranks, classes: classFile, val, data: seen, report };
     const others = recover === undefined ? [] : imageReads(recover, 'the images to recover on', '--recover');
     checkCommandPaths(paths, [...modelReads(context.arguments.model), ...others], force);
-    const preparation = givenImageSettings({
-      ...{ imageSize, resize, stretch, interpolation },
-      ...{ normalization, mean, std },
-    });
+    const preparation = {
+      ...givenImageSettings({
+        ...{ imageSize, resize, stretch, interpolation },
+        ...{ normalization, mean, std },
+      }),
+      ...givenInputs(input),
+    };
     const document = await compare(context.arguments.model, {
       ...given(options),
       ...(ranks === undefined ? {} : { ranks: readRanks(ranks) }),
       ...given({ inits: initsOf(wanted) }),
+      ...givenInputs(input),
       inputShapes: parseInputShapes(inputShape),
       calibrate:
         data === undefined

@@ -6,7 +6,7 @@ import { initNames, inits } from '../factorize/inits/index.js';
 import { fitSchedules } from '../factorize/sampled/settings.js';
 import { accuracyOptions } from './accuracy-options.js';
 import { fileOptions } from './file-options.js';
-import { imageOptions } from './image-options.js';
+import { imageOptions, inputOption } from './image-options.js';
 import { memoryOption, threadsOption, timeoutOption } from './running-options.js';
 
 const recalibrationGroup = 'Recalibration';
@@ -267,6 +267,7 @@ export const convertOptions = {
     description: 'updates of that training (default: 600 to 3,000, the more the smaller the model)',
   },
   ...imageOptions(imagesGroup),
+  ...inputOption('Running'),
   inputShape: {
     type: 'list',
     placeholder: 'name=1,3,224,224',

@@ -17,7 +17,7 @@ import { drawnSettings, namedCalibration } from './calibration.js';
 import { defineCommand } from './command.js';
 import { convertOptions } from './convert-options.js';
 import { accuracyInForce, checkAccuracyOptions } from './accuracy-options.js';
-import { givenImageSettings, imageOptions, imageSettingsText } from './image-options.js';
+import { givenImageSettings, givenInputs, imageOptions, imageSettingsText } from './image-options.js';
 import { parseInputShapes } from './input-shapes.js';
 import { checkCommandPaths, writeReport } from './paths.js';
 import { type OptionOwners, orphanNotes } from './option-owners.js';
@@ -91,16 +91,20 @@ export const command = defineCommand({
   ],
   async run(context) {
     const { settings } = context;
-    const { report, ranks, inputShape, latency, threads, maxMemory, verifyTimeout, output, ...others } = settings;
+    const { report, ranks, input, inputShape, latency, threads, maxMemory, verifyTimeout, output, ...others } =
+      settings;
     const { calibrateImages, recalibrate, recalibrateImages, batchSize, recover, recoverSteps, ...rest } = others;
     const { calibrate: shown, imageSize, resize, stretch, interpolation, normalization, mean, std, ...more } = rest;
     const calibrate = shown ?? recover;
     const { val, split, classes, valImages, maxBad, minimize, evaluations, cache, ...options } = more;
     const { curve, ...asked } = options;
-    const preparation = givenImageSettings({
-      ...{ imageSize, resize, stretch, interpolation },
-      ...{ normalization, mean, std },
-    });
+    const preparation = {
+      ...givenImageSettings({
+        ...{ imageSize, resize, stretch, interpolation },
+        ...{ normalization, mean, std },
+      }),
+      ...givenInputs(input),
+    };
     checkAccuracyOptions(settings);
     // Loaded where they are asked for: they bring the image decoder.
     const searching = val === undefined ? undefined : await import('../convert/search-by-accuracy.js');
@@ -126,6 +130,7 @@ export const command = defineCommand({
         ...preparation,
         ...given({ images: recalibrateImages, batchSize }),
       }),
+      ...givenInputs(input),
       inputShapes: parseInputShapes(inputShape),
       measureLatency: latency,
       signal: context.signal,

@@ -5,7 +5,7 @@ import { preparationText } from '../report/preparation-text.js';
 import { type EvalOptions, evaluateModel } from '../evaluate/eval.js';
 import { matchedModel, runMatch } from './agreement.js';
 import { type CommandContext, defineCommand } from './command.js';
-import { givenImageSettings, imageOptions } from './image-options.js';
+import { givenImageSettings, givenInputs, imageOptions, inputOption } from './image-options.js';
 import { checkCommandPaths, writeReport } from './paths.js';
 import { given } from './training-options.js';
 import { decodeOptions, memoryOption, threadsOption, timeoutOption } from './running-options.js';
@@ -45,6 +45,7 @@ export const command = defineCommand({
     report: { type: 'string', placeholder: 'file.html', description: 'write an HTML report' },
     force: { type: 'boolean', default: false, description: 'replace an existing report' },
     ...imageOptions(images),
+    ...inputOption(images),
     limit: {
       type: 'integer',
       minimum: 1,
@@ -109,6 +110,7 @@ export const command = defineCommand({
       threads: settings.threads,
       workers: settings.workers,
       ...givenImageSettings(settings),
+      ...givenInputs(settings.input),
     });
     if (original !== undefined) return runMatch(context, original, chosen);
     const report = await evaluateModel({

@@ -56,6 +56,24 @@ export function imageOptions<const Group extends string>(group: Group) {
   } as const;
 }
 
+/** Values of inputs that are no images. */
+export function inputOption<const Group extends string>(group: Group) {
+  return {
+    input: {
+      type: 'list',
+      group,
+      placeholder: 'name=value',
+      description:
+        'value of an input that is no image: a number, numbers for the elements of one image (0,1,2), or @file.npy; once for each input',
+    },
+  } as const;
+}
+
+/** What `inputOption` was given, as a setting. */
+export function givenInputs(input: readonly string[]): { readonly inputs?: readonly string[] } {
+  return input.length === 0 ? {} : { inputs: input };
+}
+
 /** What `imageOptions` were given, as settings. Throws USAGE. */
 export function givenImageSettings(settings: SettingsOf<ReturnType<typeof imageOptions>>) {
   const { imageSize, resize, stretch, interpolation, normalization, mean, std } = settings;
@@ -67,7 +85,7 @@ export function givenImageSettings(settings: SettingsOf<ReturnType<typeof imageO
     normalization,
     mean: numbers(mean, '--mean'),
     std: numbers(std, '--std'),
-  } satisfies Record<keyof ImageSettings, unknown>);
+  } satisfies Record<Exclude<keyof ImageSettings, 'inputs'>, unknown>);
 }
 
 /**
@@ -76,7 +94,7 @@ export function givenImageSettings(settings: SettingsOf<ReturnType<typeof imageO
  */
 export function imageSettingsText({ normalization, size, resize }: Preparation): Readonly<Record<string, unknown>> {
   const isSaid = ({ from }: { readonly from: FactOrigin }): boolean =>
-    from !== 'assumed' && from !== 'batch-normalization';
+    from !== 'assumed' && from !== 'batch-normalization' && from !== 'arrays';
   const { name, mean, deviation } = normalization;
   const numbers = name === null ? { mean: mean.join(','), std: deviation.join(',') } : {};
   const { shorterSide, rule, interpolation } = resize;

@@ -39,7 +39,7 @@ export const optionWords: Readonly<Record<string, readonly string[]>> = {
     ...['size', 'imgsz', 'img-size', 'img', 'image-shape', 'input-size', 'input-resolution', 'resolution', 'crop-size'],
     ...['height', 'width', 'res', 'shape'],
   ],
-  'input-shape': ['input-size', 'shape', 'input', 'dims'],
+  'input-shape': ['input-size', 'shape', 'dims'],
   normalization: ['normalize', 'normalise', 'norm', 'preprocess', 'preprocessing', 'transform'],
   classes: ['labels', 'names', 'class-names', 'label-names', 'class-map', 'categories'],
   'num-classes': ['classes', 'nc', 'n-classes', 'outputs'],

@@ -9,7 +9,7 @@ import { recoverRanges } from '../recover/ranges.js';
 import { batchNormNames, recoverByNames, type RecoverSettings, teacherRunsNames } from '../recover/settings.js';
 import { presetNames, type PresetName } from '../training/presets.js';
 import type { CommandContext, CommandResult } from './command.js';
-import { givenImageSettings } from './image-options.js';
+import { givenImageSettings, givenInputs } from './image-options.js';
 import { flagOf, kebabCase, type OptionDefinition, type SettingsOf } from './options.js';
 import { checkCommandPaths, writeReport } from './paths.js';
 import { givenMatchSettings, matchOptions, refuseWithoutTeacher, withoutTeacher } from './teacher-options.js';
@@ -176,6 +176,7 @@ export function recoverSettingsFor(settings: Settings): Partial<RecoverSettings>
     }),
     ...givenMatchSettings(settings),
     ...givenImageSettings(settings),
+    ...givenInputs(settings.input),
     ...givenGraphSettings(settings),
   };
 }

@@ -6,7 +6,7 @@ import { type GraphSettings, halfTypeOf } from '../step/settings.js';
 import { targetNames } from '../lower/target.js';
 import type { AdaptSettings } from '../adapt/settings.js';
 import { adaptOptions, givenAdaptSettings } from './adapt-options.js';
-import { givenImageSettings, imageOptions } from './image-options.js';
+import { givenImageSettings, givenInputs, imageOptions, inputOption } from './image-options.js';
 import type { SettingsOf } from './options.js';
 import { epochsOf, scheduleOptions } from './schedule-options.js';
 import { given, givenGraphSettings, graphOptions } from './training-options.js';
@@ -133,6 +133,7 @@ export const trainOptions = {
     description: 'validate and write moving averages of the weights (default: none)',
   },
   ...imageOptions(images),
+  ...inputOption(images),
   augment: {
     type: 'string',
     choices: augmentNames,
@@ -273,6 +274,7 @@ export function chosenSettings(settings: SettingsOf<typeof trainOptions>): Parti
       ...givenWarmup(settings),
     } satisfies Record<OwnSetting, unknown>),
     ...givenImageSettings(settings),
+    ...givenInputs(settings.input),
     ...givenGraphSettings(settings),
     ...givenAdaptSettings(settings),
   };

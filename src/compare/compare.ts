@@ -105,7 +105,7 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
     const session = sessionOptionsOf(settings.running);
     const fitting = { linalg, seed: settings.seed, driver, session, tensorFlow: engine.tensorFlow, signal };
     const latency = isByLatency
-      ? await latencySource(driver, model, shapes, settings.reinit ? modelBytes(model) : input, settings, signal)
+      ? await latencySource(driver, subject, settings.reinit ? modelBytes(model) : input, settings, signal)
       : undefined;
     const planned = await planRanks(selection.candidates, {
       settings: settings.ranks,

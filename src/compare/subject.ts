@@ -22,10 +22,12 @@ export async function openSubject(
 ): Promise<Subject> {
   const prepared = await prepareModel(input, {
     inputShapes: settings.inputShapes,
+    inputs: settings.inputs,
     driver: () => Promise.resolve(driver),
     limits: limitsOf(settings.running),
     isRun,
     foldsWeights: true,
+    opensAttention: true,
     signal,
   });
   const { model, shapes, warnings } = prepared;

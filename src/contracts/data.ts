@@ -13,7 +13,7 @@ export interface DataCheckReport {
   readonly path: string;
   /** Every option with its value, defaults included. */
   readonly settings: Readonly<Record<string, unknown>>;
-  readonly format: 'folder' | 'tar' | 'tar-of-tars' | 'webdataset' | 'parquet' | 'cifar' | 'idx';
+  readonly format: 'folder' | 'tar' | 'tar-of-tars' | 'webdataset' | 'parquet' | 'cifar' | 'idx' | 'arrays';
   readonly images: number;
   readonly classes: readonly {
     readonly label: number;

@@ -1,31 +1,38 @@
 /** How images become inputs, and what layers were fitted on: parts of published JSON. A field is added, never renamed. */
 
 /** Who says how images become inputs: see `Preparation`. */
-export type FactOrigin = 'option' | 'metadata' | 'graph' | 'batch-normalization' | 'assumed';
+export type FactOrigin = 'option' | 'metadata' | 'graph' | 'batch-normalization' | 'arrays' | 'assumed';
 
 export type NormalizationOrigin = FactOrigin;
 
 /**
  * How images become inputs of a model, and who says so, part by part: the user (`option`), the model's metadata, its graph
- * (the shape or the type of its input, its first operators), the statistics of its BatchNormalization; or nobody (`assumed`:
- * what is usual).
+ * (the shape or the type of its input, its first operators), the statistics of its BatchNormalization; the `arrays` themselves,
+ * which are fed as they are; or nobody (`assumed`: what is usual).
  */
 export interface Preparation {
-  /** For pixels from 0 to 1: a number of each channel, one where pictures are grey. `name` is null where it has none. */
+  /**
+   * For pixels from 0 to 1, or numbers of arrays as they are (of uint8: from 0 to 1): a number of each channel, one where pictures
+   * are grey, one that stands for all channels of arrays. `name` is null where it has none.
+   */
   readonly normalization: {
     readonly name: string | null;
     readonly mean: readonly number[];
     readonly deviation: readonly number[];
     readonly from: FactOrigin;
   };
+  /** Of arrays the last two dimensions, the height 1 where there are no two behind the channels. */
   readonly size: { readonly width: number; readonly height: number; readonly from: FactOrigin };
   readonly resize: {
-    readonly rule: 'center-crop' | 'stretch';
-    /** What the shorter side becomes before the center is cut out; null where the whole image is stretched. */
+    /** `none`: arrays are fed as they are. */
+    readonly rule: 'center-crop' | 'stretch' | 'none';
+    /** What the shorter side becomes before the center is cut out; null where the whole image is stretched, and of arrays. */
     readonly shorterSide: number | null;
     readonly interpolation: 'bilinear' | 'bicubic';
     readonly from: FactOrigin;
   };
+  /** Where the samples are NumPy arrays: the type and the shape of each. */
+  readonly arrays?: { readonly type: string; readonly dims: readonly number[] };
   /** Of labelled images. */
   readonly classes?: ClassOrder;
 }

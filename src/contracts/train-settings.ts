@@ -65,4 +65,6 @@ export interface ImageSettings {
   readonly normalization: string | null;
   readonly mean: readonly number[] | null;
   readonly std: readonly number[] | null;
+  /** Values of inputs that are no images, "name=value" each: see `fixInputs`. Absent where there are none. */
+  readonly inputs?: readonly string[];
 }

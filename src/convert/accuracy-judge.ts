@@ -45,9 +45,10 @@ export interface JudgeOptions {
 export async function preparationOf(
   { path, driver, running, signal }: RankSearchContext,
   images: EvalSettings,
+  { arrays }: ImageSource,
 ): Promise<ImagePreparation> {
   const session = sessionOptionsOf(running);
-  const model = await openClassifier(path, { driver, session, images, signal });
+  const model = await openClassifier(path, { driver, session, images, inputs: images.inputs, arrays, signal });
   await model.close();
   return model.preparation;
 }

@@ -88,7 +88,7 @@ async function chooseOnce(
     },
     trial: trial === undefined ? undefined : { moments: trial },
     known,
-    finish: finishing(call, { path: input, driver, session }),
+    finish: finishing(call, { path: input, driver, session, inputs: settings.inputs }),
     isCurveMeasured: false,
     onSearch: (done, total, detail) => show(call, 'search', done, total, detail),
     search:

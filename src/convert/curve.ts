@@ -42,10 +42,12 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
   const { inputShapes } = settings;
   const prepared = await prepareModel(input, {
     inputShapes,
+    inputs: settings.inputs,
     driver: () => Promise.resolve(driver),
     limits,
     isRun: true,
     foldsWeights: true,
+    opensAttention: true,
     signal,
   });
   const { model, shapes } = prepared;
@@ -62,7 +64,7 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
     const totals = { params: countParameters(model.graph), macs: countMacs(model.graph, shapes) };
     const session = sessionOptionsOf(settings.running);
     const isLatency = settings.ranks.rankMode.kind === 'budget' && settings.ranks.rankMode.of === 'latency';
-    const latency = isLatency ? await latencySource(driver, model, shapes, input, settings, signal) : undefined;
+    const latency = isLatency ? await latencySource(driver, prepared, input, settings, signal) : undefined;
     const onProgress = (phase: 'plan' | 'calibrate' | 'search') => (done: number, total: number, detail: string) =>
       call.onProgress?.({ phase, done, total, detail });
     const chosen = await chooseRanks(calibrate, selection.candidates, {
@@ -79,7 +81,7 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
       },
       fitting: { linalg, init: settings.fitting.init, seed: settings.seed, tucker: tuckerOf(settings.ranks), signal },
       known: fitsOfSearch(),
-      finish: finishing(call, { path: input, driver, session }),
+      finish: finishing(call, { path: input, driver, session, inputs: settings.inputs }),
       isCurveMeasured: true,
       search: undefined,
       onSearch: onProgress('search'),

@@ -84,8 +84,10 @@ export async function finish(
   const isLeftOut = isPartOfFit && (calibrate === undefined || fits.length === 0 || settings.reinit);
   const recalibrated = await (isLeftOut ? undefined : call.recalibrate)?.(
     model,
-    recalibrateContext(call, { path: input, driver: await getDriver(), session }, (done, total) =>
-      show(call, 'recalibrate', done, total, output),
+    recalibrateContext(
+      call,
+      { path: input, driver: await getDriver(), session, inputs: settings.inputs },
+      (done, total) => show(call, 'recalibrate', done, total, output),
     ),
   );
   warnings.push(...(recalibrated?.warnings ?? []));

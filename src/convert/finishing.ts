@@ -3,7 +3,7 @@ import type { ConvertCall } from './call.js';
 import type { Finish } from './trial-model.js';
 
 /** Of the original, and how it is run. */
-type Running = Pick<RecalibrateContext, 'path' | 'driver' | 'session'>;
+type Running = Pick<RecalibrateContext, 'path' | 'driver' | 'session' | 'inputs'>;
 
 /** What statistics are estimated anew with: the images are prepared as the original says. */
 export function recalibrateContext(

@@ -1,7 +1,7 @@
-import type { Model } from '../graph/model.js';
-import type { ShapeTable } from '../ops/infer.js';
+import { withFixed } from '../passes/fix-inputs.js';
+import type { PreparedModel } from '../rewrite/prepare.js';
 import { sessionOptionsOf } from '../runtime/threads.js';
-import type { Driver, RuntimeTensor } from '../runtime/types.js';
+import type { Driver } from '../runtime/types.js';
 import { latencySignature, measureVariants } from '../factorize/layer-latency.js';
 import { measureModels, modelTurn } from '../rewrite/measure-models.js';
 import type { LatencySource } from '../factorize/plan-types.js';
@@ -11,14 +11,13 @@ import type { ConvertSettings } from './settings.js';
 /** Measures layers alone; layers with equal sizes and attributes are measured once. */
 export async function latencySource(
   driver: Driver,
-  model: Model,
-  shapes: ShapeTable,
+  { model, shapes, fixed }: Pick<PreparedModel, 'model' | 'shapes' | 'fixed'>,
   original: string | Uint8Array,
   settings: ConvertSettings,
   signal: AbortSignal | undefined,
 ): Promise<LatencySource> {
   const options = sessionOptionsOf(settings.running);
-  const feeds: Record<string, RuntimeTensor> = sampleFeeds(model, shapes, settings.seed + 1);
+  const feeds = withFixed(sampleFeeds(model, shapes, settings.seed + 1), fixed);
   const [totalMs = 0] = await measureModels(driver, [original], feeds, options, modelTurn, signal);
   const known = new Map<string, Promise<number[]>>();
   return {

@@ -8,6 +8,7 @@ import { limitsOf } from '../limits.js';
 import type { ShapeTable } from '../ops/infer.js';
 import { requireMemory } from '../ops/memory.js';
 import type { ModelSummary } from '../contracts/convert.js';
+import { type FixedInputs, inputRemedy, withFixed } from '../passes/fix-inputs.js';
 import type { Selection } from '../factorize/candidates.js';
 import type { Calibrate } from '../factorize/calibration/types.js';
 import { inits, requireImages } from '../factorize/inits/index.js';
@@ -42,6 +43,8 @@ export interface Opened {
   readonly asked: Asked;
   readonly model: Model;
   readonly shapes: ShapeTable;
+  /** Inputs that are no images, which have one value until the model is written. */
+  readonly fixed: FixedInputs;
   readonly driver: () => Promise<Driver>;
 }
 
@@ -76,26 +79,29 @@ export async function openConversion(input: string, call: ConvertCall): Promise<
   show(call, 'read', 0, 1, input);
   let loaded: Driver | undefined;
   const driver = async (): Promise<Driver> => (loaded ??= await loadDriver());
-  const { model, shapes, warnings } = await prepareModel(input, {
+  const { model, shapes, fixed, warnings } = await prepareModel(input, {
     inputShapes: settings.inputShapes,
     driver,
     limits: limitsOf(settings.running),
     isRun: isRunBy(settings, call),
     foldsWeights: true,
+    opensAttention: true,
     isDequantized: true,
+    inputs: settings.inputs,
     signal,
   });
   return {
     asked: { input, output: outputOf(input, call), call, settings, calibrate, warnings },
     model,
     shapes,
+    fixed,
     driver,
   };
 }
 
 /** Selects the layers and runs the original on samples. Throws OUTPUT, and what `selectLayers` and running throw. */
 export async function lookAtOriginal(
-  { asked, model, shapes, driver }: Opened,
+  { asked, model, shapes, fixed, driver }: Opened,
   seconds: Seconds,
   lap: ReturnType<typeof stopwatch>,
 ): Promise<Original> {
@@ -104,7 +110,8 @@ export async function lookAtOriginal(
   const { calibrate } = asked;
   if (calibrate?.isOptional === true) {
     const obstacle = calibrate.obstacle(model) ?? tooLarge(model, shapes, asked.settings);
-    if (obstacle !== undefined) withoutImages(asked, obstacle);
+    const isOne = model.graph.inputs.filter(({ tensor }) => tensor === undefined).length === 1;
+    if (obstacle !== undefined) withoutImages(asked, isOne ? obstacle : `${obstacle}: ${inputRemedy}`);
   }
   const { settings } = asked;
   const { layers, selection } = selectLayers(
@@ -121,11 +128,19 @@ export async function lookAtOriginal(
   seconds.read = lap();
   const session = sessionOptionsOf(settings.running);
   const seeds = totals.macs > twoSamplesMacs ? [1] : [1, 2];
-  const samples = settings.verification.verify ? seeds.map((n) => sampleFeeds(model, shapes, settings.seed + n)) : [];
+  const own = settings.verification.verify ? seeds.map((n) => sampleFeeds(model, shapes, settings.seed + n)) : [];
+  const samples = own.map((feeds) => withFixed(feeds, fixed));
+  const isFixed = settings.inputs.length > 0;
   const running =
-    samples.length === 0
+    own.length === 0
       ? Promise.resolve([])
-      : runReference(await driver(), runnableModel(model), samples, session, call.signal);
+      : runReference(
+          await driver(),
+          isFixed ? { model: modelBytes(model) } : runnableModel(model),
+          own,
+          session,
+          call.signal,
+        );
   // The file is hashed while the runtime loads it.
   const [reference, summary] = await meanwhile(running, () => summarize(model, shapes, input));
   seconds.verify += lap();

@@ -74,6 +74,8 @@ export interface ConvertOptions extends FitOptions, LimitOptions {
   readonly openBatch?: boolean;
   /** Replace an existing output. */
   readonly force?: boolean;
+  /** Values of inputs that are no images, "name=value" each, while layers are fitted: see `fixInputs`. What is written still takes them. */
+  readonly inputs?: readonly string[];
   /** Shapes of inputs with dynamic axes, by input name. */
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
 }

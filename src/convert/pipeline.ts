@@ -26,7 +26,7 @@ export async function runConversion(input: string, call: ConvertCall, within: Su
   const lap = stopwatch();
   const seconds: Seconds = { read: 0, factorize: 0, write: 0, verify: 0, total: 0 };
   const opened = await openConversion(input, call);
-  const { asked, model, shapes, driver } = opened;
+  const { asked, model, driver } = opened;
   let linalg: Linalg | undefined;
   let chosen: Chosen | undefined;
   let staged: StagedModel | undefined;
@@ -38,7 +38,7 @@ export async function runConversion(input: string, call: ConvertCall, within: Su
     const { rankMode } = asked.settings.ranks;
     const latency =
       rankMode.kind === 'budget' && rankMode.of === 'latency'
-        ? await latencySource(await driver(), model, shapes, original.source, asked.settings, call.signal)
+        ? await latencySource(await driver(), opened, original.source, asked.settings, call.signal)
         : undefined;
     chosen = await choose(opened, original, { engine, latency }, within);
     asked.warnings.push(...chosen.warnings, ...engine.warnings);
@@ -48,6 +48,7 @@ export async function runConversion(input: string, call: ConvertCall, within: Su
     seconds.factorize = lap();
     const finished = await finish(opened, original, chosen, emitted);
     openConverted(opened);
+    opened.fixed.release();
     lap();
 
     show(call, 'write', 0, 1, asked.output);

@@ -106,7 +106,7 @@ async function search(
   let doing = 'reading the images';
   const show = (detail = ''): void => context.onProgress(done, 1 + most, detail === '' ? doing : `${doing}: ${detail}`);
   show();
-  const preparation = await preparationOf(context, asked);
+  const preparation = await preparationOf(context, asked, source);
   const evaluation = inForce(asked, preparation.report);
   const judge = await createJudge(context, source, cache, {
     ...{ evaluation, preparation, warn },

@@ -68,6 +68,8 @@ export interface ConvertSettings {
   readonly verification: VerificationSettings;
   readonly output: OutputSettings;
   readonly inputShapes: Readonly<Record<string, readonly number[]>>;
+  /** Values of inputs that are no images. */
+  readonly inputs: readonly string[];
   readonly seed: number;
   /** Weights are drawn anew first. */
   readonly reinit: boolean;
@@ -201,6 +203,7 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
       openBatch: options.openBatch ?? false,
     },
     inputShapes: options.inputShapes ?? {},
+    inputs: options.inputs ?? [],
     seed,
     reinit: options.reinit ?? false,
   };
@@ -253,6 +256,7 @@ export function describeSettings(settings: ConvertSettings): Record<keyof Conver
     openBatch: output.openBatch,
     force: output.force,
     inputShapes: settings.inputShapes,
+    inputs: settings.inputs,
     ...describeFit(fitting.sampled, fitting.init),
     threads: threads > 0 ? threads : null,
     maxMemory,

@@ -9,6 +9,7 @@ import { modelBytes } from '../graph/write.js';
 import { inferShapes } from '../ops/infer.js';
 import { resolveWeight } from '../ops/resolve-weight.js';
 import type { Recalibration } from '../contracts/convert.js';
+import { fixInputs } from '../passes/fix-inputs.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { type ChannelStatistics, foldAgain, foldedOutputs, unfold } from './folded-normalization.js';
 import { type PooledStatistics, poolObserved } from '../training/pooled-statistics.js';
@@ -96,6 +97,7 @@ async function openOriginal(calibrate: Calibrate, context: RecalibrateContext): 
   const model = readModel(path);
   try {
     toInferenceForm(model);
+    fixInputs(model, context.inputs);
     const copy = copyForImages(model, true);
     const images = await calibrate(copy, batch, { path, driver, session, part: 'fit', signal });
     try {

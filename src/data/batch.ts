@@ -1,6 +1,6 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
 import type { BadImages } from './bad-images.js';
-import { channelsOf } from './normalize.js';
+import { sampleDims } from './normalize.js';
 import { substituteOf } from './order.js';
 import type { Pool } from './pool.js';
 import { contentOf } from './source.js';
@@ -14,8 +14,8 @@ export interface Batch {
   readonly index: number;
   /** Images that count: the first ones. What follows up to dims[0] is zeros, its label 0. */
   readonly size: number;
-  /** [N, H, W, C] or [N, C, H, W]. */
-  readonly dims: readonly [number, number, number, number];
+  /** [N, H, W, C] or [N, C, H, W]; of arrays [N, …]. */
+  readonly dims: readonly number[];
   /** In memory that is shared with the decode workers (a SharedArrayBuffer). */
   readonly images: Uint8Array | Float32Array;
   /** One per image of dims[0]. */
@@ -95,9 +95,8 @@ export function createBatchMaker({
   bad,
 }: BatchMakerSettings): BatchMaker {
   const { seed, transform, format } = settings;
-  const { width, height } = transform;
-  const channels = channelsOf(format);
-  const imageElements = width * height * channels;
+  const imageDims = sampleDims(transform, format);
+  const imageElements = imageDims.reduce((product, dim) => product * dim, 1);
   const imageBytes = imageElements * (format.type === 'float32' ? 4 : 1);
   const batchBytes = imageBytes * batchSize;
   const free: Slot[] = [];
@@ -174,7 +173,7 @@ export function createBatchMaker({
       epoch,
       index,
       size,
-      dims: format.layout === 'nhwc' ? [places, height, width, channels] : [places, channels, height, width],
+      dims: [places, ...imageDims],
       images:
         format.type === 'float32'
           ? new Float32Array(buffer, 0, places * imageElements)

@@ -35,6 +35,8 @@ export async function cachedSource(source: ImageSource, options: CacheOptions): 
   const { maxBytes, size, pixelLimit = defaultPixelLimit, workers = defaultWorkers(), signal, onProgress } = options;
   check('cache of bytes', maxBytes, 0);
   if (size !== undefined) check('size of cached images', size, 1);
+  // Arrays are read as they are: there is nothing to decode.
+  if (source.arrays !== undefined) return { ...source, cachedImages: 0, cachedBytes: 0 };
   const cache: (Pixels | undefined)[] = [];
   let cachedImages = 0;
   let cachedBytes = 0;

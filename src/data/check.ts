@@ -95,6 +95,7 @@ export async function checkSource(source: ImageSource, options: CheckOptions = {
   }
   const counts = classCounts(source);
   const used = counts.filter((count) => count > 0);
+  const pictures = good.filter(({ format }) => format !== 'npy');
   const [largest, smallest] = [Math.max(...used), Math.min(...used)];
   return {
     format: source.format,
@@ -127,9 +128,9 @@ export async function checkSource(source: ImageSource, options: CheckOptions = {
       [...countBy(good, ({ format }) => format)].toSorted(([, one], [, other]) => other - one),
     ),
     kinds: {
-      grey: good.filter(({ channels }) => channels < 3).length,
-      cmyk: good.filter(({ format, channels }) => format === 'jpeg' && channels === 4).length,
-      deep: good.filter(({ depth }) => depth > 8).length,
+      grey: pictures.filter(({ channels }) => channels < 3).length,
+      cmyk: pictures.filter(({ format, channels }) => format === 'jpeg' && channels === 4).length,
+      deep: pictures.filter(({ depth }) => depth > 8).length,
     },
     totalBytes: good.reduce((total, { bytes }) => total + bytes, 0),
   };

@@ -147,6 +147,7 @@ export async function decodeRegion(bytes: Uint8Array, header: ImageHeader, reque
     }
     const { data, info } = await image.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
     if (!isPartial) checkSize(info, header);
+    if (info.channels > 4) throw bad(`it has ${info.channels} channels: write it as an array (.npy)`);
     const rgb = isCmyk && info.channels === 4 ? cmykToRgb(data) : toRgb(data, info.channels);
     return {
       pixels: { data: rgb, width: info.width, height: info.height },

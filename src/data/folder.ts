@@ -23,6 +23,15 @@ interface Found {
   readonly warnings: string[];
 }
 
+/** What lies in class folders. */
+export interface FolderSamples extends Pick<ImageSource, 'format'> {
+  /** For messages. */
+  readonly plural: string;
+  readonly isName: (name: string) => boolean;
+}
+
+const imageSamples: FolderSamples = { format: 'folder', plural: 'images', isName: isImageName };
+
 /** A device and file number: the same folder under two names has one of them. */
 type Identity = string;
 
@@ -31,7 +40,12 @@ type Identity = string;
  * them at any depth, sorted by path. Symbolic links are followed, but never in a circle. Throws INPUT for a folder that
  * cannot be read or has no class folders, and for a class that is not in a given list.
  */
-export async function openFolder(path: string, options: SourceOptions): Promise<ImageSource> {
+export async function openFolder(
+  path: string,
+  options: SourceOptions,
+  samples: FolderSamples = imageSamples,
+): Promise<ImageSource> {
+  const { plural } = samples;
   const top = await list(path);
   const folders: string[] = [];
   const warnings: string[] = [];
@@ -39,19 +53,19 @@ export async function openFolder(path: string, options: SourceOptions): Promise<
   let loose = 0;
   for (const { name, kind } of top) {
     if (kind === 'folder') (isLeftOutFolder(name) ? leftOut : folders).push(name);
-    else if (isImageName(name)) loose += 1;
+    else if (samples.isName(name)) loose += 1;
   }
   folders.sort(byCodePoint);
   if (folders.length === 0) {
     const fact =
-      loose > 0 ? `the folder holds ${loose} images, but no class folders` : 'the folder holds no class folders';
+      loose > 0 ? `the folder holds ${loose} ${plural}, but no class folders` : 'the folder holds no class folders';
     throw new LowrankError('INPUT', fact, {
       place: path,
-      remedy: 'put the images of each class into a folder of its own',
+      remedy: `put the ${plural} of each class into a folder of its own`,
     });
   }
   if (loose > 0)
-    warnings.push(`${loose} images lie beside the class folders and belong to no class: they are left out`);
+    warnings.push(`${loose} ${plural} lie beside the class folders and belong to no class: they are left out`);
 
   const pace = pacer(options);
   const names: string[] = [];
@@ -60,8 +74,8 @@ export async function openFolder(path: string, options: SourceOptions): Promise<
   const root = await identityOf(path);
   for (const folder of folders) {
     const found: Found = { images: [], ignored: 0, leftOut, warnings };
-    await walk(path, folder, [root], found, (count) => pace(names.length + count));
-    if (found.images.length === 0) warnings.push(`class folder '${folder}' holds no images`);
+    await walk(path, folder, [root], found, samples.isName, (count) => pace(names.length + count));
+    if (found.images.length === 0) warnings.push(`class folder '${folder}' holds no ${plural}`);
     for (const image of found.images) {
       names.push(image);
       classOf.push(folder);
@@ -69,13 +83,13 @@ export async function openFolder(path: string, options: SourceOptions): Promise<
     ignored += found.ignored;
   }
   warnings.push(...splitNameWarnings(folders), ...leftOutWarnings(leftOut));
-  if (ignored > 0) warnings.push(`${ignored} files are no images by their names: they are left out`);
+  if (ignored > 0) warnings.push(`${ignored} files are no ${plural} by their names: they are left out`);
   if (names.length === 0) {
-    throw new LowrankError('INPUT', `the ${folders.length} class folders hold no images`, { place: path });
+    throw new LowrankError('INPUT', `the ${folders.length} class folders hold no ${plural}`, { place: path });
   }
   const { classes, labels } = labelsOf(folders, classOf, options, path);
   return extentSource({
-    format: 'folder',
+    format: samples.format,
     path,
     classes,
     hasGivenClasses: options.classes !== undefined,
@@ -103,6 +117,7 @@ async function walk(
   relative: string,
   ancestors: readonly Identity[],
   found: Found,
+  isName: (name: string) => boolean,
   pace: (count: number) => Promise<void> | undefined,
 ): Promise<void> {
   const path = join(base, relative);
@@ -116,8 +131,8 @@ async function walk(
   for (const { name, kind } of entries) {
     const child = `${relative}/${name}`;
     if (kind === 'folder' && isLeftOutFolder(name)) found.leftOut.push(child);
-    else if (kind === 'folder') await walk(base, child, [...ancestors, identity], found, pace);
-    else if (isImageName(name)) found.images.push(child);
+    else if (kind === 'folder') await walk(base, child, [...ancestors, identity], found, isName, pace);
+    else if (isName(name)) found.images.push(child);
     else found.ignored += 1;
     await pace(found.images.length);
   }

@@ -1,4 +1,5 @@
 import { LowrankError, throwIfAborted } from '../errors.js';
+import { checkArrayFormat } from './array-writer.js';
 import { createBatchMaker, type Batch, type MadeBatch } from './batch.js';
 import { createBadImages, type BadImage } from './bad-images.js';
 import { defaultPixelLimit } from './decode.js';
@@ -72,7 +73,8 @@ export function createLoader(options: LoaderOptions): Loader {
     if (options[name] === undefined) throw new LowrankError('USAGE', `the loader has no ${name}`);
   }
   checkTransform(transform);
-  checkFormat(format);
+  if (transform.kind === 'as-stored') checkArrayFormat(transform, format);
+  else checkFormat(format);
   checkCount('batch size', batchSize, 1);
   checkCount('seed', seed, 0);
   checkCount('max-bad', maxBad, 0);

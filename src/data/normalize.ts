@@ -1,10 +1,10 @@
 import { LowrankError } from '../errors.js';
 import { loadKernel, roomOf, type KernelMemory } from './kernel.js';
 import type { Pixels } from './pixels.js';
-import type { View } from './transform.js';
+import type { Transform, View } from './transform.js';
 
-/** A number of red, of green and of blue, or one of grey. */
-export type PerChannel = readonly [number, number, number] | readonly [number];
+/** A number of red, of green and of blue, or one of grey; of arrays one of each channel, or one for all. */
+export type PerChannel = readonly number[];
 
 /** Per channel, in units of 1 = white: (x / 255 − mean) / deviation. */
 export interface Normalization {
@@ -35,9 +35,11 @@ export function normalizationFor({ mean, deviation }: Normalization, channels: n
 }
 
 function perChannel(values: PerChannel, channels: number): PerChannel | undefined {
-  const [first, second = first, third = first] = values;
-  if (channels !== 1) return [first, second, third];
-  return second === first && third === first ? [first] : undefined;
+  const isOneForAll = values.every((value) => value === values[0]);
+  if (isOneForAll) return Array.from({ length: channels < 0 ? 3 : channels }, () => values[0]!);
+  // Three of colors are also there for pictures of more channels, which are drawn.
+  const fits = channels < 0 || values.length === channels || (channels !== 1 && values.length === 3);
+  return fits ? values : undefined;
 }
 
 /** NORMALIZATIONS for pictures of so many channels: of grey ones those in which colors do not differ. */
@@ -60,7 +62,7 @@ export interface OutputFormat {
   readonly reportsFlips?: boolean;
 }
 
-/** Throws USAGE where the format is none, or is float32 without a normalization of finite numbers and no deviation of 0. */
+/** Throws USAGE where the format is none of pictures, or is float32 without a normalization of finite numbers and no deviation of 0. */
 export function checkFormat(format: OutputFormat): void {
   const { type, layout, normalization } = format;
   const choose = (what: string, value: unknown, choices: readonly string[]): void => {
@@ -107,8 +109,16 @@ export function normalizationTable({ mean, deviation }: Normalization): readonly
 }
 
 /** Channels of the images of a format. */
-export function channelsOf({ channels, normalization }: OutputFormat): 1 | 3 {
+export function channelsOf({ channels, normalization }: OutputFormat): number {
   return channels ?? normalization?.mean.length ?? 3;
+}
+
+/** What one sample of a batch is: [H, W, C], [C, H, W], or as arrays are stored. */
+export function sampleDims(transform: Transform, format: OutputFormat): readonly number[] {
+  if (transform.kind === 'as-stored') return transform.arrays.dims;
+  const { width, height } = transform;
+  const channels = channelsOf(format);
+  return format.layout === 'nhwc' ? [height, width, channels] : [channels, height, width];
 }
 
 /**

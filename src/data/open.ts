@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { LowrankError } from '../errors.js';
+import { isArrayPair, openArrays, sampleArrays } from './arrays.js';
 import { cifarParts, openCifar } from './cifar.js';
 import { unreadable } from '../files/regular.js';
 import { openFolder } from './folder.js';
@@ -10,9 +11,9 @@ import { checkPackFinished } from './pack-manifest.js';
 import { openParquet } from './parquet.js';
 import { firstBelow, folderParts, isNew, listFolder, partOfFile } from './parts.js';
 import { expandBraces } from './paths.js';
-import { findSplit, isImageName, isSplitName, type SourceOptions } from './source.js';
+import { findSplit, isArrayName, isImageName, isSplitName, type SourceOptions } from './source.js';
 import { openTars } from './tar-source.js';
-import type { ImageSource } from './types.js';
+import type { ImageSource, SampleArrays } from './types.js';
 
 /**
  * Opens a data set, whatever its format:
@@ -20,7 +21,8 @@ import type { ImageSource } from './types.js';
  * - a folder of tars, at any depth, a tar, or shards "train-{000..099}.tar": WebDataset, ILSVRC, class folders (see tar-source.ts);
  * - parquet files, or a folder of them at any depth, as Hugging Face lays them out;
  * - binary CIFAR-10 and CIFAR-100;
- * - idx files, as of MNIST: the folder, or an images file beside its labels.
+ * - idx files, as of MNIST: the folder, or an images file beside its labels;
+ * - NumPy arrays: class folders of .npy files, or x.npy and y.npy.
  * Throws INPUT where there is nothing that can be used, and what the formats throw.
  */
 export async function openSource(path: string, options: SourceOptions = {}): Promise<ImageSource> {
@@ -43,9 +45,10 @@ export async function openSource(path: string, options: SourceOptions = {}): Pro
       const source = await open(path, files, options);
       return { ...source, warnings: [...source.warnings, ...layout.warnings] };
     }
+    case 'arrays':
     case 'folders': {
       const { parts } = layout;
-      if (parts.length === 0) return openFolder(path, options);
+      if (parts.length === 0) return (layout.kind === 'arrays' ? openArrays : openFolder)(path, options);
       const part = split === undefined ? undefined : findSplit(split, parts);
       if (part !== undefined) return openSource(join(path, part), { ...options, split: undefined });
       if (split !== undefined) throw missingSplit(path, split, parts);
@@ -63,6 +66,7 @@ export function partsIn(path: string): readonly string[] {
   const layout = layoutOf(path);
   switch (layout.kind) {
     case 'cifar':
+    case 'arrays':
     case 'folders':
       return layout.parts;
     case 'idx':
@@ -73,6 +77,18 @@ export function partsIn(path: string): readonly string[] {
   }
 }
 
+/**
+ * What the samples of a data set of NumPy arrays are, or of a part that it has, by the first of them; undefined for all other data sets. Throws what `openSource`
+ * throws where the folder or the array cannot be read.
+ */
+export function arraysIn(path: string, split?: string): SampleArrays | undefined {
+  if (expandBraces(path) !== undefined || isFile(path)) return undefined;
+  const layout = layoutOf(path);
+  if (layout.kind !== 'arrays') return undefined;
+  const part = split === undefined ? undefined : findSplit(split, layout.parts);
+  return sampleArrays(firstBelow(part === undefined ? path : join(path, part), isArrayName)!);
+}
+
 /** What the files of a folder are, before any is opened. */
 type Layout =
   | { readonly kind: 'idx'; readonly parts: IdxParts }
@@ -81,7 +97,7 @@ type Layout =
       readonly files: readonly PartFile[];
       readonly warnings: readonly string[];
     }
-  | { readonly kind: 'cifar' | 'folders'; readonly parts: readonly string[] };
+  | { readonly kind: 'arrays' | 'cifar' | 'folders'; readonly parts: readonly string[] };
 
 interface PartFile {
   readonly file: string;
@@ -112,6 +128,9 @@ function layoutOf(path: string): Layout {
       path,
       compressed.map((file) => relative(path, file)),
     );
+  if (firstBelow(path, isArrayName) !== undefined) {
+    return { kind: 'arrays', parts: isArrayPair(path) ? [] : folderParts(path, isArrayName) };
+  }
   return { kind: 'folders', parts: folderParts(path) };
 }
 

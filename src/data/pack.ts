@@ -57,6 +57,12 @@ async function packInto(source: ImageSource, output: string, options: PackOption
       remedy: 'train on the data set as it is',
     });
   }
+  if (source.arrays !== undefined) {
+    throw new LowrankError('UNSUPPORTED', 'the data set holds arrays, and a pack holds pictures', {
+      place: source.path,
+      remedy: 'train on the data set as it is',
+    });
+  }
   const fingerprint = fingerprintOf(source);
   const classList = classListText(source);
   const { folder, done, finish } = await openWorkplace(output, { fingerprint, settings }, options.force === true);

@@ -7,7 +7,7 @@ import { isImageName, isLeftOutFolder, isSplitName } from './source.js';
 /** A folder of a data set as the rule for parts sees it. */
 export interface FolderView {
   readonly name: string;
-  /** Whether an image lies in it, at any depth. */
+  /** Whether an image, or another sample, lies in it, at any depth. */
   readonly hasImages: () => boolean;
   /** The folders in it. */
   readonly folders: () => readonly string[];
@@ -88,7 +88,7 @@ export function firstBelow(
 }
 
 /** The parts of a folder of folders. Throws INPUT where it cannot be read. */
-export function folderParts(path: string): readonly string[] {
+export function folderParts(path: string, isSample: (name: string) => boolean = isImageName): readonly string[] {
   const foldersIn = (folder: string): readonly string[] =>
     listFolder(folder)
       .filter(({ isFolder }) => isFolder)
@@ -96,7 +96,7 @@ export function folderParts(path: string): readonly string[] {
   return partsOf(
     foldersIn(path).map((name) => ({
       name,
-      hasImages: () => firstBelow(join(path, name), isImageName) !== undefined,
+      hasImages: () => firstBelow(join(path, name), isSample) !== undefined,
       folders: () => foldersIn(join(path, name)),
     })),
   );

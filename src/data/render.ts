@@ -2,11 +2,11 @@ import { decodeRegion, imageHeaderOf, reductionFor } from './decode.js';
 import type { ImageWriter } from './normalize.js';
 import { type Pixels, toGrey } from './pixels.js';
 import { planResampling, resample, type Resampling } from './resample.js';
-import { viewOf, type Draw, type Transform } from './transform.js';
+import { viewOf, type Draw, type PictureTransform } from './transform.js';
 import type { ImageContent } from './types.js';
 
 export interface RenderSettings {
-  readonly transform: Transform;
+  readonly transform: PictureTransform;
   readonly write: ImageWriter;
   /** Colors become luma before anything is resampled. */
   readonly isGrey: boolean;

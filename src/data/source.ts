@@ -12,6 +12,8 @@ export interface SourceOptions {
   readonly split?: string | undefined;
   /** Labels of a tar of unlabelled images, such as ImageNet's validation set: see ground-truth.ts. */
   readonly groundTruth?: string | undefined;
+  /** `false`: a data set of arrays may do without its file of labels. Default: true. */
+  readonly needsLabels?: boolean;
   readonly signal?: AbortSignal | undefined;
   /** Called now and then while headers are read, with the number of images so far. */
   readonly onProgress?: ((images: number) => void) | undefined;
@@ -89,6 +91,11 @@ const imageNames = /\.(?:jpe?g|jpe|jfif|png|webp|gif|tiff?|avif|bmp|p[bgnp]m)$/i
 /** Whether a file name is that of an image. Formats that nobody can read here are images too: bad ones, which are named. */
 export function isImageName(name: string): boolean {
   return imageNames.test(name) && !/(?:^|\/)\.[^/]*$/.test(name);
+}
+
+/** Whether a file name is that of a NumPy array: the sample of a data set that holds no images. */
+export function isArrayName(name: string): boolean {
+  return /\.npy$/i.test(name) && !/(?:^|\/)\.[^/]*$/.test(name);
 }
 
 /** What systems and tools put into folders: thumbnails, forks, what was deleted. */

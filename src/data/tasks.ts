@@ -2,12 +2,14 @@ import sharp from 'sharp';
 import { LowrankError, messageOf } from '../errors.js';
 import { decodeRegion, imageHeaderOf } from './decode.js';
 import { createExtentReader } from './files.js';
-import { channelsOf, type ImageWriter, imageWriter, type OutputFormat } from './normalize.js';
+import { arrayWriter } from './array-writer.js';
+import { channelsOf, type ImageWriter, imageWriter, type OutputFormat, sampleDims } from './normalize.js';
+import { bytesOf, checkLength, isNpy, npyHeader } from '../files/npy.js';
 import { drawsOf } from './order.js';
 import type { Pixels } from './pixels.js';
 import { render } from './render.js';
 import { planResampling, resample, type Interpolation } from './resample.js';
-import { shorterSide, type Transform } from './transform.js';
+import { type Draw, shorterSide, type Transform } from './transform.js';
 import type { Extent, ImageContent } from './types.js';
 
 /** Where a thread gets an image: from a file by itself, or in the message. */
@@ -139,16 +141,15 @@ export function flipsAt({ byteLength }: SharedArrayBuffer, imageBytes: number): 
 function createRenderer(
   load: (content: TaskContent) => ImageContent,
 ): (task: RenderTask) => Promise<TaskResults['render']> {
-  let known: { readonly id: number; readonly write: ReturnType<typeof imageWriter> } | undefined;
+  let known: { readonly id: number; readonly write: RenderOne } | undefined;
   let draws: { readonly epoch: number; readonly seed: number; readonly of: ReturnType<typeof drawsOf> } | undefined;
   return ({ settings, epoch, buffer, images }) => {
-    const { id, seed, transform, format, pixelLimit } = settings;
-    if (known?.id !== id) known = { id, write: imageWriter(format) };
+    const { id, seed, transform, format } = settings;
+    if (known?.id !== id) known = { id, write: renderOne(settings) };
     if (draws?.epoch !== epoch || draws.seed !== seed) draws = { epoch, seed, of: drawsOf(seed, epoch) };
     const { write } = known;
     const { of } = draws;
-    const channels = channelsOf(format);
-    const elements = transform.width * transform.height * channels;
+    const elements = sampleDims(transform, format).reduce((product, dim) => product * dim, 1);
     const imageBytes = elements * (format.type === 'float32' ? 4 : 1);
     const flips = new Uint8Array(buffer, flipsAt(buffer, imageBytes));
     return each(images, async ({ slot, index, content }) => {
@@ -156,17 +157,34 @@ function createRenderer(
         format.type === 'float32'
           ? new Float32Array(buffer, slot * elements * 4, elements)
           : new Uint8Array(buffer, slot * elements, elements);
-      const unflipped: ImageWriter = (pixels, view, place) => {
-        flips[slot] = view.isFlipped ? 1 : 0;
-        write(pixels, { ...view, isFlipped: false }, place);
-      };
-      const settled = {
-        ...{ transform, isGrey: channels === 1, pixelLimit },
-        write: format.reportsFlips === true ? unflipped : write,
-      };
-      await render(load(content), settled, of(index), target);
+      const setFlip = (isFlipped: boolean): void => void (flips[slot] = isFlipped ? 1 : 0);
+      await write(load(content), of(index), target, setFlip);
       return null;
     });
+  };
+}
+
+/** Renders one image; where the format reports flips, it is given as it was, and `setFlip` told. */
+type RenderOne = (
+  content: ImageContent,
+  draw: Draw,
+  target: Uint8Array | Float32Array,
+  setFlip: (isFlipped: boolean) => void,
+) => Promise<void> | void;
+
+function renderOne({ transform, format, pixelLimit }: RenderTaskSettings): RenderOne {
+  if (transform.kind === 'as-stored') {
+    const write = arrayWriter(transform, format);
+    return (content, _, target) => write('bytes' in content ? content.bytes : content.pixels.data, target);
+  }
+  const write = imageWriter(format);
+  const shared = { transform, isGrey: channelsOf(format) === 1, pixelLimit };
+  return (content, draw, target, setFlip) => {
+    const unflipped: ImageWriter = (pixels, view, place) => {
+      setFlip(view.isFlipped);
+      write(pixels, { ...view, isFlipped: false }, place);
+    };
+    return render(content, { ...shared, write: format.reportsFlips === true ? unflipped : write }, draw, target);
   };
 }
 
@@ -177,10 +195,20 @@ async function inspect(content: ImageContent, pixelLimit: number): Promise<Inspe
     return { format: 'pixels', width, height, channels, depth: 8, bytes: width * height * channels };
   }
   const { bytes } = content;
+  if (isNpy(bytes)) return inspectArray(bytes);
   const header = await imageHeaderOf(bytes, pixelLimit);
   await decodeRegion(bytes, header);
   const { format, width, height, channels, depth } = header;
   return { format, width, height, channels, depth, bytes: bytes.length };
+}
+
+/** The last two dimensions are the height and the width, the first one the channels. */
+function inspectArray(bytes: Uint8Array): Inspected {
+  const header = npyHeader(bytes);
+  checkLength(header, bytes.length);
+  const { type, dims } = header;
+  const [channels = 1, height = 1, width = 1] = dims.length < 3 ? [dims[0], 1, dims[1]] : [dims[0], ...dims.slice(-2)];
+  return { format: 'npy', width, height, channels, depth: 8 * bytesOf(type), bytes: bytes.length };
 }
 
 async function encode(content: ImageContent, settings: EncodeSettings, pixelLimit: number): Promise<Encoded> {
@@ -246,9 +274,12 @@ async function each<Item, Result>(
   return results;
 }
 
+/** What is wrong with an image or its file. */
+const failures: ReadonlySet<string> = new Set(['FORMAT', 'INPUT', 'UNSUPPORTED']);
+
 /** Errors of the image and its file are results; all others are ours. */
 function reasonOf(error: unknown): string {
-  if (error instanceof LowrankError && (error.code === 'FORMAT' || error.code === 'INPUT')) return error.fact;
+  if (error instanceof LowrankError && failures.has(error.code)) return error.fact;
   if (error instanceof LowrankError) throw error;
   throw new LowrankError('INTERNAL', `decoding failed: ${messageOf(error)}`, { cause: error });
 }

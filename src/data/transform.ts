@@ -1,6 +1,7 @@
 import { LowrankError } from '../errors.js';
 import type { Box } from './pixels.js';
 import type { Interpolation, Resampling } from './resample.js';
+import type { SampleArrays } from './types.js';
 
 /** Pixels that the model wants. */
 interface OutputSize {
@@ -52,8 +53,19 @@ export interface Stretch extends OutputSize {
   readonly interpolation?: Interpolation;
 }
 
+/** Arrays of the shape that the model takes, as they are. */
+export interface AsStored {
+  readonly kind: 'as-stored';
+  /** What all of them must be. */
+  readonly arrays: SampleArrays;
+  /** The axis of a sample along which normalizations differ. */
+  readonly channelAxis: number;
+}
+
 /** What is done to an image between decoding and normalization. Interpolation is bilinear where nothing is said. */
-export type Transform = RandomResizedCrop | PaddedCrop | CenterCrop | Stretch;
+export type PictureTransform = RandomResizedCrop | PaddedCrop | CenterCrop | Stretch;
+
+export type Transform = PictureTransform | AsStored;
 
 /** A transform of one image, all choices made: `resampling.window` lies at (left, top) of the black output. */
 export interface View extends OutputSize {
@@ -82,6 +94,7 @@ export function checkTransform(transform: Transform): void {
     throw new LowrankError('USAGE', fact, { place: `transform '${transform.kind}'` });
   };
   const isSize = (value: number): boolean => Number.isSafeInteger(value) && value >= 1 && value <= 65_535;
+  if (transform.kind === 'as-stored') return;
   if (!isSize(transform.width) || !isSize(transform.height)) {
     fail(`the image size is ${transform.width}x${transform.height}, not whole numbers from 1 to 65535`);
   }
@@ -108,12 +121,12 @@ export function checkTransform(transform: Transform): void {
     case 'stretch':
       return;
     default:
-      fail('there is no such transform: choose random-resized-crop, padded-crop, center-crop or stretch');
+      fail('there is no such transform: choose random-resized-crop, padded-crop, center-crop, stretch or as-stored');
   }
 }
 
 /** The view of an image of `width` × `height` pixels; `draw` is called the same number of times only for the same sizes. */
-export function viewOf(transform: Transform, width: number, height: number, draw: Draw): View {
+export function viewOf(transform: PictureTransform, width: number, height: number, draw: Draw): View {
   const { interpolation = 'bilinear' } = transform;
   const output = { width: transform.width, height: transform.height };
   const whole: Box = { left: 0, top: 0, right: width, bottom: height };

@@ -1,3 +1,4 @@
+import type { ArrayType } from '../files/npy.js';
 import type { Pixels } from './pixels.js';
 
 /** Bytes of a file that any thread can read by itself: [offset, offset + length), or the whole file. */
@@ -8,7 +9,7 @@ export interface Extent {
   readonly length: number | undefined;
 }
 
-/** An encoded image (JPEG, PNG …), or its pixels where the format stores them as they are. */
+/** An encoded image (JPEG, PNG …) or array (.npy), or its pixels where the format stores them as they are. */
 export type ImageContent =
   | { readonly bytes: Uint8Array }
   /** `isGrey`: one channel is stored, and all three are it. */
@@ -18,7 +19,14 @@ export type ImageContent =
 export type ImageSample = ImageContent & { readonly label: number; readonly name: string };
 
 /** How a data set is stored. */
-export type SourceFormat = 'folder' | 'tar' | 'tar-of-tars' | 'webdataset' | 'parquet' | 'cifar' | 'idx';
+export type SourceFormat = 'folder' | 'tar' | 'tar-of-tars' | 'webdataset' | 'parquet' | 'cifar' | 'idx' | 'arrays';
+
+/** What each sample of a data set of arrays is. */
+export interface SampleArrays {
+  readonly type: ArrayType;
+  /** Of one sample. */
+  readonly dims: readonly number[];
+}
 
 /** A runs of images that are read together: the row groups of parquet files. */
 export interface Blocks {
@@ -45,6 +53,8 @@ export interface ImageSource {
   readonly blocks: Blocks | undefined;
   /** What was found odd while opening: files that are no images, empty folders, symbolic links in circles. */
   readonly warnings: readonly string[];
+  /** Where the samples are NumPy arrays: what the first one is, and all are to be. */
+  readonly arrays?: SampleArrays;
   /** Files that images lie in of which `locate` says nothing. Default: none. */
   readonly files?: readonly string[];
   /** The label of image `index`, 0 ≤ index < length. */

@@ -2,9 +2,10 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { LowrankError } from '../errors.js';
 import { plainClasses } from './class-list.js';
+import { isArrayPair, withArrays } from './arrays.js';
 import { openSource, partsIn } from './open.js';
 import { listFolder } from './parts.js';
-import { extentSource, findSplit, isImageName, type SourceOptions } from './source.js';
+import { extentSource, findSplit, isArrayName, isImageName, type SourceOptions } from './source.js';
 import type { ImageSource } from './types.js';
 
 /**
@@ -21,7 +22,9 @@ export async function openUnlabelled(
   }
   const entries = listFolder(path);
   const hasFolders = entries.some(({ isFolder }) => isFolder);
-  const names = entries.flatMap(({ name, isFolder }) => (!isFolder && isImageName(name) ? [name] : []));
+  const files = entries.flatMap(({ name, isFolder }) => (isFolder ? [] : [name]));
+  const images = files.filter(isImageName);
+  const names = images.length > 0 || isArrayPair(path) ? images : files.filter(isArrayName);
   if (entries.length === 0) {
     const remedy = 'name a folder of images, or a data set';
     throw new LowrankError('INPUT', 'the folder is empty', { place: path, remedy });
@@ -30,10 +33,14 @@ export async function openUnlabelled(
     const there = partsIn(path);
     const split = parts.find((part) => findSplit(part, there) !== undefined);
     // One that is asked for and is not there is said.
-    return openSource(path, { signal, split: split ?? (parts.length === 1 ? parts[0] : undefined) });
+    return openSource(path, {
+      signal,
+      needsLabels: false,
+      split: split ?? (parts.length === 1 ? parts[0] : undefined),
+    });
   }
-  return extentSource({
-    format: 'folder',
+  const source = extentSource({
+    format: images.length > 0 ? 'folder' : 'arrays',
     path,
     classes: plainClasses(['images']),
     hasGivenClasses: false,
@@ -42,4 +49,5 @@ export async function openUnlabelled(
     names,
     warnings: [],
   });
+  return images.length > 0 ? source : withArrays(source);
 }

@@ -1,5 +1,6 @@
 import { LowrankError, messageOf, throwIfAborted } from '../errors.js';
 import type { OutputFormat } from '../data/normalize.js';
+import type { SampleArrays } from '../data/types.js';
 import { describeModel } from '../rewrite/prepare.js';
 import { toNumbers } from '../rewrite/samples.js';
 import type { Model } from '../graph/model.js';
@@ -9,12 +10,13 @@ import { requireMemory } from '../ops/memory.js';
 import { checkModel } from '../graph/check.js';
 import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
+import { fixInputs } from '../passes/fix-inputs.js';
 import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { sizeOf } from '../ops/support/layout.js';
 import type { ModelSummary } from '../contracts/convert.js';
 import type { Driver, Session, SessionOptions } from '../runtime/types.js';
-import { imageFeed, type ImageInput, pixelsOf } from '../images/image-input.js';
+import { arrayInputOf, imageFeed, type ImageInput, inputsOf, pixelsOf } from '../images/image-input.js';
 import { imageHints } from '../images/image-metadata.js';
 import type { ImageSettings } from '../images/image-settings.js';
 import { type ImagePreparation, prepareImages, sizedInput } from '../images/preparation.js';
@@ -48,6 +50,10 @@ export interface ClassifierOptions {
   readonly session: SessionOptions;
   /** How images become inputs, as far as the user says; or all of it, as it was found for another form of the model. */
   readonly images: ImageSettings | ImagePreparation;
+  /** Values of inputs that are no images: see `fixInputs`. */
+  readonly inputs?: readonly string[] | undefined;
+  /** What the samples are where they are arrays. */
+  readonly arrays?: SampleArrays | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -65,11 +71,14 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
     checkModel(model);
     inlineFunctions(model, 'what can be');
     const settled = toInferenceForm(model);
+    fixInputs(model, options.inputs);
+    const isChanged = settled.length > 0 || (options.inputs?.length ?? 0) > 0;
     const end = endOfModel(model);
+    const { arrays } = options;
     const sides = sidesOf(options, model);
-    requireMemoryFor(model, sides.imageSize ?? sides.told, options.session);
-    session = await driver.createSession(settled.length === 0 ? source : modelBytes(model), sessionOptions);
-    const input = sizedInput(session, path, sides).input;
+    requireMemoryFor(model, arrays?.dims ?? sides.imageSize ?? sides.told, options.session);
+    session = await driver.createSession(isChanged ? modelBytes(model) : source, sessionOptions);
+    const input = arrays === undefined ? sizedInput(session, path, sides).input : arrayInputOf(session, path, arrays);
     const probed = session;
     const found = await withinLimits('running the model to find its shapes', sessionOptions.limits, signal, (within) =>
       probe(probed, input, path, within),
@@ -79,7 +88,14 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
     const preparation =
       'report' in images
         ? images
-        : await prepareImages(model, images, { path, driver, session: sessionOptions, opened: session, signal });
+        : await prepareImages(model, images, {
+            path,
+            driver,
+            session: sessionOptions,
+            opened: session,
+            arrays,
+            signal,
+          });
     return {
       summary: describeModel(model, [batch ?? 1, ...input.imageDims], path),
       classes,
@@ -124,10 +140,20 @@ function sidesOf(
  * Throws RUNTIME where one image needs more memory than it may. Of a model whose shapes cannot be inferred, a run has to show
  * what is wrong.
  */
-function requireMemoryFor(model: Model, side: number | undefined, { limits }: SessionOptions): void {
+function requireMemoryFor(
+  model: Model,
+  size: number | readonly number[] | undefined,
+  { limits }: SessionOptions,
+): void {
+  const [input] = inputsOf(model);
+  const sized = typeof size === 'number' ? { defaultSide: size } : {};
+  const shaped =
+    typeof size === 'object' && input !== undefined
+      ? { inputShapes: { [input.name]: [Math.max(1, input.dims[0] ?? 1), ...size] } }
+      : {};
   let shapes: ShapeTable;
   try {
-    shapes = inferShapes(model, side === undefined ? {} : { defaultSide: side });
+    shapes = inferShapes(model, { ...sized, ...shaped });
   } catch (error) {
     if (error instanceof LowrankError && error.code === 'SHAPE') return;
     throw error;

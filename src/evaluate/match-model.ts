@@ -1,5 +1,6 @@
 import { LowrankError } from '../errors.js';
 import type { ModelSummary } from '../contracts/convert.js';
+import type { SampleArrays } from '../data/types.js';
 import { checkModel } from '../graph/check.js';
 import type { Model } from '../graph/model.js';
 import { readModel } from '../graph/read.js';
@@ -9,6 +10,7 @@ import { type ImagePreparation, prepareImages } from '../images/preparation.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { requireMemory } from '../ops/memory.js';
 import { type EndKind, endOfModel, hasClasses } from '../passes/classifier-end.js';
+import { fixInputs } from '../passes/fix-inputs.js';
 import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { describeModel } from '../rewrite/prepare.js';
@@ -34,6 +36,8 @@ export interface MatchContext {
   readonly driver: Driver;
   readonly session: SessionOptions;
   readonly images: ImageSettings;
+  /** What the samples are where they are arrays. */
+  readonly arrays?: SampleArrays | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -58,7 +62,7 @@ export async function openMatchModels(
 
 async function openMatchModel(
   path: string,
-  { driver, session, images, signal }: MatchContext,
+  { driver, session, images, arrays, signal }: MatchContext,
   first?: MatchModel,
 ): Promise<MatchModel> {
   const model = readModel(path);
@@ -66,7 +70,8 @@ async function openMatchModel(
     checkModel(model);
     inlineFunctions(model, 'what can be');
     const settled = toInferenceForm(model);
-    const preparation = await prepareImages(model, images, { path, driver, session, signal });
+    fixInputs(model, images.inputs);
+    const preparation = await prepareImages(model, images, { path, driver, session, arrays, signal });
     const input = first === undefined ? preparation.input : sameInput(path, model, preparation.input, first);
     const dims = [Math.max(1, input.batch), ...input.imageDims];
     const shapes = inferShapes(model, { inputShapes: { [input.name]: dims } });
@@ -76,7 +81,7 @@ async function openMatchModel(
       ...{ path, model, preparation, input, shapes },
       summary: describeModel(model, dims, path),
       end: end?.kind,
-      isChanged: settled.length > 0,
+      isChanged: settled.length > 0 || (images.inputs?.length ?? 0) > 0,
       warnings: [
         ...settled,
         ...(end?.warnings ?? []),

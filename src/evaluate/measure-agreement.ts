@@ -1,6 +1,7 @@
 import { inWords, LowrankError, throwIfAborted } from '../errors.js';
 import type { AgreementReport } from '../contracts/agreement.js';
 import type { Preparation } from '../contracts/images.js';
+import { arraysIn } from '../data/open.js';
 import { checkImageSettings } from '../images/image-settings.js';
 import { inForce } from '../images/preparation.js';
 import { openUnlabelledImages } from '../images/unlabelled-images.js';
@@ -49,7 +50,7 @@ export async function measureAgreement(options: AgreementOptions): Promise<Agree
   const { device, threads } = settings;
   const driver = await loadDriver();
   const session = sessionOptionsOf({ device, threads, ...checkedLimits(options) });
-  const context: MatchContext = { driver, session, images: settings, signal };
+  const context: MatchContext = { driver, session, images: settings, arrays: arraysIn(data), signal };
   const models = await openMatchModels([path, versus], context);
   const open: { close(): Promise<void> }[] = [];
   try {

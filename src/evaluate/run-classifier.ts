@@ -60,9 +60,17 @@ export async function runClassifier(
   { bytes, limits, preparation, signal, onPrepared, onProgress }: RunOptions,
 ): Promise<ClassifierRun> {
   const started = performance.now();
-  const { device, threads } = settings;
+  const { device, threads, inputs } = settings;
   const session = { ...sessionOptionsOf({ device, threads }), ...(limits === undefined ? {} : { limits }) };
-  const model = await openClassifier(path, { bytes, driver, session, images: preparation ?? settings, signal });
+  const model = await openClassifier(path, {
+    inputs,
+    bytes,
+    driver,
+    session,
+    images: preparation ?? settings,
+    arrays: source.arrays,
+    signal,
+  });
   try {
     requireClasses(source, model.classes, `list the classes of ${path} in their order with --classes`);
     await onPrepared?.(model);

@@ -102,6 +102,18 @@ export class Graph {
     return value;
   }
 
+  /** Takes out the node that makes a value, its only output, and what only served it: the caller puts the value among the inputs. */
+  makeInput(value: Value): void {
+    const node = value.producer;
+    if (node !== undefined) {
+      const served = node.inputs.filter((input) => input !== undefined);
+      this.#detach(node);
+      value.producer = undefined;
+      for (const input of served) this.removeIfUnused(input);
+    }
+    value.isInput = true;
+  }
+
   addOutput(value: Value, declared?: Value['declared']): void {
     value.isOutput = true;
     if (declared !== undefined) value.declared = declared;

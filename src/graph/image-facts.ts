@@ -8,6 +8,7 @@ export const imageKeys = {
   resize: 'lowrank.resize',
   interpolation: 'lowrank.interpolation',
   classes: 'lowrank.classes',
+  arrays: 'lowrank.arrays',
 } as const;
 
 /** Images up to this side are shown whole: such data sets (CIFAR) come in the size of the model. */
@@ -29,19 +30,23 @@ export interface ImageFacts {
   /** The shorter side before the center is cut out, in pixels; or the whole image is stretched. */
   readonly resize?: number | 'stretch';
   readonly interpolation?: string;
+  /** The type of the arrays that the normalization is of, where the model takes no pictures. */
+  readonly arrays?: string;
   /** In the order of the outputs. */
   readonly classes?: { readonly ids: readonly string[]; readonly titles: readonly string[] };
 }
 
 /** Writes what is known into the model's metadata. */
 export function recordImageFacts({ metadata }: Model, facts: ImageFacts): void {
-  const { normalization, isInferred = false, imageSize, resize, interpolation, classes } = facts;
+  const { normalization, isInferred = false, imageSize, resize, interpolation, arrays, classes } = facts;
   if (normalization !== undefined) {
     const isNamed = typeof normalization === 'string';
     const numbers = isNamed ? undefined : { mean: normalization.mean, std: normalization.deviation };
     metadata.set(imageKeys.normalization, isNamed ? normalization : JSON.stringify(numbers));
     if (isInferred) metadata.set(imageKeys.normalizationFrom, 'batch-normalization');
     else metadata.delete(imageKeys.normalizationFrom);
+    if (arrays === undefined) metadata.delete(imageKeys.arrays);
+    else metadata.set(imageKeys.arrays, arrays);
   }
   if (imageSize !== undefined) metadata.set(imageKeys.imageSize, String(imageSize));
   if (resize !== undefined) metadata.set(imageKeys.resize, String(resize));

@@ -1,8 +1,9 @@
+import { arraysIn } from '../data/open.js';
 import { imageReads } from '../data/paths.js';
 import type { Calibrate, CalibrateContext, CalibrationImages } from '../factorize/calibration/types.js';
 import { keptBatches } from './kept-batches.js';
 import type { Model } from '../graph/model.js';
-import { imageFeed, inputsOf, whyNoPictures as obstacleToImages } from './image-input.js';
+import { imageFeed, inputsOf, obstacleToSamples } from './image-input.js';
 import { checkImageSettings } from './image-settings.js';
 import { prepareImages } from './preparation.js';
 import { defaultUnlabelledSettings, openUnlabelledImages, type UnlabelledSettings } from './unlabelled-images.js';
@@ -24,7 +25,7 @@ export function calibration(path: string, chosen: Partial<CalibrationSettings> =
     largestBatch: number,
     context: CalibrateContext,
   ): Promise<CalibrationImages> => {
-    const preparation = await prepareImages(model, settings, context);
+    const preparation = await prepareImages(model, settings, { ...context, arrays: arraysIn(path) });
     const { input, normalization, report } = preparation;
     const { loader, batchSize, warnings, close } = await openUnlabelledImages(path, settings, preparation, {
       batchSize: input.batch > 0 ? input.batch : largestBatch,
@@ -60,6 +61,6 @@ export function calibration(path: string, chosen: Partial<CalibrationSettings> =
   return Object.assign(calibrate, {
     paths: imageReads(path, 'the calibration images', '--calibrate'),
     kind: 'images' as const,
-    obstacle: (model: Model) => obstacleToImages({ inputs: inputsOf(model) }),
+    obstacle: (model: Model) => obstacleToSamples({ inputs: inputsOf(model) }, arraysIn(path)),
   });
 }

@@ -1,11 +1,14 @@
 import { LowrankError } from '../errors.js';
 import type { OutputFormat } from '../data/normalize.js';
+import type { SampleArrays } from '../data/types.js';
 import type { Model } from '../graph/model.js';
 import { dataTypeName } from '../onnx/data-type.js';
 import { numberToFloat16 } from '../float16.js';
 import type { ElementType, RuntimeTensor, Session, ValueInfo } from '../runtime/types.js';
 import { imageSizeOf } from './images.js';
 import { layoutOf } from '../graph/image-layout.js';
+import { inputRemedy } from '../passes/fix-inputs.js';
+import { calledSides, requireShape } from './sample-shape.js';
 
 /** Side of the images where neither the model nor the user says one. */
 const usualSide = 224;
@@ -23,6 +26,8 @@ export interface ImageInput {
   readonly width: number;
   readonly height: number;
   readonly channels: number;
+  /** Where it takes arrays, which are of its shape: `layout`, sides and channels are then what they are called alone. */
+  readonly arrays?: SampleArrays;
 }
 
 /**
@@ -43,7 +48,7 @@ const fewestPixels = 8;
 export function pictureInputOf(session: Pick<Session, 'inputs'>, path: string, imageSize: number | null): ImageInput {
   const reason = whyNoPictures(session);
   if (reason !== undefined) {
-    throw new LowrankError('UNSUPPORTED', reason, { place: path, remedy: 'give a model of color or grey images' });
+    throw new LowrankError('UNSUPPORTED', reason, { place: path, remedy: remedyFor(session) });
   }
   const input = session.inputs[0]!;
   const [batch, ...declared] = input.dims as [number, number, number, number];
@@ -64,6 +69,13 @@ export function pictureInputOf(session: Pick<Session, 'inputs'>, path: string, i
   return { name: input.name, type, batch, imageDims, layout, width, height, channels };
 }
 
+/** What can be done where pictures are not what a model takes. */
+function remedyFor({ inputs }: Pick<Session, 'inputs'>): string {
+  if (inputs.length > 1) return inputRemedy;
+  if (whyNoBatch({ inputs }) !== undefined) return 'give a model of color or grey images';
+  return `give arrays (.npy) of [${inputs[0]!.dims.slice(1).join(', ')}], or a model of color or grey images`;
+}
+
 /** As `layoutOf`, and pictures of other than one or three channels. */
 function pictureLayoutOf(declared: readonly number[]): ImageInput['layout'] {
   const [first, second, third] = declared as [number, number, number];
@@ -71,6 +83,25 @@ function pictureLayoutOf(declared: readonly number[]): ImageInput['layout'] {
   // Channels are few; of two that could be them, those that differ from both sides.
   const isLast = third > 0 && third <= mostChannels && (first > mostChannels || (first === second && first !== third));
   return !isUsual && isLast ? 'nhwc' : layoutOf(declared);
+}
+
+/**
+ * The input of a model that takes arrays of this shape. Throws UNSUPPORTED where the model has other inputs than one batch of
+ * numbers, INPUT where it takes another shape.
+ */
+export function arrayInputOf(session: Pick<Session, 'inputs'>, path: string, arrays: SampleArrays): ImageInput {
+  const reason = whyNoBatch(session);
+  if (reason !== undefined) {
+    throw new LowrankError('UNSUPPORTED', reason, { place: path, remedy: remedyFor(session) });
+  }
+  const input = session.inputs[0]!;
+  const [batch, ...declared] = input.dims;
+  requireShape(arrays, declared, `${path}, input '${input.name}'`);
+  const { dims } = arrays;
+  const layout = layoutOf(dims);
+  const { width, height, channels } = calledSides(dims, layout);
+  const type = input.type as ImageInput['type'];
+  return { name: input.name, type, batch: batch!, imageDims: dims, layout, width, height, channels, arrays };
 }
 
 /** Pictures of so few pixels that many of them cost what one of the usual size does. */
@@ -83,15 +114,36 @@ export function isImageModel(model: Model): boolean {
   return whyNoPictures({ inputs: inputsOf(model) }) === undefined;
 }
 
-/** Why what a model takes is no batch of pictures; undefined where it is one. */
-export function whyNoPictures({ inputs }: Pick<Session, 'inputs'>): string | undefined {
+/** Why what a model takes is no batch of samples of whatever shape; undefined where it is one. */
+function whyNoBatch({ inputs }: Pick<Session, 'inputs'>): string | undefined {
   const [input] = inputs;
   if (input === undefined || inputs.length > 1) {
-    const names = inputs.map(({ name }) => `'${name}'`).join(', ');
-    return `the model has ${inputs.length} inputs (${names}) where the images are one`;
+    const shown = inputs.map(({ name, type, dims }) => `'${name}' ${type} [${dims.join(', ')}]`).join(', ');
+    return `the model has ${inputs.length} inputs (${shown}) where the images are one`;
   }
-  const shown = `the input '${input.name}' is ${input.type} [${input.dims.join(', ')}]`;
-  if (!inputTypes.some((name) => name === input.type) || input.dims.length !== 4) return `${shown}, no batch of images`;
+  const isBatch = inputTypes.some((name) => name === input.type) && input.dims.length >= 2;
+  return isBatch ? undefined : `${shownInput(input)}, no batch of images`;
+}
+
+function shownInput({ name, type, dims }: ValueInfo): string {
+  return `the input '${name}' is ${type} [${dims.join(', ')}]`;
+}
+
+/** Why a model takes no samples of a data set, pictures where these are no arrays; undefined where it takes them. */
+export function obstacleToSamples(
+  session: Pick<Session, 'inputs'>,
+  arrays: SampleArrays | undefined,
+): string | undefined {
+  return arrays === undefined ? whyNoPictures(session) : whyNoBatch(session);
+}
+
+/** Why what a model takes is no batch of pictures; undefined where it is one. */
+export function whyNoPictures(session: Pick<Session, 'inputs'>): string | undefined {
+  const reason = whyNoBatch(session);
+  if (reason !== undefined) return reason;
+  const input = session.inputs[0]!;
+  const shown = shownInput(input);
+  if (input.dims.length !== 4) return `${shown}, no batch of images`;
   const [, ...declared] = input.dims;
   const [channels] = declared.splice(pictureLayoutOf(declared) === 'nhwc' ? 2 : 0, 1);
   const isUsual = channels! < 0 || channels === 1 || channels === 3;

@@ -19,6 +19,8 @@ export interface ImageHints {
   readonly imageSize: number | undefined;
   readonly resize: ResizeHint | undefined;
   readonly interpolation: Interpolation | undefined;
+  /** The type of the arrays that the normalization is of; undefined: it is of pictures. */
+  readonly arrays: string | undefined;
   /** In the order of the outputs. */
   readonly classes: ClassList | undefined;
 }
@@ -42,6 +44,7 @@ export function imageHints(metadata: ReadonlyMap<string, string>): ImageHints {
       first(objects, (entries) => resizeIn(entries, imageSize)) ??
       (isUltralytics ? { kind: 'center-crop', share: 1 } : undefined),
     interpolation: first(objects, interpolationIn),
+    arrays: metadata.get(imageKeys.arrays),
     classes: first(objects, classesIn),
   };
 }
@@ -88,20 +91,18 @@ function normalizationIn(entries: Entries): Normalization | undefined {
 
 function normalizationOfNumbers(mean: unknown, std: unknown, mayBeBytes = true): Normalization | undefined {
   const [means, deviations] = [channelsOf(mean), channelsOf(std)];
-  if (means === undefined || deviations === undefined || deviations.some((value) => value <= 0)) return undefined;
+  if (means === undefined || means.length !== deviations?.length || deviations.some((value) => value <= 0))
+    return undefined;
   // In bytes, as OpenMMLab writes them.
   const scale = mayBeBytes && (Math.max(...means) > 2 || Math.max(...deviations) > 2) ? 255 : 1;
-  const scaled = ([red, green, blue]: Channels): Channels => [red / scale, green / scale, blue / scale];
+  const scaled = (values: readonly number[]): readonly number[] => values.map((value) => value / scale);
   return { mean: scaled(means), deviation: scaled(deviations) };
 }
 
-type Channels = readonly [number, number, number];
-
-/** Three numbers, or one for all channels. */
-function channelsOf(value: unknown): Channels | undefined {
+/** A number for each channel: three where there is one for all. */
+function channelsOf(value: unknown): readonly number[] | undefined {
   const numbers = numbersOf(value);
-  if (numbers?.length === 3) return numbers as unknown as Channels;
-  return numbers?.length === 1 ? [numbers[0]!, numbers[0]!, numbers[0]!] : undefined;
+  return numbers?.length === 1 ? [numbers[0]!, numbers[0]!, numbers[0]!] : numbers;
 }
 
 function imageSizeIn(entries: Entries): number | undefined {

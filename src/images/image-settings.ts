@@ -24,7 +24,7 @@ const interpolationNames = ['bilinear', 'bicubic'] as const satisfies readonly I
  */
 export function givenNormalization(
   settings: Pick<ImageSettings, 'normalization' | 'mean' | 'std'>,
-  channels = 3,
+  channels = -1,
 ): Normalization | undefined {
   const { normalization, mean, std } = settings;
   return normalization === null && mean === null && std === null ? undefined : normalizationOf(settings, channels);
@@ -42,5 +42,21 @@ export function checkImageSettings(settings: ImageSettings): void {
   if (stretch !== true || resize === null) return;
   throw new LowrankError('USAGE', '--stretch and --resize contradict each other', {
     remedy: 'a stretched image is not cropped: leave --resize out',
+  });
+}
+
+/** Throws USAGE for settings that change pictures, where the samples are arrays. */
+export function checkArraySettings({ imageSize, resize, stretch, interpolation }: ImageSettings, place: string): void {
+  const given = {
+    '--image-size': imageSize,
+    '--resize': resize,
+    '--stretch': stretch,
+    '--interpolation': interpolation,
+  };
+  const option = Object.entries(given).find(([, value]) => value !== null)?.[0];
+  if (option === undefined) return;
+  throw new LowrankError('USAGE', `${option} changes pictures, and arrays are fed as they are`, {
+    place,
+    remedy: `leave ${option} out`,
   });
 }

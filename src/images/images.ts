@@ -6,6 +6,7 @@ import { findSplit } from '../data/source.js';
 import type { CenterCrop } from '../data/transform.js';
 import type { ImageSource } from '../data/types.js';
 import { usualResize } from '../graph/image-facts.js';
+import { calledSides, requireShape } from './sample-shape.js';
 import type { DataSummary } from '../contracts/train.js';
 import { type ClassSources, type LabelledImages, openLabelled } from './labelled-images.js';
 
@@ -50,15 +51,24 @@ export function usualNormalization(channels: number): Normalization {
   return channels === 1 ? normalizationFor(NORMALIZATIONS.unit, 1)! : NORMALIZATIONS.imagenet;
 }
 
-/** One number, or one of each of three channels. */
+/** One number, or one of each channel; of any number of channels (−1) as many as there are. */
 function numbersOf(values: readonly number[] | null, name: string, channels: number): Normalization['mean'] {
-  const [first, second, third] = values ?? [];
-  if (values?.length === 1) return [first!];
-  if (values?.length === 3 && channels !== 1) return [first!, second!, third!];
+  if (values !== null && values.length > 0 && (values.length === 1 || values.length === channels || channels < 0))
+    return values;
   const count = `${name} has ${values?.length ?? 0} numbers`;
   if (channels === 1) {
     throw new LowrankError('USAGE', `${count} where the pictures are grey`, {
       remedy: 'give --mean and --std as one number each, such as 0.5',
+    });
+  }
+  if (channels < 0) {
+    throw new LowrankError('USAGE', `${count} where one stands for all channels, or one for each`, {
+      remedy: 'give --mean and --std alike, such as 0.485,0.456,0.406 and 0.229,0.224,0.225, or one number each',
+    });
+  }
+  if (channels !== 3) {
+    throw new LowrankError('USAGE', `${count} where the channels are ${channels}`, {
+      remedy: `give --mean and --std as ${channels} numbers each, or as one for all`,
     });
   }
   throw new LowrankError('USAGE', `${count} where the channels are three, or one`, {
@@ -116,14 +126,32 @@ export function imageSizeOf(
   imageDims: readonly number[],
   layout: 'nchw' | 'nhwc',
   inputName: string,
-): { readonly width: number; readonly height: number; readonly channels: 1 | 3 } {
-  const [height, width, channels] =
-    layout === 'nhwc' ? [imageDims[0]!, imageDims[1]!, imageDims[2]!] : [imageDims[1]!, imageDims[2]!, imageDims[0]!];
-  if (imageDims.length === 3 && (channels === 1 || channels === 3)) return { width, height, channels };
-  const fact = `the model takes [${imageDims.join(', ')}] where images have three colors, or are grey`;
-  throw new LowrankError('UNSUPPORTED', fact, {
+): { readonly width: number; readonly height: number; readonly channels: number } {
+  const sides = calledSides(imageDims, layout);
+  if (imageDims.length === 3 && (sides.channels === 1 || sides.channels === 3)) return sides;
+  const shown = imageDims.join(', ');
+  throw new LowrankError('UNSUPPORTED', `the model takes [${shown}] where images have three colors, or are grey`, {
     place: `input '${inputName}'`,
-    remedy: 'give a model of color or grey images',
+    remedy: `give arrays (.npy) of [${shown}] in place of images, or a model of color or grey images`,
+  });
+}
+
+/**
+ * Throws UNSUPPORTED (`imageSizeOf`) where a model does not take the images of a source, INPUT where it takes arrays of another shape
+ * than the source has, and where the training images, `first`, are of another kind.
+ */
+export function requireSamples(
+  { arrays, path }: ImageSource,
+  { arrays: first }: ImageSource,
+  { imageDims, layout, inputName }: { imageDims: readonly number[]; layout: 'nchw' | 'nhwc'; inputName: string },
+): void {
+  if (arrays === undefined) imageSizeOf(imageDims, layout, inputName);
+  else requireShape(arrays, imageDims, `${path}; input '${inputName}'`);
+  if (arrays?.type === first?.type) return;
+  const [own, other] = [arrays, first].map((each) => (each === undefined ? 'pictures' : `arrays of ${each.type}`));
+  throw new LowrankError('INPUT', `one data set holds ${other}, and the other ${own}`, {
+    place: path,
+    remedy: 'give samples of one kind to learn from and to judge by',
   });
 }
 

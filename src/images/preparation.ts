@@ -1,14 +1,17 @@
 import type { Normalization } from '../data/normalize.js';
-import type { CenterCrop, Stretch } from '../data/transform.js';
+import type { AsStored, CenterCrop, Stretch } from '../data/transform.js';
+import type { SampleArrays } from '../data/types.js';
 import type { CalibrateContext } from '../factorize/calibration/types.js';
 import type { Model } from '../graph/model.js';
 import { readModel } from '../graph/read.js';
+import { fixInputs } from '../passes/fix-inputs.js';
 import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import type { FactOrigin, Preparation } from '../contracts/images.js';
 import type { Session } from '../runtime/types.js';
 import { findNormalization, type FoundNormalization } from './find-normalization.js';
 import { type ImageInput, imageInputOf, inputsOf, pictureInputOf } from './image-input.js';
+import { prepareArrays } from './prepare-arrays.js';
 import { type ImageHints, imageHints, normalizationName } from './image-metadata.js';
 import { givenNormalization, type ImageSettings } from './image-settings.js';
 import { centerCrop } from './images.js';
@@ -17,7 +20,7 @@ import { centerCrop } from './images.js';
 export interface ImagePreparation {
   readonly input: ImageInput;
   readonly normalization: Normalization;
-  readonly transform: CenterCrop | Stretch;
+  readonly transform: CenterCrop | Stretch | AsStored;
   readonly report: Preparation;
 }
 
@@ -26,6 +29,8 @@ export interface PrepareContext extends Pick<CalibrateContext, 'path' | 'driver'
   readonly opened?: Pick<Session, 'inputs'>;
   /** Pictures of any number of channels. Default: color or grey images alone. */
   readonly isAnyPicture?: boolean;
+  /** What the samples are where they are arrays. */
+  readonly arrays?: SampleArrays | undefined;
 }
 
 /**
@@ -39,7 +44,8 @@ export async function prepareImages(
   context: PrepareContext,
 ): Promise<ImagePreparation> {
   const hints = imageHints(model.metadata);
-  const { path, opened = { inputs: inputsOf(model) }, isAnyPicture = false } = context;
+  const { path, opened = { inputs: inputsOf(model) }, isAnyPicture = false, arrays } = context;
+  if (arrays !== undefined) return prepareArrays(model, settings, { ...context, opened, arrays });
   const { imageSize } = settings;
   const { input, from } = sizedInput(opened, path, { imageSize, told: hints.imageSize, isAnyPicture });
   const normalization = await normalizationFor(settings, model, input, context);
@@ -73,6 +79,7 @@ export async function prepareFile(
   try {
     inlineFunctions(model, 'what can be');
     toInferenceForm(model);
+    fixInputs(model, settings.inputs);
     return await prepareImages(model, settings, { ...context, path });
   } finally {
     model.file?.close();
@@ -147,10 +154,11 @@ function pixelsOf(
 /** Settings as they were carried out: what repeats a run, whatever the model says. */
 export function inForce<Settings extends ImageSettings>(
   settings: Settings,
-  { normalization, size, resize }: Preparation,
+  { normalization, size, resize, arrays }: Preparation,
 ): Settings {
   const { name, mean, deviation, from } = normalization;
   const found = name === null ? { normalization: null, mean, std: deviation } : { normalization: name };
+  if (arrays !== undefined) return from === 'option' ? settings : { ...settings, ...found };
   return {
     ...settings,
     imageSize: Math.min(size.width, size.height),

@@ -3,7 +3,7 @@ import { createLoader, type Loader } from '../data/loader.js';
 import { drawImages } from '../data/subset.js';
 import type { ImageSource } from '../data/types.js';
 import { openUnlabelled } from '../data/unlabelled.js';
-import { pixelsOf } from './image-input.js';
+import { type ImageInput, pixelsOf } from './image-input.js';
 import { defaultImageSettings, type ImageSettings } from './image-settings.js';
 import type { ImagePreparation } from './preparation.js';
 
@@ -75,6 +75,7 @@ export async function openUnlabelledImages(
     }
     const source = drawImages(whole, count, { seed: settings.seed, order: 'drawn', first });
     const batchSize = Math.min(options.batchSize, source.length);
+    requireKind(source, input);
     const loader = createLoader({
       source,
       transform,
@@ -91,6 +92,18 @@ export async function openUnlabelledImages(
     await whole.close();
     throw error;
   }
+}
+
+/** Throws INPUT where arrays came in the place of pictures, or other arrays than the first of the data set, or the reverse. */
+function requireKind({ path, arrays }: ImageSource, input: ImageInput): void {
+  const kindOf = (of: ImageSource['arrays']): string =>
+    of === undefined ? 'pictures' : `arrays of ${of.type} [${of.dims.join(', ')}]`;
+  const [found, wanted] = [kindOf(arrays), kindOf(input.arrays)];
+  if (found === wanted) return;
+  throw new LowrankError('INPUT', `the data set holds ${found} where there are ${wanted} elsewhere in it`, {
+    place: path,
+    remedy: 'give one folder of one kind',
+  });
 }
 
 async function closeBoth(loader: Loader, source: ImageSource): Promise<void> {

@@ -63,6 +63,7 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
     inputShapes: options.inputShapes ?? {},
     driver: getDriver,
     foldsWeights: true,
+    opensAttention: true,
     limits: limitsOf(checkedLimits(options)),
     signal: options.signal,
   });

@@ -26,7 +26,9 @@ export function transBOf(pair: Pair): number {
 /** Shape of the weight of the single layer. */
 export function weightDims({ form, geometry }: Pair, outputMajor: boolean): readonly number[] {
   if (isConvolution(form)) return [geometry.out, geometry.in / groupsOf(geometry), ...kernelSizes(geometry)];
-  return outputMajor ? [geometry.out, geometry.in] : [geometry.in, geometry.out];
+  const { stack = [] } = geometry;
+  const [out, inputs] = [geometry.out, geometry.in].map((channels) => channels / groupsOf(geometry));
+  return outputMajor ? [...stack, out!, inputs!] : [...stack, inputs!, out!];
 }
 
 /**

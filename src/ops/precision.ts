@@ -24,6 +24,7 @@ const rules: Readonly<Record<Exclude<PrecisionRule, 'widest'>, readonly string[]
   float32: [
     // Probabilities and losses.
     ...['Softmax', 'LogSoftmax', 'Hardmax', 'SoftmaxCrossEntropyLoss', 'NegativeLogLikelihoodLoss', 'Attention'],
+    ...['com.microsoft.Attention', 'com.microsoft.MultiHeadAttention'],
     // Functions that are steep, or whose values are large or small.
     ...['Exp', 'Log', 'Pow', 'Reciprocal', 'Sqrt', 'Softplus', 'Mish', 'Celu', 'Swish'],
     ...['Acos', 'Acosh', 'Asin', 'Asinh', 'Atan', 'Atanh', 'Cos', 'Cosh', 'Sin', 'Sinh', 'Tan'],

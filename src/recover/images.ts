@@ -5,11 +5,13 @@ import type { ImageSource } from '../data/types.js';
 import { openUnlabelled } from '../data/unlabelled.js';
 import { LowrankError } from '../errors.js';
 import type { ClassOrder } from '../contracts/images.js';
-import { imageSizeOf, normalizationOf, openTraining, requireClasses } from '../images/images.js';
+import { normalizationOf, openTraining, requireClasses } from '../images/images.js';
 import { classesOfModel } from '../images/labelled-images.js';
 import { openSource } from '../data/open.js';
 import type { PreparedModel } from '../step/prepare-model.js';
 import type { AugmentSettings } from '../training/options.js';
+import { calledSides } from '../images/sample-shape.js';
+import { transformFor } from '../images/prepare-arrays.js';
 import { transformsOf } from '../training/transforms.js';
 import type { RecoverOptions } from './recover.js';
 import { mostSteps, type RecoverSettings } from './settings.js';
@@ -103,7 +105,7 @@ export function loadersFor(
   settings: RecoverSettings & AugmentSettings,
 ): { training(source: ImageSource): Loader; heldOut(source: ImageSource, batchSize: number): Loader } {
   const { layout, imageDims } = prepared;
-  const { width, height, channels } = imageSizeOf(imageDims, layout, prepared.images.name);
+  const { width, height, channels } = calledSides(imageDims, layout);
   const transforms = transformsOf(settings, width, height);
   const format: OutputFormat = { type: 'float32', layout, normalization: normalizationOf(settings, channels) };
   const shared = {
@@ -115,10 +117,14 @@ export function loadersFor(
   return {
     training: (source) =>
       createLoader({
-        ...{ ...shared, source, batchSize: settings.batchSize, transform: transforms.train },
+        ...{ ...shared, source, batchSize: settings.batchSize },
+        transform: transformFor(source, transforms.train),
         ...{ shuffle: true, last: 'drop' },
       }),
     heldOut: (source, batchSize) =>
-      createLoader({ ...shared, source, batchSize, transform: transforms.val, shuffle: false, last: 'keep' }),
+      createLoader({
+        ...{ ...shared, source, batchSize, transform: transformFor(source, transforms.val) },
+        ...{ shuffle: false, last: 'keep' },
+      }),
   };
 }

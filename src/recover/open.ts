@@ -2,7 +2,8 @@ import type { Preparation } from '../contracts/images.js';
 import { LowrankError } from '../errors.js';
 import { checkedLimits, limitsOf } from '../limits.js';
 import { type Target, targetOf } from '../lower/target.js';
-import { imageSizeOf } from '../images/images.js';
+import { requireSamples } from '../images/images.js';
+import { calledSides, sizeFor } from '../images/sample-shape.js';
 import { loadDriver } from '../runtime/driver.js';
 import type { Driver, SessionOptions } from '../runtime/types.js';
 import { buildEvalGraph } from '../step/eval-graph.js';
@@ -58,28 +59,39 @@ export async function openRecovery(
   const images = await openRecoverImages(options, told);
   closers.push(() => images.close());
   const batchNorm = batchNormOf(told, images.training.length);
-  const sized = told.imageSize === null ? {} : { imageSize: told.imageSize };
+  const sized = sizeFor(told, images.training);
   const match = { ...told, batchNorm };
-  const both = prepareMatching(options.model, options.teacher, { settings: told, match, limits, ...sized });
+  const both = prepareMatching(options.model, options.teacher, {
+    ...{ settings: told, match, limits, ...sized },
+    inputs: told.inputs,
+  });
   closers.push(() => both.model.file?.close());
   closers.push(() => both.teacher.model.file?.close());
   const driver = await loadDriver();
-  const running = { driver, session: trainSessionOptions(told), imageDims: both.imageDims, signal };
+  const running = {
+    driver,
+    session: trainSessionOptions(told),
+    imageDims: both.imageDims,
+    inputs: told.inputs,
+    signal,
+  };
   for (const source of [options.model, options.teacher]) await requireOpening(source, running);
   requireSamePreparation(
     { path: options.model, metadata: both.model.metadata },
     { path: options.teacher, metadata: both.teacher.model.metadata },
     asked,
   );
+  const takes = { imageDims: both.imageDims, layout: both.layout, inputName: both.images.name };
+  for (const source of [images.training, images.heldOut]) requireSamples(source, images.training, takes);
   requireLabels(images, both.goal.classes);
   const isOnce = told.recoverBy !== 'blocks' && runsOnce(both, told, limits);
   const pictures = images.training.length + images.heldOut.length;
   const prepared = isOnce ? withoutTeacher(both, pictures, limits) : both;
-  const { width, height } = imageSizeOf(prepared.imageDims, prepared.layout, prepared.images.name);
+  const { width, height } = calledSides(prepared.imageDims, prepared.layout);
   const macs = countMacs(prepared.model.graph, prepared.shapesFor(1));
   const settings = {
     ...told,
-    augment: augmentOf(told, isOnce, width, height),
+    augment: augmentOf(told, isOnce || images.training.arrays !== undefined, width, height),
     steps: told.steps ?? usualSteps(told, macs),
   };
   const target = await targetOf(settings.device === 'cpu' ? settings.target : 'cuda', driver, settings);

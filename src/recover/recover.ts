@@ -11,11 +11,11 @@ import { formatPercent } from '../report/format.js';
 import { startLine } from '../report/recover-text.js';
 import type { TrainProgress } from '../report/train-progress.js';
 import { stageTrained } from '../step/export.js';
-import type { PreparedMatching } from '../step/prepare-matching.js';
 import { initialState, type TrainingState } from '../step/vectors.js';
 import { checkedLimits, limitsOf } from '../limits.js';
 import { normalizationName } from '../images/image-metadata.js';
-import { imageSizeOf, normalizationOf } from '../images/images.js';
+import { normalizationOf } from '../images/images.js';
+import { calledSides } from '../images/sample-shape.js';
 import { tool } from '../version.js';
 import { takeCourse } from './course.js';
 import { describeInputs } from './inputs.js';
@@ -112,7 +112,7 @@ async function learn(
   isOriginal: boolean,
 ): Promise<RecoverReport> {
   const { signal, progress } = options;
-  const { settings, images, prepared, update, judge, loaders } = opened;
+  const { images, prepared, update, judge, loaders } = opened;
   const warnings = [...prepared.warnings, ...images.warnings];
   const warn = (line: string): void => {
     warnings.push(line);
@@ -129,7 +129,7 @@ async function learn(
   const { memory } = limitsOf(checkedLimits(options));
   const course = await takeCourse({ opened, initial, start, loader, signal, progress, warn, memory, seconds });
   const { best, evaluations, retreats, status, stepsPerSecond, rate, blocks, behindBlocks } = course;
-  const bytes = writeBest(options, settings, prepared, best.state);
+  const bytes = writeBest(options, opened, best.state);
   return inWords<RecoverReport>({
     schema: 'lowrank.recover/1',
     tool,
@@ -163,12 +163,13 @@ function warnOfStrangers(agreement: number | null, classes: number | null, warn:
 /** Writes the weights into the model; gives the bytes of the file. */
 function writeBest(
   { model, output, force }: RecoverOptions,
-  settings: RecoverSettings,
-  { parameters, statistics, images: input, imageDims, layout }: PreparedMatching,
+  { settings, prepared, images: { training } }: OpenedRecovery,
   state: TrainingState,
 ): number {
-  const normalization = normalizationOf(settings, imageSizeOf(imageDims, layout, input.name).channels);
-  const images = { normalization: normalizationName(normalization) ?? normalization };
+  const { parameters, statistics, imageDims, layout } = prepared;
+  const normalization = normalizationOf(settings, calledSides(imageDims, layout).channels);
+  const arrays = training.arrays === undefined ? {} : { arrays: training.arrays.type };
+  const images = { normalization: normalizationName(normalization) ?? normalization, ...arrays };
   const weights = { ...state, parameterSlots: parameters, statisticSlots: statistics, tie: settings.tie };
   const staged = stageTrained(model, weights, output, { force: force === true, images });
   try {

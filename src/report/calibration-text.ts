@@ -3,12 +3,13 @@ import { formatSeconds, plural } from './format.js';
 
 /** What layers were fitted on, in one line. */
 export function calibrationText(calibration: Calibration): string {
-  const { data, images, imageSize, layers, seconds, towardClasses } = calibration;
-  const size = `of ${imageSize}x${imageSize}`;
+  const { data, images, imageSize, layers, seconds, towardClasses, preparation } = calibration;
+  const arrays = preparation?.arrays;
+  const size = arrays === undefined ? `of ${imageSize}x${imageSize}` : `of [${arrays.dims.join(', ')}]`;
   const shown =
     data === 'synthetic'
       ? `${plural(images, 'synthetic picture')} ${size}${towardClasses === undefined ? '' : ', moved toward its classes'}`
-      : `${plural(images, 'image')} ${size} from ${data}`;
+      : `${plural(images, arrays === undefined ? 'image' : 'array')} ${size} from ${data}`;
   return `${plural(layers, 'layer')}, on ${shown}, ${formatSeconds(seconds)}${normalizationText(calibration)}`;
 }
 
@@ -16,6 +17,7 @@ const origins: Readonly<Record<Exclude<NormalizationOrigin, 'option'>, string>> 
   metadata: "from the model's metadata",
   graph: "from the model's input",
   'batch-normalization': 'from its BatchNormalization',
+  arrays: 'as the arrays are',
   assumed: 'assumed: nothing in the model says',
 };
 

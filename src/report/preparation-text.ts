@@ -5,6 +5,7 @@ const origins: Readonly<Record<Exclude<FactOrigin, 'assumed'>, string>> = {
   metadata: "from the model's metadata",
   graph: 'from its graph',
   'batch-normalization': 'from its BatchNormalization',
+  arrays: 'as the arrays are',
 };
 
 const orders: Readonly<Record<ClassOrder['from'], string>> = {
@@ -14,15 +15,27 @@ const orders: Readonly<Record<ClassOrder['from'], string>> = {
 };
 
 /** How images become inputs, and who says so, in one line: what is only assumed is said. */
-export function preparationText({ normalization, size, resize, classes }: Preparation): string {
+export function preparationText(preparation: Preparation): string {
+  const { normalization, size, resize, classes, arrays } = preparation;
   const { name, mean, deviation, from } = normalization;
   const numbers = `mean ${mean.map(short).join(', ')}, std ${deviation.map(short).join(', ')}`;
   const assumed = 'only assumed: nothing in the model says; --normalization sets it';
+  const ordered = classes === undefined ? [] : [`${classes.count} classes in the order of ${orders[classes.from]}`];
+  if (arrays !== undefined) {
+    const kind = `arrays of ${arrays.type} [${arrays.dims.join(', ')}]`;
+    const scaled = arrays.type === 'uint8' ? ', from 0 to 255 as 0 to 1' : '';
+    if (from === 'arrays') return [`${kind}, fed as they are (--mean and --std normalize them)`, ...ordered].join('; ');
+    return [
+      `${kind}${scaled}`,
+      `normalization ${name ?? numbers} (${from === 'assumed' ? assumed : origins[from]})`,
+      ...ordered,
+    ].join('; ');
+  }
   return [
     `normalization ${name ?? numbers} (${from === 'assumed' ? assumed : origins[from]})`,
     `${size.width}x${size.height} (${size.from === 'assumed' ? 'only assumed: --image-size sets it' : origins[size.from]})`,
     `${resizeText(resize)} (${resize.from === 'assumed' ? 'as usual' : origins[resize.from]})`,
-    ...(classes === undefined ? [] : [`${classes.count} classes in the order of ${orders[classes.from]}`]),
+    ...ordered,
   ].join('; ');
 }
 

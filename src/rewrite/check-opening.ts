@@ -9,6 +9,7 @@ import { FLOAT } from '../onnx/data-type.js';
 import { inferShapes } from '../ops/infer.js';
 import { sizeOf } from '../ops/support/layout.js';
 import { toInferenceForm } from '../passes/inference-form.js';
+import { fixInputs } from '../passes/fix-inputs.js';
 import { notOpened, openBatch } from '../passes/open-batch.js';
 import { fillNormal, randomStream } from '../random.js';
 import type { Driver, RuntimeTensor, SessionOptions } from '../runtime/types.js';
@@ -20,6 +21,8 @@ export interface CheckOpeningOptions {
   readonly session: SessionOptions;
   /** Of one image, where the model leaves them open. */
   readonly imageDims?: readonly number[] | undefined;
+  /** Values of inputs that are no images: see `fixInputs`. */
+  readonly inputs?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -39,10 +42,11 @@ const [nudge, mostNudges] = [1 + 2 ** -20, 10];
  */
 export async function checkOpening(
   source: string | Uint8Array,
-  { driver, session, imageDims, signal }: CheckOpeningOptions,
+  { driver, session, imageDims, inputs, signal }: CheckOpeningOptions,
 ): Promise<LowrankError | undefined> {
   const model = readModel(source);
   try {
+    fixInputs(model, inputs, true);
     const images = fixedImages(model);
     if (images === undefined) return undefined;
     const [batch, ...dims] = imagesOf(model, images, imageDims);

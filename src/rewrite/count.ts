@@ -3,6 +3,7 @@ import type { Value } from '../graph/value.js';
 import { isFloatType } from '../onnx/data-type.js';
 import type { Tensor } from '../onnx/tensor.js';
 import type { ShapeTable } from '../ops/infer.js';
+import { isFixedInput } from '../passes/fix-inputs.js';
 
 /**
  * Parameters of a model: elements of all float tensors it stores (initializers and Constant nodes), each once, without
@@ -26,7 +27,8 @@ export function countParameters(graph: Graph): number {
   const countOf = (tensor: Tensor): number =>
     isFloatType(tensor.dataType) && tensor.dims.length > 0 ? tensor.size : 0;
   let count = 0;
-  for (const value of graph.initializers) if (!statistics.has(value)) count += countOf(value.tensor!);
+  for (const value of graph.initializers)
+    if (!statistics.has(value) && !isFixedInput(value.name)) count += countOf(value.tensor!);
   for (const node of graph.nodes) {
     const output = node.outputs[0];
     if (!node.is('Constant') || output === undefined || statistics.has(output)) continue;

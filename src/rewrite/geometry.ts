@@ -20,6 +20,8 @@ export interface Geometry {
   readonly batch: number;
   /** Parts of the channels that do not meet each other, each with its own weights. Default 1. */
   readonly groups?: number;
+  /** Of a product with a weight of more than two axes: those in front of the matrices, of which there is one for each group. */
+  readonly stack?: readonly number[];
   /** The kernel along each axis, where these are not two. */
   readonly axes?: readonly number[];
   readonly isTransposed?: true;

@@ -155,6 +155,9 @@ function joinedProducts(factors: readonly FactorizableLayer[], between: readonly
     if (isConvolution(before.form) || isConvolution(factor.form) || isLeft(before) !== isLeft(factor)) {
       return `'${before.label}' and '${factor.label}' multiply along different axes`;
     }
+    if (String(before.geometry.stack) !== String(factor.geometry.stack)) {
+      return `'${before.label}' and '${factor.label}' are not as many products`;
+    }
     if (factor.node.int('transA', 0) !== 0) return `'${factor.label}' transposes the result of '${before.label}'`;
   }
   const last = factors.at(-1)!;
@@ -170,7 +173,7 @@ function joinedProducts(factors: readonly FactorizableLayer[], between: readonly
     geometry,
     windows: undefined,
     scheme,
-    matrix: { rows: geometry.out, cols: geometry.in, rowsPerNeuron: 1 },
+    matrix: { rows: geometry.out / first.group, cols: geometry.in / first.group, rowsPerNeuron: 1 },
   };
 }
 

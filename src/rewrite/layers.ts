@@ -94,7 +94,7 @@ function layersOf(graph: Graph, shapes: ShapeTable): Layer[] {
     if (body !== undefined) layers.push(...findLayers(body.graph, body.shapes).map((layer) => insideOf(node, layer)));
     if (!layerDomains.has(node.domain)) continue;
     if (convolutions.has(node.opType)) layers.push(convLayer(graph, node, shapes));
-    else if (products.has(node.opType)) {
+    else if (products.has(node.opType) || (node.opType === 'Attention' && node.domain !== '')) {
       const layer = productLayer(graph, node, shapes);
       if (layer !== undefined) layers.push(layer);
     }
@@ -141,24 +141,30 @@ function productLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer | und
     const reason = isQuantized ? `quantized operator ${node.opType}` : noConstant(right);
     return fixed(node, reason, productDetails(right, output?.dims ?? [], bias, shapes));
   }
-  const details = productDetails(isLeft ? left : right, output?.dims ?? [], bias, shapes);
+  // What Attention multiplies out are queries, keys and values, which it gives nowhere.
+  const isInside = node.opType === 'Attention';
+  const dims = isInside ? [...(output?.dims.slice(0, -1) ?? []), weight.dims.at(-1)!] : (output?.dims ?? []);
+  const details = productDetails(isLeft ? left : right, dims, bias, shapes);
   if (quantizedOps.has(node.opType)) return fixed(node, `quantized operator ${node.opType}`, details);
   if (node.domain !== '') return fixed(node, `${node.opType} is not factorized`, details);
   if (rightWeight !== undefined && leftWeight !== undefined) return fixed(node, 'both factors are constant', details);
-  if (weight.dims.length !== 2) return fixed(node, `weight of ${weight.dims.length} dimensions`, details);
-  const [first = 0, second = 0] = weight.dims;
+  const stack = stackOf(weight.dims, typeOf(node.inputs[isLeft ? at : 0], shapes)?.dims);
+  if (stack === undefined) return fixed(node, `weight of ${weight.dims.length} dimensions`, details);
+  const [first = 0, second = 0] = weight.dims.slice(-2);
   if (node.opType === 'Gemm' && isLeft) return fixed(node, 'the constant is the left factor of a Gemm', details);
   const outIsFirst = isLeft || (node.opType === 'Gemm' && node.int('transB', 0) === 1);
   const [out, inputs] = outIsFirst ? [first, second] : [second, first];
   const outputCount = (output?.dims ?? []).reduce((product, dim) => product * dim, 1);
-  const positions = out === 0 ? 1 : outputCount / out;
+  const group = stack.reduce((product, dim) => product * dim, 1);
+  const positions = out * group === 0 ? 1 : outputCount / (out * group);
   const geometry: Geometry = {
-    out,
-    in: inputs,
+    out: out * group,
+    in: inputs * group,
     kernel: [1, 1],
     inputSize: [1, positions],
     outputSize: [1, positions],
     batch: 1,
+    ...(stack.length === 0 ? {} : { groups: group, stack }),
   };
   const refusal = commonRefusal(weight, geometry, output !== undefined);
   if (refusal !== undefined) return fixed(node, refusal, { ...details, geometry });
@@ -168,11 +174,22 @@ function productLayer(graph: Graph, node: Node, shapes: ShapeTable): Layer | und
     ...namesOf(node, isLeft ? 0 : 1),
     form: node.opType === 'Gemm' ? 'gemm' : isLeft ? 'matmul-left' : 'matmul-right',
     geometry,
-    group: 1,
+    group,
     weightInput: isLeft ? 0 : 1,
     weight,
     biasCount: bias,
   };
+}
+
+/**
+ * The axes of a product's weight in front of its matrices, each of which multiplies what is its own. A single matrix needs none where
+ * the other factor has as many axes. undefined for vectors, and where the product would lose an axis.
+ */
+function stackOf(weight: readonly number[], other: readonly number[] | undefined): readonly number[] | undefined {
+  if (weight.length < 2) return undefined;
+  const stack = weight.slice(0, -2);
+  if (stack.some((dim) => dim !== 1)) return stack;
+  return stack.length === 0 || (other !== undefined && other.length >= weight.length) ? [] : undefined;
 }
 
 function productDetails(

@@ -117,7 +117,7 @@ export function stackRows<Data extends Floats>(parts: readonly MatrixOf<Data>[])
 /**
  * The weights of the factors, in the order in which they are applied, in the layout that the layer's form needs. The last of the
  * factors is (out, its window) × rank, the others are channels × (channels before, their windows); of several groups rows below
- * rows. A transposed convolution applies them in reverse, and one without a window as a convolution.
+ * rows; of a product with several matrices each on its own. A transposed convolution applies them in reverse, and one without a window as a convolution.
  */
 export function toKernels(
   factors: readonly Matrix[],
@@ -135,9 +135,11 @@ export function toKernels(
       const out = rows / area;
       return { dims: [out, cols, ...sizes[at]!], data: area === 1 ? data : swapMiddle(data, out, area, cols, 1) };
     }
+    const { stack = [] } = geometry;
+    const own = rows / groupsOf(geometry);
     return isFactorOutputMajor(form, transB, isLast)
-      ? { dims: [rows, cols], data }
-      : { dims: [cols, rows], data: transpose(data, rows, cols) };
+      ? { dims: [...stack, own, cols], data }
+      : { dims: [...stack, cols, own], data: transposeEach(data, own, cols) };
   });
   return form === 'conv-transposed' ? kernels.map(adjointKernel).reverse() : kernels;
 }
@@ -147,16 +149,31 @@ export function fromKernels(kernels: readonly Kernel[], form: LayerForm, transB:
   const inOrder = form === 'conv-transposed' ? kernels.map(adjointKernel).reverse() : kernels;
   return inOrder.map(({ dims, data }, at): Matrix => {
     const isLast = at === kernels.length - 1;
+    if (!isConvolution(form)) return fromProduct({ dims, data }, isFactorOutputMajor(form, transB, isLast));
     const [first, second, ...sizes] = dims as [number, number, ...number[]];
-    if (isConvolution(form)) {
-      const area = sizeOf(sizes);
-      if (!isLast) return { rows: first, cols: second * area, data };
-      return { rows: first * area, cols: second, data: area === 1 ? data : swapMiddle(data, first, second, area, 1) };
-    }
-    return isFactorOutputMajor(form, transB, isLast)
-      ? { rows: first, cols: second, data }
-      : { rows: second, cols: first, data: transpose(data, first, second) };
+    const area = sizeOf(sizes);
+    if (!isLast) return { rows: first, cols: second * area, data };
+    return { rows: first * area, cols: second, data: area === 1 ? data : swapMiddle(data, first, second, area, 1) };
   });
+}
+
+/** Of several matrices rows below rows. */
+function fromProduct({ dims, data }: Kernel, isOutputMajor: boolean): Matrix {
+  const [first, second] = dims.slice(-2) as [number, number];
+  const count = dims.slice(0, -2).reduce((product, dim) => product * dim, 1);
+  return isOutputMajor
+    ? { rows: count * first, cols: second, data }
+    : { rows: count * second, cols: first, data: transposeEach(data, first, second) };
+}
+
+/** Every rows × cols, one after the other, to cols × rows. */
+function transposeEach(data: Float32Array, rows: number, cols: number): Float32Array {
+  const result = new Float32Array(data.length);
+  const size = rows * cols;
+  for (let at = 0; at < data.length; at += size) {
+    transpose(data.subarray(at, at + size), rows, cols, result.subarray(at, at + size));
+  }
+  return result;
 }
 
 /** Without a window a convolution in place of a transposed one, whose weight has its channels the other way round. */

@@ -68,8 +68,9 @@ function viewsOf<Data extends Floats>(
       return { out: inputs, in: out, kernel, data: permute(stored, [out, inputs], [1, 0]), alpha };
     }
     const isRowMajor = isOutputMajor(form, node.int('transB', 0));
-    const data = isRowMajor ? stored : permute(stored, [inputs, out], [1, 0]);
-    return { out, in: inputs / groupsOf(geometry), kernel, data, alpha };
+    const groups = groupsOf(geometry);
+    const data = isRowMajor ? stored : permute(stored, [groups, inputs / groups, out / groups], [0, 2, 1]);
+    return { out, in: inputs / groups, kernel, data, alpha };
   });
   return whole === 'conv-transposed' ? views.reverse() : views;
 }
@@ -124,7 +125,7 @@ async function multiplyInFloat64(left: Matrix64, right: Matrix64, signal: AbortS
   return { rows, cols, data: product };
 }
 
-/** The product of a pair's factors, of several groups rows below rows, as the weight of the one layer: [out, in, kh, kw], [out, in] or [in, out]. */
+/** The product of a pair's factors, of several groups rows below rows, as the weight of the one layer: [out, in, kh, kw], [out, in] or [in, out] (of each group). */
 export function productWeight<Data extends Floats>(pair: Pair, product: Data, outputMajor: boolean): Data {
   const { geometry, form } = pair;
   if (isConvolution(form)) {
@@ -133,5 +134,6 @@ export function productWeight<Data extends Floats>(pair: Pair, product: Data, ou
     const [h, w] = last.kernel;
     return joinWindows(product, last, geometry.in / groupsOf(geometry), [kh / h, kw / w]);
   }
-  return outputMajor ? product : permute(product, [geometry.out, geometry.in], [1, 0]);
+  const groups = groupsOf(geometry);
+  return outputMajor ? product : permute(product, [groups, geometry.out / groups, geometry.in / groups], [0, 2, 1]);
 }

@@ -3,13 +3,17 @@ import type { RunLimits } from '../limits.js';
 import { hasBody } from '../graph/body-nodes.js';
 import { checkModel } from '../graph/check.js';
 import { type Model, opsetOf } from '../graph/model.js';
+import type { Node } from '../graph/node.js';
 import { readModel } from '../graph/read.js';
 import { sha256 } from '../files/hash.js';
 import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { requireMemory } from '../ops/memory.js';
 import { dequantize } from '../passes/dequantize.js';
+import { type FixedInputs, fixInputs } from '../passes/fix-inputs.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { completeShapes } from '../passes/resolve-by-running.js';
+import { runPasses } from '../passes/runner.js';
+import { spellOutProjections } from '../passes/spell-out-projections.js';
 import { foldWeights } from './fold-weights.js';
 import type { ModelSummary } from '../contracts/convert.js';
 import type { Driver } from '../runtime/types.js';
@@ -19,6 +23,7 @@ export interface PreparedModel {
   readonly model: Model;
   readonly shapes: ShapeTable;
   readonly warnings: string[];
+  readonly fixed: FixedInputs;
 }
 
 /** Newest and oldest ai.onnx opset that the operators here are written for. */
@@ -34,8 +39,12 @@ export interface PrepareOptions {
   readonly isRun?: boolean;
   /** Whether weights that are computed of stored tensors become stored ones, with `driver`. Default false. */
   readonly foldsWeights?: boolean;
+  /** Whether onnxruntime's Attention gives its weights on to a product, which is a layer: see `spellOutProjections`. Default false. */
+  readonly opensAttention?: boolean;
   /** Whether one in QDQ form is made a float model: see `dequantize`. Default false. */
   readonly isDequantized?: boolean;
+  /** Values of inputs that are no images: see `fixInputs`. */
+  readonly inputs?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -45,9 +54,10 @@ export async function prepareModel(input: string, options: PrepareOptions = {}):
   try {
     checkModel(model);
     const settled = [...toInferenceForm(model), ...(options.isDequantized === true ? dequantize(model) : [])];
-    settled.push(...(await folded(model, options)));
+    settled.push(...(await folded(model, options)), ...opened(model, options));
+    const fixed = fixInputs(model, options.inputs);
     const { shapes, warnings } = await shapesOf(model, options);
-    return { model, shapes, warnings: [...settled, ...warnings] };
+    return { model, shapes, fixed, warnings: [...settled, ...warnings] };
   } catch (error) {
     model.file?.close();
     throw withPath(error, input);
@@ -60,6 +70,16 @@ async function folded(model: Model, { foldsWeights, driver, limits, signal }: Pr
   if (count === 0) return [];
   const [what, they] = count === 1 ? ['a weight is', 'it is'] : [`${count} weights are`, 'they are'];
   return [`${what} computed from stored tensors in every run: ${they} taken as stored numbers`];
+}
+
+function opened(model: Model, { opensAttention, inputShapes = {} }: PrepareOptions): string[] {
+  const isAttention = (node: Node): boolean => node.domain === 'com.microsoft' && node.opType === 'Attention';
+  if (opensAttention !== true || !model.graph.nodes.some(isAttention)) return [];
+  const { passes } = runPasses(model, [spellOutProjections], { shapes: { inputShapes } });
+  const { changes, refusals } = passes[0]!;
+  const stay = refusals.map(({ node, reason }) => `the weights in ${node.label} stay there: ${reason}`);
+  if (changes === 0) return stay;
+  return [`${changes} × Attention of onnxruntime became a product, which is a layer, and MultiHeadAttention`, ...stay];
 }
 
 /** Shapes of a model at bound inputs, completed by running it once where inference alone does not do. */

@@ -4,6 +4,7 @@ import type { Model } from '../graph/model.js';
 import { describeType } from '../graph/read.js';
 import type { Value } from '../graph/value.js';
 import { FLOAT } from '../onnx/data-type.js';
+import { describeInputs, inputRemedy } from '../passes/fix-inputs.js';
 import { inferShapes } from '../ops/infer.js';
 
 /** How many images a model was exported for, where that is fixed. */
@@ -21,8 +22,8 @@ export function imageInput({ graph }: Model): Value {
       'UNSUPPORTED',
       `the model has ${inputs.length} inputs where training needs one, the images`,
       {
-        place: inputs.map(({ name }) => `'${name}'`).join(', '),
-        remedy: 'export the model with the images as its only input',
+        place: describeInputs(inputs),
+        remedy: inputRemedy,
       },
     );
   }

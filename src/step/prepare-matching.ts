@@ -71,7 +71,10 @@ function prepared(
   const own = openForTraining(student, { ...options, opset });
   requireSameImages(own, teacher);
   const plain = { ...settings, freeze: [], trainAlso: [], dropout: null, dropPath: 0, frobeniusDecay: 0, decay: null };
-  const other = openForTraining(teacher, { settings: plain, imageDims: own.imageDims, opset, limits: options.limits });
+  const other = openForTraining(teacher, {
+    ...{ settings: plain, imageDims: own.imageDims, opset },
+    ...{ limits: options.limits, inputs: options.inputs },
+  });
   for (const [domain, version] of teacher.opsets) if (!student.opsets.has(domain)) student.opsets.set(domain, version);
   for (const { model, shapesFor } of [own, other]) requireMemory(model.graph, shapesFor(1), options.limits?.memory);
   const [heads, others] = [headOf(own), headOf(other)];

@@ -12,13 +12,12 @@ import { bfloat16Opset } from '../ops/precision.js';
 import { constantsToInitializers } from '../passes/constants-to-initializers.js';
 import { copiesToInitializers } from '../passes/copies-to-initializers.js';
 import { foldConstantIf } from '../passes/fold-constant-if.js';
+import { fixInputs, isFixedInput } from '../passes/fix-inputs.js';
 import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { raiseOpset } from '../passes/raise-opset.js';
 import { runPasses } from '../passes/runner.js';
-import { spellOutAttention } from '../passes/spell-out-attention.js';
-import { spellOutFused } from '../passes/spell-out-fused.js';
-import { spellOutNormalization } from '../passes/spell-out-normalization.js';
+import { spellOut } from '../passes/spell-out.js';
 import { untie, type Untied } from '../passes/untie.js';
 import { layOut, type Slot } from './flat.js';
 import { layoutOf } from '../graph/image-layout.js';
@@ -71,6 +70,8 @@ export interface PrepareTrainingOptions {
   readonly imageDims?: readonly number[];
   /** Side of the images of such a model, in pixels; the channels are the model's. */
   readonly imageSize?: number;
+  /** Values of inputs that are no images: see `fixInputs`. */
+  readonly inputs?: readonly string[] | undefined;
   /** The least opset of the graphs; default 17, for bfloat16 later. */
   readonly opset?: number | undefined;
   /** What a run of the model on one image may take; default the memory of the machine. */
@@ -99,13 +100,14 @@ export function openForTraining(model: Model, options: PrepareTrainingOptions): 
   const { settings, imageSize } = options;
   checkModel(model);
   const { graph } = model;
+  fixInputs(model, options.inputs, true);
   const images = imageInput(model);
   const given = options.imageDims ?? (imageSize === undefined ? undefined : squareDims(model, images, imageSize));
   refuseBlocked(graph);
   inlineFunctions(model);
   const warnings = toInferenceForm(model);
   const untied = untie(model, settings.tie ?? 'auto');
-  const stored = storedTensors(graph);
+  const stored = storedOf(graph);
   const inputShapes = given === undefined ? {} : { [images.name]: [fixedBatch(images) ?? 1, ...given] };
   const least = settings.precision === 'bfloat16' ? bfloat16Opset : trainingOpset;
   const opset = Math.max(least, options.opset ?? 0);
@@ -122,7 +124,7 @@ export function openForTraining(model: Model, options: PrepareTrainingOptions): 
   const obstacle = mayBeOwn instanceof LowrankError ? mayBeOwn : openBatch(model, images, { inputShapes });
   if (obstacle !== undefined && mayBeOwn === false) throw notOpened(obstacle);
   const ownBatch = obstacle === undefined ? undefined : fixed;
-  runPasses(model, [spellOutNormalization, spellOutFused, spellOutAttention], { shapes: { inputShapes } });
+  runPasses(model, spellOut, { shapes: { inputShapes } });
   const imageDims = given ?? inferShapes(model).require(images).dims.slice(1);
   const shapesFor = (batch: number): ShapeTable =>
     inferShapes(model, { inputShapes: { [images.name]: [ownBatch ?? batch, ...imageDims] } });
@@ -130,6 +132,14 @@ export function openForTraining(model: Model, options: PrepareTrainingOptions): 
   const shapes = (): ShapeTable => shapesAtAnotherBatch(shapesFor);
   const own = obstacle === undefined ? [] : [describeOwnBatch(fixed!, obstacle)];
   return { model, images, imageDims, shapesFor, shapes, stored, untied, warnings: [...warnings, ...own], ownBatch };
+}
+
+/** `storedTensors` without what inputs are fixed to. */
+function storedOf(graph: Graph): Stored {
+  const stored = storedTensors(graph);
+  const ofFile = graph.initializers.filter(({ name }) => !isFixedInput(name));
+  const names = new Set(ofFile.map(({ name }) => name));
+  return { ...stored, initializers: names };
 }
 
 /** What a training at a model's own batch is told by. */

@@ -7,6 +7,7 @@ import { layOut } from '../step/flat.js';
 import type { GradientGraph } from '../step/gradient-graph.js';
 import { oneGroup, type UpdateGroup } from '../step/groups.js';
 import type { StateLayout } from '../step/laid-out.js';
+import type { PrepareTrainingOptions } from '../step/prepare-model.js';
 import { type Parameter, type Prepared, prepareTraining } from '../step/prepare.js';
 import { buildUpdateGraph, type UpdateGraph } from '../step/update-graph.js';
 import { blankState, type TrainingState } from '../step/vectors.js';
@@ -40,10 +41,10 @@ export function adaptiveGraphs(
   capacities: readonly Capacity[],
   settings: TrainSettings,
   context: GraphContext,
-  imageSize: { readonly imageSize?: number },
+  size: Pick<PrepareTrainingOptions, 'imageDims' | 'imageSize' | 'inputs'>,
 ): AdaptiveGraphs {
   const prepare = (of: (capacity: Capacity) => number): Prepared =>
-    prepareTraining(withCores(source, layers, capacities.map(of)), { settings, ...imageSize });
+    prepareTraining(withCores(source, layers, capacities.map(of)), { settings, ...size });
   const wide = prepare(({ bases }) => bases);
   const narrow = prepare(({ rank }) => rank);
   try {

@@ -223,10 +223,10 @@ const explanations: readonly { readonly setting: keyof TrainSettings | null; rea
 ];
 
 function imagesChoice(preparation: Preparation): Choice {
-  const { normalization, size, resize, classes } = preparation;
+  const { normalization, size, resize, classes, arrays } = preparation;
   return {
     name: 'images',
-    value: `${size.width}x${size.height}`,
+    value: arrays === undefined ? `${size.width}x${size.height}` : `[${arrays.dims.join(', ')}]`,
     isDefault: [normalization, size, resize, classes].every((part) => part?.from !== 'option'),
     why: preparationText(preparation),
   };

@@ -103,6 +103,7 @@ export interface TrainSettings extends GraphSettings, ImageSettings, AdaptSettin
 export const defaultTrainSettings: TrainSettings = {
   ...defaultGraphSettings,
   ...defaultImageSettings,
+  inputs: [],
   ...defaultAdaptSettings,
   epochs: 10,
   batchSize: 32,

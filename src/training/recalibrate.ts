@@ -1,3 +1,4 @@
+import { arraysIn } from '../data/open.js';
 import { imageReads } from '../data/paths.js';
 import type { Loader } from '../data/loader.js';
 import type { CalibrationBatch } from '../factorize/calibration/types.js';
@@ -32,6 +33,8 @@ export interface RecalibrateContext {
   readonly path: string;
   /** The file that is converted, which takes images as the model does; default: there is none. */
   readonly original?: string;
+  /** Values of its inputs that are no images. */
+  readonly inputs?: readonly string[] | undefined;
   readonly driver: Driver;
   readonly session: SessionOptions;
   readonly signal: AbortSignal | undefined;
@@ -127,10 +130,11 @@ async function observe(
   let opened: UnlabelledImages | undefined;
   try {
     // As the original takes images: what pairs make of its statistics tells nothing of them.
-    const { original } = context;
+    const { original, inputs } = context;
+    const arrays = arraysIn(path);
     const preparation = await (original === undefined
-      ? prepareImages(model, settings, context)
-      : prepareFile(original, settings, context));
+      ? prepareImages(model, settings, { ...context, arrays })
+      : prepareFile(original, { ...settings, ...(inputs === undefined ? {} : { inputs }) }, { ...context, arrays }));
     const copy = readModel(modelBytes(model));
     const outputs = observeStatistics(copy, true, true);
     session = await context.driver.createSession(modelBytes(copy), context.session);

@@ -48,6 +48,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 const lists: ReadonlySet<string> = new Set([
+  'inputs',
   'decay',
   'freeze',
   'trainAlso',

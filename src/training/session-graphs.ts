@@ -1,5 +1,6 @@
 import { type Target, targetOf } from '../lower/target.js';
-import { imageSizeOf, normalizationOf } from '../images/images.js';
+import { normalizationOf } from '../images/images.js';
+import { calledSides } from '../images/sample-shape.js';
 import type { Normalization } from '../data/normalize.js';
 import type { Driver } from '../runtime/types.js';
 import { buildEvalGraph, type EvalGraph } from '../step/eval-graph.js';
@@ -73,8 +74,8 @@ export function evaluationOf(
   return buildEvalGraph(prepared, { batch: settings.batchSize, isBatchOpen, passes: target.passes }, bytes);
 }
 
-function normalizationFor({ images, imageDims, layout }: Prepared, settings: TrainSettings): Normalization {
-  return normalizationOf(settings, imageSizeOf(imageDims, layout, images.name).channels);
+function normalizationFor({ imageDims, layout }: Prepared, settings: TrainSettings): Normalization {
+  return normalizationOf(settings, calledSides(imageDims, layout).channels);
 }
 
 /** Whether training images are mirrored at random. */

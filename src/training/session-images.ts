@@ -7,9 +7,12 @@ import type { ImageSource } from '../data/types.js';
 import { LowrankError } from '../errors.js';
 import type { ImageFacts } from '../graph/image-facts.js';
 import { normalizationName } from '../images/image-metadata.js';
-import { imageSizeOf, normalizationOf, openTraining, openValidation } from '../images/images.js';
+import { normalizationOf, openTraining, requireSamples, openValidation } from '../images/images.js';
 import { classesOfModel } from '../images/labelled-images.js';
+import { transformFor } from '../images/prepare-arrays.js';
+import { calledSides } from '../images/sample-shape.js';
 import type { Prepared } from '../step/prepare.js';
+import { withAugment } from './augmentation.js';
 import type { TrainSettings } from './options.js';
 import { transformsOf } from './transforms.js';
 import type { Closers, SessionCall } from './session.js';
@@ -45,7 +48,7 @@ export interface SessionLoaders {
 
 export function loadersFor(prepared: Prepared, settings: TrainSettings, areBytes: boolean): SessionLoaders {
   const { layout, imageDims } = prepared;
-  const { width, height, channels } = imageSizeOf(imageDims, layout, prepared.images.name);
+  const { width, height, channels } = calledSides(imageDims, layout);
   const transforms = transformsOf(settings, width, height);
   const normalization = normalizationOf(settings, channels);
   const format: OutputFormat = areBytes
@@ -59,10 +62,33 @@ export function loadersFor(prepared: Prepared, settings: TrainSettings, areBytes
   } as const;
   return {
     training: (source, batchSize) =>
-      createLoader({ ...shared, source, batchSize, transform: transforms.train, shuffle: true, last: 'drop' }),
+      createLoader({
+        ...{ ...shared, source, batchSize },
+        ...{ transform: transformFor(source, transforms.train), shuffle: true, last: 'drop' },
+      }),
     validation: (source, batchSize) =>
-      createLoader({ ...shared, source, batchSize, transform: transforms.val, shuffle: false, last: 'keep' }),
+      createLoader({
+        ...{ ...shared, source, batchSize },
+        ...{ transform: transformFor(source, transforms.val), shuffle: false, last: 'keep' },
+      }),
   };
+}
+
+/** Throws UNSUPPORTED, INPUT where the model does not take the images. */
+export function requireImages({ imageDims, layout, images }: Prepared, { training, validation }: SessionImages): void {
+  const takes = { imageDims, layout, inputName: images.name };
+  for (const source of validation === undefined ? [training] : [training, validation])
+    requireSamples(source, training, takes);
+}
+
+/** `auto` carried out; arrays are not changed at random. */
+export function augmented(settings: TrainSettings, { length, arrays }: ImageSource, prepared: Prepared): TrainSettings {
+  return arrays === undefined ? withAugment(settings, length, sideOf(prepared)) : { ...settings, augment: 'none' };
+}
+
+/** What is said where arrays are to be changed at random. */
+export function noAugment({ augment }: TrainSettings): string {
+  return `the arrays are fed as they are: --augment ${augment} is of pictures`;
 }
 
 /** The loader of the training images, and its updates an epoch. Throws USAGE where there is not one. */
@@ -98,22 +124,24 @@ async function cache(
 }
 
 /** Shorter side of the images, in pixels, as the model takes them. */
-export function sideOf({ imageDims, layout, images }: Prepared): number {
-  const { width, height } = imageSizeOf(imageDims, layout, images.name);
+function sideOf({ imageDims, layout }: Prepared): number {
+  const { width, height } = calledSides(imageDims, layout);
   return Math.min(width, height);
 }
 
 /** What the trained model says of its images: as they were shown in training and validation. */
 export function imageFactsOf(
   settings: TrainSettings,
-  { imageDims, layout, images }: Prepared,
-  { classes: ids, titles }: ImageSource,
+  { imageDims, layout }: Prepared,
+  { classes: ids, titles, arrays }: ImageSource,
 ): ImageFacts {
-  const { width, height, channels } = imageSizeOf(imageDims, layout, images.name);
+  const { width, height, channels } = calledSides(imageDims, layout);
   const { val } = transformsOf(settings, width, height);
   const normalization = normalizationOf(settings, channels);
+  const named = normalizationName(normalization) ?? normalization;
+  if (arrays !== undefined) return { normalization: named, arrays: arrays.type, classes: { ids, titles } };
   return {
-    normalization: normalizationName(normalization) ?? normalization,
+    normalization: named,
     ...(width === height ? { imageSize: width } : {}),
     resize: val.kind === 'stretch' ? 'stretch' : val.resize,
     interpolation: val.interpolation ?? 'bilinear',

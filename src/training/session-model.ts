@@ -4,6 +4,7 @@ import { LowrankError } from '../errors.js';
 import { fileSha256 } from '../files/hash.js';
 import { drain } from '../files/pieces.js';
 import { requireClasses } from '../images/images.js';
+import { sizeFor } from '../images/sample-shape.js';
 import { isOverLimit, type RunLimits } from '../limits.js';
 import { requireMemory } from '../ops/memory.js';
 import { checkOpening } from '../rewrite/check-opening.js';
@@ -54,7 +55,13 @@ export async function openModel(
   const inserted = settings.insertBn ? insertNormalization(source, settings.freeze) : undefined;
   const plain = inserted?.bytes ?? source;
   const prepare = (from: string | Uint8Array, ownBatch: boolean | LowrankError): Prepared => {
-    const result = prepareTraining(from, { settings, ...sizeFor(settings), limits, ownBatch });
+    const result = prepareTraining(from, {
+      settings,
+      ...sizeFor(settings, training),
+      inputs: settings.inputs,
+      limits,
+      ownBatch,
+    });
     closers.push(() => result.model.file?.close());
     return result;
   };
@@ -99,12 +106,10 @@ function checkOpened(
   settings: TrainSettings,
   { signal }: SessionCall,
 ): Promise<LowrankError | undefined> {
-  return checkOpening(source, { driver, session: trainSessionOptions(settings), imageDims, signal });
-}
-
-/** As an option of `prepareTraining`. */
-export function sizeFor({ imageSize }: TrainSettings): { readonly imageSize?: number } {
-  return imageSize === null ? {} : { imageSize };
+  return checkOpening(source, {
+    ...{ driver, session: trainSessionOptions(settings), imageDims },
+    ...{ inputs: settings.inputs, signal },
+  });
 }
 
 /** Throws RUNTIME (`isOutOfMemory`) where the forward graph alone needs more memory than it may. On a GPU its arena says so. */

@@ -16,7 +16,8 @@ import type { TrainSettings } from './options.js';
 import type { FullMode, SessionCall } from './session.js';
 import type { GraphContext, SessionGraphs } from './session-graphs.js';
 import { loadersFor, type SessionImages } from './session-images.js';
-import { type SessionModel, sizeFor, slotsOf } from './session-model.js';
+import { sizeFor } from '../images/sample-shape.js';
+import { type SessionModel, slotsOf } from './session-model.js';
 import { createTrainer, type Trainer } from './trainer.js';
 
 /** What a trainer is started of. */
@@ -103,7 +104,11 @@ function startAdaptive(
     kinds: updateRules[settings.optimizer].buffers(settings),
     home: layoutOf(prepared, settings),
     blank: () => blankState(prepared, graphs.update.stateLength, settings.ema !== null),
-    build: (capacities) => adaptiveGraphs(adaptation, capacities, settings, context, sizeFor(settings)),
+    build: (capacities) =>
+      adaptiveGraphs(adaptation, capacities, settings, context, {
+        ...sizeFor(settings, parts.images.training),
+        inputs: settings.inputs,
+      }),
     open: (side, state, step, lossScale) => {
       emulateOnce(settings, side.gradient);
       return trainerOf(parts, side, state, step, lossScale);

@@ -16,7 +16,6 @@ import type { LossScale } from '../step/loss-scale.js';
 import { describeKept } from '../step/manifest.js';
 import type { Prepared } from '../step/prepare.js';
 import type { TrainingState } from '../step/vectors.js';
-import { withAugment } from './augmentation.js';
 import type { Adaptation } from './adaptation.js';
 import type { StateLayout } from '../step/laid-out.js';
 import { type TrainCall, type TrainOptions, type TrainSettings, trainSessionOptions } from './options.js';
@@ -24,7 +23,16 @@ import { inOwnRuns } from './own-runs.js';
 import { checkSchedule, scheduleOf } from './schedule.js';
 import { openRateJudge, type RateJudge } from './rate-judge.js';
 import { buildGraphs, graphContext, type SessionGraphs } from './session-graphs.js';
-import { fingerprint, imageFactsOf, loadersFor, openImages, openLoader, sideOf } from './session-images.js';
+import {
+  augmented,
+  fingerprint,
+  imageFactsOf,
+  loadersFor,
+  noAugment,
+  openImages,
+  openLoader,
+  requireImages,
+} from './session-images.js';
 import { openModel, summaryOfModel } from './session-model.js';
 import { isEmulated, startTrainer, stateOfModel } from './session-start.js';
 import { createValidator } from './session-validation.js';
@@ -143,20 +151,24 @@ function modeFor(settings: TrainSettings, mode: RunMode): FullMode {
 async function openSession(
   options: SessionCall,
   told: TrainSettings,
-  mode: FullMode,
+  asked: FullMode,
   closers: Closers,
   close: () => Promise<void>,
 ): Promise<TrainingSession> {
   const { signal } = options;
-  const { hasByteImages, isResident, readEvery } = mode;
   const limits = limitsOf(checkedLimits(options));
   const images = await openImages(options, told, closers);
   const { training, validation, order } = images;
+  // Arrays do not cross to the device as bytes of pictures.
+  const mode: FullMode = training.arrays === undefined ? asked : { ...asked, hasByteImages: false };
+  const { hasByteImages, isResident, readEvery } = mode;
   const driver = await loadDriver();
   const model = await openModel(options, told, images, limits, driver, closers);
   const { prepared } = model;
-  const settings = inOwnRuns(withAugment(told, training.length, sideOf(prepared)), prepared.ownBatch);
+  requireImages(prepared, images);
+  const settings = inOwnRuns(augmented(told, training, prepared), prepared.ownBatch);
   const warnings = [...model.warnings, ...training.warnings, ...(validation?.warnings ?? [])];
+  if (settings.augment === 'none' && !['none', 'auto'].includes(told.augment)) warnings.push(noAugment(told));
   const context = await graphContext(settings, hasByteImages, driver);
   const graphs = await buildGraphs(prepared, settings, context, signal);
   const { target, gradient } = graphs;

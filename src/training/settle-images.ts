@@ -1,4 +1,5 @@
 import { inWordsOfCaller, LowrankError, throwIfAborted } from '../errors.js';
+import { arraysIn } from '../data/open.js';
 import { limitsOf } from '../limits.js';
 import type { Preparation } from '../contracts/images.js';
 import { preparationText } from '../report/preparation-text.js';
@@ -19,21 +20,28 @@ export interface SettledImages<Settings = TrainSettings> {
 
 /**
  * How images become inputs of a model file; undefined where they do not, or something is wrong with it, which whoever uses the
- * model says. Throws ABORTED.
+ * model says. Throws USAGE, INPUT, UNSUPPORTED where arrays do not fit the model, ABORTED.
  */
 export async function preparationIfAny(
   path: string,
   settings: ImageSettings,
-  options: Pick<TrainOptions, 'maxMemory' | 'signal'> & { readonly threads: number | null },
+  options: Pick<TrainOptions, 'maxMemory' | 'signal'> & {
+    readonly threads: number | null;
+    /** The images: where they are arrays, it is how these become inputs. */
+    readonly data?: string | undefined;
+  },
 ): Promise<Preparation | undefined> {
-  const { maxMemory, threads, signal } = options;
+  const { maxMemory, threads, signal, data } = options;
+  const arrays = data === undefined ? undefined : arraysIn(data, 'train');
   try {
     const limits = limitsOf({ maxMemory });
     const session = { ...sessionOptionsOf({ device: 'cpu', threads }), limits };
-    return (await prepareFile(path, settings, { driver: await loadDriver(), session, signal })).report;
+    return (await prepareFile(path, settings, { driver: await loadDriver(), session, arrays, signal })).report;
   } catch (error) {
     throwIfAborted(signal);
-    if (error instanceof LowrankError && error.code !== 'INTERNAL') return undefined;
+    const isOfArrays =
+      error instanceof LowrankError && arrays !== undefined && ['USAGE', 'INPUT', 'UNSUPPORTED'].includes(error.code);
+    if (error instanceof LowrankError && error.code !== 'INTERNAL' && !isOfArrays) return undefined;
     throw error;
   }
 }
@@ -43,13 +51,13 @@ export async function preparationIfAny(
  * the model is said by the training. Throws ABORTED.
  */
 export async function settleImages<Settings extends AugmentSettings & ImageSettings & Pick<TrainSettings, 'threads'>>(
-  options: Pick<TrainOptions, 'model' | 'maxMemory' | 'signal'>,
+  options: Pick<TrainOptions, 'model' | 'maxMemory' | 'signal'> & { readonly data?: string | undefined },
   settings: Settings,
 ): Promise<SettledImages<Settings>> {
-  const { model, maxMemory, signal } = options;
-  const found = await preparationIfAny(model, settings, { maxMemory, threads: settings.threads, signal });
+  const { model, maxMemory, signal, data } = options;
+  const found = await preparationIfAny(model, settings, { maxMemory, threads: settings.threads, signal, data });
   if (found === undefined) return { settings, preparation: undefined };
-  const { normalization, size, resize } = found;
+  const { normalization, size, resize, arrays } = found;
   const { name, mean, deviation, from } = normalization;
   const named = name === null ? { mean, std: deviation } : { normalization: name };
   const told: Settings = {
@@ -60,6 +68,7 @@ export async function settleImages<Settings extends AugmentSettings & ImageSetti
       ? { resize: resize.shorterSide, stretch: resize.rule === 'stretch', interpolation: resize.interpolation }
       : {}),
   };
+  if (arrays !== undefined) return { settings: told, preparation: found };
   const { val } = transformsOf(told, size.width, size.height);
   const shorterSide = val.kind === 'stretch' ? null : val.resize;
   return { settings: told, preparation: { ...found, resize: { ...resize, rule: val.kind, shorterSide } } };

@@ -70,6 +70,8 @@ const elsewhere: readonly { readonly file: string; readonly why: string }[] = [
   { file: 'convert/nearly-lost.ts', why: '`convert` says it, and `train` of a conversion that --then tells it' },
   { file: 'convert/function-approximation.ts', why: 'only commands with --init, or --then, fit whole models' },
   { file: 'report/html/theme.ts', why: 'custom properties of a style sheet' },
+  { file: 'passes/fix-inputs.ts', why: 'its remedy is left out where a command lacks --input' },
+  { file: 'passes/input-value.ts', why: 'only commands with --input give inputs a value' },
   { file: 'worker-flags.ts', why: "a flag of node's engine" },
 ];
 

@@ -275,6 +275,15 @@ const table: Readonly<Record<string, readonly Single[]>> = {
   Unsqueeze: [{ inputs: [image, i64(0, -1)] }, { inputs: [{ scalar: 5 }, i64(0)] }],
   Upsample: [{ inputs: [image, c([1, 1, 2, 3])], opset: 9 }],
   Where: [{ inputs: [typed(BOOL, 2, 1), x(3), x(1)] }, { inputs: [c([0, 1], BOOL), i64(5, 6), i64(9)] }],
+  'com.microsoft.Attention': [
+    { inputs: [x(2, 5, 6), x(6, 24), x(24)], attributes: { num_heads: int(2) } },
+    { inputs: [x(2, 5, 6), x(6, 20), x(20)], attributes: { num_heads: int(2), qkv_hidden_sizes: ints([8, 8, 4]) } },
+    {
+      inputs: [x(2, 5, 6), x(6, 24), x(24), undefined, x(2, 2, 2, 3, 4)],
+      outputs: 2,
+      attributes: { num_heads: int(2) },
+    },
+  ],
   'com.microsoft.BiasGelu': [{ inputs: [x(2, 8), x(8)] }],
   'com.microsoft.DequantizeLinear': [{ inputs: [bytes, scale, zeroPoint] }],
   'com.microsoft.FastGelu': [{ inputs: [x(2, 8), x(8)] }],
@@ -287,6 +296,15 @@ const table: Readonly<Record<string, readonly Single[]>> = {
     { inputs: [x(2, 3, 4), x(5, 4)], attributes: { transB: int(1) } },
   ],
   'com.microsoft.Gelu': [{ inputs: [image] }],
+  'com.microsoft.MultiHeadAttention': [
+    { inputs: [x(2, 5, 8), x(2, 7, 8), x(2, 7, 4)], attributes: { num_heads: int(2) } },
+    { inputs: [x(2, 5, 8), x(2, 2, 7, 4), x(2, 2, 7, 4)], outputs: 3, attributes: { num_heads: int(2) } },
+    {
+      inputs: [x(2, 5, 8), x(2, 7, 8), x(2, 7, 8), x(24), undefined, undefined, x(2, 2, 3, 4), x(2, 2, 3, 4)],
+      outputs: 3,
+      attributes: { num_heads: int(2) },
+    },
+  ],
   'com.microsoft.QGemm': [
     {
       inputs: [typed(UINT8, 2, 3), scale, zeroPoint, typed(UINT8, 3, 4), scale, zeroPoint, undefined, scale, zeroPoint],

@@ -251,7 +251,7 @@ describe('recalibration', () => {
     await expect(recalibrate(model, bad)).rejects.toMatchObject({ code: 'INPUT' });
     await expect(recalibrate(model, join(folder, 'nowhere'))).rejects.toMatchObject({ code: 'INPUT' });
     await expect(recalibrate(model, images, { imageSize: 9 })).rejects.toMatchObject({ code: 'USAGE' });
-    expect(() => recalibration(images, { mean: [0, 0] })).toThrow(/mean has 2 numbers/);
+    expect(() => recalibration(images, { mean: [0, 0] })).toThrow(/--std has 0 numbers/);
     expect(Buffer.from(modelBytes(model)).equals(before)).toBe(true);
   });
 });

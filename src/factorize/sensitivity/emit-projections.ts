@@ -118,7 +118,9 @@ export function emitProjections(
       const result = others.reduce((input, kernel, at) => emit(input, kernel, at + 1), hidden);
       const back = differentiate(e, graph.nodes.slice(before), new Map([[result, g]]), [hidden]).get(hidden)!;
       let part = sumBut(e, e.mul(hidden, back), channelAxis(layer, e.rank(hidden)));
-      if (layer.group > 1) part = e.reduceSum(e.reshape(part, [layer.group, -1]), [0], false);
+      // Those of a stack of matrices are summed up already.
+      if (layer.group > 1 && layer.geometry.stack === undefined)
+        part = e.reduceSum(e.reshape(part, [layer.group, -1]), [0], false);
       if (means !== undefined) {
         const moved = e.emit('MatMul', [
           e.reshape(sums, [1, -1]),

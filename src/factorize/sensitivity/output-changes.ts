@@ -8,6 +8,7 @@ import { constantsToInitializers } from '../../passes/constants-to-initializers.
 import { inlineFunctions } from '../../passes/inline-functions.js';
 import { raiseOpset } from '../../passes/raise-opset.js';
 import { runPasses } from '../../passes/runner.js';
+import { spellOut } from '../../passes/spell-out.js';
 import type { ChangeUnit, Scheme } from '../../contracts/convert.js';
 import { factorizable, isCorrectable, sameLayer } from '../calibration/fit-on-data.js';
 import type { OpenedImages } from '../calibration/open-images.js';
@@ -47,7 +48,7 @@ export async function findChanges(
   let graph: ReturnType<typeof emitProjections>;
   let requests: readonly (ProjectedLayer & { readonly candidate: Candidate })[];
   try {
-    runPasses(model, [constantsToInitializers, raiseOpset(opset)], { shapes: { inputShapes } });
+    runPasses(model, [constantsToInitializers, raiseOpset(opset), ...spellOut], { shapes: { inputShapes } });
     const shapes = inferShapes(model, { inputShapes });
     const layers = factorizable(model, shapes);
     const half = layers.find(({ weight }) => weight.dataType !== FLOAT);

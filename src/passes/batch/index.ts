@@ -2,7 +2,7 @@ import { along, argReduction, behindAxis, cumSum, meanVariance, reduction, softm
 import { elementWise, ofFirst, quantized } from './element-wise.js';
 import { concat, gather, gatherElements, gatherND, slice, split, tile } from './joins.js';
 import { batchNormalization, gridSample, maxPool, pad, perImage, resize } from './per-image.js';
-import { attention, einsum, gemm, matMul, quantizedGemm } from './products.js';
+import { attention, einsum, fusedAttention, gemm, matMul, multiHeadAttention, quantizedGemm } from './products.js';
 import type { OpenRule } from './rule.js';
 import { expand, filled, flatten, reshape, squeeze, transpose, unsqueeze } from './views.js';
 
@@ -43,6 +43,8 @@ const rules: ReadonlyMap<string, OpenRule> = new Map<string, OpenRule>([
   ['Gemm', gemm],
   ['Einsum', einsum],
   ['Attention', attention],
+  ['com.microsoft:Attention', fusedAttention],
+  ['com.microsoft:MultiHeadAttention', multiHeadAttention],
   ['LpNormalization', along(-1)],
   ['TopK', along(-1)],
   ...named('Softmax LogSoftmax Hardmax', softmax),

@@ -1,6 +1,15 @@
 import { broadcastPlace } from './element-wise.js';
 import { firstAxis, isSamePlace, movedTo } from './place.js';
-import { allAt, alongFirst, obstacle, type OpenRule, operand, placeOf, requireShared } from './rule.js';
+import {
+  allAt,
+  alongFirst,
+  obstacle,
+  type OpenContext,
+  type OpenRule,
+  operand,
+  placeOf,
+  requireShared,
+} from './rule.js';
 
 const summed = (): Error => obstacle('it sums over the batch');
 
@@ -87,6 +96,42 @@ export const attention: OpenRule = {
     }
     if (context.outputs.length > 1) throw obstacle('it gives keys and values on');
     requireShared(context, 4);
+    return { places: [firstAxis] };
+  },
+};
+
+/** What is masked holds the images first, what is added to the scores may be the same for all; nothing past is given. */
+function requireOwnMask(context: OpenContext, mask: number, added: number): void {
+  if (context.inputs[mask] !== undefined && !isSamePlace(placeOf(context, mask), firstAxis)) {
+    throw obstacle('the batch is not the first axis of its mask');
+  }
+  const bias = context.inputs[added];
+  const isShared = bias === undefined || (bias.place === undefined && bias.dims[0] === 1);
+  if (!isShared) throw obstacle(`'${bias.value.name}', added to the scores, differs from image to image`);
+  if (context.outputs.length > 1) throw obstacle('it gives keys and values on');
+}
+
+/** com.microsoft's Attention: x holds the images first. */
+export const fusedAttention: OpenRule = {
+  open: (context) => {
+    if (!isSamePlace(placeOf(context, 0), firstAxis)) throw obstacle('the batch is not the first axis of its input');
+    if ([1, 2, 4].some((index) => context.inputs[index]?.place !== undefined)) {
+      throw obstacle('its weights, or what is past, differ from image to image');
+    }
+    requireOwnMask(context, 3, 5);
+    return { places: [firstAxis] };
+  },
+};
+
+/** com.microsoft's MultiHeadAttention: q, k and v hold the images first. */
+export const multiHeadAttention: OpenRule = {
+  open: (context) => {
+    for (const index of [0, 1, 2]) {
+      if (!isSamePlace(placeOf(context, index), firstAxis))
+        throw obstacle('the batch is not the first axis of q, k and v');
+    }
+    requireShared({ ...context, inputs: [context.inputs[3], ...context.inputs.slice(6)] }, 0);
+    requireOwnMask(context, 4, 5);
     return { places: [firstAxis] };
   },
 };

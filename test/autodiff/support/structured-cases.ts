@@ -28,6 +28,14 @@ export const structuredCases: CaseTable = {
   GlobalAveragePool: [{ inputs: [image] }],
   GlobalLpPool: [{ inputs: [positive] }],
   GlobalMaxPool: [{ inputs: [distinct] }],
+  GridSample: [
+    {
+      inputs: [
+        { dims: [1, 2, 3, 4] },
+        { values: [-1.4, 0.2, 0.3, -0.6, 0.9, 0.4, 0.1, 1.3], dims: [1, 2, 2, 2], fixed: true },
+      ],
+    },
+  ],
   GroupNormalization: [{ inputs: [image, x(4), x(4)], attributes: { num_groups: int(2) }, opset: 21 }],
   InstanceNormalization: [{ inputs: [image, x(4), x(4)] }],
   LRN: [{ inputs: [image], attributes: { size: int(3), alpha: float(0.5) } }],
