@@ -139,8 +139,7 @@ export const convertOptions = {
     choices: ['auto', ...convolutionSchemes],
     default: 'auto',
     group: 'Factorization',
-    description:
-      'spatial: 1×kw then kh×1; channel: kh×kw then 1×1; tucker: 1×1, kh×kw, 1×1; auto: the smallest error at equal MACs',
+    description: 'spatial: 1×kw, kh×1; channel: kh×kw, 1×1; tucker: 1×1, kh×kw, 1×1; auto: the least error',
   },
   balance: {
     type: 'string',

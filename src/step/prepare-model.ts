@@ -137,9 +137,7 @@ export function openForTraining(model: Model, options: PrepareTrainingOptions): 
 /** `storedTensors` without what inputs are fixed to. */
 function storedOf(graph: Graph): Stored {
   const stored = storedTensors(graph);
-  const ofFile = graph.initializers.filter(({ name }) => !isFixedInput(name));
-  const names = new Set(ofFile.map(({ name }) => name));
-  return { ...stored, initializers: names };
+  return { ...stored, initializers: new Set([...stored.initializers].filter((name) => !isFixedInput(name))) };
 }
 
 /** What a training at a model's own batch is told by. */
