@@ -19,7 +19,7 @@ import type { Plan, Trial } from './plan-types.js';
 import { sampledFunctionError } from './sampled/error.js';
 import type { SampledContext } from './sampled/fit-pair.js';
 import { fitTucker, type TuckerModes } from './tucker.js';
-import { modesOf, type TuckerSettings, withTucker } from './tucker-trials.js';
+import { modesOf, type TuckerSettings, tuckerTrial } from './tucker-trials.js';
 import type { FittedPair, InitName, InitProblem } from './types.js';
 import type { FactorPair } from '../rewrite/types.js';
 
@@ -158,14 +158,18 @@ async function fitPlan(plan: FittedPlan, context: FitContext): Promise<Fit> {
   const rated: RatedFit[] = [];
   const moments = inits[context.init].needs === undefined ? undefined : context.dataOf?.(candidate)?.moments;
   const modes = modesOf(candidate, () => arrange({ scheme: 'tucker' })[0]!, context, moments);
-  const trials = context.tucker === undefined ? plan.trials : await withTucker(plan, context.tucker, modes);
-  for (const trial of trials) {
+  const fit = async (trial: Trial): Promise<void> => {
     throwIfAborted(context.signal);
-    const fit = known?.get(layer.name, trial) ?? (await fitTrial(candidate, trial, arrange(trial), modes, context));
-    known?.put(layer.name, fit);
-    rated.push(fit);
-  }
-  const { rating: _, ...best } = rated.reduce((least, fit) => (isClearlyBetter(fit, least) ? fit : least));
+    const own = known?.get(layer.name, trial) ?? (await fitTrial(candidate, trial, arrange(trial), modes, context));
+    known?.put(layer.name, own);
+    rated.push(own);
+  };
+  const tucker = context.tucker === undefined ? undefined : await tuckerTrial(plan, context.tucker, modes);
+  if (tucker !== undefined && context.tucker!.use === 'only') await fit(tucker);
+  else for (const trial of plan.trials) await fit(trial);
+  const errors = rated.map(({ weightError, dataError }) => (moments === undefined ? weightError : dataError!));
+  if (context.tucker?.use === 'also' && tucker !== undefined && tucker.loss < Math.min(...errors)) await fit(tucker);
+  const { rating: _, ...best } = rated.reduce((least, own) => (isClearlyBetter(own, least) ? own : least));
   const seconds = (performance.now() - started) / 1000;
   if (context.onSpectrum !== undefined) {
     const values = await singularValuesOfGroups(arrange(best), context.linalg, context.signal);

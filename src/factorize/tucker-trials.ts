@@ -16,23 +16,21 @@ export interface TuckerSettings {
 }
 
 /**
- * The trials of a plan with a Tucker pair that has no more parameters and no more MACs than the first of them, beside them or in
- * their place; as they are where a layer can have none so small, and where the plan says the scheme.
+ * The Tucker pair that has no more parameters and no more MACs than the first trial of a plan, with the error of its truncated
+ * higher-order SVD; undefined where a layer can have none so small, and where the plan says the scheme.
  */
-export async function withTucker(
+export async function tuckerTrial(
   { candidate, trials, isExact }: Extract<Plan, { trials: readonly unknown[] }>,
-  { use, rankMultiple }: TuckerSettings,
+  { rankMultiple }: TuckerSettings,
   modes: () => Promise<TuckerModes>,
-): Promise<readonly Trial[]> {
-  if (isExact === true || !canBeTucker(candidate)) return trials;
+): Promise<(Trial & { readonly loss: number }) | undefined> {
+  if (isExact === true || !canBeTucker(candidate)) return undefined;
   const [macs, params] = [factorMacsOf(candidate, trials[0]), factorParamsOf(candidate, trials[0])];
   const ranks = await bestRanks(await modes(), rankMultiple, (own) => {
     const trial: Trial = { scheme: 'tucker', ...own };
     return factorMacsOf(candidate, trial) <= macs && factorParamsOf(candidate, trial) <= params;
   });
-  if (ranks === undefined) return trials;
-  const trial: Trial = { scheme: 'tucker', ...ranks };
-  return use === 'only' ? [trial] : [...trials, trial];
+  return ranks === undefined ? undefined : { scheme: 'tucker', ...ranks };
 }
 
 /** The modes of a candidate's weight, found once; whitened by `moments`, where the initialization fits what the layer sees. */

@@ -72,14 +72,14 @@ function channelMoments(moments: Moments, area: number): Matrix64 {
 }
 
 /**
- * Of the multiples that fit as ranks, those whose truncated higher-order SVD keeps most; undefined where none do. Where ranks fit,
- * smaller ones do.
+ * Of the multiples that fit as ranks, those whose truncated higher-order SVD keeps most, with the error that it makes (of ‖W‖_F,
+ * in the coordinates of the modes); undefined where none do. Where ranks fit, smaller ones do.
  */
 export async function bestRanks(
   modes: TuckerModes,
   multiple: number,
   fits: (ranks: TuckerRanks) => boolean,
-): Promise<TuckerRanks | undefined> {
+): Promise<(TuckerRanks & { readonly loss: number }) | undefined> {
   const { scaled, out, area, linalg, signal } = modes;
   const inputs = scaled.rows;
   const most = Math.min(out, inputs * area);
@@ -106,7 +106,10 @@ export async function bestRanks(
     const energy = kept[rank * (inputs + 1) + inner]!;
     if (best === undefined || energy > best.energy) best = { inner, rank, energy };
   }
-  return best === undefined ? undefined : { inner: best.inner, rank: best.rank };
+  if (best === undefined) return undefined;
+  const total = kept.at(-1)!;
+  const lost = total > 0 ? Math.max(0, 1 - best.energy / total) : 0;
+  return { inner: best.inner, rank: best.rank, loss: Math.sqrt(lost) };
 }
 
 /** The pair of an initialization behind the best basis, both factors and the basis of like norms. */

@@ -59,8 +59,11 @@ describe('Tucker-2', () => {
   it('finds the ranks of a weight that has them, and the weight', async () => {
     const weight = await tuckerWeight(12, 10, 9, 3, 5);
     const modes = await tuckerModes({ weight, linalg, signal: undefined }, 9, undefined);
-    expect(await bestRanks(modes, 1, ({ inner, rank }) => inner + rank <= 8)).toEqual({ inner: 3, rank: 5 });
-    expect(await bestRanks(modes, 4, ({ inner, rank }) => inner <= 9 && rank <= 9)).toEqual({ inner: 8, rank: 8 });
+    expect(await bestRanks(modes, 1, ({ inner, rank }) => inner + rank <= 8)).toMatchObject({ inner: 3, rank: 5 });
+    expect(await bestRanks(modes, 4, ({ inner, rank }) => inner <= 9 && rank <= 9)).toMatchObject({
+      inner: 8,
+      rank: 8,
+    });
     expect(await bestRanks(modes, 1, () => false)).toBeUndefined();
     const fit = await fitTucker(inits.spectral, problemOf(weight, 5), modes, 3);
     expect([fit.inner!.basis.rows, fit.inner!.core.rows, fit.left.cols]).toEqual([3, 5, 5]);
