@@ -47,11 +47,7 @@ export function coreName({ left }: AdaptedLayer): string {
 export function adaptedLayers(model: Model, shapes: ShapeTable): AdaptedLayer[] {
   const { pairs } = findPairs(model, findLayers(model.graph, shapes));
   const own = pairs.filter((pair) => coreObstacle(pair) === undefined);
-  if (own.length === 0) {
-    throw new LowrankError('UNSUPPORTED', 'the model has no low-rank layers whose ranks could be found', {
-      remedy: 'convert it first, with `lowrank convert`',
-    });
-  }
+  if (own.length === 0) throw noneAdapted(pairs);
   const readers = new Map<string, string>();
   return own.map((pair): AdaptedLayer => {
     for (const { weight } of pair.factors) requireOwn(pair, weight.source.name, weight.chain.length, readers);
@@ -76,6 +72,18 @@ export function adaptedLayers(model: Model, shapes: ShapeTable): AdaptedLayer[] 
       whole,
       wholeFrom: obstacleOf(pair) === undefined ? Math.ceil(whole.params / perRank.params) : Infinity,
     };
+  });
+}
+
+function noneAdapted([pair]: readonly Pair[]): LowrankError {
+  if (pair === undefined) {
+    return new LowrankError('UNSUPPORTED', 'the model has no low-rank layers whose ranks could be found', {
+      remedy: 'convert it first, with `lowrank convert`',
+    });
+  }
+  return new LowrankError('UNSUPPORTED', `the ranks of its low-rank layers cannot be found: ${coreObstacle(pair)}`, {
+    place: `layer '${pair.label}'`,
+    remedy: 'give the original model, whose layers begin as pairs, or leave out --adapt-ranks',
   });
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { StartSettings } from '../../src/adapt/choose-layers.js';
+import { adaptedLayers } from '../../src/adapt/layers.js';
 import { startPairs } from '../../src/adapt/start.js';
 import { readModel } from '../../src/graph/read.js';
 import { createLinalg } from '../../src/linalg/linalg.js';
@@ -48,5 +49,19 @@ describe('a model that has pairs', () => {
       ['g1 + g2', 'a convolution of groups, transposed, or not of two axes'],
       ['w', 'in one piece, in a model that has pairs'],
     ]);
+    const chain = readModel(
+      buildModel({
+        inputs: [{ name: 'x', dims: [1, 8, 6, 6] }],
+        outputs: [{ name: 'b' }],
+        initializers: [weight('g1', 4, 4, 1, 3), weight('g2', 8, 2, 3, 1)],
+        nodes: [
+          { op: 'Conv', name: 'g1', inputs: ['x', 'g1'], outputs: ['a'], attributes: { group: 2 } },
+          { op: 'Conv', name: 'g2', inputs: ['a', 'g2'], outputs: ['b'], attributes: { group: 2 } },
+        ],
+      }),
+    );
+    expect(() => adaptedLayers(chain, inferShapes(chain))).toThrow(
+      /ranks of its low-rank layers cannot be found: a convolution of groups.*; layer 'g1 \+ g2'; give the original/,
+    );
   });
 });
