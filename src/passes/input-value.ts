@@ -5,6 +5,7 @@ import { describeType } from '../graph/read.js';
 import type { Value } from '../graph/value.js';
 import { BFLOAT16, dataTypeName, DOUBLE, FLOAT, FLOAT16, INT64, UINT64 } from '../onnx/data-type.js';
 import { Tensor } from '../onnx/tensor.js';
+import { sizeOf } from '../ops/support/layout.js';
 import type { ElementType, TensorData } from '../runtime/types.js';
 
 /**
@@ -50,8 +51,6 @@ export function constantOf(
   if (typeof bytes === 'string') fail(`${said}, and ${bytes}`, 'give numbers of that type');
   return { tensor: Tensor.of(name, declared.dataType, wanted!, bytes as Uint8Array), isOpen };
 }
-
-const sizeOf = (dims: readonly number[]): number => dims.reduce((product, dim) => product * dim, 1);
 
 function numbersOf(
   text: string,
