@@ -52,6 +52,7 @@ export const rooms = {
   artifacts: [
     'training',
     'adapt',
+    'linalg',
     'step',
     'images',
     'data',

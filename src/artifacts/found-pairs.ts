@@ -2,12 +2,15 @@ import { join } from 'node:path';
 import { foundModel, withoutLayers } from '../adapt/found-model.js';
 import { adaptedLayers, type AdaptedLayer } from '../adapt/layers.js';
 import { factorsOf } from '../adapt/state.js';
+import { wholeLayers } from '../adapt/whole-layers.js';
 import type { WriteBackReport } from '../contracts/write-back.js';
 import { LowrankError } from '../errors.js';
 import { readSafetensors } from '../files/safetensors.js';
 import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
+import { createLinalg } from '../linalg/linalg.js';
 import { inferShapes } from '../ops/infer.js';
+import { loadDriver } from '../runtime/driver.js';
 import { adaptiveFiles, artifactFiles } from '../step/manifest.js';
 import type { Gathered } from './trained-tensors.js';
 
@@ -28,13 +31,13 @@ export interface FoundPairs extends TrainedVectors {
  * The pairs of trained layers in a folder of artifacts. Throws NUMERIC where a layer has no rank, and what reading the model with pairs
  * throws.
  */
-export function foundPairs(
+export async function foundPairs(
   folder: string,
   imageShape: readonly number[],
   { parameters, statistics }: TrainedVectors,
   place: string,
-): FoundPairs {
-  const { source, layers } = readPairs(join(folder, adaptiveFiles.pairs), imageShape);
+): Promise<FoundPairs> {
+  const { source, layers, inputShapes } = readPairs(join(folder, adaptiveFiles.pairs), imageShape);
   const none = new Float32Array(0);
   const trained = {
     state: { parameters: parameters.flat, statistics: statistics.flat, state: none, ema: none },
@@ -42,7 +45,8 @@ export function foundPairs(
   };
   const ranks = factorsOf(trained, layers).map(({ core }, at) => {
     const { name, label } = layers[at]!;
-    if (Math.min(core.rows, core.cols) > 0) return { name, rank: core.cols };
+    const isWhole = core.cols >= layers[at]!.wholeFrom;
+    if (Math.min(core.rows, core.cols) > 0) return { name, rank: core.cols, ...(isWhole ? { inOnePiece: true } : {}) };
     throw new LowrankError('NUMERIC', `the bases of layer '${label}' are all zeros`, {
       place,
       remedy: 'save those that it was trained with',
@@ -60,8 +64,9 @@ export function foundPairs(
     const data = initial.get(name)?.data;
     return data?.length === flat.length && flat.every((value, at) => value === data[at]);
   };
+  const pairs = foundModel({ source, layers }, trained, false);
   return {
-    source: foundModel({ source, layers }, trained, false),
+    source: ranks.some(({ inOnePiece }) => inOnePiece) ? await withoutSavings(pairs, layers, inputShapes) : pairs,
     parameters: { flat: parameters.flat, slots: others.parameterSlots },
     statistics: { flat: statistics.flat, slots: others.statisticSlots },
     ranks,
@@ -69,15 +74,33 @@ export function foundPairs(
   };
 }
 
-function readPairs(
-  path: string,
-  imageShape: readonly number[],
-): { readonly source: Uint8Array; readonly layers: readonly AdaptedLayer[] } {
+/** With the layers whose pairs save nothing in one piece, as `lowrank train` writes them. */
+async function withoutSavings(
+  pairs: Uint8Array,
+  layers: readonly AdaptedLayer[],
+  inputShapes: Pairs['inputShapes'],
+): Promise<Uint8Array> {
+  const linalg = await createLinalg({ driver: await loadDriver() });
+  try {
+    return await wholeLayers(pairs, { layers, inputShapes, linalg });
+  } finally {
+    await linalg.close();
+  }
+}
+
+interface Pairs {
+  readonly source: Uint8Array;
+  readonly layers: readonly AdaptedLayer[];
+  readonly inputShapes: Readonly<Record<string, readonly number[]>>;
+}
+
+function readPairs(path: string, imageShape: readonly number[]): Pairs {
   const model = readModel(path);
   try {
     const images = model.graph.inputs.find(({ tensor }) => tensor === undefined);
     const inputShapes = images === undefined ? {} : { [images.name]: [1, ...imageShape] };
-    return { source: modelBytes(model), layers: adaptedLayers(model, inferShapes(model, { inputShapes })) };
+    const layers = adaptedLayers(model, inferShapes(model, { inputShapes }));
+    return { source: modelBytes(model), layers, inputShapes };
   } finally {
     model.file?.close();
   }

@@ -67,7 +67,7 @@ export async function writeBack(trained: string, options: WriteBackOptions = {})
   refuseUnknown(file, wanted, trained);
   const found =
     folder !== undefined && wanted.found !== undefined
-      ? foundPairs(folder, wanted.found.imageShape, { parameters, statistics }, trained)
+      ? await foundPairs(folder, wanted.found.imageShape, { parameters, statistics }, trained)
       : undefined;
   const others = found ?? { parameters, statistics };
   const names = [...others.parameters.slots, ...others.statistics.slots].map(({ name }) => name);

@@ -183,7 +183,16 @@ function writtenBack(report: WriteBackReport, terminal: Terminal): string {
     ['trained', printable(report.trained.path)],
     ['parameters', counted(report.parameters)],
     ['statistics', counted(report.statistics)],
-    ...(report.ranks === undefined ? [] : [['ranks', report.ranks.map(({ rank }) => rank).join(' ')] as const]),
+    ...(report.ranks === undefined
+      ? []
+      : [
+          [
+            'ranks',
+            report.ranks
+              .map(({ rank, inOnePiece }) => (inOnePiece === true ? `${rank} (in one piece)` : rank))
+              .join(' '),
+          ] as const,
+        ]),
     ['written', writtenText(report.output)],
   ];
   return [paint(terminal, 'bold', printable(report.model.path)), '', ...renderFacts(facts, terminal), ''].join('\n');

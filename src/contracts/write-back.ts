@@ -20,8 +20,8 @@ export interface WriteBackReport {
   readonly artifacts: string | null;
   readonly parameters: WrittenTensors;
   readonly statistics: WrittenTensors;
-  /** Ranks that the layers ended with, where these were found while they were trained. */
-  readonly ranks?: readonly { readonly name: string; readonly rank: number }[];
+  /** Ranks that the layers ended with, where these were found while they were trained; in one piece where a pair would have as many parameters. */
+  readonly ranks?: readonly { readonly name: string; readonly rank: number; readonly inOnePiece?: boolean }[];
   readonly output: WrittenModel;
   readonly warnings: readonly string[];
 }

@@ -17,6 +17,7 @@ import { readModel } from '../../src/graph/read.js';
 import { createLinalg } from '../../src/linalg/linalg.js';
 import type { Linalg, Matrix } from '../../src/linalg/types.js';
 import { inferShapes } from '../../src/ops/infer.js';
+import { readPairs } from '../../src/rewrite/pairs.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import type { RuntimeTensor } from '../../src/runtime/types.js';
 import type { LaidOut } from '../../src/step/laid-out.js';
@@ -294,14 +295,14 @@ describe('the step of layers whose ranks are found', () => {
 });
 
 describe('trained layers back in a model', () => {
-  const saved = (name: string, state: LaidOut['state']): string => {
+  const saved = (name: string, state: LaidOut['state'], of = step): string => {
     const path = at(name);
     const { parameters, statistics } = state;
     const vectors = Object.entries({ parameters, statistics }).map(([key, data]): [string, SafetensorsEntry] => [
       key,
       { shape: [data.length], data },
     ]);
-    writeFileSync(path, encodeSafetensors(new Map(vectors), { 'lowrank.artifacts': step }));
+    writeFileSync(path, encodeSafetensors(new Map(vectors), { 'lowrank.artifacts': of }));
     return path;
   };
 
@@ -330,6 +331,38 @@ describe('trained layers back in a model', () => {
       [inputs.labels!]: { type: 'int64', dims: [batch], data: labels },
     });
     expect(distance(y!.data as Float32Array, seen[outputs.logits]!.data as Float32Array)).toBeLessThan(1e-5);
+    await Promise.all([written!.close(), evaluation!.close()]);
+  });
+
+  it('are in one piece where a pair would have as many parameters', async () => {
+    const wide = at('wide');
+    const { eval: evaluated } = await writeArtifacts(tiny, wide, {
+      settings: { optimizer: 'sgd' },
+      adapt: { adaptRanks: 'augmented', tolerance: 0.1, startRank: 8, maxRank: 8, keepFirst: false },
+    });
+    const layers = layersOf(join(wide, 'pairs.onnx'));
+    const { state } = initialOf(wide);
+    state.parameters[0] = state.parameters[0]! + 0.01;
+    const output = at('wide.onnx');
+    const report = await writeBack(saved('wide.safetensors', state, wide), { output });
+    expect(faultOf(report)).toBe(undefined);
+    const whole = layers.filter(({ rank, wholeFrom }) => rank >= wholeFrom).map(({ name }) => name);
+    expect(whole.length).toBeGreaterThan(0);
+    expect(report.ranks!.filter(({ inOnePiece }) => inOnePiece).map(({ name }) => name)).toEqual(whole);
+    const names = layers.map(({ name }) => name);
+    expect(readPairs(readModel(output)).map(({ name }) => name)).toEqual(names.filter((name) => !whole.includes(name)));
+    const { images, labels } = batchOf(9);
+    const [written, evaluation] = await Promise.all(
+      [output, join(wide, evaluated.file)].map((path) => driver.createSession(readFileSync(path), { threads: 1 })),
+    );
+    const { y } = await written!.run({ x: float32(images, [batch, 3, 16, 16]) });
+    const seen = await evaluation!.run({
+      [evaluated.inputs.parameters]: float32(state.parameters),
+      [evaluated.inputs.statistics]: float32(state.statistics),
+      [evaluated.inputs.images]: float32(images, [batch, 3, 16, 16]),
+      [evaluated.inputs.labels!]: { type: 'int64', dims: [batch], data: labels },
+    });
+    expect(distance(y!.data as Float32Array, seen[evaluated.outputs.logits]!.data as Float32Array)).toBeLessThan(1e-5);
     await Promise.all([written!.close(), evaluation!.close()]);
   });
 
