@@ -168,7 +168,8 @@ function spectrumSection(
     const spectrum = Object.hasOwn(spectra, layer.name) ? spectra[layer.name] : undefined;
     if (spectrum === undefined) return [];
     const error = layer.weightError === null ? '' : `, weight error ${formatError(layer.weightError)}`;
-    const note = `rank ${spectrum.rank ?? '?'} of ${layer.maxRank}${error}`;
+    const ranks = layer.ranks === undefined ? (spectrum.rank ?? '?') : ranksText(layer);
+    const note = `rank ${ranks} of ${layer.maxRank}${error}`;
     return [{ name: shownName(layer), size: layer.params.before, note, spectrum }];
   });
   if (entries.length === 0) return null;
