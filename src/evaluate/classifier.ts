@@ -11,6 +11,7 @@ import { checkModel } from '../graph/check.js';
 import { readModel } from '../graph/read.js';
 import { modelBytes } from '../graph/write.js';
 import { fixInputs } from '../passes/fix-inputs.js';
+import { biasOfZeros } from '../passes/bias-of-zeros.js';
 import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { sizeOf } from '../ops/support/layout.js';
@@ -70,7 +71,7 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
   try {
     checkModel(model);
     inlineFunctions(model, 'what can be');
-    const settled = toInferenceForm(model);
+    const settled = [...toInferenceForm(model), ...biasOfZeros(model)];
     fixInputs(model, options.inputs);
     const isChanged = settled.length > 0 || (options.inputs?.length ?? 0) > 0;
     const end = endOfModel(model);

@@ -11,6 +11,7 @@ import { inferShapes, type ShapeTable } from '../ops/infer.js';
 import { requireMemory } from '../ops/memory.js';
 import { type EndKind, endOfModel, hasClasses } from '../passes/classifier-end.js';
 import { fixInputs } from '../passes/fix-inputs.js';
+import { biasOfZeros } from '../passes/bias-of-zeros.js';
 import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { describeModel } from '../rewrite/prepare.js';
@@ -69,7 +70,7 @@ async function openMatchModel(
   try {
     checkModel(model);
     inlineFunctions(model, 'what can be');
-    const settled = toInferenceForm(model);
+    const settled = [...toInferenceForm(model), ...biasOfZeros(model)];
     fixInputs(model, images.inputs);
     const preparation = await prepareImages(model, images, { path, driver, session, arrays, signal });
     const input = first === undefined ? preparation.input : sameInput(path, model, preparation.input, first);
