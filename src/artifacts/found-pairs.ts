@@ -44,9 +44,9 @@ export async function foundPairs(
     layout: { parameters: parameters.slots, statistics: statistics.slots, optimizer: 'none' },
   };
   const ranks = factorsOf(trained, layers).map(({ core }, at) => {
-    const { name, label } = layers[at]!;
-    const isWhole = core.cols >= layers[at]!.wholeFrom;
-    if (Math.min(core.rows, core.cols) > 0) return { name, rank: core.cols, ...(isWhole ? { inOnePiece: true } : {}) };
+    const { name, label, wholeFrom } = layers[at]!;
+    const rank = core.cols;
+    if (Math.min(core.rows, rank) > 0) return rank < wholeFrom ? { name, rank } : { name, rank, inOnePiece: true };
     throw new LowrankError('NUMERIC', `the bases of layer '${label}' are all zeros`, {
       place,
       remedy: 'save those that it was trained with',
@@ -66,7 +66,9 @@ export async function foundPairs(
   };
   const pairs = foundModel({ source, layers }, trained, false);
   return {
-    source: ranks.some(({ inOnePiece }) => inOnePiece) ? await withoutSavings(pairs, layers, inputShapes) : pairs,
+    source: ranks.some(({ inOnePiece }) => inOnePiece === true)
+      ? await withoutSavings(pairs, layers, inputShapes)
+      : pairs,
     parameters: { flat: parameters.flat, slots: others.parameterSlots },
     statistics: { flat: statistics.flat, slots: others.statisticSlots },
     ranks,
