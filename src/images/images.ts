@@ -1,3 +1,4 @@
+import { areUsualChannels, mostChannels } from '../channels.js';
 import { LowrankError } from '../errors.js';
 import { checkTrainable } from '../data/balance.js';
 import { namedNormalizations, NORMALIZATIONS, type Normalization, normalizationFor } from '../data/normalize.js';
@@ -6,13 +7,14 @@ import { findSplit } from '../data/source.js';
 import type { CenterCrop } from '../data/transform.js';
 import type { ImageSource } from '../data/types.js';
 import { usualResize } from '../graph/image-facts.js';
+import { pictureLayoutOf } from '../graph/image-layout.js';
 import { calledSides, requireShape } from './sample-shape.js';
 import type { DataSummary } from '../contracts/train.js';
 import { type ClassSources, type LabelledImages, openLabelled } from './labelled-images.js';
 
 /**
  * A normalization by name, or by means and deviations, for pictures of so many channels: one number stands for all of them; null
- * is that of ImageNet, of grey pictures from 0 to 1. Throws USAGE for others.
+ * is that of ImageNet, of other than three channels from 0 to 1. Throws USAGE for others.
  */
 export function normalizationOf(
   settings: {
@@ -34,21 +36,22 @@ export function normalizationOf(
     }
     return normalizationFor({ mean: means, deviation }, channels)!;
   }
-  const choices = namedNormalizations(channels);
+  const choices = namedNormalizations(channels).filter(([, { mean }]) => channels < 0 || mean.length === channels);
   const named = choices.find(([name]) => name === normalization);
   if (named !== undefined) return named[1];
   const isOfColors = normalization !== null && normalization in NORMALIZATIONS;
   const fact = isOfColors
-    ? `normalization '${normalization}' is of three colors, and the model takes grey pictures`
+    ? `normalization '${normalization}' is of three colors, and the model takes ${channels === 1 ? 'grey pictures' : `${channels} channels`}`
     : `there is no normalization '${normalization}'`;
   throw new LowrankError('USAGE', fact, {
     remedy: `choose one of ${choices.map(([name]) => name).join(', ')}, or give --mean and --std`,
   });
 }
 
-/** What is usual where nobody says it. */
+/** What is usual where nobody says it: of colors, or of any number of channels (−1), that of ImageNet; else from 0 to 1. */
 export function usualNormalization(channels: number): Normalization {
-  return channels === 1 ? normalizationFor(NORMALIZATIONS.unit, 1)! : NORMALIZATIONS.imagenet;
+  const areColors = channels === 3 || channels < 0;
+  return areColors ? NORMALIZATIONS.imagenet : normalizationFor(NORMALIZATIONS.unit, channels)!;
 }
 
 /** One number, or one of each channel; of any number of channels (−1) as many as there are. */
@@ -119,8 +122,8 @@ export function requireClasses(source: ImageSource, outputs: number, remedy: str
 }
 
 /**
- * Sides and channels of the images of a model's input, given its dims without the batch. Throws UNSUPPORTED for other than three
- * colors, or one channel of grey.
+ * Sides and channels of the pictures of a model's input, given its dims without the batch. Throws UNSUPPORTED where pictures are no
+ * such thing.
  */
 export function imageSizeOf(
   imageDims: readonly number[],
@@ -128,11 +131,13 @@ export function imageSizeOf(
   inputName: string,
 ): { readonly width: number; readonly height: number; readonly channels: number } {
   const sides = calledSides(imageDims, layout);
-  if (imageDims.length === 3 && (sides.channels === 1 || sides.channels === 3)) return sides;
+  const isPicture = imageDims.length === 3 && sides.channels >= 1 && sides.channels <= mostChannels;
+  if (isPicture && (areUsualChannels(sides.channels) || pictureLayoutOf(imageDims) === layout)) return sides;
   const shown = imageDims.join(', ');
-  throw new LowrankError('UNSUPPORTED', `the model takes [${shown}] where images have three colors, or are grey`, {
+  const are = isPicture || imageDims.length !== 3 ? 'have their channels first' : `have 1 to ${mostChannels} channels`;
+  throw new LowrankError('UNSUPPORTED', `the model takes [${shown}] where pictures ${are}`, {
     place: `input '${inputName}'`,
-    remedy: `give arrays (.npy) of [${shown}] in place of images, or a model of color or grey images`,
+    remedy: `give arrays (.npy) of [${shown}] in place of pictures, or a model of pictures (PNG, TIFF): of 1 to ${mostChannels} channels`,
   });
 }
 
