@@ -9,8 +9,8 @@ const tags = { photometric: 262, sampleFormat: 339 } as const;
 const rgb = 2;
 const unsigned = 1;
 /** White is 0, black is 0, red green blue, inks. */
-const plainSamples: readonly number[] = [0, 1, rgb, 5];
 const inks = 5;
+const plainSamples: ReadonlySet<number> = new Set([0, 1, rgb, inks]);
 const short = 3;
 
 /** What the first directory of a TIFF says of its samples; undefined where it cannot be made out. */
@@ -26,7 +26,7 @@ export function tiffSamples(bytes: Uint8Array): TiffSamples | undefined {
   const photometric = shortTag(bytes, tags.photometric)?.value;
   if (photometric === undefined) return undefined;
   return {
-    isPlain: plainSamples.includes(photometric),
+    isPlain: plainSamples.has(photometric),
     areInks: photometric === inks,
     areUnsigned: (shortTag(bytes, tags.sampleFormat)?.value ?? unsigned) === unsigned,
   };

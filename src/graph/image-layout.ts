@@ -10,6 +10,7 @@ export function layoutOf(dims: readonly number[]): 'nchw' | 'nhwc' {
 export function pictureLayoutOf(dims: readonly number[]): 'nchw' | 'nhwc' {
   const [first, second, third] = dims as [number, number, number];
   // Channels are few; of two that could be them, those that differ from both sides.
-  const isLast = third > 0 && third <= mostChannels && (first > mostChannels || (first === second && first !== third));
+  const isFew = third > 0 && third <= mostChannels;
+  const isLast = isFew && (first === second ? first !== third : first > mostChannels && second !== third);
   return !areUsualChannels(first) && isLast ? 'nhwc' : layoutOf(dims);
 }
