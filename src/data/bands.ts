@@ -15,9 +15,15 @@ export interface Bands {
 /**
  * Decodes a picture for a model of other than one or three channels. A TIFF of as many bands gives them as they are stored, in 8 or
  * 16 bits. Four channels are red, green, blue and alpha, which is not multiplied into the colors: of any picture, grey repeated, an
- * alpha of 255 where there is none. Throws FORMAT, saying why, for all other pictures and for those that are damaged.
+ * alpha of 255 where there is none. More than four bytes for each of `pixelLimit` pixels are refused. Throws FORMAT, saying why, for all other pictures and for those that are damaged.
  */
-export async function decodeBands(bytes: Uint8Array, header: ImageHeader, channels: number): Promise<Bands> {
+export async function decodeBands(
+  bytes: Uint8Array,
+  header: ImageHeader,
+  channels: number,
+  pixelLimit: number,
+): Promise<Bands> {
+  checkSamples(header, channels, pixelLimit);
   const samples = header.format === 'tiff' ? tiffSamples(bytes) : undefined;
   const areColors = samples === undefined || !samples.isPlain || (samples.areInks && header.channels <= 4);
   if (!areColors && header.channels === channels) {
@@ -31,7 +37,15 @@ export async function decodeBands(bytes: Uint8Array, header: ImageHeader, channe
     const remedy = `give TIFF of ${channels} bands, or arrays (.npy)`;
     throw badImage(`${count} where the model takes ${channels} channels: ${remedy}`);
   }
-  return withAlpha(await decodeColors(bytes, header));
+  return withAlpha(await decodeColors(bytes, header, samples?.areInks === true));
+}
+
+/** Bands take no more memory than color and alpha of `pixelLimit` pixels. */
+function checkSamples({ width, height, depth }: ImageHeader, channels: number, pixelLimit: number): void {
+  const [size, limit] = [width * height * channels * Math.ceil(depth / 8), 4 * pixelLimit];
+  if (size <= limit) return;
+  const [has, most] = [size, limit].map((count) => (count / 1e6).toFixed(1));
+  throw badImage(`${width}x${height} of ${channels} channels are ${has} MB, the limit is ${most}`);
 }
 
 /** Of a TIFF, as its file has them. */
@@ -45,12 +59,12 @@ async function decodeStored(bytes: Uint8Array, header: ImageHeader): Promise<Ban
 }
 
 /** Of one (grey), two (grey, alpha), three, or four (RGB, alpha) channels. */
-async function decodeColors(bytes: Uint8Array, header: ImageHeader): Promise<Bands> {
+async function decodeColors(bytes: Uint8Array, header: ImageHeader, areInks: boolean): Promise<Bands> {
   const { format } = header;
   if (format === 'gif' && (await sharp(bytes).metadata()).hasAlpha) {
     throw badImage('its transparency is not read: write it as PNG');
   }
-  if (format !== 'png' && format !== 'webp' && format !== 'tiff' && format !== 'heif') {
+  if (areInks || !['png', 'webp', 'tiff', 'heif'].includes(format)) {
     return { ...(await decodeRegion(bytes, header)).pixels, channels: 3 };
   }
   const isDeep = header.depth === 16 && format === 'png';

@@ -8,6 +8,7 @@ import type { ImageFormat, ImageHeader } from './image-header.js';
 import { hasJpegEnd } from './jpeg-header.js';
 import { cmykToRgb, toRgb, type Box, type Pixels } from './pixels.js';
 import { decodePnm } from './pnm.js';
+import { tiffSamples } from './tiff.js';
 
 /**
  * Decoding with libvips (sharp), to the very pixels that Pillow's `Image.open(...).convert("RGB")` gives: colour profiles
@@ -67,7 +68,9 @@ export function badImage(reason: string, cause?: unknown): LowrankError {
 /** The first sentence of libvips, which tells the same several times, each with who says it. */
 export function reasonOfLibvips(error: unknown): string {
   const text = messageOf(error);
-  const sentences = text.split(/\s*\b(?:Input buffer(?: has corrupt header)?|Vips\w+|vips\w*|[a-z]+load\w*):\s*/);
+  const sentences = text.split(
+    /\s*\b(?:Input buffer(?: has corrupt header)?|Vips\w+|vips\w*|\w+2vips|[a-z]+load\w*):\s*/,
+  );
   return sentences.find((sentence) => sentence !== '') ?? text;
 }
 
@@ -126,7 +129,7 @@ export async function decodeRegion(bytes: Uint8Array, header: ImageHeader, reque
   if (format === 'tiff' && header.channels > 4) throw noPicture(header.channels);
   // Other formats are small or rare; decoding all of them finds damage wherever it is.
   const isPartial = request !== undefined && format === 'jpeg' && hasJpegEnd(bytes);
-  const isCmyk = format === 'jpeg' && header.channels === 4;
+  const isCmyk = header.channels === 4 && (format === 'jpeg' || (format === 'tiff' && areInks(bytes, header)));
   if (isPartial && request.reduction === undefined && !isCmyk) {
     const decoder = await turboJpegDecoder();
     // Whatever it complains about, libvips decides.
@@ -167,6 +170,11 @@ function noPicture(bands: number): LowrankError {
   return badImage(
     `it has ${bands} bands, which are no color or grey picture: give TIFF of those that the model takes, or arrays (.npy)`,
   );
+}
+
+/** Of bytes alone: those of 16 bits libvips converts. */
+function areInks(bytes: Uint8Array, { depth }: ImageHeader): boolean {
+  return depth === 8 && tiffSamples(bytes)?.areInks === true;
 }
 
 function whole(pixels: Pixels): Region {

@@ -50,7 +50,7 @@ export function bandsRenderer(settings: {
 
 async function bandsOf(content: ImageContent, channels: number, pixelLimit: number): Promise<Bands> {
   if ('bytes' in content) {
-    return decodeBands(content.bytes, await imageHeaderOf(content.bytes, pixelLimit), channels);
+    return decodeBands(content.bytes, await imageHeaderOf(content.bytes, pixelLimit), channels, pixelLimit);
   }
   if (content.isConverted === true)
     throw badImage(`it was cached in three colors where the model takes ${channels} channels`);

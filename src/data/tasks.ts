@@ -202,7 +202,8 @@ async function inspect(content: ImageContent, pixelLimit: number): Promise<Inspe
   if (isNpy(bytes)) return inspectArray(bytes);
   const header = await imageHeaderOf(bytes, pixelLimit);
   const { format, width, height, channels, depth } = header;
-  if (format === 'tiff' && channels > 3 && channels <= mostChannels) await decodeBands(bytes, header, channels);
+  if (format === 'tiff' && channels > 3 && channels <= mostChannels)
+    await decodeBands(bytes, header, channels, pixelLimit);
   else await decodeRegion(bytes, header);
   return { format, width, height, channels, depth, bytes: bytes.length };
 }

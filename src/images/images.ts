@@ -121,28 +121,24 @@ export function requireClasses(source: ImageSource, outputs: number, remedy: str
   });
 }
 
-/**
- * Sides and channels of the pictures of a model's input, given its dims without the batch. Throws UNSUPPORTED where pictures are no
- * such thing.
- */
-export function imageSizeOf(
-  imageDims: readonly number[],
-  layout: 'nchw' | 'nhwc',
-  inputName: string,
-): { readonly width: number; readonly height: number; readonly channels: number } {
-  const sides = calledSides(imageDims, layout);
-  const isPicture = imageDims.length === 3 && sides.channels >= 1 && sides.channels <= mostChannels;
-  if (isPicture && (areUsualChannels(sides.channels) || pictureLayoutOf(imageDims) === layout)) return sides;
+/** Throws UNSUPPORTED where an input, given its dims without the batch, takes no pictures. */
+function requirePictures(imageDims: readonly number[], layout: 'nchw' | 'nhwc', inputName: string): void {
+  const { channels } = calledSides(imageDims, layout);
+  const isPicture = imageDims.length === 3 && channels >= 1 && channels <= mostChannels;
+  if (isPicture && (areUsualChannels(channels) || pictureLayoutOf(imageDims) === layout)) return;
   const shown = imageDims.join(', ');
-  const are = isPicture || imageDims.length !== 3 ? 'have their channels first' : `have 1 to ${mostChannels} channels`;
-  throw new LowrankError('UNSUPPORTED', `the model takes [${shown}] where pictures ${are}`, {
+  const isLast = imageDims.length === 3 && pictureLayoutOf(imageDims) !== layout;
+  const fact = isLast
+    ? 'training takes channels last only where they are 1 or 3'
+    : `pictures have 1 to ${mostChannels} channels`;
+  throw new LowrankError('UNSUPPORTED', `the model takes [${shown}], and ${fact}`, {
     place: `input '${inputName}'`,
-    remedy: `give arrays (.npy) of [${shown}] in place of pictures, or a model of pictures (PNG, TIFF): of 1 to ${mostChannels} channels`,
+    remedy: `give arrays (.npy) of [${shown}], or a model of pictures (PNG, TIFF) of 1 to ${mostChannels} channels`,
   });
 }
 
 /**
- * Throws UNSUPPORTED (`imageSizeOf`) where a model does not take the images of a source, INPUT where it takes arrays of another shape
+ * Throws UNSUPPORTED (`requirePictures`) where a model does not take the images of a source, INPUT where it takes arrays of another shape
  * than the source has, and where the training images, `first`, are of another kind.
  */
 export function requireSamples(
@@ -150,7 +146,7 @@ export function requireSamples(
   { arrays: first }: ImageSource,
   { imageDims, layout, inputName }: { imageDims: readonly number[]; layout: 'nchw' | 'nhwc'; inputName: string },
 ): void {
-  if (arrays === undefined) imageSizeOf(imageDims, layout, inputName);
+  if (arrays === undefined) requirePictures(imageDims, layout, inputName);
   else requireShape(arrays, imageDims, `${path}; input '${inputName}'`);
   if (arrays?.type === first?.type) return;
   const [own, other] = [arrays, first].map((each) => (each === undefined ? 'pictures' : `arrays of ${each.type}`));

@@ -13,6 +13,7 @@ import { writeTree } from '../data/support/images.js';
 import { bytes, floats } from '../data/support/npy.js';
 import { tiff } from '../data/support/tiff.js';
 import { expectFailure, run, temporaryFolder } from '../support/command.js';
+import { buildModel, type TestNode } from '../support/models.js';
 import { faultOf } from '../support/schemas.js';
 import { tinyClassifier } from '../support/tiny-classifier.js';
 
@@ -163,5 +164,37 @@ describe('PNG of four channels', () => {
     expect(told.preparation!.normalization).toMatchObject({ mean: [0.4, 0.45, 0.5, 0.55], from: 'metadata' });
     // One run of all, and runs of batches.
     expect(told.loss).toBeCloseTo(training.written!.valLoss!, 6);
+  });
+});
+
+describe('models that take six channels last', () => {
+  const model = (isLast: boolean): Uint8Array => {
+    const wave = (length: number): Float32Array => Float32Array.from({ length }, (_, i) => Math.sin(i * i));
+    const turned: TestNode = { op: 'Transpose', inputs: ['x'], outputs: ['t'], attributes: { perm: [0, 3, 1, 2] } };
+    return buildModel({
+      inputs: [{ name: 'x', dims: ['n', ...(isLast ? [side, side, 6] : [6, side, side])] }],
+      outputs: [{ name: 'y', dims: ['n', 3] }],
+      nodes: [
+        ...(isLast ? [turned] : []),
+        { op: 'Conv', inputs: [isLast ? 't' : 'x', 'w'], outputs: ['c'], attributes: { kernel_shape: [3, 3] } },
+        { op: 'GlobalMaxPool', inputs: ['c'], outputs: ['p'] },
+        { op: 'Flatten', inputs: ['p'], outputs: ['f'] },
+        { op: 'Gemm', inputs: ['f', 'g'], outputs: ['y'] },
+      ],
+      initializers: [
+        { name: 'w', dims: [8, 6, 3, 3], data: wave(8 * 6 * 9) },
+        { name: 'g', dims: [8, 3], data: wave(24) },
+      ],
+    });
+  };
+
+  it('are evaluated on TIFF as those that take them first; training names arrays', () => {
+    const losses = [true, false].map((isLast) => {
+      writeFileSync(at(`last-${isLast}.onnx`), model(isLast));
+      return (report('eval', at(`last-${isLast}.onnx`), '--data', at('6')) as EvalReport).loss;
+    });
+    expect(losses[0]).toBeCloseTo(losses[1]!, 6);
+    const train = run('train', at('last-true.onnx'), '--data', at('6'), ...plain, '-o', at('never.onnx'));
+    expectFailure(train, 'UNSUPPORTED', /\[16, 16, 6\], and training takes channels last only .*give arrays \(\.npy\)/);
   });
 });

@@ -6,6 +6,7 @@ import { checkSource } from '../../src/data/check.js';
 import { createLoader } from '../../src/data/loader.js';
 import type { OutputFormat } from '../../src/data/normalize.js';
 import { openSource } from '../../src/data/open.js';
+import { cmykToRgb } from '../../src/data/pixels.js';
 import type { Transform } from '../../src/data/transform.js';
 import type { ImageSource } from '../../src/data/types.js';
 import { failureOf } from '../support/errors.js';
@@ -63,6 +64,7 @@ async function read(
 }
 
 const bytes = (channels: number): OutputFormat => ({ type: 'uint8', layout: 'nhwc', channels });
+writeTree(join(base, 'limit'), { 'a/a.tif': tiff({ ...size, samples: bytesOf(12) }) });
 const raw4 = { raw: { ...size, channels: 4 } } as const;
 const rgba = bytesOf(4);
 const rgb = rgba.filter((_, at) => at % 4 !== 3);
@@ -109,6 +111,15 @@ describe('four channels', () => {
     for (const [at, each] of expected.entries()) {
       expect(images.subarray(at * rgba.length, (at + 1) * rgba.length)).toEqual(each);
     }
+  });
+
+  it('are the colors of inks and 255 of a CMYK TIFF, without a profile', async () => {
+    const files = { 'a.tif': tiff({ ...size, samples: rgba, photometric: 5 }) };
+    const colors = cmykToRgb(rgba);
+    expect((await read(files, bytes(3))).images).toEqual(colors);
+    const { images } = await read(files, bytes(4));
+    expect(images.filter((_, at) => at % 4 !== 3)).toEqual(colors);
+    expect(new Set(images.filter((_, at) => at % 4 === 3))).toEqual(new Set([255]));
   });
 
   it('are not read of a GIF with transparency, nor of what was cached in three colors', async () => {
@@ -233,6 +244,29 @@ describe('TIFF of bands', () => {
         'it has 4 bands, which are no color or grey picture: give TIFF of those that the model takes, or arrays (.npy)',
       ]);
     }
+  });
+
+  it('of more than four bytes for each of the pixels that may be are bad', async () => {
+    const source = await openSource(join(base, 'limit'));
+    const options = {
+      source,
+      transform: whole,
+      format: bytes(12),
+      batchSize: 1,
+      workers: 0,
+      maxBad: 1,
+      last: 'pad',
+    } as const;
+    for (const [pixelLimit, reasons] of [
+      [width * height * 3, []],
+      [width * height * 3 - 1, [expect.stringMatching(/^14x10 of 12 channels are 0\.0 MB, the limit is/)]],
+    ] as const) {
+      const loader = createLoader({ ...options, pixelLimit });
+      for await (const batch of loader.batches(0)) expect(batch.size).toBe(1 - reasons.length);
+      expect(loader.bad.map(({ reason }) => reason)).toEqual(reasons);
+      await loader.close();
+    }
+    await source.close();
   });
 
   it('are seen by a check of the data set', async () => {

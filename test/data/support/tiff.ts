@@ -10,7 +10,7 @@ export interface Bands {
 export function tiff({ width, height, samples, photometric = 1 }: Bands): Buffer {
   const bands = samples.length / (width * height);
   const bits = 8 * samples.BYTES_PER_ELEMENT;
-  const colors = photometric === 2 ? 3 : 1;
+  const colors = photometric === 2 ? 3 : photometric === 5 ? 4 : 1;
   const [short, long] = [3, 4];
   const many = (value: number): number[] => Array.from({ length: bands }, () => value);
   const sampleFormat = samples instanceof Int16Array ? 2 : 1;
