@@ -174,7 +174,7 @@ export interface ArtifactsManifest {
   readonly layout: 'nchw' | 'nhwc';
   /** null where the model is no classifier: only with a teacher. */
   readonly classes: number | null;
-  /** How images become `images`, and who says so; null where the model takes no color or grey images. */
+  /** How images become `images`, and who says so; null where the model takes no images. */
   readonly preparation: Preparation | null;
   /** In the order of the outputs; null where nothing says them. */
   readonly classNames: { readonly ids: readonly string[]; readonly titles: readonly string[] } | null;

@@ -38,7 +38,7 @@ export interface TrainExplainReport {
   readonly model: { readonly path: string; readonly sha256: string };
   /** Every option with its value, defaults included. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** How images become inputs in validation, and who says so; absent where the model takes no color or grey images. */
+  /** How images become inputs in validation, and who says so; absent where the model takes no images. */
   readonly preparation?: Preparation;
   readonly choices: readonly Choice[];
   /** The tensors that are trained, by the names of their initializers, and whether weight decay applies. */

@@ -59,7 +59,7 @@ function foundPreparation(): FindPreparation {
     if (whyNoPictures({ inputs: inputsOf(model) }) !== undefined) return undefined;
     const known =
       found.get(context.path) ??
-      prepareImages(model, defaultImageSettings, { ...context, isAnyPicture: true }).then(({ report }) => report);
+      prepareImages(model, defaultImageSettings, { ...context, isDrawn: true }).then(({ report }) => report);
     found.set(context.path, known);
     return known;
   };

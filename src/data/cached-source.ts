@@ -28,7 +28,8 @@ const imagesPerTask = 8;
 /**
  * Decodes a data set once and keeps 8-bit pixels, shared with all threads, as long as they fit into `maxBytes`. Batches are
  * the same as without it, byte for byte, where `size` is not given and every pixel is decoded (`reducedDecoding: false`). Bad
- * images are not kept: the loader meets and counts them. Closing it closes the source. Throws USAGE for impossible options,
+ * images are not kept: the loader meets and counts them. What is kept is color: a loader of other than one or three channels takes
+ * it for a bad image. Closing it closes the source. Throws USAGE for impossible options,
  * ABORTED where the signal has fired, and what the source throws.
  */
 export async function cachedSource(source: ImageSource, options: CacheOptions): Promise<CachedSource> {
@@ -73,7 +74,7 @@ export async function cachedSource(source: ImageSource, options: CacheOptions): 
     read: (index) => {
       const pixels = cache[index];
       if (pixels === undefined) return source.read(index);
-      return Promise.resolve({ pixels, label: source.label(index), name: source.name(index) });
+      return Promise.resolve({ pixels, isConverted: true, label: source.label(index), name: source.name(index) });
     },
     close: () => {
       cache.length = 0;

@@ -8,6 +8,7 @@ import type { ImageFormat, ImageHeader } from './image-header.js';
 import { hasJpegEnd } from './jpeg-header.js';
 import { cmykToRgb, toRgb, type Box, type Pixels } from './pixels.js';
 import { decodePnm } from './pnm.js';
+import { tiffSamples } from './tiff.js';
 
 /**
  * Decoding with libvips (sharp), to the very pixels that Pillow's `Image.open(...).convert("RGB")` gives: colour profiles
@@ -59,28 +60,31 @@ function turboJpegDecoder(): Promise<JpegDecoder | undefined> {
   return turboJpeg;
 }
 
-function bad(reason: string, cause?: unknown): LowrankError {
+/** What is wrong with an image. */
+export function badImage(reason: string, cause?: unknown): LowrankError {
   return new LowrankError('FORMAT', reason, { cause });
 }
 
 /** The first sentence of libvips, which tells the same several times, each with who says it. */
-function reasonOf(error: unknown): string {
+export function reasonOfLibvips(error: unknown): string {
   const text = messageOf(error);
-  const sentences = text.split(/\s*\b(?:Input buffer(?: has corrupt header)?|Vips\w+|vips\w*|[a-z]+load\w*):\s*/);
+  const sentences = text.split(
+    /\s*\b(?:Input buffer(?: has corrupt header)?|Vips\w+|vips\w*|\w+2vips|[a-z]+load\w*):\s*/,
+  );
   return sentences.find((sentence) => sentence !== '') ?? text;
 }
 
 /** Size and format, from the bytes themselves where possible. Throws FORMAT, saying why, for what is no readable image. */
 export async function imageHeaderOf(bytes: Uint8Array, pixelLimit: number): Promise<ImageHeader> {
   configure();
-  if (bytes.length === 0) throw bad('the file is empty');
+  if (bytes.length === 0) throw badImage('the file is empty');
   const recognized = recognizeImage(bytes);
   if (recognized === undefined) throw unknown(bytes, `it is none of ${readableFormats}`);
   const header = recognized.header ?? (await headerOfLibvips(bytes, recognized.format));
   const pixels = header.width * header.height;
   if (pixels > pixelLimit) {
     const [size, limit] = [pixels, pixelLimit].map((count) => (count / 1e6).toFixed(1));
-    throw bad(`${header.width}x${header.height} are ${size} megapixels, the limit is ${limit}`);
+    throw badImage(`${header.width}x${header.height} are ${size} megapixels, the limit is ${limit}`);
   }
   return header;
 }
@@ -88,19 +92,19 @@ export async function imageHeaderOf(bytes: Uint8Array, pixelLimit: number): Prom
 /** Reads no pixels. */
 async function headerOfLibvips(bytes: Uint8Array, format: ImageFormat): Promise<ImageHeader> {
   try {
-    const metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
+    const metadata = await sharp(bytes, { limitInputPixels: false, limitInputChannels: false }).metadata();
     if (metadata.format !== format) throw new Error(`its content is ${metadata.format}`);
     const { width, height, channels, depth, pageHeight } = metadata;
     const bits = depth === 'uchar' || depth === 'char' ? 8 : depth === 'ushort' || depth === 'short' ? 16 : 32;
     return { format, width, height: pageHeight ?? height, channels, depth: bits };
   } catch (error) {
-    throw unknown(bytes, reasonOf(error), error);
+    throw unknown(bytes, reasonOfLibvips(error), error);
   }
 }
 
 function unknown(bytes: Uint8Array, reason: string, cause?: unknown): LowrankError {
   const start = Buffer.from(bytes.subarray(0, 8)).toString('hex');
-  return bad(`no image that can be read (it starts with ${start}): ${reason}`, cause);
+  return badImage(`no image that can be read (it starts with ${start}): ${reason}`, cause);
 }
 
 /** Decoders of this project's own, which take all of the image. */
@@ -122,9 +126,10 @@ export async function decodeRegion(bytes: Uint8Array, header: ImageHeader, reque
   const { format } = header;
   const own = ownDecoders[format];
   if (own !== undefined) return whole(own(bytes));
+  if (format === 'tiff' && header.channels > 4) throw noPicture(header.channels);
   // Other formats are small or rare; decoding all of them finds damage wherever it is.
   const isPartial = request !== undefined && format === 'jpeg' && hasJpegEnd(bytes);
-  const isCmyk = format === 'jpeg' && header.channels === 4;
+  const isCmyk = header.channels === 4 && (format === 'jpeg' || (format === 'tiff' && areInks(bytes, header)));
   if (isPartial && request.reduction === undefined && !isCmyk) {
     const decoder = await turboJpegDecoder();
     // Whatever it complains about, libvips decides.
@@ -147,7 +152,8 @@ export async function decodeRegion(bytes: Uint8Array, header: ImageHeader, reque
     }
     const { data, info } = await image.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
     if (!isPartial) checkSize(info, header);
-    if (info.channels > 4) throw bad(`it has ${info.channels} channels: write it as an array (.npy)`);
+    // Grey, and more bands than alpha: each grey one becomes three.
+    if (info.channels > 4) throw noPicture(header.channels);
     const rgb = isCmyk && info.channels === 4 ? cmykToRgb(data) : toRgb(data, info.channels);
     return {
       pixels: { data: rgb, width: info.width, height: info.height },
@@ -156,8 +162,19 @@ export async function decodeRegion(bytes: Uint8Array, header: ImageHeader, reque
       isReduced: reduction !== undefined,
     };
   } catch (error) {
-    throw error instanceof LowrankError ? error : bad(reasonOf(error), error);
+    throw error instanceof LowrankError ? error : badImage(reasonOfLibvips(error), error);
   }
+}
+
+function noPicture(bands: number): LowrankError {
+  return badImage(
+    `it has ${bands} bands, which are no color or grey picture: give TIFF of those that the model takes, or arrays (.npy)`,
+  );
+}
+
+/** Of bytes alone: those of 16 bits libvips converts. */
+function areInks(bytes: Uint8Array, { depth }: ImageHeader): boolean {
+  return depth === 8 && tiffSamples(bytes)?.areInks === true;
 }
 
 function whole(pixels: Pixels): Region {
@@ -165,12 +182,13 @@ function whole(pixels: Pixels): Region {
 }
 
 /** libvips refuses more pixels than the header has, which is within the limit. */
-function openImage(bytes: Uint8Array, { width, height }: Size, isSequential: boolean): ReturnType<typeof sharp> {
+export function openImage(bytes: Uint8Array, { width, height }: Size, isSequential: boolean): ReturnType<typeof sharp> {
   return sharp(bytes, {
     ignoreIcc: true,
     failOn: 'error',
     sequentialRead: isSequential,
     limitInputPixels: width * height,
+    limitInputChannels: false,
   });
 }
 
@@ -181,7 +199,7 @@ interface Size {
 
 function checkSize(found: Size, said: Size): void {
   if (found.width === said.width && found.height === said.height) return;
-  throw bad(`${found.width}x${found.height} pixels, where the header says ${said.width}x${said.height}`);
+  throw badImage(`${found.width}x${found.height} pixels, where the header says ${said.width}x${said.height}`);
 }
 
 /** Reductions by a factor at which sharp makes libjpeg decode at a half, a quarter and an eighth. */

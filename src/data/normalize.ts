@@ -1,4 +1,5 @@
 import { LowrankError } from '../errors.js';
+import { mostChannels } from '../channels.js';
 import { loadKernel, roomOf, type KernelMemory } from './kernel.js';
 import type { Pixels } from './pixels.js';
 import type { Transform, View } from './transform.js';
@@ -54,8 +55,11 @@ export function namedNormalizations(channels: number): readonly (readonly [strin
 export interface OutputFormat {
   readonly type: 'uint8' | 'float32';
   readonly layout: 'nhwc' | 'nchw';
-  /** 1: grey, the luma that Pillow's `convert("L")` gives. Default: as many as the normalization has, without one 3. */
-  readonly channels?: 1 | 3 | undefined;
+  /**
+   * 1: grey, the luma that Pillow's `convert("L")` gives; 3: colors; 4: colors and alpha; others, up to 16: pictures of as many bands
+   * (see `decodeBands`). Default: 1 where the normalization has one number, else 3.
+   */
+  readonly channels?: number | undefined;
   /** For float32, which must have one; bytes need none. */
   readonly normalization?: Normalization | undefined;
   /** Images that a transform mirrors are given as they were, and named in `Batch.flips`. Default: they are mirrored. */
@@ -74,7 +78,7 @@ export function checkFormat(format: OutputFormat): void {
   };
   choose('type', type, ['uint8', 'float32']);
   choose('layout', layout, ['nhwc', 'nchw']);
-  if (format.channels !== undefined) choose('channels', String(format.channels), ['1', '3']);
+  checkChannels(format.channels);
   if (type === 'uint8' && normalization === undefined) return;
   const { mean, deviation } = normalization ?? {};
   const channels = format.channels ?? (Array.isArray(mean) && mean.length === 1 ? 1 : 3);
@@ -82,10 +86,9 @@ export function checkFormat(format: OutputFormat): void {
     Array.isArray(values) && values.length === channels && values.every((value) => Number.isFinite(value));
   if (areOfChannels(mean) && areOfChannels(deviation) && !deviation.includes(0)) return;
   const names = Object.keys(NORMALIZATIONS).join(', ');
-  const wanted =
-    channels === 1
-      ? 'a mean and a deviation of one finite number each'
-      : `one of NORMALIZATIONS (${names}), or a mean and a deviation of three finite numbers each`;
+  const count = channels === 1 ? 'one finite number' : `${channels === 3 ? 'three' : channels} finite numbers`;
+  const numbers = `a mean and a deviation of ${count} each`;
+  const wanted = channels === 3 ? `one of NORMALIZATIONS (${names}), or ${numbers}` : numbers;
   const shown = (values: unknown): string => (Array.isArray(values) ? values.join(', ') : String(values));
   throw new LowrankError(
     'USAGE',
@@ -97,6 +100,14 @@ export function checkFormat(format: OutputFormat): void {
       remedy: `give ${wanted}, no deviation of 0`,
     },
   );
+}
+
+function checkChannels(channels: number | undefined): void {
+  if (channels === undefined || (Number.isSafeInteger(channels) && channels >= 1 && channels <= mostChannels)) return;
+  throw new LowrankError('USAGE', `the channels of the images are ${channels}`, {
+    place: 'format.channels',
+    remedy: `choose 1, 3, or another number up to ${mostChannels}`,
+  });
 }
 
 /** The 256 values of each channel, in float32 as torchvision computes them: ToDtype(scale=True), then Normalize. */
@@ -123,9 +134,15 @@ export function sampleDims(transform: Transform, format: OutputFormat): readonly
 
 /**
  * Writes one image into its place of a batch, which holds exactly one; what the view leaves out becomes black. Where the format
- * has one channel, the three of the pixels are the same.
+ * has one channel, the three of the pixels are the same; where it has more than three, the pixels are the three from `first` on
+ * (default: 0), and without pixels all are written.
  */
-export type ImageWriter = (pixels: Pixels | undefined, view: View, target: Uint8Array | Float32Array) => void;
+export type ImageWriter = (
+  pixels: Pixels | undefined,
+  view: View,
+  target: Uint8Array | Float32Array,
+  first?: number,
+) => void;
 
 /** A writer for a format that `checkFormat` has passed. */
 export function imageWriter(format: OutputFormat): ImageWriter {
@@ -134,7 +151,7 @@ export function imageWriter(format: OutputFormat): ImageWriter {
   const floats = type === 'float32' ? normalizationTable(normalization!) : undefined;
   const tables = floats ?? Array.from({ length: channels }, () => identity);
   const place = floats?.length === 3 ? coveringWriter(layout, floats) : undefined;
-  return (pixels, view, target) => {
+  return (pixels, view, target, first = 0) => {
     const { width, height, left, top, isFlipped } = view;
     // Of one pixel and of one channel, in the target.
     const steps = layout === 'nhwc' ? ([channels, 1] as const) : ([1, width * height] as const);
@@ -143,12 +160,14 @@ export function imageWriter(format: OutputFormat): ImageWriter {
       place(pixels, isFlipped, target);
       return;
     }
-    if (!isCovered) fillBlack(target, tables, steps, width * height);
+    const written = pixels === undefined || channels <= 3 ? tables : tables.slice(first, first + 3);
+    const start = first * steps[1];
+    if (!isCovered) fillBlack(target, written, steps, width * height, start);
     if (pixels === undefined) return;
     const column = isFlipped ? width - 1 - left : left;
     for (let y = 0; y < pixels.height; y++) {
-      const to = ((top + y) * width + column) * steps[0];
-      writeRow(pixels, y, tables, target, to, isFlipped ? -steps[0] : steps[0], steps[1]);
+      const to = start + ((top + y) * width + column) * steps[0];
+      writeRow(pixels, y, written, target, to, isFlipped ? -steps[0] : steps[0], steps[1]);
     }
   };
 }
@@ -206,8 +225,9 @@ function writeRow(
   const end = (y + 1) * width * 3;
   for (let from = y * width * 3, to = start; from < end; from += 3, to += pixelStep) {
     target[to] = red![data[from]!]!;
-    if (green === undefined || blue === undefined) continue;
+    if (green === undefined) continue;
     target[to + channelStep] = green[data[from + 1]!]!;
+    if (blue === undefined) continue;
     target[to + 2 * channelStep] = blue[data[from + 2]!]!;
   }
 }
@@ -217,9 +237,10 @@ function fillBlack(
   tables: Tables,
   [pixelStep, channelStep]: readonly [number, number],
   count: number,
+  start: number,
 ): void {
   for (const [channel, table] of tables.entries()) {
     const black = table[0]!;
-    for (let pixel = 0, to = channel * channelStep; pixel < count; pixel++, to += pixelStep) target[to] = black;
+    for (let pixel = 0, to = start + channel * channelStep; pixel < count; pixel++, to += pixelStep) target[to] = black;
   }
 }

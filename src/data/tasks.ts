@@ -1,5 +1,7 @@
 import sharp from 'sharp';
 import { LowrankError, messageOf } from '../errors.js';
+import { decodeBands } from './bands.js';
+import { areUsualChannels, mostChannels } from '../channels.js';
 import { decodeRegion, imageHeaderOf } from './decode.js';
 import { createExtentReader } from './files.js';
 import { arrayWriter } from './array-writer.js';
@@ -7,6 +9,7 @@ import { channelsOf, type ImageWriter, imageWriter, type OutputFormat, sampleDim
 import { bytesOf, checkLength, isNpy, npyHeader } from '../files/npy.js';
 import { drawsOf } from './order.js';
 import type { Pixels } from './pixels.js';
+import { bandsRenderer } from './render-bands.js';
 import { render } from './render.js';
 import { planResampling, resample, type Interpolation } from './resample.js';
 import { type Draw, shorterSide, type Transform } from './transform.js';
@@ -177,6 +180,7 @@ function renderOne({ transform, format, pixelLimit }: RenderTaskSettings): Rende
     const write = arrayWriter(transform, format);
     return (content, _, target) => write('bytes' in content ? content.bytes : content.pixels.data, target);
   }
+  if (!areUsualChannels(channelsOf(format))) return bandsRenderer({ transform, format, pixelLimit });
   const write = imageWriter(format);
   const shared = { transform, isGrey: channelsOf(format) === 1, pixelLimit };
   return (content, draw, target, setFlip) => {
@@ -197,8 +201,10 @@ async function inspect(content: ImageContent, pixelLimit: number): Promise<Inspe
   const { bytes } = content;
   if (isNpy(bytes)) return inspectArray(bytes);
   const header = await imageHeaderOf(bytes, pixelLimit);
-  await decodeRegion(bytes, header);
   const { format, width, height, channels, depth } = header;
+  if (format === 'tiff' && channels > 3 && channels <= mostChannels)
+    await decodeBands(bytes, header, channels, pixelLimit);
+  else await decodeRegion(bytes, header);
   return { format, width, height, channels, depth, bytes: bytes.length };
 }
 

@@ -12,8 +12,8 @@ export interface Extent {
 /** An encoded image (JPEG, PNG …) or array (.npy), or its pixels where the format stores them as they are. */
 export type ImageContent =
   | { readonly bytes: Uint8Array }
-  /** `isGrey`: one channel is stored, and all three are it. */
-  | { readonly pixels: Pixels; readonly isGrey?: boolean };
+  /** `isGrey`: one channel is stored, and all three are it. `isConverted`: what else than three colors there was is gone. */
+  | { readonly pixels: Pixels; readonly isGrey?: boolean; readonly isConverted?: boolean };
 
 /** One labelled image. */
 export type ImageSample = ImageContent & { readonly label: number; readonly name: string };

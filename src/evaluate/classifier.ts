@@ -61,7 +61,7 @@ export interface ClassifierOptions {
 /**
  * Opens a model file, of any opset and quantized ones too, and finds out by runs what it takes: a batch of two, or else
  * of one where the model has the batch written into it. Throws what `readModel` throws, UNSUPPORTED where it is no
- * classifier of color or grey images, USAGE where it does not take images of the given size, RUNTIME where onnxruntime refuses it.
+ * classifier of images, USAGE where it does not take images of the given size, RUNTIME where onnxruntime refuses it.
  */
 export async function openClassifier(path: string, options: ClassifierOptions): Promise<Classifier> {
   const { driver, session: sessionOptions, signal } = options;

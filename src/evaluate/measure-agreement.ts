@@ -39,7 +39,7 @@ export interface AgreementOptions extends LimitOptions {
  * floats: the mean over pictures of the relative error of one picture. Maps of classes: mean IoU, pixels with the same class.
  * Intervals are of 95 %, over pictures. Outputs that a model chooses by what is in a picture, such as detections behind
  * NonMaxSuppression, are not compared; what they are made of is.
- * Throws INPUT where images are missing or too many are bad; UNSUPPORTED where a model takes no color or grey images, or no output can be
+ * Throws INPUT where images are missing or too many are bad; UNSUPPORTED where a model takes no images, or no output can be
  * compared; USAGE where the two take other pictures, and for settings that do not fit; RUNTIME, ABORTED.
  */
 export async function measureAgreement(options: AgreementOptions): Promise<AgreementReport> {

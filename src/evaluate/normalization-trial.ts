@@ -31,13 +31,11 @@ export async function tryNormalizations(
 ): Promise<NormalizationTrial | undefined> {
   const { from, name: assumed } = model.preparation.report.normalization;
   if (from !== 'assumed') return undefined;
-  const { channels, arrays } = model.preparation.input;
+  const { channels } = model.preparation.input;
   const some = source.length > pictures ? drawImages(source, pictures, { seed: 0, order: 'source' }) : source;
   const tried = new Map<string, Predictions>();
-  const candidates = namedNormalizations(channels).filter(
-    // Arrays of other than three channels have none of three colors.
-    ([, { mean }]) => arrays === undefined || mean.length === channels,
-  );
+  // Of other than three channels there are none of three colors.
+  const candidates = namedNormalizations(channels).filter(([, { mean }]) => mean.length === channels);
   for (const [name, normalization] of candidates) {
     // Bad images are counted in the evaluation.
     const loader = loaderFor(model, some, { ...settings, maxBad: some.length }, { normalization, signal });

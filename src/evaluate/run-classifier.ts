@@ -109,7 +109,7 @@ export function loaderFor(
   return createLoader({
     source,
     transform: model.preparation.transform,
-    format: { type: model.pixels, layout: model.layout, normalization },
+    format: { type: model.pixels, layout: model.layout, channels: model.preparation.input.channels, normalization },
     batchSize: model.fixedBatch ?? Math.min(batchSize, source.length),
     shuffle: false,
     last: 'pad',

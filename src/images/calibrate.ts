@@ -15,7 +15,7 @@ const defaultCalibrationSettings: CalibrationSettings = { ...defaultUnlabelledSe
 /**
  * Images, which need no labels, for `convert` to fit layers on: what a trained model's layers see, which is nothing like
  * random numbers. Prepared as for evaluation: resized, the center cut out. `convert` throws INPUT for images that cannot be
- * used, USAGE for settings that do not fit, UNSUPPORTED where the model does not take color or grey images.
+ * used, USAGE for settings that do not fit, UNSUPPORTED where the model does not take the images.
  */
 export function calibration(path: string, chosen: Partial<CalibrationSettings> = {}): Calibrate {
   const settings = { ...defaultCalibrationSettings, ...chosen };

@@ -1,3 +1,4 @@
+import { areUsualChannels } from '../channels.js';
 import { LowrankError, throwIfAborted } from '../errors.js';
 import { pictureDrawer } from '../data/dead-leaves.js';
 import { namedNormalizations, NORMALIZATIONS, type Normalization, normalizationFor } from '../data/normalize.js';
@@ -22,24 +23,29 @@ export interface FoundNormalization {
 
 /**
  * How a model was trained to see images: what its metadata say; else what its first operators or the type of its input tell;
- * else the one of NORMALIZATIONS with which drawn pictures look to its BatchNormalizations most like what they were trained
+ * else, of colors, of grey and of what is drawn, the one of NORMALIZATIONS with which drawn pictures look to its BatchNormalizations most like what they were trained
  * on, where it stands out; else the usual one, also where running the model fails, or takes more than it may. Throws
  * ABORTED.
  */
 export async function findNormalization(
   model: Model,
   input: ImageInput,
-  context: Pick<CalibrateContext, 'driver' | 'session' | 'signal'>,
+  context: Pick<CalibrateContext, 'driver' | 'session' | 'signal'> & { readonly isDrawn?: boolean },
 ): Promise<FoundNormalization> {
   const { channels } = input;
-  const fitted = (normalization: Normalization | undefined): Normalization | undefined =>
-    normalization === undefined ? undefined : normalizationFor(normalization, channels);
+  const { isDrawn = false } = context;
+  const fitted = (normalization: Normalization | undefined): Normalization | undefined => {
+    const own = normalization === undefined ? undefined : normalizationFor(normalization, channels);
+    return isDrawn || own?.mean.length === channels ? own : undefined;
+  };
   if (input.type === 'uint8') return found(fitted(NORMALIZATIONS.none)!, 'graph');
   const hints = imageHints(model.metadata);
   const normalization = fitted(hints.normalization);
   if (normalization !== undefined) return found(normalization, hints.isInferred ? 'batch-normalization' : 'metadata');
   const range = fitted(rangeOfInput(model.graph, model.graph.value(input.name)!));
   if (range !== undefined) return found(range, 'graph');
+  // Drawn pictures are none of whatever bands a picture has.
+  if (!isDrawn && !areUsualChannels(channels)) return found(usualNormalization(channels), 'assumed');
   const [best, next] = await distancesWithin(model, input, context);
   if (best !== undefined && next !== undefined && best.distance * clearly < next.distance) {
     return found(best.normalization, 'batch-normalization');

@@ -5,8 +5,8 @@ import type { Model } from '../graph/model.js';
 import { dataTypeName } from '../onnx/data-type.js';
 import { numberToFloat16 } from '../float16.js';
 import type { ElementType, RuntimeTensor, Session, ValueInfo } from '../runtime/types.js';
-import { imageSizeOf } from './images.js';
-import { layoutOf } from '../graph/image-layout.js';
+import { mostChannels } from '../channels.js';
+import { layoutOf, pictureLayoutOf } from '../graph/image-layout.js';
 import { inputRemedy } from '../passes/fix-inputs.js';
 import { calledSides, requireShape } from './sample-shape.js';
 
@@ -30,22 +30,14 @@ export interface ImageInput {
   readonly arrays?: SampleArrays;
 }
 
+/** What has neither one nor three channels is taken for a picture up to `mostChannels` where it has so many pixels a side. */
+const fewestPixels = 8;
+
 /**
- * The input of a model of color or grey images; `imageSize` is the side for models that take any, null: 224. Throws UNSUPPORTED
+ * The input of a model of pictures; `imageSize` is the side for models that take any, null: 224. Throws UNSUPPORTED
  * where there are other inputs, USAGE where the model takes another side.
  */
 export function imageInputOf(session: Pick<Session, 'inputs'>, path: string, imageSize: number | null): ImageInput {
-  const input = pictureInputOf(session, path, imageSize);
-  imageSizeOf(input.imageDims, input.layout, input.name);
-  return input;
-}
-
-/** What has neither one nor three channels is taken for a picture up to so many, of so many pixels a side. */
-const mostChannels = 16;
-const fewestPixels = 8;
-
-/** The same for pictures of any number of channels. */
-export function pictureInputOf(session: Pick<Session, 'inputs'>, path: string, imageSize: number | null): ImageInput {
   const reason = whyNoPictures(session);
   if (reason !== undefined) {
     throw new LowrankError('UNSUPPORTED', reason, { place: path, remedy: remedyFor(session) });
@@ -72,17 +64,8 @@ export function pictureInputOf(session: Pick<Session, 'inputs'>, path: string, i
 /** What can be done where pictures are not what a model takes. */
 function remedyFor({ inputs }: Pick<Session, 'inputs'>): string {
   if (inputs.length > 1) return inputRemedy;
-  if (whyNoBatch({ inputs }) !== undefined) return 'give a model of color or grey images';
-  return `give arrays (.npy) of [${inputs[0]!.dims.slice(1).join(', ')}], or a model of color or grey images`;
-}
-
-/** As `layoutOf`, and pictures of other than one or three channels. */
-function pictureLayoutOf(declared: readonly number[]): ImageInput['layout'] {
-  const [first, second, third] = declared as [number, number, number];
-  const isUsual = first === 1 || first === 3;
-  // Channels are few; of two that could be them, those that differ from both sides.
-  const isLast = third > 0 && third <= mostChannels && (first > mostChannels || (first === second && first !== third));
-  return !isUsual && isLast ? 'nhwc' : layoutOf(declared);
+  if (whyNoBatch({ inputs }) !== undefined) return 'give a model of images';
+  return `give arrays (.npy) of [${inputs[0]!.dims.slice(1).join(', ')}], or a model of images: of 1 to ${mostChannels} channels`;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { areUsualChannels, mostChannels } from '../channels.js';
 import { LowrankError } from '../errors.js';
 import { checkTrainable } from '../data/balance.js';
 import { namedNormalizations, NORMALIZATIONS, type Normalization, normalizationFor } from '../data/normalize.js';
@@ -6,13 +7,14 @@ import { findSplit } from '../data/source.js';
 import type { CenterCrop } from '../data/transform.js';
 import type { ImageSource } from '../data/types.js';
 import { usualResize } from '../graph/image-facts.js';
+import { pictureLayoutOf } from '../graph/image-layout.js';
 import { calledSides, requireShape } from './sample-shape.js';
 import type { DataSummary } from '../contracts/train.js';
 import { type ClassSources, type LabelledImages, openLabelled } from './labelled-images.js';
 
 /**
  * A normalization by name, or by means and deviations, for pictures of so many channels: one number stands for all of them; null
- * is that of ImageNet, of grey pictures from 0 to 1. Throws USAGE for others.
+ * is that of ImageNet, of other than three channels from 0 to 1. Throws USAGE for others.
  */
 export function normalizationOf(
   settings: {
@@ -34,21 +36,22 @@ export function normalizationOf(
     }
     return normalizationFor({ mean: means, deviation }, channels)!;
   }
-  const choices = namedNormalizations(channels);
+  const choices = namedNormalizations(channels).filter(([, { mean }]) => channels < 0 || mean.length === channels);
   const named = choices.find(([name]) => name === normalization);
   if (named !== undefined) return named[1];
   const isOfColors = normalization !== null && normalization in NORMALIZATIONS;
   const fact = isOfColors
-    ? `normalization '${normalization}' is of three colors, and the model takes grey pictures`
+    ? `normalization '${normalization}' is of three colors, and the model takes ${channels === 1 ? 'grey pictures' : `${channels} channels`}`
     : `there is no normalization '${normalization}'`;
   throw new LowrankError('USAGE', fact, {
     remedy: `choose one of ${choices.map(([name]) => name).join(', ')}, or give --mean and --std`,
   });
 }
 
-/** What is usual where nobody says it. */
+/** What is usual where nobody says it: of colors, or of any number of channels (−1), that of ImageNet; else from 0 to 1. */
 export function usualNormalization(channels: number): Normalization {
-  return channels === 1 ? normalizationFor(NORMALIZATIONS.unit, 1)! : NORMALIZATIONS.imagenet;
+  const areColors = channels === 3 || channels < 0;
+  return areColors ? NORMALIZATIONS.imagenet : normalizationFor(NORMALIZATIONS.unit, channels)!;
 }
 
 /** One number, or one of each channel; of any number of channels (−1) as many as there are. */
@@ -118,26 +121,24 @@ export function requireClasses(source: ImageSource, outputs: number, remedy: str
   });
 }
 
-/**
- * Sides and channels of the images of a model's input, given its dims without the batch. Throws UNSUPPORTED for other than three
- * colors, or one channel of grey.
- */
-export function imageSizeOf(
-  imageDims: readonly number[],
-  layout: 'nchw' | 'nhwc',
-  inputName: string,
-): { readonly width: number; readonly height: number; readonly channels: number } {
-  const sides = calledSides(imageDims, layout);
-  if (imageDims.length === 3 && (sides.channels === 1 || sides.channels === 3)) return sides;
+/** Throws UNSUPPORTED where an input, given its dims without the batch, takes no pictures. */
+function requirePictures(imageDims: readonly number[], layout: 'nchw' | 'nhwc', inputName: string): void {
+  const { channels } = calledSides(imageDims, layout);
+  const isPicture = imageDims.length === 3 && channels >= 1 && channels <= mostChannels;
+  if (isPicture && (areUsualChannels(channels) || pictureLayoutOf(imageDims) === layout)) return;
   const shown = imageDims.join(', ');
-  throw new LowrankError('UNSUPPORTED', `the model takes [${shown}] where images have three colors, or are grey`, {
+  const isLast = imageDims.length === 3 && pictureLayoutOf(imageDims) !== layout;
+  const fact = isLast
+    ? 'training takes channels last only where they are 1 or 3'
+    : `pictures have 1 to ${mostChannels} channels`;
+  throw new LowrankError('UNSUPPORTED', `the model takes [${shown}], and ${fact}`, {
     place: `input '${inputName}'`,
-    remedy: `give arrays (.npy) of [${shown}] in place of images, or a model of color or grey images`,
+    remedy: `give arrays (.npy) of [${shown}], or a model of pictures (PNG, TIFF) of 1 to ${mostChannels} channels`,
   });
 }
 
 /**
- * Throws UNSUPPORTED (`imageSizeOf`) where a model does not take the images of a source, INPUT where it takes arrays of another shape
+ * Throws UNSUPPORTED (`requirePictures`) where a model does not take the images of a source, INPUT where it takes arrays of another shape
  * than the source has, and where the training images, `first`, are of another kind.
  */
 export function requireSamples(
@@ -145,7 +146,7 @@ export function requireSamples(
   { arrays: first }: ImageSource,
   { imageDims, layout, inputName }: { imageDims: readonly number[]; layout: 'nchw' | 'nhwc'; inputName: string },
 ): void {
-  if (arrays === undefined) imageSizeOf(imageDims, layout, inputName);
+  if (arrays === undefined) requirePictures(imageDims, layout, inputName);
   else requireShape(arrays, imageDims, `${path}; input '${inputName}'`);
   if (arrays?.type === first?.type) return;
   const [own, other] = [arrays, first].map((each) => (each === undefined ? 'pictures' : `arrays of ${each.type}`));

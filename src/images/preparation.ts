@@ -10,7 +10,7 @@ import { toInferenceForm } from '../passes/inference-form.js';
 import type { FactOrigin, Preparation } from '../contracts/images.js';
 import type { Session } from '../runtime/types.js';
 import { findNormalization, type FoundNormalization } from './find-normalization.js';
-import { type ImageInput, imageInputOf, inputsOf, pictureInputOf } from './image-input.js';
+import { type ImageInput, imageInputOf, inputsOf } from './image-input.js';
 import { prepareArrays } from './prepare-arrays.js';
 import { type ImageHints, imageHints, normalizationName } from './image-metadata.js';
 import { givenNormalization, type ImageSettings } from './image-settings.js';
@@ -27,8 +27,8 @@ export interface ImagePreparation {
 export interface PrepareContext extends Pick<CalibrateContext, 'path' | 'driver' | 'session' | 'signal'> {
   /** A session of the model that is open. Default: what its graph declares. */
   readonly opened?: Pick<Session, 'inputs'>;
-  /** Pictures of any number of channels. Default: color or grey images alone. */
-  readonly isAnyPicture?: boolean;
+  /** Pictures that are drawn: where the channels are none of colors, numbers of three colors stand for them. Default: false. */
+  readonly isDrawn?: boolean;
   /** What the samples are where they are arrays. */
   readonly arrays?: SampleArrays | undefined;
 }
@@ -44,10 +44,10 @@ export async function prepareImages(
   context: PrepareContext,
 ): Promise<ImagePreparation> {
   const hints = imageHints(model.metadata);
-  const { path, opened = { inputs: inputsOf(model) }, isAnyPicture = false, arrays } = context;
+  const { path, opened = { inputs: inputsOf(model) }, arrays } = context;
   if (arrays !== undefined) return prepareArrays(model, settings, { ...context, opened, arrays });
   const { imageSize } = settings;
-  const { input, from } = sizedInput(opened, path, { imageSize, told: hints.imageSize, isAnyPicture });
+  const { input, from } = sizedInput(opened, path, { imageSize, told: hints.imageSize });
   const normalization = await normalizationFor(settings, model, input, context);
   const { transform, from: resizeFrom } = resizing(input, settings, hints);
   const { width, height } = input;
@@ -90,14 +90,9 @@ export async function prepareFile(
 export function sizedInput(
   opened: Pick<Session, 'inputs'>,
   path: string,
-  {
-    imageSize,
-    told,
-    isAnyPicture = false,
-  }: { imageSize: number | null; told: number | undefined; isAnyPicture?: boolean },
+  { imageSize, told }: { imageSize: number | null; told: number | undefined },
 ): { readonly input: ImageInput; readonly from: FactOrigin } {
-  const inputOf = (side: number | null): ImageInput =>
-    isAnyPicture ? pictureInputOf(opened, path, side) : imageInputOf(opened, path, side);
+  const inputOf = (side: number | null): ImageInput => imageInputOf(opened, path, side);
   const input = inputOf(imageSize);
   if (imageSize !== null) return { input, from: 'option' };
   const sides = opened.inputs[0]!.dims.slice(1).toSpliced(input.layout === 'nhwc' ? 2 : 0, 1);

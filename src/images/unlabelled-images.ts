@@ -79,7 +79,7 @@ export async function openUnlabelledImages(
     const loader = createLoader({
       source,
       transform,
-      format: { type: pixelsOf(input), layout: input.layout, normalization },
+      format: { type: pixelsOf(input), layout: input.layout, channels: input.channels, normalization },
       batchSize,
       shuffle: false,
       last,

@@ -107,7 +107,8 @@ export function loadersFor(
   const { layout, imageDims } = prepared;
   const { width, height, channels } = calledSides(imageDims, layout);
   const transforms = transformsOf(settings, width, height);
-  const format: OutputFormat = { type: 'float32', layout, normalization: normalizationOf(settings, channels) };
+  const normalization = normalizationOf(settings, channels);
+  const format: OutputFormat = { type: 'float32', layout, channels, normalization };
   const shared = {
     format,
     seed: settings.seed,

@@ -77,7 +77,7 @@ export const defaultRecalibrationSettings: RecalibrationSettings = {
  * each depth of the graph, costs as many times more and differs by the noise of a batch of images.
  *
  * Throws INPUT for images that cannot be used, USAGE for settings that do not fit, UNSUPPORTED where the model does not
- * take color or grey images, NUMERIC where statistics are not finite, RUNTIME, ABORTED. Nothing is changed then.
+ * take the images, NUMERIC where statistics are not finite, RUNTIME, ABORTED. Nothing is changed then.
  */
 export function recalibration(path: string, chosen: Partial<RecalibrationSettings> = {}): Recalibrate {
   const settings = { ...defaultRecalibrationSettings, ...chosen };

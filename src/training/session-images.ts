@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { areUsualChannels } from '../channels.js';
 import type { ClassOrder } from '../contracts/images.js';
 import { cachedSource } from '../data/cached-source.js';
 import { createLoader, type Loader } from '../data/loader.js';
@@ -52,8 +53,8 @@ export function loadersFor(prepared: Prepared, settings: TrainSettings, areBytes
   const transforms = transformsOf(settings, width, height);
   const normalization = normalizationOf(settings, channels);
   const format: OutputFormat = areBytes
-    ? { type: 'uint8', layout: 'nhwc', normalization, reportsFlips: true }
-    : { type: 'float32', layout, normalization };
+    ? { type: 'uint8', layout: 'nhwc', channels, normalization, reportsFlips: true }
+    : { type: 'float32', layout, channels, normalization };
   const shared = {
     format,
     seed: settings.seed,
@@ -89,6 +90,17 @@ export function augmented(settings: TrainSettings, { length, arrays }: ImageSour
 /** What is said where arrays are to be changed at random. */
 export function noAugment({ augment }: TrainSettings): string {
   return `the arrays are fed as they are: --augment ${augment} is of pictures`;
+}
+
+/** Whether the model takes color or grey pictures, which are bytes. */
+export function haveUsualChannels({ imageDims, layout }: Prepared): boolean {
+  return areUsualChannels(calledSides(imageDims, layout).channels);
+}
+
+/** What is said where pictures of other channels are to be cached. */
+export function noCache({ imageDims, layout }: Prepared): string {
+  const { channels } = calledSides(imageDims, layout);
+  return `--cache-images keeps color and grey pictures alone: those of ${channels} channels are decoded in every epoch`;
 }
 
 /** The loader of the training images, and its updates an epoch. Throws USAGE where there is not one. */

@@ -27,8 +27,10 @@ import {
   augmented,
   fingerprint,
   imageFactsOf,
+  haveUsualChannels,
   loadersFor,
   noAugment,
+  noCache,
   openImages,
   openLoader,
   requireImages,
@@ -159,13 +161,15 @@ async function openSession(
   const limits = limitsOf(checkedLimits(options));
   const images = await openImages(options, told, closers);
   const { training, validation, order } = images;
-  // Arrays do not cross to the device as bytes of pictures.
-  const mode: FullMode = training.arrays === undefined ? asked : { ...asked, hasByteImages: false };
-  const { hasByteImages, isResident, readEvery } = mode;
   const driver = await loadDriver();
   const model = await openModel(options, told, images, limits, driver, closers);
   const { prepared } = model;
   requireImages(prepared, images);
+  // Neither arrays nor bands, which may have 16 bits, cross to the device as bytes.
+  const areBands = training.arrays === undefined && !haveUsualChannels(prepared);
+  const areBytes = training.arrays === undefined && !areBands;
+  const mode: FullMode = areBytes ? asked : { ...asked, hasByteImages: false };
+  const { hasByteImages, isResident, readEvery } = mode;
   const settings = inOwnRuns(augmented(told, training, prepared), prepared.ownBatch);
   const warnings = [...model.warnings, ...training.warnings, ...(validation?.warnings ?? [])];
   if (settings.augment === 'none' && !['none', 'auto'].includes(told.augment)) warnings.push(noAugment(told));
@@ -174,7 +178,9 @@ async function openSession(
   const { target, gradient } = graphs;
   if (isEmulated(settings)) warnings.push(`${settings.precision} is emulated on CPU: right, but slower than float32`);
   const loaders = loadersFor(prepared, settings, hasByteImages);
-  const { loader, stepsPerEpoch } = await openLoader(loaders, training, settings, signal, closers);
+  if (settings.cache > 0 && areBands) warnings.push(noCache(prepared));
+  const cache = areBands ? 0 : settings.cache;
+  const { loader, stepsPerEpoch } = await openLoader(loaders, training, { ...settings, cache }, signal, closers);
   checkSchedule(scheduleOf(settings, stepsPerEpoch));
   const { threads } = settings;
   const session = trainSessionOptions(settings);

@@ -14,7 +14,7 @@ import type { TrainingSession } from './session.js';
 /** The settings of a training in which it stands how images become inputs, and who says so. */
 export interface SettledImages<Settings = TrainSettings> {
   readonly settings: Settings;
-  /** undefined where the model takes no color or grey images, which the training says. */
+  /** undefined where the model takes no images, which the training says. */
   readonly preparation: Preparation | undefined;
 }
 

@@ -297,7 +297,7 @@ describe('evaluateModel', () => {
       });
     };
     await rejects(relu(['n', 3, 8, 8]), 'UNSUPPORTED', /the first output, 'y', is \[1, 3, 8, 8\] for a batch of 1/);
-    await rejects(relu(['n', 2, 8, 8]), 'UNSUPPORTED', /takes \[2, 8, 8\] where images have three colors, or are grey/);
+    await rejects(relu(['n', 17, 8, 8]), 'UNSUPPORTED', /17, 8, 8\]: too many channels or too few pixels for images/);
     await rejects(relu(['n', 12]), 'UNSUPPORTED', /no batch of images/);
     await rejects(colorModel(), 'USAGE', /--image-size is 32, and the model takes \[3, 8, 8\]/, { imageSize: 32 });
     await rejects(colorModel(), 'USAGE', /there is no normalization 'cifar'/, { normalization: 'cifar' });

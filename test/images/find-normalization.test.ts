@@ -3,7 +3,7 @@ import { NORMALIZATIONS } from '../../src/data/normalize.js';
 import { readModel } from '../../src/graph/read.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import { distances, findNormalization, type FoundNormalization } from '../../src/images/find-normalization.js';
-import { inputsOf, pictureInputOf } from '../../src/images/image-input.js';
+import { inputsOf, imageInputOf } from '../../src/images/image-input.js';
 import { imageHints } from '../../src/images/image-metadata.js';
 import { buildModel, type TestInitializer, type TestNode, type TestType } from '../support/models.js';
 import { hasShared, modelPath } from '../support/shared.js';
@@ -18,7 +18,7 @@ function find(
 ): Promise<FoundNormalization> {
   const model = readModel(source);
   for (const [key, value] of Object.entries(metadata)) model.metadata.set(key, value);
-  return findNormalization(model, pictureInputOf({ inputs: inputsOf(model) }, 'model.onnx', null), context);
+  return findNormalization(model, imageInputOf({ inputs: inputsOf(model) }, 'model.onnx', null), context);
 }
 
 /** A model that begins with these operators on constants: `[op, values, dims]`, with `x` on the left. */
@@ -231,7 +231,7 @@ describe.skipIf(!hasShared)('of real models', () => {
     'BatchNormalization of %s was trained on %s',
     async (name, expected, clear) => {
       const model = readModel(modelPath(`${name}.onnx`));
-      const input = pictureInputOf({ inputs: inputsOf(model) }, name, null);
+      const input = imageInputOf({ inputs: inputsOf(model) }, name, null);
       const found = await findNormalization(model, input, context);
       expect(found.from).toBe('batch-normalization');
       expect(expected.split(' or ')).toContain(found.name);

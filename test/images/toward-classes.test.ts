@@ -4,7 +4,7 @@ import { readModel } from '../../src/graph/read.js';
 import { loadDriver } from '../../src/runtime/driver.js';
 import type { Session } from '../../src/runtime/types.js';
 import { openClassGradient } from '../../src/images/class-gradient.js';
-import { inputsOf, pictureInputOf } from '../../src/images/image-input.js';
+import { inputsOf, imageInputOf } from '../../src/images/image-input.js';
 import { syntheticCalibration, type SyntheticSettings } from '../../src/images/synthetic.js';
 import { defaultClassSteps } from '../../src/images/toward-classes.js';
 import { buildModel } from '../support/models.js';
@@ -51,7 +51,7 @@ const dataOf = ({ feeds }: CalibrationBatch): Float32Array => Object.values(feed
 describe('the gradient of classes by images', () => {
   it('is that of the cross-entropy', async () => {
     const graph = readModel(model);
-    const input = pictureInputOf({ inputs: inputsOf(graph) }, 'model.onnx', null);
+    const input = imageInputOf({ inputs: inputsOf(graph) }, 'model.onnx', null);
     const gradient = (await openClassGradient(graph, input, most, context))!;
     try {
       expect([gradient.classes, gradient.batch]).toEqual([5, 2]);
@@ -83,7 +83,7 @@ describe('the gradient of classes by images', () => {
       nodes: [{ op: 'Identity', inputs: ['x'], outputs: ['y'] }],
     });
     const graph = readModel(same);
-    const input = pictureInputOf({ inputs: inputsOf(graph) }, 'model.onnx', null);
+    const input = imageInputOf({ inputs: inputsOf(graph) }, 'model.onnx', null);
     expect(await openClassGradient(graph, input, most, context)).toBeUndefined();
     const bytes = { ...input, type: 'uint8' } as const;
     expect(await openClassGradient(readModel(model), bytes, most, context)).toBeUndefined();

@@ -74,7 +74,7 @@ export interface CalibrateContext {
 
 /**
  * Opens the images for a model. Its batch is open where it could be opened; `largestBatch` is 1 where not. Throws INPUT,
- * USAGE, UNSUPPORTED (no color or grey images); INPUT with `part` where no image is kept out.
+ * USAGE, UNSUPPORTED (no images); INPUT with `part` where no image is kept out.
  */
 export type Calibrate = ((
   model: Model,
