@@ -1,8 +1,10 @@
+import { LowrankError } from '../errors.js';
 import type { MeasuredRule, TradeOff } from '../contracts/convert.js';
 import type { MeasuredAgreement } from './agreement.js';
 import { type DataFits, fitOnData } from '../factorize/calibration/fit-on-data.js';
 import type { Calibrate, Moments } from '../factorize/calibration/types.js';
 import type { Candidate } from '../factorize/candidates.js';
+import type { Model } from '../graph/model.js';
 import { type Fit, type FitContext, fitPlans } from '../factorize/fit.js';
 import { inits } from '../factorize/inits/index.js';
 import { shareOf } from './keep-search.js';
@@ -33,7 +35,17 @@ export interface Chosen {
   /** The curve, given what the written model was measured to do. */
   readonly tradeOff: ((agreement: MeasuredAgreement | undefined) => TradeOff) | undefined;
   readonly warnings: readonly string[];
+  /** Whether all this is of the other model that was given. */
+  readonly isOther: boolean;
   close(): Promise<void>;
+}
+
+/** What computes the same and is converted where that changes the outputs less. */
+export interface OtherModel {
+  readonly candidates: readonly Candidate[];
+  readonly model: Model;
+  /** Those for whose sake it is tried. */
+  readonly own: ReadonlySet<Candidate>;
 }
 
 /**
@@ -44,8 +56,9 @@ export async function chooseAndFit(
   calibrate: Calibrate | undefined,
   candidates: readonly Candidate[],
   context: ChooseContext,
+  other?: OtherModel,
 ): Promise<Chosen> {
-  const { fitting, planning, images } = context;
+  const { fitting, planning } = context;
   const { settings } = planning;
   if (calibrate === undefined) {
     const searched = settings.rankMode.kind === 'accuracy' ? await context.search?.(undefined, new Map()) : undefined;
@@ -63,20 +76,21 @@ export async function chooseAndFit(
       rankMode,
       ...nothing,
       warnings: [],
+      isOther: false,
       close: () => Promise.resolve(),
     };
   }
-  const { opened, ...chosen } = await chooseRanks(calibrate, candidates, context);
+  const { opened, used, ...chosen } = await chooseEither(calibrate, candidates, context, other);
   try {
     const fitBy = async (
-      used: FitContext,
+      by: FitContext,
     ): Promise<Pick<Chosen, 'fitting' | 'calibrated'> & { readonly calibrated: DataFits }> => ({
-      fitting: used,
+      fitting: by,
       calibrated: await fitOnData(chosen.plans, calibrate, {
-        ...used,
-        ...images,
+        ...by,
+        ...used.images,
         biasCorrection: context.biasCorrection,
-        known: { opened, moments: chosen.observed?.moments ?? knownMoments(candidates, context.trial?.moments) },
+        known: { opened, moments: chosen.observed?.moments ?? knownMoments(used.candidates, context.trial?.moments) },
       }),
     });
     const warnings = [...chosen.warnings];
@@ -95,6 +109,55 @@ export async function chooseAndFit(
     await chosen.close();
     throw error;
   }
+}
+
+type Either = ChosenRanks & {
+  readonly isOther: boolean;
+  readonly used: { readonly candidates: readonly Candidate[]; readonly images: ChooseContext['images'] };
+};
+
+/** Of images that a model was not made for, small differences tell nothing. */
+const clearlyLess = 0.98;
+
+/** Ranks of the model, or of the other one where the outputs are seen to change clearly less by what is its own. */
+async function chooseEither(
+  calibrate: Calibrate,
+  candidates: readonly Candidate[],
+  context: ChooseContext,
+  other: OtherModel | undefined,
+): Promise<Either> {
+  const { images } = context;
+  const first: Either = {
+    ...(await chooseRanks(calibrate, candidates, context)),
+    isOther: false,
+    used: { candidates, images },
+  };
+  if (other === undefined || first.observed?.report.by !== 'gradients') return first;
+  const used = { candidates: other.candidates, images: { ...images, model: other.model } };
+  let second: Either;
+  try {
+    const ranks = await chooseRanks(calibrate, other.candidates, { ...context, images: used.images });
+    second = { ...ranks, isOther: true, used };
+  } catch (error) {
+    // The model as it is was seen to do.
+    if (error instanceof LowrankError && error.code !== 'ABORTED' && error.code !== 'INTERNAL') return first;
+    await first.close();
+    throw error;
+  }
+  const isUsed = second.plans.some(({ candidate, trials }) => trials !== null && other.own.has(candidate));
+  const [before, after] = changesOf(first, second);
+  const [better, worse] = isUsed && after < clearlyLess * before ? [second, first] : [first, second];
+  await worse.close();
+  return better;
+}
+
+/** What the outputs change by: measured whole on images kept out of the fit, where both are, else predicted. */
+function changesOf(...both: readonly [ChosenRanks, ChosenRanks]): readonly [number, number] {
+  const measured = both.map(({ rules }) => rules.find(({ isChosen }) => isChosen)?.change);
+  const [first, second] = measured;
+  if (first !== undefined && second !== undefined) return [first, second];
+  const [before, after] = both.map(({ predicted }) => predicted);
+  return [before ?? 0, after ?? 0];
 }
 
 /** Fits by `init`, by default the one that was asked for, where they are not known from a search. */

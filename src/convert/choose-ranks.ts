@@ -53,6 +53,8 @@ export type ChosenRanks = Pick<
   'plans' | 'rules' | 'searched' | 'observed' | 'keptOut' | 'rankMode' | 'tradeOff' | 'warnings' | 'close'
 > & {
   readonly opened: OpenedImages;
+  /** What the outputs are expected to change by; undefined where they were not looked at. */
+  readonly predicted: number | undefined;
 };
 
 /** As `chooseAndFit`, without the fit. */
@@ -104,12 +106,12 @@ interface Ready extends ChooseContext {
   readonly keptOut: KeptOut | undefined;
 }
 
-type Choice = Pick<Chosen, 'plans' | 'rules' | 'searched' | 'rankMode' | 'tradeOff'>;
+type Choice = Pick<ChosenRanks, 'plans' | 'rules' | 'searched' | 'rankMode' | 'tradeOff' | 'predicted'>;
 
 async function choose(candidates: readonly Candidate[], ready: Ready): Promise<Choice> {
   const { planning, observed, keptOut, isCurveMeasured } = ready;
   const asked = planning.settings.rankMode;
-  const none = { rules: [], searched: undefined, rankMode: asked, tradeOff: undefined };
+  const none = { rules: [], searched: undefined, rankMode: asked, tradeOff: undefined, predicted: undefined };
   if (observed === undefined) return { ...none, plans: await planRanks(candidates, planning) };
   const { curves, report } = observed;
   if (asked.kind === 'accuracy') {
@@ -164,6 +166,7 @@ async function choose(candidates: readonly Candidate[], ready: Ready): Promise<C
     rules,
     searched: undefined,
     rankMode,
+    predicted: worth.predicted,
     tradeOff: (agreement) => {
       const change = agreement === undefined ? undefined : measuredChange(agreement, report.unit);
       const measured =

@@ -6,8 +6,10 @@ import type { LatencySource } from '../factorize/plan-types.js';
 import type { Curves } from '../factorize/sensitivity/observe.js';
 import { tuckerOf } from '../factorize/tucker-trials.js';
 import { show } from './call.js';
-import { chooseAndFit, type Chosen } from './choose-and-fit.js';
+import { chooseAndFit, type Chosen, type OtherModel } from './choose-and-fit.js';
+import type { ChooseContext } from './choose-ranks.js';
 import { finishing } from './finishing.js';
+import type { Used } from './joined.js';
 import type { Opened, Original } from './open.js';
 import { withoutImages } from './open.js';
 import type { FoundRanks, RankSearchContext } from './rank-search.js';
@@ -27,15 +29,15 @@ export interface Within {
   readonly search?: (context: SearchContext) => Promise<FoundRanks>;
 }
 
-/** Chooses ranks and fits the pairs; once more without images where those that nobody asked for are of no use. */
+/** Chooses ranks and fits the pairs, of the model or of `joined`; once more without images where those that nobody asked for are of no use. */
 export async function choose(
-  opened: Opened,
-  original: Original,
+  { opened, original }: Pick<Used, 'opened' | 'original'>,
   tools: { readonly engine: Engine; readonly latency: LatencySource | undefined },
   within: Within,
+  joined: Used | undefined,
 ): Promise<Chosen> {
   try {
-    return await chooseOnce(opened, original, tools, within);
+    return await chooseOnce(opened, original, tools, within, joined);
   } catch (error) {
     const { calibrate, settings } = opened.asked;
     const isNeeded = calibrate?.isOptional !== true || settings.ranks.rankMode.kind === 'keep';
@@ -50,12 +52,18 @@ async function chooseOnce(
   { selection, totals, session }: Original,
   { engine, latency }: { readonly engine: Engine; readonly latency: LatencySource | undefined },
   { known, moments: trial, search }: Within,
+  joined?: Used,
 ): Promise<Chosen> {
   const { input, call, settings, calibrate } = asked;
   const { signal } = call;
   const { linalg, tensorFlow } = engine;
   const driver = await getDriver();
-  return chooseAndFit(calibrate, selection.candidates, {
+  const other: OtherModel | undefined = joined && {
+    candidates: joined.original.selection.candidates,
+    model: joined.opened.model,
+    own: new Set(joined.joined.map(({ candidate }) => candidate)),
+  };
+  const context: ChooseContext = {
     images: {
       path: input,
       model,
@@ -107,7 +115,8 @@ async function chooseOnce(
               candidates: selection.candidates,
               driver,
             }),
-  });
+  };
+  return chooseAndFit(calibrate, selection.candidates, context, other);
 }
 
 /** What can go wrong with images that nobody asked for, and leaves the conversion possible. */

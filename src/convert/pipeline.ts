@@ -9,6 +9,7 @@ import { type ConvertCall, show } from './call.js';
 import { choose, type Within } from './choose.js';
 import type { Chosen } from './choose-and-fit.js';
 import { emit, finish } from './emit.js';
+import { joinedModel, settleJoined, type Used } from './joined.js';
 import { latencySource } from './latency-source.js';
 import { lookAtOriginal, openConversion, type Seconds } from './open.js';
 import { openConverted, requireOpenable } from './open-batch.js';
@@ -26,7 +27,7 @@ export async function runConversion(input: string, call: ConvertCall, within: Su
   const lap = stopwatch();
   const seconds: Seconds = { read: 0, factorize: 0, write: 0, verify: 0, total: 0 };
   const opened = await openConversion(input, call);
-  const { asked, model, driver } = opened;
+  const { asked, driver } = opened;
   let linalg: Linalg | undefined;
   let chosen: Chosen | undefined;
   let staged: StagedModel | undefined;
@@ -40,36 +41,43 @@ export async function runConversion(input: string, call: ConvertCall, within: Su
       rankMode.kind === 'budget' && rankMode.of === 'latency'
         ? await latencySource(await driver(), opened, original.source, asked.settings, call.signal)
         : undefined;
-    chosen = await choose(opened, original, { engine, latency }, within);
+    const joined = joinedModel(opened, original);
+    const plain: Used = joined?.isAsked === true ? joined : { opened, original, joined: [] };
+    chosen = await choose(plain, { engine, latency }, within, joined === plain ? undefined : joined);
+    const used = chosen.isOther && joined !== undefined ? joined : plain;
     asked.warnings.push(...chosen.warnings, ...engine.warnings);
     asked.warnings.push(...chosen.fits.flatMap((fit) => fit.warnings ?? []));
     await within.onFitted?.();
-    const emitted = await emit(opened, original, chosen, engine);
+    const emitted = await emit(used.opened, used.original, chosen, engine);
+    asked.warnings.push(...settleJoined(used, emitted));
     seconds.factorize = lap();
-    const finished = await finish(opened, original, chosen, emitted);
-    openConverted(opened);
+    const finished = await finish(used.opened, used.original, chosen, emitted);
+    openConverted(used.opened);
     opened.fixed.release();
     lap();
 
     show(call, 'write', 0, 1, asked.output);
     const { force, ...location } = asked.settings.output;
-    staged = await paced(stageModelInPieces(model, asked.output, { force, dataLocation: dataLocation(location) }), {
-      signal: call.signal,
-    });
+    staged = await paced(
+      stageModelInPieces(used.opened.model, asked.output, { force, dataLocation: dataLocation(location) }),
+      {
+        signal: call.signal,
+      },
+    );
     seconds.write = lap();
     show(call, 'verify', 0, 1, asked.output);
     const measuring = { searched: chosen.searched, isOfLatency: latency !== undefined };
-    const verified = await verify(opened, original, staged, emitted.records, measuring);
+    const verified = await verify(used.opened, used.original, staged, emitted.records, measuring);
     throwIfAborted(call.signal);
     seconds.verify += lap();
     const output = describeOutput(staged.commit());
     seconds.write += lap();
     seconds.total = (performance.now() - started) / 1000;
-    return reportConversion({ opened, original, chosen, engine, emitted, finished, verified, output, seconds });
+    return reportConversion({ ...used, chosen, engine, emitted, finished, verified, output, seconds });
   } finally {
     staged?.discard();
     await chosen?.close();
     await linalg?.close();
-    model.file?.close();
+    opened.model.file?.close();
   }
 }

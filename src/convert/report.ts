@@ -13,13 +13,12 @@ import { adviceFor } from './agreement-advice.js';
 import type { Chosen } from './choose-and-fit.js';
 import type { Emitted, Finished } from './emit.js';
 import { nearlyLost } from './nearly-lost.js';
-import type { Opened, Original, Seconds } from './open.js';
+import type { Used } from './joined.js';
+import type { Seconds } from './open.js';
 import { describeSettings } from './settings.js';
 import type { Verified } from './verify.js';
 
-export interface Done {
-  readonly opened: Opened;
-  readonly original: Original;
+export interface Done extends Used {
   readonly chosen: Chosen;
   readonly engine: Engine;
   readonly emitted: Emitted;
@@ -35,11 +34,13 @@ export function reportConversion(done: Done): ConvertReport {
   const { settings, input, output, warnings } = opened.asked;
   const { observed } = chosen;
   const { written } = verified;
-  const layers = original.layers.map((layer): LayerReport => {
+  const layers = original.layers.flatMap((layer): LayerReport[] => {
+    const parts = separated(layer, done);
+    if (parts !== undefined) return parts;
     const sensitivity =
       observed === undefined ? undefined : sensitivityOf(layer, chosen.plans, emitted.fits, observed.curves);
     const own = reportLayer(layer, done);
-    return sensitivity === undefined ? own : Object.assign(own, { sensitivity });
+    return [sensitivity === undefined ? own : Object.assign(own, { sensitivity })];
   });
   const { agreement: measured } = finished;
   const agreement =
@@ -83,7 +84,8 @@ export function reportConversion(done: Done): ConvertReport {
   });
 }
 
-function reportLayer(layer: Layer, { original, chosen, emitted, verified }: Done): LayerReport {
+function reportLayer(layer: Layer, done: Done): LayerReport {
+  const { original, chosen, emitted, verified } = done;
   const reason = original.selection.kept.get(layer);
   if (reason !== undefined) return keptReport(layer, reason, 'linear');
   const holds = ({ candidate }: { readonly candidate: Candidate }): boolean =>
@@ -95,11 +97,23 @@ function reportLayer(layer: Layer, { original, chosen, emitted, verified }: Done
   }
   const after = verified.written.pairs.get(layer.name)!;
   const factorized = factorizedReport(layer, fit, chosen.fitting.init, after);
+  const together = done.joined.find(({ candidate }) => candidate === fit.candidate);
+  if (together !== undefined) {
+    return { ...factorized, reason: `${factorized.reason}; ${together.layers.length} products of one input, joined` };
+  }
   if (fit.candidate.layer === layer) return factorized;
   // The weight is counted with the first of the layers that share it.
   const own = layer.kind === 'factorizable' ? layer.biasCount : 0;
   const shared = `${factorized.reason}; shares its weight with '${fit.candidate.layer.label}', where it is counted`;
   return { ...factorized, reason: shared, params: { before: own, after: after.params } };
+}
+
+/** Products that were to be joined and stay as they were, since the whole is in one piece. */
+function separated(layer: Layer, { joined, chosen, emitted }: Done): LayerReport[] | undefined {
+  const own = joined.find(({ candidate }) => candidate.layer === layer);
+  if (own === undefined || emitted.fits.some(({ candidate }) => candidate === own.candidate)) return undefined;
+  const { note } = chosen.plans.find(({ candidate }) => candidate === own.candidate)!;
+  return own.layers.map((part) => keptReport(part, note, 'linear'));
 }
 
 /** The option that keeps more where its number is larger. */

@@ -183,15 +183,20 @@ export class Graph {
    * were.
    */
   replaceNode(node: Node, build: () => readonly NodeSpec[]): Node[] {
-    const outputs = node.outputs.filter((value) => value !== undefined);
+    return this.replaceNodes([node], build);
+  }
+
+  /** The same of several nodes at once, in the place of the first. */
+  replaceNodes(nodes: readonly Node[], build: () => readonly NodeSpec[]): Node[] {
+    const producers = nodes.flatMap((node) => node.outputs.map((value) => [value, node] as const));
     const specs = build();
-    for (const value of outputs) value.producer = undefined;
+    for (const [value] of producers) if (value !== undefined) value.producer = undefined;
     const added: Node[] = [];
     try {
-      for (const spec of specs) added.push(this.addNode(spec, { before: node }));
-      for (const value of outputs) {
-        const isRead = value.uses.some((use) => use.node !== node) || value.isOutput;
-        if (value.producer === undefined && isRead) {
+      for (const spec of specs) added.push(this.addNode(spec, { before: nodes[0]! }));
+      for (const [value, node] of producers) {
+        const isRead = value !== undefined && (value.isOutput || value.uses.some((use) => !nodes.includes(use.node)));
+        if (isRead && value.producer === undefined) {
           throw new LowrankError('GRAPH', `'${value.name}' is read but no longer produced`, { place: node.label });
         }
       }
@@ -200,11 +205,11 @@ export class Graph {
         for (const value of failed.outputs) if (value !== undefined) value.producer = undefined;
         this.#detach(failed);
       }
-      for (const value of outputs) value.producer = node;
+      for (const [value, node] of producers) if (value !== undefined) value.producer = node;
       throw error;
     }
-    this.#detach(node);
-    for (const value of outputs) if (value.producer === undefined) this.#forget(value);
+    for (const node of nodes) this.#detach(node);
+    for (const [value] of producers) if (value !== undefined && value.producer === undefined) this.#forget(value);
     return added;
   }
 
