@@ -11,6 +11,7 @@ import { shareOf } from './keep-search.js';
 import type { KeptOut } from './kept-out.js';
 import { planRanks } from '../factorize/plan.js';
 import type { Plan } from '../factorize/plan-types.js';
+import { clearlyLess } from './rank-rules.js';
 import type { FoundRanks } from './rank-search.js';
 import type { RankMode } from '../factorize/settings.js';
 import type { ObservedModel } from '../factorize/sensitivity/observe.js';
@@ -115,9 +116,6 @@ type Either = ChosenRanks & {
   readonly isOther: boolean;
   readonly used: { readonly candidates: readonly Candidate[]; readonly images: ChooseContext['images'] };
 };
-
-/** Of images that a model was not made for, small differences tell nothing. */
-const clearlyLess = 0.98;
 
 /** Ranks of the model, or of the other one where the outputs are seen to change clearly less by what is its own. */
 async function chooseEither(

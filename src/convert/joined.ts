@@ -77,8 +77,8 @@ export function settleJoined(
   const together = joined.filter(isFactorized);
   for (const own of joined) if (!isFactorized(own)) separateProducts(opened.model, own.products);
   const [first] = together;
+  if (joined.length > 0) checkModel(opened.model);
   if (first === undefined) return [];
-  checkModel(opened.model);
   const products = together.reduce((sum, { layers }) => sum + layers.length, 0);
   const which =
     together.length === 1

@@ -10,7 +10,7 @@ import { measurePoint, type TradeOffContext, worthOf } from './trade-off.js';
 /** The first is right to second order: of small changes. Beyond this one, others are tried. */
 const smallChange: Readonly<Record<SensitivityReport['unit'], number>> = { kl: 0.1, 'squared-error': 0.005 };
 /** Of images that a model was not made for, small differences tell nothing. */
-const clearlyLess = 0.98;
+export const clearlyLess = 0.98;
 
 export interface RuleContext {
   readonly mode: BudgetMode;
