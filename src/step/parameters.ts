@@ -6,6 +6,7 @@ import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { dataTypeName, FLOAT, isFloatType } from '../onnx/data-type.js';
 import { findOperator } from '../ops/registry.js';
+import { isFixedInput } from '../passes/fix-inputs.js';
 import { valuesOfImages } from '../passes/inference-form.js';
 import { statisticInputs, weightInputs } from '../ops/support/weight-inputs.js';
 import { reasonToStay, type Stay, type Stored } from './what-stays.js';
@@ -23,9 +24,9 @@ export interface FoundParameters {
   readonly kept: readonly KeptTensor[];
 }
 
-/** What of the initializers and Constant nodes the file stores; ask before passes make initializers of others. */
+/** What of the initializers and Constant nodes the file stores, without what inputs are fixed to; ask before passes make initializers of others. */
 export function storedTensors(graph: Graph): Stored {
-  const initializers = new Set(graph.initializers.map(({ name }) => name));
+  const initializers = new Set(graph.initializers.map(({ name }) => name).filter((name) => !isFixedInput(name)));
   for (const node of graph.sorted()) {
     const isCopy = node.is('Identity') && node.inputs[0] !== undefined && initializers.has(node.inputs[0].name);
     if (isCopy && node.outputs[0] !== undefined) initializers.add(node.outputs[0].name);

@@ -12,7 +12,7 @@ import { bfloat16Opset } from '../ops/precision.js';
 import { constantsToInitializers } from '../passes/constants-to-initializers.js';
 import { copiesToInitializers } from '../passes/copies-to-initializers.js';
 import { foldConstantIf } from '../passes/fold-constant-if.js';
-import { fixInputs, isFixedInput } from '../passes/fix-inputs.js';
+import { fixInputs } from '../passes/fix-inputs.js';
 import { inlineFunctions } from '../passes/inline-functions.js';
 import { toInferenceForm } from '../passes/inference-form.js';
 import { raiseOpset } from '../passes/raise-opset.js';
@@ -107,7 +107,7 @@ export function openForTraining(model: Model, options: PrepareTrainingOptions): 
   inlineFunctions(model);
   const warnings = toInferenceForm(model);
   const untied = untie(model, settings.tie ?? 'auto');
-  const stored = storedOf(graph);
+  const stored = storedTensors(graph);
   const inputShapes = given === undefined ? {} : { [images.name]: [fixedBatch(images) ?? 1, ...given] };
   const least = settings.precision === 'bfloat16' ? bfloat16Opset : trainingOpset;
   const opset = Math.max(least, options.opset ?? 0);
@@ -132,12 +132,6 @@ export function openForTraining(model: Model, options: PrepareTrainingOptions): 
   const shapes = (): ShapeTable => shapesAtAnotherBatch(shapesFor);
   const own = obstacle === undefined ? [] : [describeOwnBatch(fixed!, obstacle)];
   return { model, images, imageDims, shapesFor, shapes, stored, untied, warnings: [...warnings, ...own], ownBatch };
-}
-
-/** `storedTensors` without what inputs are fixed to. */
-function storedOf(graph: Graph): Stored {
-  const stored = storedTensors(graph);
-  return { ...stored, initializers: new Set([...stored.initializers].filter((name) => !isFixedInput(name))) };
 }
 
 /** What a training at a model's own batch is told by. */
