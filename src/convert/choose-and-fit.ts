@@ -138,7 +138,9 @@ async function chooseEither(
     second = { ...ranks, isOther: true, used };
   } catch (error) {
     // The model as it is was seen to do.
-    if (error instanceof LowrankError && error.code !== 'ABORTED' && error.code !== 'INTERNAL') return first;
+    if (error instanceof LowrankError && error.code !== 'ABORTED' && error.code !== 'INTERNAL') {
+      return { ...first, warnings: [...first.warnings, `products of one input were not tried as one: ${error.fact}`] };
+    }
     await first.close();
     throw error;
   }
