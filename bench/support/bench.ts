@@ -1,7 +1,7 @@
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem, type } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 /** The Python with numpy (and, for some benchmarks, torch) that results are compared with. */
 export const oraclePython = process.env['LOWRANK_ORACLE_PYTHON'] ?? 'python3';
@@ -42,7 +42,9 @@ export function saveResult(name: string, result: object): void {
     hardware: hardware(),
     ...result,
   };
-  writeFileSync(resultPath(name), `${JSON.stringify(document, null, 2)}\n`);
+  // Results speak of the project, not of where its files lie on one machine.
+  const text = JSON.stringify(document, null, 2).replaceAll(`${resolve(sharedFolder)}/`, '../shared/');
+  writeFileSync(resultPath(name), `${text}\n`);
 }
 
 export function median(values: readonly number[]): number {
