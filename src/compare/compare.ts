@@ -27,6 +27,7 @@ import { type Outcome, summarizeInits } from './init-summary.js';
 import { describeLayers, factorizedTotals } from './layers.js';
 import { chooseInits, type CompareOptions, type RecoverTrial, type ValidationOptions } from './settings.js';
 import { openSubject } from './subject.js';
+import { isLatencyBudget } from '../factorize/settings.js';
 
 export type ComparePhase = 'read' | 'plan' | 'calibrate' | 'factorize' | 'evaluate' | 'recover';
 
@@ -80,7 +81,7 @@ export async function compare(input: string, call: CompareCall = {}): Promise<Co
   const driver = await loadDriver();
   let linalg: Linalg | undefined;
   let validation: Validation | undefined;
-  const isByLatency = settings.ranks.rankMode.kind === 'budget' && settings.ranks.rankMode.of === 'latency';
+  const isByLatency = isLatencyBudget(settings.ranks.rankMode);
   const isRun = images !== undefined || calibrate !== undefined || isByLatency;
   const subject = await openSubject(input, settings, driver, { isRun, signal });
   try {

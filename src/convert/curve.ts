@@ -16,6 +16,7 @@ import { prepareModel, summarize } from '../rewrite/prepare.js';
 import { selectLayers } from '../factorize/select-layers.js';
 import { tuckerOf } from '../factorize/tucker-trials.js';
 import { describeSettings, resolveSettings } from './settings.js';
+import { isLatencyBudget } from '../factorize/settings.js';
 
 /**
  * What each of ten budgets is expected to cost: ranks chosen by what the outputs feel, some of the models built and measured on
@@ -63,7 +64,7 @@ export async function tradeOffCurve(input: string, call: ConvertCall): Promise<C
     );
     const totals = { params: countParameters(model.graph), macs: countMacs(model.graph, shapes) };
     const session = sessionOptionsOf(settings.running);
-    const isLatency = settings.ranks.rankMode.kind === 'budget' && settings.ranks.rankMode.of === 'latency';
+    const isLatency = isLatencyBudget(settings.ranks.rankMode);
     const latency = isLatency ? await latencySource(driver, prepared, input, settings, signal) : undefined;
     const onProgress = (phase: 'plan' | 'calibrate' | 'search') => (done: number, total: number, detail: string) =>
       call.onProgress?.({ phase, done, total, detail });

@@ -24,6 +24,7 @@ import { sessionOptionsOf } from '../runtime/threads.js';
 import type { Driver, RuntimeTensor, SessionOptions } from '../runtime/types.js';
 import { type ConvertCall, convertPaths, outputOf, show } from './call.js';
 import { type ConvertSettings, resolveSettings } from './settings.js';
+import { isLatencyBudget } from '../factorize/settings.js';
 
 /** Models of more multiply-accumulates are compared with the original on one sample, smaller ones on two. */
 const twoSamplesMacs = 2e9;
@@ -177,7 +178,7 @@ function isRunBy(
   { verification, ranks: { rankMode }, fitting }: ConvertSettings,
   { calibrate, recalibrate, searchRanks }: ConvertCall,
 ): boolean {
-  const isOfLatency = rankMode.kind === 'budget' && rankMode.of === 'latency';
+  const isOfLatency = isLatencyBudget(rankMode);
   const isMeasured = verification.verify || verification.measureLatency || isOfLatency;
   const needed = calibrate?.isOptional === true ? undefined : calibrate;
   const asked = recalibrate?.isPartOfFit === true ? undefined : recalibrate;

@@ -15,6 +15,7 @@ import { lookAtOriginal, openConversion, type Seconds } from './open.js';
 import { openConverted, requireOpenable } from './open-batch.js';
 import { reportConversion } from './report.js';
 import { verify } from './verify.js';
+import { isLatencyBudget } from '../factorize/settings.js';
 
 export interface Surroundings extends Within {
   /** Called when the pairs are fitted, before anything is done to the whole model. */
@@ -37,10 +38,9 @@ export async function runConversion(input: string, call: ConvertCall, within: Su
     const engine = await startEngine({ ...asked.settings.running, driver: await driver() });
     ({ linalg } = engine);
     const { rankMode } = asked.settings.ranks;
-    const latency =
-      rankMode.kind === 'budget' && rankMode.of === 'latency'
-        ? await latencySource(await driver(), opened, original.source, asked.settings, call.signal)
-        : undefined;
+    const latency = isLatencyBudget(rankMode)
+      ? await latencySource(await driver(), opened, original.source, asked.settings, call.signal)
+      : undefined;
     const joined = joinedModel(opened, original);
     const plain: Used = joined?.isAsked === true ? joined : { opened, original, joined: [] };
     chosen = await choose(plain, { engine, latency }, within, joined === plain ? undefined : joined);

@@ -6,7 +6,7 @@ import type { Balance } from '../factorize/balance.js';
 import type { EngineName } from '../factorize/engine.js';
 import { describeFit, fitSettingsOf } from '../factorize/sampled/options.js';
 import type { FitSettings } from '../factorize/sampled/settings.js';
-import type { RankMode, RankSettings, SelectionSettings } from '../factorize/settings.js';
+import { isLatencyBudget, type RankMode, type RankSettings, type SelectionSettings } from '../factorize/settings.js';
 import type { InitName } from '../factorize/types.js';
 import type { ConvertOptions } from './options.js';
 
@@ -159,7 +159,7 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
   }
   const init = options.init ?? (options.reinit === true ? 'lfai' : usualInits[images ?? 'none']);
   const rankMode = rankModeOf(options, images);
-  if (options.scheme === 'tucker' && (rankMode.kind === 'accuracy' || isLatency(rankMode))) {
+  if (options.scheme === 'tucker' && (rankMode.kind === 'accuracy' || isLatencyBudget(rankMode))) {
     throw usage(
       `--scheme tucker cannot be searched for by ${rankMode.kind === 'accuracy' ? 'accuracy' : 'latency'}: ranks are those of pairs`,
       'give a budget of MACs or parameters, or leave out --scheme',
@@ -207,10 +207,6 @@ export function resolveSettings(options: ConvertOptions, images?: ImageKind): Co
     seed,
     reinit: options.reinit ?? false,
   };
-}
-
-function isLatency(mode: RankMode): boolean {
-  return mode.kind === 'budget' && mode.of === 'latency';
 }
 
 /** The settings for a report: every option of `ConvertOptions` with the value that was in force, null where none was. */

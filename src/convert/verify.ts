@@ -16,6 +16,7 @@ import type { Driver } from '../runtime/types.js';
 import type { Opened, Original } from './open.js';
 import type { FoundRanks } from './rank-search.js';
 import type { ConvertSettings } from './settings.js';
+import { isLatencyBudget } from '../factorize/settings.js';
 
 /** What was counted and measured of the written file, before it has its name. */
 export interface Verified {
@@ -117,7 +118,7 @@ async function recount(
 function latencyWarnings(settings: ConvertSettings, latency: Ratio): string[] {
   const { rankMode } = settings.ranks;
   const percent = `${(100 * latency.ratio).toFixed(1)} % of the original's time`;
-  if (rankMode.kind === 'budget' && rankMode.of === 'latency' && latency.ratio > rankMode.fraction) {
+  if (isLatencyBudget(rankMode) && latency.ratio > rankMode.fraction) {
     return [`the latency budget of ${rankMode.fraction} was missed: measured whole, the model takes ${percent}`];
   }
   return latency.ratio > 1 ? [`the converted model is slower here: ${percent}`] : [];

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { LowrankError } from '../errors.js';
-import { plainClasses } from './class-list.js';
+import { classFacts, plainClasses } from './class-list.js';
 import { createExtentReader } from './files.js';
 import { openFolder } from './folder.js';
 import { classLabels, type Labels } from './labels.js';
@@ -65,9 +65,7 @@ function openPair(path: string, options: SourceOptions): ImageSource {
   return {
     format: 'arrays',
     path,
-    classes: classes.ids,
-    titles: classes.titles,
-    hasGivenClasses: options.classes !== undefined,
+    ...classFacts(classes, options.classes),
     length,
     blocks: undefined,
     warnings: [],

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { LowrankError } from '../errors.js';
-import { badImage, decodeRegion, openImage, reasonOfLibvips } from './decode.js';
+import { badImage, checkSize, decodeRegion, openImage, reasonOfLibvips } from './decode.js';
 import type { ImageHeader } from './image-header.js';
 import { saidToBeRgb, tiffSamples } from './tiff.js';
 
@@ -82,9 +82,7 @@ async function decodeIn(
     if (space !== 'srgb') image = image.pipelineColourspace(space).toColourspace(space);
     const raw = image.raw({ depth: isDeep ? 'ushort' : 'uchar' });
     const { data, info } = await raw.toBuffer({ resolveWithObject: true });
-    if (info.width !== width || info.height !== height) {
-      throw badImage(`${info.width}x${info.height} pixels, where the header says ${width}x${height}`);
-    }
+    checkSize(info, { width, height });
     return { data: isDeep ? inWords(data) : data, width, height, channels: info.channels };
   } catch (error) {
     throw error instanceof LowrankError ? error : badImage(reasonOfLibvips(error), error);

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { LowrankError } from '../errors.js';
-import { plainClasses, readClassList } from './class-list.js';
+import { classFacts, plainClasses, readClassList } from './class-list.js';
 import { readRegular } from '../files/regular.js';
 import type { Pixels } from './pixels.js';
 import { findSplit, type SourceOptions } from './source.js';
@@ -91,9 +91,7 @@ export function openCifar(path: string, options: SourceOptions): ImageSource {
   return {
     format: 'cifar',
     path,
-    classes: classes.ids,
-    titles: classes.titles,
-    hasGivenClasses: options.classes !== undefined,
+    ...classFacts(classes, options.classes),
     length,
     blocks: undefined,
     warnings: [],

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { LowrankError, messageOf } from '../errors.js';
 import { readRegularText, unusable } from '../files/regular.js';
+import type { ImageSource } from './types.js';
 
 /** Classes in the order of a model's outputs. */
 export interface ClassList {
@@ -8,6 +9,14 @@ export interface ClassList {
   readonly ids: readonly string[];
   /** For people. */
   readonly titles: readonly string[];
+}
+
+/** What a source says of its classes; `given`: the list that it was asked to follow. */
+export function classFacts(
+  { ids, titles }: ClassList,
+  given: unknown,
+): Pick<ImageSource, 'classes' | 'titles' | 'hasGivenClasses'> {
+  return { classes: ids, titles, hasGivenClasses: given !== undefined };
 }
 
 /** A list in which the identifiers are the titles. */

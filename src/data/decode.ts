@@ -197,7 +197,8 @@ interface Size {
   readonly height: number;
 }
 
-function checkSize(found: Size, said: Size): void {
+/** Throws FORMAT where what is decoded has another size than the header says. */
+export function checkSize(found: Size, said: Size): void {
   if (found.width === said.width && found.height === said.height) return;
   throw badImage(`${found.width}x${found.height} pixels, where the header says ${said.width}x${said.height}`);
 }

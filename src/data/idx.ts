@@ -4,6 +4,7 @@ import { LowrankError } from '../errors.js';
 import { readIdx } from './idx-file.js';
 import { numberedLabels } from './labels.js';
 import { type Pixels, toRgb } from './pixels.js';
+import { classFacts } from './class-list.js';
 import { findSplit, type SourceOptions } from './source.js';
 import type { ImageSource } from './types.js';
 
@@ -98,9 +99,7 @@ export async function openIdx(path: string, file: string, options: SourceOptions
   return {
     format: 'idx',
     path,
-    classes: classes.ids,
-    titles: classes.titles,
-    hasGivenClasses: options.classes !== undefined,
+    ...classFacts(classes, options.classes),
     length,
     blocks: undefined,
     warnings: [],

@@ -1,5 +1,5 @@
 import { LowrankError, messageOf } from '../errors.js';
-import { plainClasses, sameClasses, type ClassList } from './class-list.js';
+import { classFacts, plainClasses, sameClasses, type ClassList } from './class-list.js';
 import { openFile, shortNames, type OpenFile } from './files.js';
 import { classLabels } from './labels.js';
 import { leavesOf, readColumn } from './parquet/column.js';
@@ -96,9 +96,7 @@ async function openShards(
   return {
     format: 'parquet',
     path,
-    classes: classes.ids,
-    titles: classes.titles,
-    hasGivenClasses: options.classes !== undefined,
+    ...classFacts(classes, options.classes),
     length: raw.length,
     blocks: { lengths: blocks.map(({ rowStart, rowEnd }) => rowEnd - rowStart), window },
     warnings: [],

@@ -50,3 +50,8 @@ export interface RankSettings extends SchemeSettings {
   /** Least rank that a budget gives a layer; null: a thirty-second of the full rank, or 1 where images tell. */
   readonly minRank: number | null;
 }
+
+/** Whether ranks are to meet a time. */
+export function isLatencyBudget(mode: RankMode): mode is Extract<RankMode, { kind: 'budget' }> {
+  return mode.kind === 'budget' && mode.of === 'latency';
+}

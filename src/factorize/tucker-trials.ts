@@ -5,7 +5,7 @@ import type { Moments } from './calibration/types.js';
 import type { Candidate } from './candidates.js';
 import { factorMacsOf, factorParamsOf } from './plan-choice.js';
 import type { Plan, Trial } from './plan-types.js';
-import type { RankSettings } from './settings.js';
+import { isLatencyBudget, type RankSettings } from './settings.js';
 import { bestRanks, type TuckerModes, tuckerModes } from './tucker.js';
 
 /** Whether Tucker pairs are tried beside those of two factors, or in their place. */
@@ -55,6 +55,6 @@ function canBeTucker({ layer }: Candidate): boolean {
 /** Whether Tucker pairs are tried: not in the place of pairs that were measured, or searched for with images. */
 export function tuckerOf({ scheme, rankMode, rankMultiple }: RankSettings): TuckerSettings | undefined {
   if (scheme === 'tucker') return { use: 'only', rankMultiple };
-  const isPairOnly = rankMode.kind === 'accuracy' || (rankMode.kind === 'budget' && rankMode.of === 'latency');
+  const isPairOnly = rankMode.kind === 'accuracy' || isLatencyBudget(rankMode);
   return scheme === 'auto' && !isPairOnly ? { use: 'also', rankMultiple } : undefined;
 }

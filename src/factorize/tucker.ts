@@ -4,7 +4,7 @@ import { largestRank } from '../rewrite/geometry.js';
 import type { FactorPair } from '../rewrite/types.js';
 import { regularize } from './calibration/regularize.js';
 import type { LayerSamples, Moments } from './calibration/types.js';
-import { inverseOf } from './inits/support/reduced-rank.js';
+import { inverseOf, leadingVectors } from './inits/support/reduced-rank.js';
 import type { FittedPair, Init, InitProblem } from './types.js';
 
 /**
@@ -269,7 +269,7 @@ function byOutput({ out, area }: TuckerModes, { rows, data }: Matrix64): Matrix6
 /** Orthonormal rows: the leading left singular vectors. */
 async function leading({ linalg, signal }: TuckerModes, matrix: Matrix64, count: number): Promise<Matrix64> {
   const gram = await linalg.gemm64(matrix, matrix, { transposeB: true, signal });
-  return (await linalg.symmetricEigen(gram, count, { signal })).vectors;
+  return leadingVectors(linalg, gram, count, signal);
 }
 
 /** The input channels of rows × (in, window), projected: rows × (inner, window). */

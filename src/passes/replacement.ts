@@ -1,6 +1,35 @@
 import type { Graph } from '../graph/graph.js';
 import type { Node, NodeSpec } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
+import type { PassContext } from './runner.js';
+
+/** How a node is spelled out; why it cannot be; undefined where it is none of those that are. */
+export type Spelling = (() => readonly NodeSpec[]) | string | undefined;
+
+/** Puts others in the place of every node that `spellingOf` spells out, and refuses those that it cannot. Gives how many it did. */
+export function spellOutEach(
+  graph: Graph,
+  refuse: PassContext['refuse'],
+  spellingOf: (node: Node) => Spelling,
+): number {
+  let changes = 0;
+  for (const node of [...graph.nodes]) {
+    const spelling = spellingOf(node);
+    if (spelling === undefined) continue;
+    if (typeof spelling === 'string') {
+      refuse(node, spelling);
+      continue;
+    }
+    graph.replaceNode(node, spelling);
+    changes++;
+  }
+  return changes;
+}
+
+/** Dimensions of a node's inputs; undefined where there is none, or it is not known. */
+export function inputDims(node: Node, shapes: PassContext['shapes']): readonly (readonly number[] | undefined)[] {
+  return node.inputs.map((value) => (value === undefined ? undefined : shapes.typeOf(value)?.dims));
+}
 
 /** Nodes that will stand in the place of one, as they are made. */
 export interface Replacement {

@@ -3,6 +3,7 @@ import type { Node, NodeSpec } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { BOOL } from '../onnx/data-type.js';
 import { attentionParts } from './attention-parts.js';
+import { inputDims, spellOutEach } from './replacement.js';
 import type { Pass } from './runner.js';
 
 /**
@@ -13,26 +14,16 @@ import type { Pass } from './runner.js';
 export const spellOutAttention: Pass = {
   name: 'spell-out-attention',
   summary: 'Attention becomes products and Softmax',
-  run: ({ graph }, { shapes, refuse }) => {
-    let changes = 0;
-    for (const node of [...graph.nodes]) {
-      if (!node.is('Attention')) continue;
-      const dims = node.inputs
-        .slice(0, 3)
-        .map((value) => (value === undefined ? undefined : shapes.typeOf(value)?.dims));
-      const obstacle = attentionObstacle(node, dims);
-      if (obstacle !== undefined) {
-        refuse(node, obstacle);
-        continue;
-      }
+  run: ({ graph }, { shapes, refuse }) =>
+    spellOutEach(graph, refuse, (node) => {
+      if (!node.is('Attention')) return undefined;
+      const dims = inputDims(node, shapes).slice(0, 3);
       const mask = node.inputs[3] === undefined ? undefined : shapes.typeOf(node.inputs[3]);
-      graph.replaceNode(node, () =>
-        spellAttention(graph, node, dims as readonly (readonly number[])[], mask?.dataType),
+      return (
+        attentionObstacle(node, dims) ??
+        (() => spellAttention(graph, node, dims as readonly (readonly number[])[], mask?.dataType))
       );
-      changes++;
-    }
-    return changes;
-  },
+    }),
 };
 
 function attentionObstacle(node: Node, dims: readonly (readonly number[] | undefined)[]): string | undefined {

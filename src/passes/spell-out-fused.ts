@@ -3,7 +3,7 @@ import type { Graph } from '../graph/graph.js';
 import type { Node, NodeSpec } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { Tensor } from '../onnx/tensor.js';
-import { type Replacement, replacementOf } from './replacement.js';
+import { inputDims, type Replacement, replacementOf, spellOutEach } from './replacement.js';
 import type { Pass } from './runner.js';
 
 /**
@@ -13,27 +13,20 @@ import type { Pass } from './runner.js';
 export const spellOutFused: Pass = {
   name: 'spell-out-fused',
   summary: 'layers that onnxruntime fused become what they were made of',
-  run: ({ graph }, { shapes, refuse }) => {
-    let changes = 0;
-    for (const node of [...graph.nodes]) {
-      if (node.domain !== 'com.microsoft') continue;
-      const spell = spellings[node.opType];
-      if (spell === undefined) continue;
-      const ranks = node.inputs.map((value) => (value === undefined ? undefined : shapes.typeOf(value)?.dims.length));
-      const obstacle = obstacleOf(node, ranks);
-      if (obstacle !== undefined) {
-        refuse(node, obstacle);
-        continue;
-      }
-      graph.replaceNode(node, () => {
-        const replacement = replacementOf(graph, node, 'spelled');
-        spell(graph, node, replacement, ranks as readonly number[]);
-        return replacement.specs;
-      });
-      changes++;
-    }
-    return changes;
-  },
+  run: ({ graph }, { shapes, refuse }) =>
+    spellOutEach(graph, refuse, (node) => {
+      const spell = node.domain === 'com.microsoft' ? spellings[node.opType] : undefined;
+      if (spell === undefined) return undefined;
+      const ranks = inputDims(node, shapes).map((dims) => dims?.length);
+      return (
+        obstacleOf(node, ranks) ??
+        (() => {
+          const replacement = replacementOf(graph, node, 'spelled');
+          spell(graph, node, replacement, ranks as readonly number[]);
+          return replacement.specs;
+        })
+      );
+    }),
 };
 
 type Spelling = (graph: Graph, node: Node, replacement: Replacement, ranks: readonly number[]) => void;

@@ -4,6 +4,7 @@ import type { Node, NodeSpec } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { INT64 } from '../onnx/data-type.js';
 import { attentionParts } from './attention-parts.js';
+import { inputDims, spellOutEach } from './replacement.js';
 import type { Pass } from './runner.js';
 
 type Dims = readonly number[];
@@ -15,21 +16,12 @@ type Dims = readonly number[];
 export const spellOutMultiHeadAttention: Pass = {
   name: 'spell-out-multi-head-attention',
   summary: 'MultiHeadAttention of onnxruntime becomes products and Softmax',
-  run: ({ graph }, { shapes, refuse }) => {
-    let changes = 0;
-    for (const node of [...graph.nodes]) {
-      if (node.domain !== 'com.microsoft' || node.opType !== 'MultiHeadAttention') continue;
-      const dims = node.inputs.map((value) => (value === undefined ? undefined : shapes.typeOf(value)?.dims));
-      const obstacle = obstacleOf(node, dims);
-      if (obstacle !== undefined) {
-        refuse(node, obstacle);
-        continue;
-      }
-      graph.replaceNode(node, () => spell(graph, node, dims));
-      changes++;
-    }
-    return changes;
-  },
+  run: ({ graph }, { shapes, refuse }) =>
+    spellOutEach(graph, refuse, (node) => {
+      if (node.domain !== 'com.microsoft' || node.opType !== 'MultiHeadAttention') return undefined;
+      const dims = inputDims(node, shapes);
+      return obstacleOf(node, dims) ?? (() => spell(graph, node, dims));
+    }),
 };
 
 function obstacleOf(node: Node, dims: readonly (Dims | undefined)[]): string | undefined {

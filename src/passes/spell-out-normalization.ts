@@ -4,7 +4,7 @@ import type { Node, NodeSpec } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { Tensor } from '../onnx/tensor.js';
 import { hasRunningStatistics, isTrainingForm, valuesOfImages } from './inference-form.js';
-import { replacementOf } from './replacement.js';
+import { replacementOf, spellOutEach } from './replacement.js';
 import type { Pass } from './runner.js';
 
 /**
@@ -18,19 +18,16 @@ export const spellOutNormalization: Pass = {
   summary: 'BatchNormalization without running statistics becomes arithmetic',
   run: (model, { shapes, refuse }) => {
     const { graph } = model;
-    let changes = 0;
     const seen = valuesOfImages(graph);
-    for (const node of graph.nodes.filter((candidate) => candidate.is('BatchNormalization'))) {
-      if (!isTrainingForm(node) && hasRunningStatistics(graph, node, seen)) continue;
-      const rank = shapes.typeOf(node.inputs[0]!)?.dims.length;
-      const isRead = node.outputs.slice(1).some((value) => value !== undefined && value.uses.length > 0);
-      if (rank === undefined || isRead) refuse(node, isRead ? 'its statistics are read' : 'its rank is not known');
-      else {
-        graph.replaceNode(node, () => arithmetic(model, node, rank));
-        changes++;
+    return spellOutEach(graph, refuse, (node) => {
+      if (!node.is('BatchNormalization')) return undefined;
+      if (!isTrainingForm(node) && hasRunningStatistics(graph, node, seen)) return undefined;
+      if (node.outputs.slice(1).some((value) => value !== undefined && value.uses.length > 0)) {
+        return 'its statistics are read';
       }
-    }
-    return changes;
+      const rank = shapes.typeOf(node.inputs[0]!)?.dims.length;
+      return rank === undefined ? 'its rank is not known' : () => arithmetic(model, node, rank);
+    });
   },
 };
 

@@ -3,7 +3,7 @@ import { type Model, opsetOf } from '../graph/model.js';
 import type { Node, NodeSpec } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { Tensor } from '../onnx/tensor.js';
-import { replacementOf } from './replacement.js';
+import { inputDims, replacementOf, spellOutEach } from './replacement.js';
 import type { Pass } from './runner.js';
 
 type Dims = readonly number[];
@@ -18,22 +18,12 @@ const kept = new Set(['num_heads', 'scale', 'mask_filter_value', 'unidirectional
 export const spellOutProjections: Pass = {
   name: 'spell-out-projections',
   summary: 'Attention of onnxruntime becomes a product and MultiHeadAttention',
-  run: (model, { shapes, refuse }) => {
-    const { graph } = model;
-    let changes = 0;
-    for (const node of [...graph.nodes]) {
-      if (node.domain !== 'com.microsoft' || node.opType !== 'Attention') continue;
-      const dims = node.inputs.map((value) => (value === undefined ? undefined : shapes.typeOf(value)?.dims));
-      const obstacle = obstacleOf(node, dims);
-      if (obstacle !== undefined) {
-        refuse(node, obstacle);
-        continue;
-      }
-      graph.replaceNode(node, () => spell(model, node, dims[1]!));
-      changes++;
-    }
-    return changes;
-  },
+  run: (model, { shapes, refuse }) =>
+    spellOutEach(model.graph, refuse, (node) => {
+      if (node.domain !== 'com.microsoft' || node.opType !== 'Attention') return undefined;
+      const dims = inputDims(node, shapes);
+      return obstacleOf(node, dims) ?? (() => spell(model, node, dims[1]!));
+    }),
 };
 
 function obstacleOf(node: Node, dims: readonly (Dims | undefined)[]): string | undefined {

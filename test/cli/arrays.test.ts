@@ -11,20 +11,11 @@ import { readModel } from '../../src/graph/read.js';
 import { fillTruncatedNormal, randomStream } from '../../src/random.js';
 import { encoder, pattern, writeTree } from '../data/support/images.js';
 import { bytes, floats, labels } from '../data/support/npy.js';
-import { expectFailure, run, temporaryFolder } from '../support/command.js';
+import { expectFailure, report, run, temporaryFolder } from '../support/command.js';
 import { buildModel, type TestNode } from '../support/models.js';
-import { faultOf } from '../support/schemas.js';
 
 const folder = temporaryFolder();
 const at = (name: string): string => join(folder, name);
-
-function report(...words: readonly string[]): unknown {
-  const { code, stdout, stderr } = run(...words, '--json');
-  expect(code, stderr).toBe(0);
-  const document: unknown = JSON.parse(stdout);
-  expect(faultOf(document)).toBe(undefined);
-  return document;
-}
 
 function normal(name: string, length: number, scale = 1): Float32Array {
   const data = new Float32Array(length);

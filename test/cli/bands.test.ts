@@ -12,9 +12,8 @@ import { readModel } from '../../src/graph/read.js';
 import { writeTree } from '../data/support/images.js';
 import { bytes, floats } from '../data/support/npy.js';
 import { tiff } from '../data/support/tiff.js';
-import { expectFailure, run, temporaryFolder } from '../support/command.js';
+import { expectFailure, report, run, temporaryFolder } from '../support/command.js';
 import { buildModel, type TestNode } from '../support/models.js';
-import { faultOf } from '../support/schemas.js';
 import { tinyClassifier } from '../support/tiny-classifier.js';
 
 const folder = temporaryFolder();
@@ -23,14 +22,6 @@ const side = 16;
 const size = { width: side, height: side };
 const pixels = side * side;
 const [six, four] = [at('six.onnx'), at('four.onnx')];
-
-function report(...words: readonly string[]): unknown {
-  const { code, stdout, stderr } = run(...words, '--json');
-  expect(code, stderr).toBe(0);
-  const document: unknown = JSON.parse(stdout);
-  expect(faultOf(document)).toBe(undefined);
-  return document;
-}
 
 /** Interleaved samples on [0, 1] of `channels` bands: class k is brighter in the last but k of them. */
 function picture(index: number, channels: number): Float32Array {

@@ -11,8 +11,7 @@ import type { TrainReport } from '../../src/contracts/train.js';
 import { readModel } from '../../src/graph/read.js';
 import { syntheticCalibration } from '../../src/images/synthetic.js';
 import { loadDriver } from '../../src/runtime/driver.js';
-import { expectFailure, run, temporaryFolder } from '../support/command.js';
-import { faultOf } from '../support/schemas.js';
+import { expectFailure, report, run, temporaryFolder } from '../support/command.js';
 import { hasShared, modelPath } from '../support/shared.js';
 import { tinyClassifier, writeTextures } from '../support/tiny-classifier.js';
 
@@ -22,14 +21,6 @@ const data = at('photos');
 const [fresh, trained, small] = [at('fresh.onnx'), at('trained.onnx'), at('small.onnx')];
 const numbers = ['--mean', '0.5', '--std', '0.25'];
 const own = { name: null, mean: [0.5], deviation: [0.25] };
-
-function report(...words: readonly string[]): unknown {
-  const { code, stdout, stderr } = run(...words, '--json');
-  expect(code, stderr).toBe(0);
-  const document: unknown = JSON.parse(stdout);
-  expect(faultOf(document)).toBe(undefined);
-  return document;
-}
 
 let training: TrainReport;
 beforeAll(async () => {

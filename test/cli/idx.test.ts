@@ -10,22 +10,13 @@ import type { TrainReport } from '../../src/contracts/train.js';
 import { readModel } from '../../src/graph/read.js';
 import { idxFile, idxTree } from '../data/support/idx.js';
 import { writeTree } from '../data/support/images.js';
-import { expectFailure, run, temporaryFolder } from '../support/command.js';
-import { faultOf } from '../support/schemas.js';
+import { expectFailure, report, run, temporaryFolder } from '../support/command.js';
 import { hasShared, modelPath, sharedFolder } from '../support/shared.js';
 import { tinyClassifier } from '../support/tiny-classifier.js';
 
 const folder = temporaryFolder();
 const at = (name: string): string => join(folder, name);
 const [digits, fresh, trained] = [at('digits'), at('fresh.onnx'), at('trained.onnx')];
-
-function report(...words: readonly string[]): unknown {
-  const { code, stdout, stderr } = run(...words, '--json');
-  expect(code, stderr).toBe(0);
-  const document: unknown = JSON.parse(stdout);
-  expect(faultOf(document)).toBe(undefined);
-  return document;
-}
 
 let training: TrainReport;
 beforeAll(() => {

@@ -10,21 +10,12 @@ import type { TrainReport } from '../../src/contracts/train.js';
 import { readModel } from '../../src/graph/read.js';
 import { fillTruncatedNormal, randomStream } from '../../src/random.js';
 import { floats } from '../data/support/npy.js';
-import { expectFailure, run, temporaryFolder } from '../support/command.js';
+import { expectFailure, report, run, temporaryFolder } from '../support/command.js';
 import { buildModel, type TestInitializer, type TestValue } from '../support/models.js';
-import { faultOf } from '../support/schemas.js';
 import { writeTextures } from '../support/tiny-classifier.js';
 
 const folder = temporaryFolder();
 const at = (name: string): string => join(folder, name);
-
-function report(...words: readonly string[]): unknown {
-  const { code, stdout, stderr } = run(...words, '--json');
-  expect(code, stderr).toBe(0);
-  const document: unknown = JSON.parse(stdout);
-  expect(faultOf(document)).toBe(undefined);
-  return document;
-}
 
 const mask = Float32Array.from({ length: 256 }, (_, index) => (index % 16 < 12 ? 1 : 0));
 const others: readonly TestValue[] = [

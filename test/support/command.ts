@@ -55,11 +55,18 @@ function checked(words: readonly string[], outcome: Outcome): Outcome {
   return outcome;
 }
 
+/** What a command that succeeds prints as JSON, which is held to its schema. */
+export function report(...words: readonly string[]): unknown {
+  const { code, stdout, stderr } = run(...words, '--json');
+  expect(code, stderr).toBe(0);
+  const document: unknown = JSON.parse(stdout);
+  expect(faultOf(document)).toBe(undefined);
+  return document;
+}
+
 /** The report of a conversion that succeeds. */
 export function convertReport(...words: readonly string[]): ConvertReport {
-  const { code, stdout, stderr } = run('convert', ...words, '--json');
-  expect(code, stderr).toBe(0);
-  return JSON.parse(stdout) as ConvertReport;
+  return report('convert', ...words) as ConvertReport;
 }
 
 /** Exactly one error line with the code and the words, no stack trace, nothing on stdout. */

@@ -179,8 +179,13 @@ export async function gramOf(
 /** Orders from which float32 does: the eigenvalues of a large Gram matrix take float64 too long. */
 const largeOrder = 1280;
 
-/** Orthonormal rows. */
-async function leadingVectors(linalg: Linalg, gram: Matrix64, count: number, signal?: AbortSignal): Promise<Matrix64> {
+/** Orthonormal rows: the leading eigenvectors of a Gram matrix, whose memory is given up. */
+export async function leadingVectors(
+  linalg: Linalg,
+  gram: Matrix64,
+  count: number,
+  signal?: AbortSignal,
+): Promise<Matrix64> {
   if (gram.rows <= largeOrder) return (await linalg.symmetricEigen(gram, count, { signal })).vectors;
   const { right } = await linalg.truncatedSvd({ ...gram, data: Float32Array.from(gram.data) }, count, { signal });
   return toMatrix64(right);
