@@ -1,9 +1,7 @@
-import { int, ints } from '../graph/attributes.js';
-import { type Model, opsetOf } from '../graph/model.js';
+import type { Model } from '../graph/model.js';
 import type { Node, NodeSpec } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
-import { Tensor } from '../onnx/tensor.js';
-import { inputDims, replacementOf, spellOutEach } from './replacement.js';
+import { inputDims, replacementOf, spellOutEach, splitLast } from './replacement.js';
 import type { Pass } from './runner.js';
 
 type Dims = readonly number[];
@@ -48,22 +46,12 @@ function spell(model: Model, node: Node, weightDims: Dims): readonly NodeSpec[] 
   const third = weightDims[1]! / 3;
   const sizes = node.ints('qkv_hidden_sizes') ?? [third, third, third];
   const parts = ['q', 'k', 'v'].map((name): Value => graph.addValue(graph.uniqueName(`${node.id}.${name}`)));
-  const isInput = opsetOf(model) >= 13;
-  const list = (): Value => graph.addInitializer(Tensor.ofInts(graph.uniqueName(`${node.id}.sizes`), [3], sizes));
-  specs.push(
-    {
-      ...{ opType: 'Split', name: graph.uniqueNodeName(`${node.id}.qkv.split`) },
-      inputs: isInput ? [projected, list()] : [projected],
-      outputs: parts,
-      attributes: { axis: int(-1), ...(isInput ? {} : { split: ints(sizes) }) },
-    },
-    {
-      ...{ opType: 'MultiHeadAttention', domain: 'com.microsoft', name: graph.uniqueNodeName(node.id) },
-      inputs: withoutTail([...parts, undefined, mask, added]),
-      outputs: [node.outputs[0]],
-      attributes: Object.fromEntries([...node.attributes].filter(([name]) => kept.has(name))),
-    },
-  );
+  specs.push(splitLast(model, { node: `${node.id}.qkv.split`, sizes: `${node.id}.sizes` }, projected, sizes, parts), {
+    ...{ opType: 'MultiHeadAttention', domain: 'com.microsoft', name: graph.uniqueNodeName(node.id) },
+    inputs: withoutTail([...parts, undefined, mask, added]),
+    outputs: [node.outputs[0]],
+    attributes: Object.fromEntries([...node.attributes].filter(([name]) => kept.has(name))),
+  });
   return specs;
 }
 

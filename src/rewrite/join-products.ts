@@ -1,8 +1,8 @@
-import { int, ints } from '../graph/attributes.js';
-import { type Model, opsetOf } from '../graph/model.js';
+import type { Model } from '../graph/model.js';
 import type { Node } from '../graph/node.js';
 import type { Value } from '../graph/value.js';
 import { Tensor } from '../onnx/tensor.js';
+import { splitLast } from '../passes/replacement.js';
 import type { FactorizableLayer } from './layers.js';
 
 /** Products x·W₁, x·W₂ … of one input that were made one, and what it takes to make them again. */
@@ -40,18 +40,15 @@ export function joinProducts(model: Model, layers: readonly FactorizableLayer[])
   const weight = addWeight(model, `${labels.join('+')}.weight`, layers);
   const whole = graph.addValue(graph.uniqueName(`${name}.output`));
   const sizes = layers.map(({ geometry }) => geometry.out);
-  const isInput = opsetOf(model) >= 13;
-  const list = (): Value =>
-    graph.addInitializer(Tensor.ofInts(graph.uniqueName(`${name}.sizes`), [sizes.length], sizes));
   const [product, split] = graph.replaceNodes(nodes, () => [
     { opType: 'MatMul', name, inputs: [input, weight], outputs: [whole] },
-    {
-      opType: 'Split',
-      name: graph.uniqueNodeName(`${name}.split`),
-      inputs: isInput ? [whole, list()] : [whole],
-      outputs: nodes.map((node) => node.outputs[0]),
-      attributes: { axis: int(-1), ...(isInput ? {} : { split: ints(sizes) }) },
-    },
+    splitLast(
+      model,
+      { node: `${name}.split`, sizes: `${name}.sizes` },
+      whole,
+      sizes,
+      nodes.map((node) => node.outputs[0]),
+    ),
   ]) as [Node, Node];
   for (const old of weights) graph.removeIfUnused(old);
   return { name, product, split, input, parts };
